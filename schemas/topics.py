@@ -1,0 +1,36 @@
+"""What every Kafka client of Tapline's topics must agree on: names, headers, partitioner, client properties.
+
+In: the process environment. Out: constants and a dictionary of librdkafka properties.
+
+Invariant: the partitioner is Java's (murmur2), so that one app is one partition whichever client writes.
+Source: the public contract in DESIGN.md.
+"""
+
+from collections.abc import Mapping
+
+EVENTS = "tapcart.events"
+QUARANTINE = "tapcart.quarantine"
+PARTITIONS = {EVENTS: 12, QUARANTINE: 1}
+
+SCHEMA_ID = "schema_id"
+EVENT_TYPE = "event_type"
+EVENT_ID = "event_id"
+RECEIVED_AT_MS = "received_at_ms"
+CRC32 = "crc32"
+
+PARTITIONER = "murmur2_random"
+
+# Names that begin like client properties but are settings of the one-machine stack.
+_NOT_PROPERTIES = frozenset({"KAFKA_PORT"})
+
+
+def client_properties(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the librdkafka properties in `env`: `KAFKA_SECURITY_PROTOCOL` is `security.protocol`.
+
+    Empty variables are left out. The names are not checked here: librdkafka does, when a client is made.
+    """
+    return {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): value
+        for name, value in env.items()
+        if name.startswith("KAFKA_") and name not in _NOT_PROPERTIES and value
+    }
