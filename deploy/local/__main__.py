@@ -1,0 +1,144 @@
+"""`python -m deploy.local` -> the whole pipeline on this machine, until Ctrl-C or SIGTERM.
+
+Standard output gets one line: `ready <ingest URL> clickhouse=<URL> kafka=<host:port> live=<URL>`; all else
+is on standard error. Exit status: 0 stopped as asked, 1 could not start or go on, 2 wrong arguments.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import NoReturn
+
+from deploy.local import folder as data_folder
+from deploy.local import services, supervise
+from deploy.local.child import die_with_parent
+from deploy.local.errors import StackError
+from deploy.local.settings import Settings
+
+
+class _Stopped(BaseException):
+    """SIGINT or SIGTERM arrived."""
+
+
+def main() -> int:
+    """Run the stack; return the exit status."""
+    arguments = _arguments()
+    if arguments.with_parent:
+        die_with_parent(signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        _run(Settings.from_env(os.environ), set(arguments.only))
+    except StackError as error:
+        print(f"tapline: {error}", file=sys.stderr)
+        return 1
+    except _Stopped:
+        pass
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local", description="Run Tapline on this machine."
+    )
+    parser.add_argument(
+        "--only", type=_names, default=list(services.NAMES), help="start these alone, e.g. kafka,clickhouse"
+    )
+    parser.add_argument("--with-parent", action="store_true", help="stop when the parent process ends")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = set(names) - set(services.NAMES)
+    if unknown:
+        known = ", ".join(services.NAMES)
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; known: {known}")
+    return names
+
+
+def _run(settings: Settings, only: set[str]) -> None:
+    began = time.monotonic()
+    settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
+    folder = settings.data_dir
+    data_folder.check(folder, settings.disk_free_bytes_min)
+    with data_folder.locked(folder):
+        for name in data_folder.clean_up(folder):
+            _say(f"{name}: left by a crash, ended")
+        names = services.started(settings, only)
+        _check_ports(services.ports(settings, names))
+        tokens = settings.ingest_tokens.get_secret_value() or data_folder.token(folder)
+        starting = services.services(settings, names, _say)
+        with supervise.running(starting, folder, _environment(settings, tokens)) as supervisor, _stopping():
+            for service in starting:
+                supervise.wait_ready(service, folder, supervisor, settings.start_seconds_max)
+                _say(f"{service.name}: ready after {time.monotonic() - began:.1f} s")
+            print(_ready_line(settings, tokens, only), flush=True)
+            supervisor.wait()
+            raise StackError(
+                f"the supervisor ended by itself. Its log is {folder / 'log' / 'supervisord.log'}"
+            )
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[None]:
+    """Say so when the stack stops, and heed no further signals then: supervisord has bounds of its own."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        _say("stopping")
+
+
+def _environment(settings: Settings, tokens: str) -> dict[str, str]:
+    at = services.addresses(settings)
+    return dict(os.environ) | {
+        "DATA_DIR": str(settings.data_dir),
+        "INGEST_TOKENS": tokens,
+        "CLICKHOUSE_URL": at.clickhouse,
+        "KAFKA_BOOTSTRAP_SERVERS": at.kafka,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _check_ports(ports: list[tuple[str, int, str]]) -> None:
+    """Raise StackError naming every port that cannot be had, and the variable that changes it."""
+    faults, seen = [], set()
+    for host, port, variable in ports:
+        if port in seen:
+            faults.append(f"  port {port} is given to two services: change {variable}")
+        seen.add(port)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                faults.append(f"  {host}:{port} cannot be had ({error.strerror}): change {variable}")
+    if faults:
+        raise StackError("\n".join(["some ports are taken:", *faults]))
+
+
+def _ready_line(settings: Settings, tokens: str, only: set[str]) -> str:
+    at = services.addresses(settings)
+    secret = tokens.split(",", maxsplit=1)[0].split(":", maxsplit=1)[0].strip()
+    ingest = f"{at.ingest}/tapcart_webhooks/{secret}" if "ingest" in only else "-"
+    live = at.live if "live" in only else "-"
+    return f"ready {ingest} clickhouse={at.clickhouse} kafka={at.kafka} live={live}"
+
+
+def _say(text: str) -> None:
+    print(f"tapline: {text}", file=sys.stderr, flush=True)
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    raise _Stopped(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

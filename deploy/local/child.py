@@ -1,0 +1,41 @@
+"""`python -m deploy.local.child RUN_DIR NAME SIGNAL COMMAND...` -> the command, under this very process id.
+
+Invariants: the process gets SIGNAL when its parent ends, however that ends (Linux); RUN_DIR/NAME.pid holds
+its id; its environment names RUN_DIR, so that a later start knows an orphan for its own.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+MARK = "TAPLINE_RUN_DIR"
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> None:
+    """Become the command. Does not return."""
+    run_dir, name, signal_name, *command = arguments
+    die_with_parent(signal.Signals[signal_name])
+    path = Path(run_dir) / f"{name}.pid"
+    new = path.with_suffix(".pid.new")
+    new.write_text(f"{os.getpid()}\n")
+    new.replace(path)
+    os.execvpe(command[0], command, os.environ | {MARK: run_dir})  # noqa: S606 - becoming another program is the point
+
+
+def die_with_parent(number: signal.Signals) -> None:
+    """Have the kernel send `number` to this process when its parent ends; nothing but Linux can."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, number.value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,121 @@
+"""Queries -> threads beside the event loop: a place for each, rows through a pipe, an end when nobody waits.
+
+Invariants: no query outlives its `async with`: whoever leaves early (the client is gone, the server stops)
+kills it and waits for its thread; reads and writes have places of their own, so readers never shut a writer
+out.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from deploy.local.clickhouse.engine import Engine, Outcome, Query
+from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.settings import Settings
+
+_PIPE_BYTES = 1024 * 1024
+_KILL_AGAIN_SECONDS = 0.1
+
+
+Piped = tuple[asyncio.StreamReader, asyncio.Future[Outcome]]
+
+
+class Runner:
+    """Runs queries on `engine`, a bounded number at once."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._reads = _Places(settings.queries_max)
+        self._writes = _Places(settings.inserts_max)
+        # Two more, to kill what fills all the others.
+        self._threads = ThreadPoolExecutor(settings.queries_max + settings.inserts_max + 2, "query")
+
+    @contextlib.asynccontextmanager
+    async def pipe(self, query: Query, make_text: Callable[[str], str]) -> AsyncIterator[Piped]:
+        """Run a query that writes into a pipe: yield the pipe and the outcome to come.
+
+        `make_text` gets the path to write to. Raises: Fault when all places are taken.
+        """
+        with self._reads.taken():
+            read_fd, write_fd = os.pipe()
+            transport, reader = await _reader(read_fd)
+            query = replace(query, text=make_text(f"/dev/fd/{write_fd}"), marker=secrets.token_hex(8))
+            async with self._running(query, lambda: os.close(write_fd)) as work:
+                try:
+                    yield reader, work
+                finally:
+                    transport.close()
+
+    async def run(self, query: Query) -> Outcome:
+        """Run an insert or a command to its end. Raises: Fault."""
+        with self._writes.taken():
+            async with self._running(replace(query, marker=secrets.token_hex(8)), lambda: None) as work:
+                return await finished(work)
+
+    async def close(self) -> None:
+        """Wait for the threads, then close the engine."""
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._engine.close)
+
+    @contextlib.asynccontextmanager
+    async def _running(
+        self, query: Query, done: Callable[[], None]
+    ) -> AsyncIterator[asyncio.Future[Outcome]]:
+        def job() -> Outcome:
+            try:
+                return self._engine.run(query)
+            finally:
+                done()
+
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads, job)
+        try:
+            yield work
+        finally:
+            while not work.done():
+                await loop.run_in_executor(self._threads, self._engine.kill, query.marker)
+                await asyncio.wait({work}, timeout=_KILL_AGAIN_SECONDS)
+            work.exception()  # looked at, so that asyncio does not report it: it was the client's, who left
+
+
+async def finished(work: asyncio.Future[Outcome]) -> Outcome:
+    """Return what the query did. Unlike `await`, a cancellation here spares `work`. Raises: Fault."""
+    await asyncio.wait({work})
+    return work.result()
+
+
+class _Places:
+    """A bounded number of places; nobody queues."""
+
+    def __init__(self, places_max: int) -> None:
+        self._max = places_max
+        self._taken = 0
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        if self._taken >= self._max:
+            detail = f"Too many simultaneous queries. Maximum: {self._max}."
+            raise Fault(202, "TOO_MANY_SIMULTANEOUS_QUERIES", detail)
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+
+
+async def _reader(fd: int) -> tuple[asyncio.ReadTransport, asyncio.StreamReader]:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=_PIPE_BYTES)
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0)
+    )
+    return transport, reader

@@ -1,0 +1,54 @@
+"""Environment -> the frozen `Settings` of the ClickHouse front, or every problem at once.
+
+Invariant: limits have defaults that keep a machine of 2 cores and 4 GiB alive; a query may lower them, not
+raise them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+_MEBIBYTE = 1024 * 1024
+
+
+class SettingsError(ValueError):
+    """The environment holds values the front cannot start with; the text lists all of them, one a line."""
+
+
+class Settings(BaseModel):
+    """What the front runs with; field names are ours, aliases are the environment's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", alias="CLICKHOUSE_HOST")
+    port: int = Field(8123, alias="CLICKHOUSE_PORT", ge=1, le=65535)
+    data_dir: Path = Field(Path("data"), alias="DATA_DIR")
+    # Without one, everybody who reaches the port may query: it is bound to 127.0.0.1.
+    password: SecretStr = Field(SecretStr(""), alias="CLICKHOUSE_PASSWORD")
+    # All queries together; the engine then ends the one that took most beyond its share.
+    memory_bytes_max: int = Field(2048 * _MEBIBYTE, alias="CLICKHOUSE_MEMORY_BYTES_MAX", ge=512 * _MEBIBYTE)
+    query_memory_bytes_max: int = Field(
+        1024 * _MEBIBYTE, alias="CLICKHOUSE_QUERY_MEMORY_BYTES_MAX", ge=_MEBIBYTE
+    )
+    query_seconds_max: float = Field(60.0, alias="CLICKHOUSE_QUERY_SECONDS_MAX", gt=0, le=86_400)
+    result_bytes_max: int = Field(4096 * _MEBIBYTE, alias="CLICKHOUSE_RESULT_BYTES_MAX", ge=1)
+    # Reading and writing have places of their own, so that no number of readers shuts the loader out.
+    queries_max: int = Field(16, alias="CLICKHOUSE_QUERIES_MAX", ge=1, le=1000)
+    inserts_max: int = Field(16, alias="CLICKHOUSE_INSERTS_MAX", ge=1, le=1000)
+    # After decompression. An insert's body waits on disk until it is there whole.
+    body_bytes_max: int = Field(1024 * _MEBIBYTE, alias="CLICKHOUSE_BODY_BYTES_MAX", ge=1024)
+    shutdown_seconds_max: int = Field(10, alias="CLICKHOUSE_SHUTDOWN_SECONDS_MAX", ge=1, le=300)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
+        try:
+            return cls.model_validate({name: value for name, value in env.items() if value})
+        except ValidationError as error:
+            lines = [
+                f"{fault['loc'][0]}: got {env.get(str(fault['loc'][0]))!r}, {fault['msg']}"
+                for fault in error.errors()
+            ]
+            raise SettingsError("\n".join(lines)) from error

@@ -1,0 +1,100 @@
+"""The data folder: checked, locked for one stack, rid of what a crash left behind.
+
+Invariants: the lock is the kernel's (flock), so no crash leaves it behind; a process is ended only when its
+own environment says that it belongs to this folder. Source: proc(5); elsewhere than on Linux orphans are
+not looked for.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local.child import MARK
+from deploy.local.errors import StackError
+
+_ORPHAN_SECONDS_MAX = 15.0
+
+
+def check(folder: Path, free_bytes_min: int) -> None:
+    """Make `folder` and its parts. Raises: StackError when it cannot be written or the disk is full."""
+    try:
+        for part in (folder / "run", folder / "log"):
+            part.mkdir(parents=True, exist_ok=True)
+        probe = folder / "run" / "probe"
+        probe.write_bytes(bytes(4096))
+        probe.unlink()
+    except OSError as error:
+        raise StackError(
+            f"the data folder {folder} cannot be written: {error.strerror}. Set DATA_DIR to another one."
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < free_bytes_min:
+        raise StackError(
+            f"the disk of the data folder {folder} is full: {free >> 20} MiB are free, "
+            f"{free_bytes_min >> 20} MiB are needed (TAPLINE_DISK_FREE_BYTES_MIN). "
+            "Free some, or set DATA_DIR to another disk."
+        )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process. Raises: StackError when another stack runs on it."""
+    with (folder / "run" / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(
+                f"a stack already runs on the data folder {folder}. Stop it, or set DATA_DIR to another one."
+            ) from None
+        yield
+
+
+def clean_up(folder: Path) -> list[str]:
+    """End what a crashed stack left running on `folder`; return the names. The lock must be held."""
+    run_dir = folder / "run"
+    orphans = dict(_processes(run_dir))
+    deadline = time.monotonic() + _ORPHAN_SECONDS_MAX
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in orphans:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while any(_belongs(pid, run_dir) for pid in orphans) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        deadline += _ORPHAN_SECONDS_MAX
+    for path in run_dir.glob("*.pid"):
+        path.unlink()
+    return sorted(orphans.values())
+
+
+def token(folder: Path) -> str:
+    """Return the webhook secret of `folder`, made at the first start."""
+    path = folder / "token"
+    if not path.exists():
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+        new.replace(path)
+    return path.read_text().strip()
+
+
+def _processes(run_dir: Path) -> Iterator[tuple[int, str]]:
+    for path in Path("/proc").glob("[0-9]*"):
+        if int(path.name) != os.getpid() and _belongs(int(path.name), run_dir):
+            with contextlib.suppress(OSError):
+                yield int(path.name), (path / "comm").read_text().strip()
+
+
+def _belongs(pid: int, run_dir: Path) -> bool:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return f"{MARK}={run_dir}".encode() in environment.split(b"\0")

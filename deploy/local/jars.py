@@ -1,0 +1,120 @@
+"""The list `kafka-jars.sha256` -> Kafka's jars on disk, each with exactly the bytes of the list.
+
+Invariants: a jar enters the cache by an atomic rename, after its SHA-256 was found right; two processes
+that fetch at once wait for each other; what was fetched stays, so a run after a failure goes on where it
+ended.
+Source: Maven Central by `jgo`; the list was resolved from org.apache.kafka:kafka_2.13:4.3.1, plus the SLF4J
+binding org.apache.logging.log4j:log4j-slf4j-impl:2.25.4.
+"""
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from jgo.config import GlobalSettings
+from jgo.constants import MAVEN_CENTRAL_URL
+from jgo.maven import MavenContext
+
+from deploy.local.errors import StackError
+
+LIST = Path(__file__).with_name("kafka-jars.sha256")
+
+# More do not fetch faster from Maven Central, and it asks for modesty.
+_DOWNLOADS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One line of the list."""
+
+    path: PurePosixPath  # in a Maven repository: group/artifact/version/file
+    sha256: str  # 64 hexadecimal digits
+
+    @property
+    def name(self) -> str:
+        """The file's name, unique in the list."""
+        return self.path.name
+
+
+def read_list(path: Path = LIST) -> list[Jar]:
+    """Return the jars that `path` lists, in its order."""
+    lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    return [Jar(PurePosixPath(name), digest) for digest, name in lines]
+
+
+def fetch(folder: Path, jars: list[Jar], say: Callable[[str], None]) -> None:
+    """Make `folder` hold `jars` and nothing else. Raises: StackError naming the jar that is in the way."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        missing = [jar for jar in jars if not (folder / jar.name).exists()]
+        if missing:
+            _download(folder, missing, len(jars), say)
+        verify(folder, jars)
+
+
+def verify(folder: Path, jars: list[Jar]) -> None:
+    """Check `folder` against `jars`. Raises: StackError naming each jar that is missing, extra or differs."""
+    found = {path.name: path for path in folder.iterdir()}
+    faults = [f"{name}: not in the list" for name in sorted(found.keys() - {jar.name for jar in jars})]
+    for jar in jars:
+        if jar.name not in found:
+            faults.append(f"{jar.name}: missing")
+        elif _sha256(found[jar.name]) != jar.sha256:
+            faults.append(f"{jar.name}: differs from its SHA-256 in {LIST.name}")
+    if faults:
+        raise StackError(
+            f"Kafka's jars in {folder} are refused; delete what is named and run again:\n  "
+            + "\n  ".join(faults)
+        )
+
+
+def _download(folder: Path, missing: list[Jar], total: int, say: Callable[[str], None]) -> None:
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    context = MavenContext(
+        repo_cache=partial,
+        local_repos=[],
+        remote_repos={"central": MAVEN_CENTRAL_URL} | GlobalSettings.load().repositories,
+    )
+    have = total - len(missing)
+    with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+        jobs = {pool.submit(_download_one, context, jar, folder): jar for jar in missing}
+        try:
+            for count, job in enumerate(as_completed(jobs), start=have + 1):
+                job.result()
+                say(f"kafka: jar {count} of {total}: {jobs[job].name}")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _download_one(context: MavenContext, jar: Jar, folder: Path) -> None:
+    *group, artifact, version, _ = jar.path.parts
+    try:
+        path = context.project(".".join(group), artifact).at_version(version).artifact().resolve()
+    except (RuntimeError, OSError) as error:
+        raise StackError(
+            f"could not download {jar.name} from {', '.join(context.remote_repos.values())}:\n  {error}\n"
+            "What was downloaded is kept: run again to go on."
+        ) from error
+    if _sha256(path) != jar.sha256:
+        raise StackError(f"{jar.name} as downloaded differs from its SHA-256 in {LIST.name}; it is refused.")
+    path.replace(folder / jar.name)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,183 @@
+"""Settings -> the services of the stack: how each is started, reached, and known to be ready.
+
+Invariant: order of the list is the order of start; the stack stops in the reverse order, so no one loses
+whom it needs.
+"""
+
+import shutil
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from deploy.local import kafka
+from deploy.local.settings import Settings
+
+NAMES = ("clickhouse", "kafka", "live", "warehouse", "ingest")
+
+# Written once per start; nobody reads it.
+_PROBE_TOPIC = "tapline.start"
+_PROBE_SECONDS = 2.0
+
+_SERVER_CONFIG = """\
+<clickhouse>
+  <logger><level>warning</level><console>1</console></logger>
+  <listen_host>{host}</listen_host>
+  <http_port>{port}</http_port>
+  <path>{path}/</path>
+  <tmp_path>{path}/tmp/</tmp_path>
+  <user_files_path>{path}/user_files/</user_files_path>
+  <profiles><default/></profiles>
+  <users><default>
+    <password>{password}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
+    <access_management>1</access_management>
+  </default></users>
+  <quotas><default/></quotas>
+  <user_directories><users_xml><path>{config}</path></users_xml></user_directories>
+</clickhouse>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One process of the stack."""
+
+    name: str
+    command: list[str]
+    ready: Callable[[], bool]  # asked until it says yes; OSError means not yet
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the services are reached, by people and by each other."""
+
+    ingest: str
+    live: str
+    clickhouse: str
+    kafka: str
+
+
+def addresses(settings: Settings) -> Addresses:
+    """Return the addresses; outside services keep theirs."""
+    return Addresses(
+        ingest=f"http://{_reachable(settings.ingest_host)}:{settings.ingest_port}",
+        live=f"http://{_reachable(settings.live_host)}:{settings.live_port}",
+        clickhouse=settings.clickhouse_url
+        or f"http://{_reachable(settings.clickhouse_host)}:{settings.clickhouse_port}",
+        kafka=settings.kafka_bootstrap_servers or f"{_reachable(settings.kafka_host)}:{settings.kafka_port}",
+    )
+
+
+def ports(settings: Settings, names: set[str]) -> list[tuple[str, int, str]]:
+    """Return (host, port, the variable that changes it) of each port that the services in `names` open."""
+    opened = {
+        "ingest": [(settings.ingest_host, settings.ingest_port, "INGEST_PORT")],
+        "live": [(settings.live_host, settings.live_port, "LIVE_PORT")],
+        "clickhouse": [(settings.clickhouse_host, settings.clickhouse_port, "CLICKHOUSE_PORT")],
+        "kafka": [
+            (settings.kafka_host, settings.kafka_port, "KAFKA_PORT"),
+            ("127.0.0.1", settings.kafka_port + 1, "KAFKA_PORT (its controller is on the next port)"),
+        ],
+    }
+    return [entry for name in sorted(names) for entry in opened.get(name, [])]
+
+
+def started(settings: Settings, only: set[str]) -> set[str]:
+    """Return the names of what is to be started: of `only`, what is not outside."""
+    outside = {"clickhouse"} if settings.clickhouse_url else set()
+    if settings.kafka_bootstrap_servers:
+        outside.add("kafka")
+    return only - outside
+
+
+def services(settings: Settings, names: set[str], say: Callable[[str], None]) -> list[Service]:
+    """Return the services in `names`, made ready to be started. Raises: StackError."""
+    at = addresses(settings)
+    make: dict[str, Callable[[], Service]] = {
+        "clickhouse": lambda: Service(
+            "clickhouse", _clickhouse(settings), lambda: _get(f"{at.clickhouse}/ping") == b"Ok.\n"
+        ),
+        "kafka": lambda: Service("kafka", _kafka(settings, say), lambda: _produces(at.kafka)),
+        "live": lambda: _python("live", "consumers.live", lambda: bool(_get(f"{at.live}/"))),
+        "warehouse": lambda: _python("warehouse", "consumers.warehouse", lambda: _loads(settings, at)),
+        "ingest": lambda: _python("ingest", "ingest", lambda: bool(_get(f"{at.ingest}/readyz"))),
+    }
+    return [make[name]() for name in NAMES if name in names]
+
+
+def _python(name: str, module: str, ready: Callable[[], bool]) -> Service:
+    return Service(name, [sys.executable, "-m", module], ready)
+
+
+def _kafka(settings: Settings, say: Callable[[str], None]) -> list[str]:
+    folder = settings.data_dir / "kafka"
+    return kafka.command(folder, settings.cache_dir, settings.kafka_host, settings.kafka_port, say)
+
+
+def _clickhouse(settings: Settings) -> list[str]:
+    binary = shutil.which("clickhouse")
+    if not binary:
+        return [sys.executable, "-m", "deploy.local.clickhouse"]
+    folder = settings.data_dir / "clickhouse-server"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.xml"
+    text = _SERVER_CONFIG.format(
+        host=escape(settings.clickhouse_host),
+        port=settings.clickhouse_port,
+        path=escape(str(folder)),
+        config=escape(str(config)),
+        password=escape(settings.clickhouse_password.get_secret_value()),
+    )
+    config.touch(mode=0o600)
+    config.write_text(text)
+    return [binary, "server", f"--config-file={config}"]
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=_PROBE_SECONDS) as answer:  # noqa: S310 - our own http:// address
+        return bytes(answer.read())
+
+
+def _loads(settings: Settings, at: Addresses) -> bool:
+    """Return whether the loader made its tables: it does before the first event, `tapcart.events` last."""
+    request = urllib.request.Request(f"{at.clickhouse}/", data=b"EXISTS VIEW tapcart.events")  # noqa: S310
+    request.add_header("X-ClickHouse-User", "default")
+    request.add_header("X-ClickHouse-Key", settings.clickhouse_password.get_secret_value())
+    with urllib.request.urlopen(request, timeout=_PROBE_SECONDS) as answer:  # noqa: S310
+        return bool(answer.read() == b"1\n")
+
+
+def _produces(servers: str) -> bool:
+    """Metadata come before the broker can take an idempotent write; only a write acknowledged is proof."""
+    quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": servers, "log_level": 0}
+    topic = NewTopic(_PROBE_TOPIC, 1, config={"retention.ms": "60000", "segment.bytes": "1048576"})
+    admin = AdminClient(quiet)
+    try:
+        admin.create_topics([topic], request_timeout=_PROBE_SECONDS)[_PROBE_TOPIC].result()
+    except KafkaException as error:
+        if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+            return False
+    failed: list[object] = []
+    producer = Producer(
+        quiet | {"enable.idempotence": "true", "message.timeout.ms": int(_PROBE_SECONDS * 1000)}
+    )
+    producer.produce(_PROBE_TOPIC, b"", on_delivery=lambda error, _: failed.append(error) if error else None)
+    return producer.flush(_PROBE_SECONDS) == 0 and not failed
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+
+
+def log_tail(path: Path, lines: int = 20) -> str:
+    """Return the last lines of a log."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

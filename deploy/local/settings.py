@@ -1,0 +1,50 @@
+"""Environment -> what the one-machine stack runs with, or every problem at once.
+
+Invariant: what the environment gives to the services themselves is handed on to them as it is.
+Source: ports and names are the public contract in DESIGN.md.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from deploy.local.errors import StackError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseModel):
+    """The stack's own settings; field names are ours, aliases are the environment's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    data_dir: Path = Field(Path("data"), alias="DATA_DIR")
+    # Kafka's jars; one folder serves any number of data folders.
+    cache_dir: Path = Field(ROOT / ".cache", alias="TAPLINE_CACHE")
+    ingest_host: str = Field("127.0.0.1", alias="INGEST_HOST")
+    ingest_port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
+    ingest_tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
+    live_host: str = Field("127.0.0.1", alias="LIVE_HOST")
+    live_port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
+    clickhouse_host: str = Field("127.0.0.1", alias="CLICKHOUSE_HOST")
+    clickhouse_port: int = Field(8123, alias="CLICKHOUSE_PORT", ge=1, le=65535)
+    clickhouse_password: SecretStr = Field(SecretStr(""), alias="CLICKHOUSE_PASSWORD")
+    # Set: an outside one is used, and none is started.
+    clickhouse_url: str = Field("", alias="CLICKHOUSE_URL")
+    # Not KAFKA_HOST: every KAFKA_* but the port is a property of the Kafka clients.
+    kafka_host: str = Field("127.0.0.1", alias="TAPLINE_KAFKA_HOST")
+    kafka_port: int = Field(9092, alias="KAFKA_PORT", ge=1, le=65534)
+    kafka_bootstrap_servers: str = Field("", alias="KAFKA_BOOTSTRAP_SERVERS")
+    start_seconds_max: float = Field(120.0, alias="TAPLINE_START_SECONDS_MAX", ge=1, le=3600)
+    disk_free_bytes_min: int = Field(512 * 1024 * 1024, alias="TAPLINE_DISK_FREE_BYTES_MIN", ge=0)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Return the settings in `env`. Raises: StackError, listing every problem by variable name."""
+        try:
+            return cls.model_validate({name: value for name, value in env.items() if value})
+        except ValidationError as error:
+            lines = [f"  {fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
+            raise StackError("these settings cannot be used:\n" + "\n".join(lines)) from None

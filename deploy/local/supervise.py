@@ -1,0 +1,142 @@
+"""Services -> one supervisord that keeps them running, until it is told to stop.
+
+Invariants: a service that dies is started again within about a second; all end when supervisord ends, and
+supervisord when this process does, whatever ends them; they stop one after the other, in reverse order of
+their start.
+Source: supervisord stops groups by falling priority, each before the next; PR_SET_PDEATHSIG, prctl(2).
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_fixed,
+)
+
+from deploy.local.errors import StackError
+from deploy.local.services import Service, log_tail
+from deploy.local.settings import ROOT
+
+# So often a service may end before it is ready; then it is not going to be.
+_STARTS_MAX = 4
+_POLL_SECONDS = 0.1
+
+_SUPERVISORD = """\
+[supervisord]
+nodaemon=true
+silent=true
+logfile={log}/supervisord.log
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={run}/supervisord-own.pid
+{user}
+"""
+# startsecs and startretries: one that ran for a second comes back at once; one that cannot start is tried for
+# ever, each time a second later.
+_PROGRAM = """
+[program:{name}]
+command={command}
+directory={root}
+priority={priority}
+autorestart=true
+startsecs=1
+startretries=1000000
+stopsignal=TERM
+stopwaitsecs={stop_seconds}
+redirect_stderr=true
+stdout_logfile={log}/{name}.log
+stdout_logfile_maxbytes=20MB
+stdout_logfile_backups=2
+"""
+_STOP_SECONDS = 30
+
+
+@contextmanager
+def running(
+    services: list[Service], folder: Path, env: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `services` on `folder` with `env`; on leaving, stop them in order and wait for their end."""
+    config = folder / "run" / "supervisord.conf"
+    config.write_text(_config(services, folder))
+    command = _wrapped(folder, "supervisord", "SIGTERM")
+    command += [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
+    # A session of its own: Ctrl-C at the terminal reaches this process alone, which stops the others.
+    with subprocess.Popen(command, cwd=ROOT, env=dict(env), start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            for path in (folder / "run").glob("*.pid"):
+                path.unlink(missing_ok=True)
+
+
+def wait_ready(service: Service, folder: Path, process: subprocess.Popen[bytes], seconds_max: float) -> None:
+    """Return once `service` is ready. Raises: StackError with the end of its log when it never is."""
+    log = folder / "log" / f"{service.name}.log"
+    pids: set[str] = set()
+
+    def ask() -> bool:
+        pids.add(_pid(folder, service.name))
+        if len(pids) > _STARTS_MAX:
+            raise StackError(f"{service.name} ends when it starts. The end of {log}:\n{log_tail(log)}")
+        if process.poll() is not None:
+            raise StackError(f"the supervisor ended. Its log is {log.parent / 'supervisord.log'}")
+        return service.ready()
+
+    retrying = Retrying(
+        stop=stop_after_delay(seconds_max),
+        wait=wait_fixed(_POLL_SECONDS),
+        retry=retry_if_result(lambda ready: not ready) | retry_if_exception_type(OSError),
+    )
+    try:
+        retrying(ask)
+    except RetryError as error:
+        raise StackError(
+            f"{service.name} was not ready within {seconds_max:g} seconds. The end of {log}:\n{log_tail(log)}"
+        ) from error
+
+
+def _pid(folder: Path, name: str) -> str:
+    try:
+        return (folder / "run" / f"{name}.pid").read_text()
+    except OSError:
+        return ""
+
+
+def _config(services: list[Service], folder: Path) -> str:
+    text = _SUPERVISORD.format(
+        log=_escaped(folder / "log"),
+        run=_escaped(folder / "run"),
+        user="user=root" if os.getuid() == 0 else "",
+    )
+    for priority, service in enumerate(services):
+        command = shlex.join(_wrapped(folder, service.name, "SIGKILL") + service.command)
+        text += _PROGRAM.format(
+            name=service.name,
+            command=_escaped(command),
+            root=_escaped(ROOT),
+            priority=priority,
+            stop_seconds=_STOP_SECONDS,
+            log=_escaped(folder / "log"),
+        )
+    return text
+
+
+def _wrapped(folder: Path, name: str, signal_name: str) -> list[str]:
+    return [sys.executable, "-m", "deploy.local.child", str(folder / "run"), name, signal_name]
+
+
+def _escaped(value: object) -> str:
+    return str(value).replace("%", "%%")
