@@ -1,0 +1,176 @@
+"""The folder of released schemas -> `Catalog`: find a release by schema id, wire id or name.
+
+Invariants: a released file never changes (its SHA-256 is in registry.json) and the registry is append-only,
+so an id means one schema for ever. A catalog that loads is sound: `compiler` can compile each release.
+Source: DESIGN.md, "Schemas"; Avro 1.12.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import msgspec
+from fastavro.schema import SchemaParseException, UnknownType
+
+from schemas import shape
+
+HERE = Path(__file__).parent
+
+
+class CatalogError(Exception):
+    """The folder is not sound; the text lists every problem, one a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One version of one schema."""
+
+    wire_id: int  # from 1; Kafka values begin with it
+    schema_id: str  # Event_AppOpened_5_0_0
+    family: str  # mobile | clickstream | tapline
+    name: str  # the Avro record's name; in family mobile also the event type
+    version: tuple[int, int, int]
+    schema: dict[str, Any] = field(repr=False)  # the file's JSON
+    text: str = field(repr=False)  # the same without white space, as the registry serves it
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: int
+    schema_id: str
+    file: str  # relative to the folder of registry.json
+    sha256: str  # of the file's bytes
+
+
+class _Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    releases: tuple[_Entry, ...]
+
+
+class Catalog:
+    """Every release, found by id or name. Immutable."""
+
+    def __init__(self, releases: tuple[Release, ...]) -> None:
+        self.releases = releases
+        self._by_wire_id = {release.wire_id: release for release in releases}
+        self._by_schema_id = {release.schema_id: release for release in releases}
+        self._newest: dict[tuple[str, str], Release] = {}
+        for release in sorted(releases, key=lambda release: release.version):
+            self._newest[release.family, release.name] = release
+        self.unmodelled = self._newest["tapline", "Unmodelled"]
+        self.quarantine = self._newest["tapline", "Quarantine"]
+        self.clickstream = self._newest["clickstream", "Clickstream"]
+
+    @classmethod
+    def load(cls, root: Path = HERE) -> "Catalog":
+        """Return the catalog in the folder `root`. Raises: CatalogError, listing every problem."""
+        releases: list[Release] = []
+        problems: list[str] = []
+        try:
+            entries = _entries(root)
+            problems += _registry_problems(entries, root)
+            for entry in entries:
+                release = _release(root, entry)
+                problems += release if isinstance(release, list) else []
+                releases += [release] if isinstance(release, Release) else []
+        except CatalogError as error:
+            problems.append(str(error))
+        problems += [] if problems else _missing_of_ours(releases)
+        if problems:
+            raise CatalogError("\n".join(problems))
+        return cls(tuple(releases))
+
+    def by_wire_id(self, wire_id: int) -> Release | None:
+        """Return the release that Kafka values name by `wire_id`."""
+        return self._by_wire_id.get(wire_id)
+
+    def by_schema_id(self, schema_id: str) -> Release | None:
+        """Return the release that events name by `schema_id`."""
+        return self._by_schema_id.get(schema_id)
+
+    def newest(self, name: str, family: str = "mobile") -> Release | None:
+        """Return the newest version of the schema `name`; in family mobile that is the event type."""
+        return self._newest.get((family, name))
+
+    def newest_releases(self) -> tuple[Release, ...]:
+        """Return the newest version of every schema, by wire id."""
+        return tuple(sorted(self._newest.values(), key=lambda release: release.wire_id))
+
+
+def table_name(name: str) -> str:
+    """Return the table of the schema `name`: AppOpened is app_opened."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _entries(root: Path) -> tuple[_Entry, ...]:
+    try:
+        return msgspec.json.decode((root / "registry.json").read_bytes(), type=_Registry).releases
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CatalogError(f"registry.json: {_words(error)}") from None
+
+
+def _registry_problems(entries: tuple[_Entry, ...], root: Path) -> Iterator[str]:
+    for index, entry in enumerate(entries, 1):
+        if entry.id != index:
+            yield f"registry.json: id {entry.id} in place {index}; ids go up from 1, no gap, no repetition"
+    for what, names in (
+        ("schema_id", [entry.schema_id for entry in entries]),
+        ("file", [entry.file for entry in entries]),
+    ):
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"registry.json: {what} {name} is given {names.count(name)} times"
+    listed = {entry.file for entry in entries}
+    for path in sorted((root / "avro").rglob("*.avsc")):
+        file = path.relative_to(root).as_posix()
+        if file not in listed:
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            yield f'{file}: not in registry.json (id {len(entries) + 1}, "sha256": "{sha256}" would be next)'
+
+
+def _release(root: Path, entry: _Entry) -> Release | list[str]:
+    try:
+        data = (root / entry.file).read_bytes()
+        schema = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
+        return [f"{entry.file}: {_words(error)}"]
+    place = re.fullmatch(r"avro/(\w+)/(\w+)/(\d+)_(\d+)_(\d+)\.avsc", entry.file)
+    if place is None:
+        return [f"{entry.file}: must be avro/<family>/<RecordName>/<major>_<minor>_<patch>.avsc"]
+    family, name = place[1], place[2]
+    major, minor, patch = map(int, place.groups()[2:])
+    problems = [*_file_problems(entry, data, schema, (family, name), f"{major}_{minor}_{patch}")]
+    text = json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
+    release = Release(entry.id, entry.schema_id, family, name, (major, minor, patch), schema, text)
+    return [f"{entry.file}: {problem}" for problem in problems] or release
+
+
+def _file_problems(
+    entry: _Entry, data: bytes, schema: Any, key: tuple[str, str], version: str
+) -> Iterator[str]:
+    family, name = key
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        yield "edited after its release (its SHA-256 is not the registry's): add a version instead"
+    if entry.schema_id != f"Event_{name}_{version}":
+        yield f"its schema_id is {entry.schema_id}, its path says Event_{name}_{version}"
+    try:
+        fastavro.parse_schema(schema)
+    except (SchemaParseException, UnknownType, ValueError, TypeError, LookupError, AttributeError) as error:
+        yield f"no Avro schema: {_words(error)}"
+        return
+    if not isinstance(schema, dict) or schema.get("name") != name:
+        yield f"its record must be named {name}"
+        return
+    yield from shape.problems(schema, family)
+
+
+def _missing_of_ours(releases: list[Release]) -> list[str]:
+    present = {(release.family, release.name) for release in releases}
+    needed = (("tapline", "Unmodelled"), ("tapline", "Quarantine"), ("clickstream", "Clickstream"))
+    return [f"registry.json: no release of {'/'.join(key)}" for key in needed if key not in present]
+
+
+def _words(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else f"{error}"

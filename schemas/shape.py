@@ -1,0 +1,113 @@
+"""An Avro record schema -> its fields as Tapline understands them; and what is wrong with it for Tapline.
+
+Invariant: a schema without problems is one that `compiler` can compile and that ClickHouse can read. Tapline
+uses a part of Avro: text, whole numbers, moments, booleans, bytes, lists of text, and blocks (records of
+nullable fields, never null themselves: ClickHouse fills no columns from a null record). Records have no
+namespace: a subject is `<topic>-<record name>`. Source: DESIGN.md, "Schemas".
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+# Fields that receipt adds: an event's members of these names are unknown fields.
+OURS = ("received_at", "extra")
+
+TEXT, INTEGER, MOMENT, BOOLEAN, BYTES, LIST, BLOCK = (
+    "text",
+    "integer",
+    "moment",
+    "boolean",
+    "bytes",
+    "list",
+    "block",
+)
+
+_KINDS: dict[str, str] = {"string": TEXT, "long": INTEGER, "boolean": BOOLEAN, "bytes": BYTES}
+_MOMENT = {"type": "long", "logicalType": "timestamp-millis"}
+_LIST = {"type": "array", "items": "string"}
+
+_ENVELOPE = {
+    "event_type": (TEXT, False),
+    "event_id": (TEXT, False),
+    "app_id": (TEXT, False),
+    "device_id": (TEXT, False),
+    "timestamp": (MOMENT, False),
+    "metadata": (BLOCK, False),
+    "extra": (TEXT, True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a record."""
+
+    name: str
+    kind: str  # one of the constants above; empty when Tapline has none for its type
+    nullable: bool
+    member: str  # the JSON member it is read from
+    is_json: bool = False  # text that holds a JSON object
+    type_name: str = ""  # of a block's record
+    fields: tuple["Field", ...] = ()  # of a block
+
+
+def fields(schema: dict[str, Any]) -> tuple[Field, ...]:
+    """Return the fields of a record schema, in order."""
+    return tuple(map(_field, schema["fields"]))
+
+
+def problems(schema: dict[str, Any], family: str) -> Iterator[str]:
+    """Yield what keeps a schema (one that fastavro accepts) from being used."""
+    if schema.get("type") != "record":
+        yield "must be a record"
+        return
+    if "namespace" in schema:
+        yield "must have no namespace"
+    found = {field.name: field for field in fields(schema)}
+    for field, declared in zip(found.values(), schema["fields"], strict=True):
+        yield from _field_problems(field, declared)
+    if "received_at" not in found or found["received_at"].kind != MOMENT or found["received_at"].nullable:
+        yield "received_at must be a long of logical type timestamp-millis"
+    if family == "mobile":
+        for name, (kind, nullable) in _ENVELOPE.items():
+            if name not in found or (found[name].kind, found[name].nullable) != (kind, nullable):
+                yield f"{name} must be there: {kind}, {'nullable' if nullable else 'not null'}"
+
+
+def _field(declared: dict[str, Any]) -> Field:
+    name, avro, nullable = declared["name"], declared["type"], False
+    if isinstance(avro, list) and len(avro) == 2 and avro[0] == "null":  # noqa: PLR2004 - null and one type
+        avro, nullable = avro[1], True
+    is_json = "json" in declared
+    member = declared.get("json", name)
+    if isinstance(avro, dict) and avro.get("type") == "record":
+        return Field(name, BLOCK, nullable, member, is_json, avro["name"], fields(avro))
+    return Field(name, _kind(avro), nullable, member, is_json)
+
+
+def _kind(avro: Any) -> str:
+    if isinstance(avro, str):
+        return _KINDS.get(avro, "")
+    return MOMENT if avro == _MOMENT else LIST if avro == _LIST else ""
+
+
+def _field_problems(field: Field, declared: dict[str, Any], block: str = "") -> Iterator[str]:
+    path = f"{block}.{field.name}" if block else field.name
+    if not field.kind:
+        yield f"{path}: Tapline has no use for the type {declared['type']}"
+    if field.nullable and ("default" not in declared or declared["default"] is not None):
+        yield f"{path}: nullable, so its default must be null"
+    if block and not field.nullable:
+        yield f"{path}: must be nullable, as every field of a block"
+    if field.nullable is (field.kind == BYTES) and field.kind in (BYTES, LIST):
+        yield f"{path}: bytes must not be nullable, lists must be"
+    if field.is_json and (field.kind != TEXT or not field.nullable or block):
+        yield f"{path}: only nullable text of the top level can hold JSON"
+    if field.kind == BLOCK:
+        if block or field.nullable:
+            yield f"{path}: a block must be at the top level and must not be nullable"
+            return
+        if declared.get("default") != {inner.name: None for inner in field.fields}:
+            yield f"{path}: its default must be a block of nulls"
+        for inner, inner_declared in zip(field.fields, declared["type"]["fields"], strict=True):
+            yield from _field_problems(inner, inner_declared, path)
