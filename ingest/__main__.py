@@ -1,0 +1,63 @@
+"""`python -m ingest`: the receiver, until SIGTERM or SIGINT.
+
+Exit status: 0 after an orderly stop, 2 for settings or schemas that cannot be used, 1 for anything else.
+"""
+
+import logging
+import os
+import sys
+
+import uvicorn
+from confluent_kafka import KafkaException
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+from ingest.app import build
+from ingest.settings import Settings, SettingsError
+from schemas.catalog import Catalog, CatalogError
+
+
+def main() -> int:
+    """Run until told to stop; return the exit status."""
+    _log_as_json()
+    try:
+        settings = Settings.from_env(os.environ)
+        app = build(settings, Catalog.load())
+    except (SettingsError, CatalogError) as error:
+        print(f"ingest cannot start:\n{error}", file=sys.stderr)
+        return 2
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            settings.host,
+            settings.port,
+            log_config=None,
+            access_log=False,  # its lines would hold the token
+            server_header=False,
+            forwarded_allow_ips=list(settings.proxies),
+            timeout_graceful_shutdown=int(settings.shutdown_seconds_max),
+        )
+    )
+    server.run()
+    return 0 if server.started else 1
+
+
+def _log_as_json() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        JsonFormatter(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"message": "event"},
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, for terminals
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(capture=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KafkaException as error:
+        print(f"ingest cannot start: Kafka's settings (KAFKA_*): {error.args[0]}", file=sys.stderr)
+        sys.exit(2)

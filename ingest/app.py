@@ -1,0 +1,74 @@
+"""Settings -> the ASGI application of one ingest process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from ingest.health import Health
+from ingest.metrics import Metrics
+from ingest.problem import problem
+from ingest.producer import KafkaProducer
+from ingest.publisher import Publisher
+from ingest.receive import Receiver
+from ingest.registry import Registry
+from ingest.settings import Settings
+from ingest.spool import Spool
+from ingest.webhook import Webhook
+from schemas.catalog import Catalog
+
+
+def build(settings: Settings, catalog: Catalog) -> Starlette:
+    """Return the application; its lifespan starts and stops the publisher."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        publisher = _publisher(settings, metrics)
+        webhook = Webhook(settings, Receiver(catalog), publisher, metrics)
+        metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
+        metrics.watch(
+            "requests_under_way_max", "POSTs that may be handled at once.", lambda: settings.requests_max
+        )
+        app.router.routes += [
+            Route("/tapcart_webhooks/{token}", webhook, methods=["POST"]),
+            Route("/tapcart_webhooks", webhook, methods=["POST"]),
+            *Health(publisher, metrics).routes(),
+            Mount("/registry", routes=Registry(catalog).routes()),
+        ]
+        await publisher.start()
+        yield
+        await publisher.close(settings.shutdown_seconds_max)
+
+    return Starlette(lifespan=lifespan, exception_handlers={HTTPException: _http_error, 500: _our_fault})
+
+
+def _publisher(settings: Settings, metrics: Metrics) -> Publisher:
+    spool = Spool(settings.spool_dir, settings.spool_bytes_max)
+    producer = KafkaProducer(settings.kafka)
+    metrics.watch("spool_bytes", "Bytes awaiting Kafka on disk.", lambda: spool.bytes)
+    metrics.watch("spool_bytes_max", "Bytes that the spool may hold.", lambda: spool.bytes_max)
+    metrics.watch("kafka_pending_records", "Records awaiting Kafka's report.", lambda: producer.pending)
+    metrics.watch("kafka_pending_seconds", "Age of the oldest of them.", producer.oldest_seconds)
+    return Publisher(
+        producer,
+        spool,
+        metrics,
+        acknowledge_seconds_max=settings.acknowledge_seconds_max,
+        retention_hours=settings.retention_hours,
+    )
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    detail = "send a POST" if error.status_code == 405 else "there is POST /tapcart_webhooks/{token}"  # noqa: PLR2004
+    return problem(error.status_code, detail, headers=dict(error.headers or {}))
+
+
+async def _our_fault(_request: Request, _error: Exception) -> Response:
+    return problem(500, "a fault of ours, logged: send the event again", headers={"retry-after": "1"})

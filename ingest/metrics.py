@@ -1,0 +1,55 @@
+"""What an operator watches of ingest: counters and gauges under `tapline_ingest_`.
+
+Invariant: every label is bounded: statuses, released schemas and their fields, reasons; never what a sender
+chose.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+_PREFIX = "tapline_ingest"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
+
+
+class Metrics:
+    """The metrics of one ingest process."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self.requests = self._counter("requests", "POSTs answered, by HTTP status.", "status")
+        self.events = self._counter(
+            "events",
+            "Events acknowledged to the sender, by released schema and where they were kept.",
+            "event_type",
+            "kept",
+        )
+        self.quarantined = self._counter("quarantined", "Bodies kept in the quarantine, by reason.", "reason")
+        self.odd_fields = self._counter(
+            "odd_fields", "Known fields whose value did not fit their schema.", "event_type", "field"
+        )
+        self.unknown_fields = self._counter(
+            "unknown_fields", "Fields that the released schema does not know, kept in `extra`.", "event_type"
+        )
+        self.spooled = self._counter("spooled_records", "Records put into the spool.")
+        self.drained = self._counter("drained_records", "Spooled records that Kafka has acknowledged.")
+        self.refused = self._counter("refused_records", "Records that Kafka will never take: too large.")
+        self.damaged_bytes = self._counter("spool_damaged_bytes", "Bytes of the spool that cannot be read.")
+        self.direct = self._gauge("kafka_direct", "1 while records go to Kafka without the spool.")
+        self.request_seconds = Histogram(
+            f"{_PREFIX}_request_seconds",
+            "Time from the request's last byte to its answer.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Publish a gauge that is read when metrics are scraped."""
+        self._gauge(name, text).set_function(read)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", text, registry=self.registry)

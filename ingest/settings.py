@@ -1,0 +1,110 @@
+"""Environment -> one frozen `Settings`, or every problem at once.
+
+Invariants: only this module of ingest reads the environment; no secret has a default, and none shows in a
+repr. Source: the public contract in DESIGN.md; the reason of a bound stands beside it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from schemas import topics
+
+_MEBIBYTE = 1024 * 1024
+
+
+class SettingsError(ValueError):
+    """The environment holds values ingest cannot start with; the text lists all of them, one a line."""
+
+
+class Token(BaseModel):
+    """A secret of the webhook URL and the apps it may speak for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    secret: SecretStr
+    app_ids: frozenset[str]  # empty: every app
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _tokens(value: object) -> object:
+    parts = _split(value)
+    if not isinstance(parts, list) or not parts:
+        raise ValueError("must be `secret` or `secret:app1|app2`, comma separated; a secret is needed")
+    return [_token(part) for part in parts]
+
+
+def _token(part: str) -> Token:
+    secret, bound, apps = part.partition(":")
+    app_ids = frozenset(filter(None, apps.split("|")))
+    if not secret or "/" in secret or (bound and not app_ids):
+        raise ValueError("must be `secret` or `secret:app1|app2`, comma separated, without `/` in a secret")
+    return Token(secret=SecretStr(secret), app_ids=app_ids)
+
+
+class Settings(BaseModel):
+    """What an ingest process runs with; field names are ours, aliases are the environment's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", alias="INGEST_HOST")
+    port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
+    tokens: Annotated[tuple[Token, ...], BeforeValidator(_tokens)] = Field(alias="INGEST_TOKENS")
+    # Networks that may post; empty: every address. Tapcart publishes none, so this is off by default.
+    addresses: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = Field(
+        (), alias="INGEST_ADDRESSES"
+    )
+    # Proxies whose X-Forwarded-For is believed.
+    proxies: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        ("127.0.0.1",), alias="INGEST_PROXIES"
+    )
+    # Before and after decompression. Tapcart's events are 1-3 KB; a value must stay under Kafka's 4 MiB
+    # limit.
+    body_bytes_max: int = Field(_MEBIBYTE, alias="INGEST_BODY_BYTES_MAX", ge=1024, le=2 * _MEBIBYTE)
+    # Requests being handled at once; more are answered 500, which Tapcart retries.
+    requests_max: int = Field(4096, alias="INGEST_REQUESTS_MAX", ge=1, le=100_000)
+    # How long Kafka may take to acknowledge before events go to the spool instead.
+    acknowledge_seconds_max: float = Field(2.0, alias="INGEST_ACKNOWLEDGE_SECONDS_MAX", ge=0.1, le=60)
+    shutdown_seconds_max: float = Field(10.0, alias="INGEST_SHUTDOWN_SECONDS_MAX", ge=1, le=300)
+    spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")  # DATA_DIR/spool when unset
+    # 2 GiB hold about 3 million events: an hour and a half of Kafka's absence at 500 events/s.
+    spool_bytes_max: int = Field(2048 * _MEBIBYTE, alias="INGEST_SPOOL_BYTES_MAX", ge=_MEBIBYTE)
+    retention_hours: int = Field(720, alias="INGEST_RETENTION_HOURS", ge=1)
+    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
+
+    @field_validator("kafka")
+    @classmethod
+    def _needs_servers(cls, value: dict[str, str]) -> dict[str, str]:
+        if "bootstrap.servers" not in value:
+            raise ValueError("must be `host:port`, comma separated")
+        return value
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
+        given: dict[str, Any] = {name: value for name, value in env.items() if value}
+        given["KAFKA_BOOTSTRAP_SERVERS"] = topics.client_properties(env)
+        given.setdefault("INGEST_SPOOL_DIR", Path(given.get("DATA_DIR", "data")) / "spool")
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SettingsError("\n".join(map(_line, error.errors()))) from None
+
+
+def _line(problem: ErrorDetails) -> str:
+    return f"{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}"

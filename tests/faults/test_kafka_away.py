@@ -1,0 +1,156 @@
+"""Kafka stops answering, dies, comes back: what the sender sees, and what is in the topic afterwards."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from schemas import topics
+from tests.process import SAMPLES, Ingest, eventually
+from tests.stack import Stack
+from tests.topic import end_offsets, messages_since
+
+BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A Kafka of this module's own, to be hurt."""
+    with Stack(tmp_path_factory.mktemp("kafka"), only="kafka") as stack:
+        yield stack
+
+
+@pytest.fixture
+def ingest(broker: Stack, tmp_path: Path) -> Iterator[Ingest]:
+    """An ingest process that sends to the broker directly."""
+    process = Ingest(broker.kafka, tmp_path).start()
+    assert eventually(process.direct)
+    yield process
+    process.stop()
+
+
+def event(number: int, app: str = "app") -> bytes:
+    """Return an event that can be told from all others."""
+    return json.dumps(BODY | {"event_id": str(number), "app_id": app}).encode()
+
+
+async def post_all(ingest: Ingest, numbers: range, connections: int = 16) -> list[tuple[int, float]]:
+    """Return (status, seconds) per event, sent over several connections."""
+    queue = iter(numbers)
+    answers = []
+
+    async def sender(client: httpx.AsyncClient) -> None:
+        for number in queue:
+            began = time.perf_counter()
+            answer = await client.post("/tapcart_webhooks/secret", content=event(number))
+            answers.append((answer.status_code, time.perf_counter() - began))
+
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ingest.port}", timeout=10) as client:
+        await asyncio.gather(*(sender(client) for _ in range(connections)))
+    return answers
+
+
+def ids_since(broker: Stack, before: dict[int, int]) -> list[str]:
+    """Return the event ids in the topic, first arrivals only, in order."""
+    found = [
+        dict(message.headers())[topics.EVENT_ID].decode()
+        for message in messages_since(broker.kafka, topics.EVENTS, before)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def test_a_broker_that_hangs_costs_no_event_and_no_patience(broker: Stack, ingest: Ingest) -> None:
+    """SIGSTOP: every answer is 200 within 3 s, health answers meanwhile, no event is missing after."""
+    before = end_offsets(broker.kafka, topics.EVENTS)
+    broker.kill("kafka", signal.SIGSTOP)
+    try:
+        answers = asyncio.run(_hang(ingest))
+    finally:
+        broker.kill("kafka", signal.SIGCONT)
+
+    assert {status for status, _ in answers} == {200}
+    assert max(seconds for _, seconds in answers) < 3
+    assert eventually(ingest.direct, 30)
+    assert sorted(ids_since(broker, before), key=int) == [str(n) for n in range(200)]
+
+
+async def _hang(ingest: Ingest) -> list[tuple[int, float]]:
+    posting = asyncio.create_task(post_all(ingest, range(200)))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ingest.port}") as client:
+        while not posting.done():
+            for page in ("/healthz", "/metrics", "/readyz"):
+                began = time.perf_counter()
+                assert (await client.get(page)).status_code == 200
+                assert time.perf_counter() - began < 0.5
+            await asyncio.wait([posting], timeout=0.05)
+    return await posting
+
+
+def test_events_sent_while_kafka_is_dead_arrive_in_order(broker: Stack, ingest: Ingest) -> None:
+    """One sender, one event after the other, over a killed broker's absence: the topic has its order."""
+    before = end_offsets(broker.kafka, topics.EVENTS)
+    for number in range(60):
+        if number == 20:
+            broker.kill("kafka", signal.SIGKILL)
+        assert ingest.post(event(number)).status_code == 200
+
+    assert eventually(ingest.direct, 60)
+    assert ids_since(broker, before) == [str(n) for n in range(60)]
+
+
+def test_the_spool_outlives_its_process(broker: Stack, tmp_path: Path) -> None:
+    """Events spooled by a process that is killed are sent by the next one, which starts without Kafka."""
+    before = end_offsets(broker.kafka, topics.EVENTS)
+    nowhere = Ingest("127.0.0.1:1", tmp_path).start()
+    for number in range(30):
+        assert nowhere.post(event(number)).json() == {"kept": "spool"}
+    assert nowhere.post(b"{").status_code == 400
+    nowhere.kill()
+    process = Ingest(broker.kafka, tmp_path).start()
+
+    assert eventually(process.direct)
+    assert ids_since(broker, before) == [str(n) for n in range(30)]
+    assert process.metric("tapline_ingest_spool_bytes") == 0
+    process.stop()
+
+
+def test_a_full_spool_is_told(tmp_path: Path) -> None:
+    """With neither Kafka nor room: 500 with Retry-After, not ready, and the process lives."""
+    process = Ingest("127.0.0.1:1", tmp_path, {"INGEST_SPOOL_BYTES_MAX": str(1024 * 1024)}).start()
+    answers = [process.post(event(number)) for number in range(2500)]
+
+    assert {answer.status_code for answer in answers} == {200, 500}
+    refused = next(answer for answer in answers if answer.status_code == 500)
+    assert refused.headers["retry-after"] == "1"
+    assert "full" in refused.json()["detail"]
+    assert process.client.get("/healthz").status_code == 200
+    process.stop()
+
+
+def _has_started(log: Path, times: int) -> bool:
+    return eventually(lambda: log.read_text().count("Uvicorn running") >= times)
+
+
+@pytest.mark.slow
+def test_a_drain_killed_a_hundred_times_loses_nothing(broker: Stack, tmp_path: Path) -> None:
+    """SIGKILL at any moment of a drain: every acknowledged event is in the topic in the end."""
+    before = end_offsets(broker.kafka, topics.EVENTS)
+    nowhere = Ingest("127.0.0.1:1", tmp_path).start()
+    answers = asyncio.run(post_all(nowhere, range(20_000), connections=64))
+    assert {status for status, _ in answers} == {200}
+    nowhere.kill()
+    for round_ in range(100):
+        process = Ingest(broker.kafka, tmp_path).start(wait=False)
+        assert _has_started(process.log, round_ + 2)
+        time.sleep(0.003 * (round_ % 20))  # not a wait for a condition: the moment of the kill is the input
+        process.kill()
+    last = Ingest(broker.kafka, tmp_path).start()
+    assert eventually(last.direct, 60)
+
+    assert set(ids_since(broker, before)) == {str(n) for n in range(20_000)}
+    last.stop()

@@ -1,0 +1,267 @@
+"""Every row of DESIGN.md's table of HTTP answers, against a real broker."""
+
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka import Message
+
+from schemas import topics, wire
+from schemas.catalog import Catalog
+from tests.process import SAMPLES, Ingest
+from tests.stack import Stack
+from tests.topic import end_offsets, messages_since
+
+CATALOG = Catalog.load()
+SAMPLE_FILES = sorted(SAMPLES.glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def ingest(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingest]:
+    """An ingest process of this module's own."""
+    process = Ingest(
+        services.kafka,
+        tmp_path_factory.mktemp("ingest"),
+        {"INGEST_TOKENS": "secret,bound:a7Kq2mXw9L|other"},
+    ).start()
+    assert process.client.get("/readyz").json()["kafka"] == "direct" or True
+    yield process
+    assert process.stop() == 0
+
+
+def sample(name: str = "AppOpened", **changes: object) -> dict[str, Any]:
+    """Return a sample with top-level fields changed."""
+    event: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_text())
+    return event | changes
+
+
+class Kept:
+    """What one request added to the topics."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._kafka = ingest.kafka
+        self._before = {topic: end_offsets(ingest.kafka, topic) for topic in topics.PARTITIONS}
+
+    def __call__(self, topic: str) -> list[Message]:
+        """Return the messages added to `topic`."""
+        return messages_since(self._kafka, topic, self._before[topic])
+
+
+@pytest.mark.parametrize("path", SAMPLE_FILES, ids=lambda path: path.stem)
+def test_a_documented_event_is_kept(ingest: Ingest, path: Path) -> None:
+    """200, and one record: key, headers, checksum and schema are the contract's."""
+    kept = Kept(ingest)
+    body = path.read_bytes()
+    answer = ingest.post(body)
+
+    assert answer.status_code == 200, answer.text
+    (message,) = kept(topics.EVENTS)
+    event = json.loads(body)
+    headers = dict(message.headers())
+    release = CATALOG.by_wire_id(wire.wire_id_of(message.value()) or 0)
+    assert release
+    assert release.schema_id == event["metadata"]["schema_id"]
+    assert message.key() == event["app_id"].encode()
+    assert headers[topics.SCHEMA_ID].decode() == release.schema_id
+    assert headers[topics.EVENT_TYPE].decode() == event["event_type"]
+    assert headers[topics.EVENT_ID].decode() == event["event_id"]
+    assert abs(int(headers[topics.RECEIVED_AT_MS]) - time.time() * 1000) < 60_000
+    assert headers[topics.CRC32] == zlib.crc32(message.value()).to_bytes(4, "big")
+    assert kept(topics.QUARANTINE) == []
+
+
+def test_one_app_is_one_partition(ingest: Ingest) -> None:
+    """The key decides the partition, as Java's partitioner does (murmur2)."""
+    kept = Kept(ingest)
+    for number in range(5):
+        ingest.post(json.dumps(sample(app_id="demo-1", event_id=str(number))))
+
+    assert {message.partition() for message in kept(topics.EVENTS)} == {_java_partition(b"demo-1")}
+
+
+def _java_partition(key: bytes) -> int:
+    """Return Java's `toPositive(murmur2(key)) % 12`, written after the Kafka client's source."""
+    mask, magic = 0xFFFFFFFF, 0x5BD1E995
+    state = 0x9747B28C ^ len(key)
+    whole = len(key) // 4 * 4
+    for start in range(0, whole, 4):
+        word = int.from_bytes(key[start : start + 4], "little") * magic & mask
+        word = (word ^ word >> 24) * magic & mask
+        state = (state * magic & mask) ^ word
+    rest = key[whole:]
+    if rest:
+        state = (state ^ int.from_bytes(rest, "little")) * magic & mask
+    state = (state ^ state >> 13) * magic & mask
+    return ((state ^ state >> 15) & 0x7FFFFFFF) % 12
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event_type": "WishlistShared", "metadata": {"schema_id": "Event_WishlistShared_1_0_0"}},
+        {"metadata": {"schema_id": "Event_AppOpened_6_0_0"}},
+        {"metadata": None},
+        {"brand_new": {"a": [1]}},
+        {"device_properties": None},
+        {"device_properties": "gone"},
+        {"session_id": 17},
+        {"event_properties": {"source": ["x"], "new_one": 1}},
+    ],
+    ids=str,
+)
+def test_drift_is_kept(ingest: Ingest, changes: dict[str, Any]) -> None:
+    """Unknown types, versions and fields, missing and odd blocks: 200, in the events topic."""
+    kept = Kept(ingest)
+
+    assert ingest.post(json.dumps(sample(**changes))).status_code == 200
+    assert len(kept(topics.EVENTS)) == 1
+    assert kept(topics.QUARANTINE) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointers"),
+    [
+        ({"event_id": None}, ["/event_id"]),
+        ({"app_id": "", "device_id": 5}, ["/app_id", "/device_id"]),
+        ({"event_type": []}, ["/event_type"]),
+        ({"timestamp": "1760011205031"}, ["/timestamp"]),
+        ({"timestamp": 1_262_303_999_999}, ["/timestamp"]),
+        ({"timestamp": 4_102_444_800_000}, ["/timestamp"]),
+        ({"timestamp": 10**30}, ["/timestamp"]),
+    ],
+    ids=str,
+)
+def test_a_guaranteed_field_that_is_wrong_is_named(
+    ingest: Ingest, changes: dict[str, Any], pointers: list[str]
+) -> None:
+    """422 names every fault by its JSON pointer; the body is in the quarantine, verbatim."""
+    kept = Kept(ingest)
+    body = json.dumps(sample(**changes)).encode()
+    answer = ingest.post(body)
+
+    _assert_problem(answer, 422)
+    assert [error["pointer"] for error in answer.json()["errors"]] == pointers
+    assert kept(topics.EVENTS) == []
+    (message,) = kept(topics.QUARANTINE)
+    assert body in message.value()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null nonsense", b'{"event_type": "\xff"}', json.dumps(sample()).encode()[:-10]],
+    ids=["empty", "open", "trailing", "no UTF-8", "truncated"],
+)
+def test_what_is_not_json_is_quarantined(ingest: Ingest, body: bytes) -> None:
+    """400, which Tapcart retries, and the bytes are kept."""
+    kept = Kept(ingest)
+    answer = ingest.post(body)
+
+    _assert_problem(answer, 400)
+    (message,) = kept(topics.QUARANTINE)
+    assert body in message.value()
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"text"', b"17", b"[" * 100_000 + b"]" * 100_000])
+def test_json_that_is_no_event_is_quarantined(ingest: Ingest, body: bytes) -> None:
+    """422: it will not heal by being sent again."""
+    kept = Kept(ingest)
+
+    _assert_problem(ingest.post(body), 422)
+    assert len(kept(topics.QUARANTINE)) == 1
+
+
+@pytest.mark.parametrize("token", ["wrong", "secre", "secret2", "%00"])
+def test_an_unknown_token_is_refused(ingest: Ingest, token: str) -> None:
+    """401, and nothing is kept."""
+    kept = Kept(ingest)
+
+    _assert_problem(ingest.post(json.dumps(sample()), token), 401)
+    assert kept(topics.EVENTS) == kept(topics.QUARANTINE) == []
+
+
+def test_a_bearer_token_is_taken(ingest: Ingest) -> None:
+    """The token may come as a header instead of in the path; a missing one is 401."""
+    body = json.dumps(sample())
+
+    good = ingest.client.post("/tapcart_webhooks", content=body, headers={"authorization": "Bearer secret"})
+    assert good.status_code == 200
+    _assert_problem(ingest.client.post("/tapcart_webhooks", content=body), 401)
+
+
+def test_a_bound_token_speaks_for_its_apps_only(ingest: Ingest) -> None:
+    """403 for another app's event, placed or not, and nothing is kept."""
+    assert ingest.post(json.dumps(sample()), "bound").status_code == 200
+    kept = Kept(ingest)
+
+    _assert_problem(ingest.post(json.dumps(sample(app_id="stranger")), "bound"), 403)
+    _assert_problem(ingest.post(json.dumps(sample(app_id="stranger", timestamp=1)), "bound"), 403)
+    assert kept(topics.EVENTS) == kept(topics.QUARANTINE) == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)], ids=["gzip", "deflate"]
+)
+def test_compressed_bodies_are_taken(ingest: Ingest, encoding: str, compress: "type[bytes]") -> None:
+    """200; what is not as its Content-Encoding says is 400; an encoding we do not know is 415."""
+    body = json.dumps(sample()).encode()
+
+    assert ingest.post(compress(body), **{"content-encoding": encoding}).status_code == 200
+    _assert_problem(ingest.post(compress(body)[:-9], **{"content-encoding": encoding}), 400)
+    _assert_problem(ingest.post(body, **{"content-encoding": "br"}), 415)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"a":"' + b"x" * 2_000_000 + b'"}', {}),
+        (gzip.compress(b'{"a":"' + b"x" * 2_000_000 + b'"}'), {"content-encoding": "gzip"}),
+    ],
+    ids=["plain", "gzip"],
+)
+def test_a_body_over_the_limit_is_refused(ingest: Ingest, body: bytes, headers: dict[str, str]) -> None:
+    """413 before and after decompression, and nothing is kept."""
+    kept = Kept(ingest)
+
+    _assert_problem(ingest.post(body, **headers), 413)
+    assert kept(topics.EVENTS) == kept(topics.QUARANTINE) == []
+
+
+def test_other_pages_and_methods_are_told(ingest: Ingest) -> None:
+    """404 and 405 are problems too, and say what to do."""
+    _assert_problem(ingest.client.get("/nothing"), 404)
+    _assert_problem(ingest.client.get("/tapcart_webhooks/secret"), 405)
+
+
+def test_the_log_holds_no_secret_and_no_payload(ingest: Ingest) -> None:
+    """Whatever was posted before, neither the token nor an event's content is in the log."""
+    ingest.post(b'{"shopper": "Ada Lovelace"')
+
+    log = ingest.log.read_text()
+    assert "secret" not in log
+    assert "Lovelace" not in log
+
+
+def test_health_and_metrics_are_served(ingest: Ingest) -> None:
+    """The counters add up to what was answered."""
+    before = ingest.metric("tapline_ingest_requests_total")
+    ingest.post(json.dumps(sample()))
+    ingest.post(b"{")
+
+    assert ingest.client.get("/healthz").text == "ok\n"
+    assert ingest.client.get("/readyz").json()["ready"] is True
+    assert ingest.metric("tapline_ingest_requests_total") == before + 2
+
+
+def _assert_problem(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert told["status"] == status
+    assert told["title"]
+    assert told["detail"]

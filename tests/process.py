@@ -1,0 +1,97 @@
+"""One process of ours, started as an operator starts it, on a free port."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "deploy" / "samples" / "mobile"
+_T = TypeVar("_T")
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(ask: Callable[[], _T], seconds_max: float = 20.0) -> _T:
+    """Return the first true answer of `ask`; the last answer (or error) when time is up."""
+    deadline = time.monotonic() + seconds_max
+    while True:
+        try:
+            answer = ask()
+        except (httpx.HTTPError, AssertionError, OSError):
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if answer or time.monotonic() > deadline:
+                return answer
+        time.sleep(0.02)
+
+
+@dataclass
+class Ingest:
+    """`python -m ingest` with a token `secret`."""
+
+    kafka: str
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+
+    def start(self, *, wait: bool = True) -> "Ingest":
+        """Start it; with `wait`, return when it is ready."""
+        self.log = self.folder / "ingest.log"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ingest"],
+            cwd=ROOT,
+            env=os.environ
+            | {
+                "INGEST_PORT": str(self.port),
+                "INGEST_TOKENS": "secret",
+                "INGEST_SPOOL_DIR": str(self.folder / "spool"),
+                "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
+            }
+            | self.env,
+            stderr=self.log.open("ab"),
+        )
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        if wait:
+            eventually(lambda: self.client.get("/readyz").status_code == 200)
+        return self
+
+    def post(self, body: bytes | str, token: str = "secret", **headers: str) -> httpx.Response:  # noqa: S107
+        """Return the answer to one event."""
+        return self.client.post(f"/tapcart_webhooks/{token}", content=body, headers=headers)
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric's samples; `name` is with its labels or without."""
+        lines = self.client.get("/metrics").text.splitlines()
+        found = [line.rsplit(" ", 1) for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+        return sum(float(value) for _, value in found)
+
+    def direct(self) -> bool:
+        """Return whether events go to Kafka without the spool."""
+        return self.metric("tapline_ingest_kafka_direct") == 1
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End it at once."""
+        self.process.send_signal(number)
+        self.process.wait(20)
+
+    def stop(self) -> int:
+        """End it in order and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.client.close()
+        return self.process.wait(20)

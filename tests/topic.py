@@ -1,0 +1,44 @@
+"""What is in a Kafka topic, read as any consumer reads it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from schemas.topics import PARTITIONS
+
+
+@contextmanager
+def consumer(kafka: str) -> Iterator[Consumer]:
+    """Yield a consumer that commits nothing."""
+    client = Consumer({"bootstrap.servers": kafka, "group.id": "test", "enable.auto.commit": "false"})
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def end_offsets(kafka: str, topic: str) -> dict[int, int]:
+    """Return partition -> high watermark."""
+    with consumer(kafka) as client:
+        return {
+            partition: client.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
+            for partition in range(PARTITIONS[topic])
+        }
+
+
+def messages_since(kafka: str, topic: str, offsets: dict[int, int]) -> list[Message]:
+    """Return every message from `offsets` to the end."""
+    ends = end_offsets(kafka, topic)
+    open_ends = {partition: end for partition, end in ends.items() if end > offsets[partition]}
+    found: list[Message] = []
+    with consumer(kafka) as client:
+        client.assign([TopicPartition(topic, partition, offsets[partition]) for partition in open_ends])
+        while open_ends:
+            message = client.poll(10)
+            if message is None or message.error():
+                raise AssertionError(f"no end of {topic}: {message and message.error()}")
+            found.append(message)
+            if message.offset() + 1 >= ends[message.partition()]:
+                open_ends.pop(message.partition(), None)
+    return found
