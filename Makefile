@@ -1,0 +1,66 @@
+# What people and CI call. Every target installs what it needs into .venv first.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+SHELL := /bin/sh
+
+# The first of these on PATH; PYTHON=... chooses another.
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+BIN := .venv/bin
+STAMP := .venv/installed
+TYPED := schemas ingest consumers deploy tests
+
+.PHONY: help run demo test check fmt reconcile replay lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+run: $(STAMP) ## run the whole pipeline on this machine, until Ctrl-C
+	@$(BIN)/python -m deploy.local --with-parent $(ARGS)
+
+demo: $(STAMP) ## send the sample events and show what SQL says of them
+	@$(BIN)/python -m deploy.demo $(ARGS)
+
+test: $(STAMP) ## run all tests, on the real broker and the real engine
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## check style, types, layers and schemas
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict $(TYPED)
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m schemas check
+
+fmt: $(STAMP) ## format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+reconcile: $(STAMP) ## prove that every Kafka offset has its row, or list what is missing
+	@$(BIN)/python -m consumers.reconcile $(ARGS)
+
+replay: $(STAMP) ## put quarantined events back
+	@$(BIN)/python -m consumers.replay $(ARGS)
+
+lock: $(STAMP) ## pin the requirements again
+	@for name in requirements requirements-dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --custom-compile-command 'make lock' $(ARGS) -o $$name.txt $$name.in || exit 1; \
+	done
+
+clean: ## remove what is made here, but not the data folder
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements-dev.txt
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "make: Python 3.11, 3.12 or 3.13 is needed and not on PATH; set PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: $(PYTHON) comes without venv or ensurepip; install them (Debian: apt install python3-venv)," >&2; \
+	  echo "make: or set PYTHON=/path/to/another" >&2; exit 1; }
+	@echo "installing into .venv with $$("$(PYTHON)" --version), once; it takes a minute or two" >&2
+	@rm -f $@
+	@"$(PYTHON)" -m venv --clear .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet \
+	  --require-hashes -r requirements-dev.txt >&2 || { \
+	  echo "make: the installation failed (see above); run again to retry" >&2; exit 1; }
+	@touch $@

@@ -1,0 +1,46 @@
+"""Fixtures of all tests: the real stack, whole or only its services, started once for a session."""
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.stack import Stack
+
+# Machines that run several things at once are slow now and then: a deadline per example would only tell that.
+settings.register_profile("tapline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tapline")
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Kafka and ClickHouse, without our own processes."""
+    yield from _running(tmp_path_factory.mktemp("services"), "kafka,clickhouse")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything, as `make run` starts it."""
+    yield from _running(tmp_path_factory.mktemp("stack"), "")
+
+
+def _running(folder: Path, only: str) -> Iterator[Stack]:
+    running = Stack(folder, only).start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the ends of the logs below a test that failed on a stack."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name, value in item.funcargs.items():
+            if isinstance(value, Stack):
+                report.sections.append((f"logs of {name}", value.said + value.logs()))
+    return report
