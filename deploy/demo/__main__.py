@@ -1,0 +1,188 @@
+"""Send the samples and some days of invented shoppers, then show them in ClickHouse: `python -m deploy.demo`.
+
+Invariants: uses the stack that runs, else one of its own for as long as it takes. What it invents depends
+on seed and dates alone: run again, it adds only what happened since. Exit code 1: something acknowledged
+cannot be queried, or ingest answered otherwise than it should; 2: wrong options.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+
+import httpx
+
+from deploy.demo import stack
+from deploy.demo.generator import Plan, Post, generate
+from deploy.demo.results import QUERIES, ClickHouse, ClickHouseError, wait_queryable
+from deploy.demo.samples import samples
+from deploy.demo.sender import NO_ANSWER, Pace, Tally, send
+from deploy.local.errors import StackError
+
+_DAY_MS = 86_400_000
+_QUERYABLE_SECONDS_MAX = 60.0
+_PROGRESS_SECONDS = 0.1
+_BAR_WIDTH = 32
+
+
+def main() -> int:
+    """Return the exit code."""
+    arguments = _arguments()
+    try:
+        with _stack(arguments.url) as at:
+            return _show(at, arguments)
+    except (stack.NoStackError, StackError, ClickHouseError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+    except httpx.HTTPError as error:
+        print(f"demo: ClickHouse does not answer: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("demo: stopped", file=sys.stderr)
+    return 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.demo", description="Send Tapcart's samples and invented shoppers' events."
+    )
+    parser.add_argument("--url", default="", help="ingest URL with its token (default: the stack that runs)")
+    parser.add_argument("--rate", type=_positive, default=0.0, help="posts a second (default: as many as go)")
+    parser.add_argument(
+        "--events", type=_positive, default=1500.0, help="events a day, all apps (default: 1500)"
+    )
+    parser.add_argument("--days", type=_count, default=1, help="whole days before today (default: 1)")
+    parser.add_argument("--apps", type=_count, default=3, help="number of invented apps (default: 3)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed, other shoppers (default: 1)")
+    return parser.parse_args()
+
+
+def _show(at: stack.Stack, arguments: argparse.Namespace) -> int:
+    posts = _posts(arguments)
+    back = f"{arguments.days} day(s) back till now"
+    print(f"Sending {len(posts):,} posts: the 14 samples, and shoppers from {back}")
+    with _bar(len(posts)) as progress:
+        tally = asyncio.run(send(at.ingest_url, posts, Pace(arguments.rate), lambda t: progress(t.sent)))
+    _print_tally(tally)
+    clickhouse = ClickHouse(
+        at.clickhouse_url,
+        os.environ.get("CLICKHOUSE_USER", "default"),
+        os.environ.get("CLICKHOUSE_PASSWORD", ""),
+    )
+    try:
+        missing = _wait(clickhouse, tally)
+        for title, sql in QUERIES.items():
+            print(f"\n{title}\n\n{sql}\n\n{clickhouse.ask(sql, 'PrettyCompactNoEscapes')}", end="")
+    finally:
+        clickhouse.close()
+    _print_end(at)
+    return 1 if missing or tally.unexpected else 0
+
+
+def _posts(arguments: argparse.Namespace) -> list[Post]:
+    now_ms = time.time_ns() // 1_000_000
+    plan = Plan(
+        start_ms=(now_ms // _DAY_MS - arguments.days) * _DAY_MS,
+        end_ms=now_ms,
+        seed=arguments.seed,
+        apps=arguments.apps,
+        events_per_day=arguments.events,
+    )
+    return list(chain(samples(), generate(plan)))
+
+
+def _wait(clickhouse: ClickHouse, tally: Tally) -> int:
+    ids = {app_id: sorted(event_ids) for app_id, event_ids in tally.acknowledged.items()}
+    count = sum(map(len, ids.values()))
+    started = time.monotonic()
+    missing = wait_queryable(clickhouse, ids, _QUERYABLE_SECONDS_MAX)
+    if missing:
+        print(f"{missing:,} of {count:,} acknowledged events cannot be queried: see log/warehouse.log")
+    else:
+        print(f"All {count:,} acknowledged events can be queried, {time.monotonic() - started:.1f} s later")
+    return missing
+
+
+def _print_tally(tally: Tally) -> None:
+    answers = ", ".join(f"{count:,} x {_status(status)}" for status, count in sorted(tally.statuses.items()))
+    again = f"; {tally.retries:,} sent again, as Tapcart does after 400 and 500" if tally.retries else ""
+    print(f"Answers: {answers}{again}")
+    for (expected, status), count in sorted(tally.unexpected.items()):
+        print(f"  not as expected: {count:,} x {_status(status)} instead of {expected}")
+
+
+def _status(status: int) -> str:
+    return "no answer" if status == NO_ANSWER else str(status)
+
+
+def _print_end(at: stack.Stack) -> None:
+    if at.ours:
+        print("\nThe stack of this demo stops now, its data stay. `make run` keeps one running.")
+    else:
+        print(f"\nLive page: {at.live_url}   SQL: {at.clickhouse_url}")
+
+
+@contextmanager
+def _stack(url: str) -> Iterator[stack.Stack]:
+    at = stack.outside(url) if url else stack.running(os.environ)
+    if at:
+        yield at
+        return
+    print("No stack runs: starting one", file=sys.stderr)
+    with stack.started() as ours:
+        yield ours
+
+
+@contextmanager
+def _bar(total: int) -> Iterator["_Bar"]:
+    bar = _Bar(total)
+    try:
+        yield bar
+    finally:
+        bar.end()
+
+
+class _Bar:
+    """A line on standard error that is drawn again and again; nothing where nobody looks."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._shown = sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._drawn = 0.0
+
+    def __call__(self, done: int) -> None:
+        """Draw it, but not more often than an eye can see."""
+        now = time.monotonic()
+        if not self._shown or (now - self._drawn < _PROGRESS_SECONDS and done < self._total):
+            return
+        self._drawn = now
+        filled = _BAR_WIDTH * done // self._total
+        rate = done / max(now - self._started, 1e-9)
+        line = f"\r  [{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {done:,}/{self._total:,}  {rate:,.0f}/s "
+        print(line, end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Go to the next line."""
+        if self._shown:
+            print(file=sys.stderr)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""A ClickHouse URL -> proof that what was acknowledged can be queried, and the tables that a newcomer sees.
+
+Invariants: every query is shown with its answer, ready to be copied; ClickHouse itself draws the tables.
+Only the public views are read.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import httpx
+
+QUERIES = {
+    "The 14 samples: every documented event type, once however often they are sent": """\
+SELECT event_type, count() AS events, max(timestamp) AS at
+FROM tapcart.events
+WHERE app_id = 'a7Kq2mXw9L'
+GROUP BY event_type
+ORDER BY event_type""",
+    "The shoppers: events by type": """\
+SELECT event_type, count() AS events, uniqExact(device_id) AS devices, max(timestamp) AS newest
+FROM tapcart.events
+WHERE startsWith(app_id, 'demo-')
+GROUP BY event_type
+ORDER BY events DESC, event_type""",
+    "How far they come: devices that did each step": """\
+SELECT
+    app_id,
+    uniqExactIf(device_id, event_type = 'SessionStarted') AS came,
+    uniqExactIf(device_id, event_type = 'ProductViewed') AS looked,
+    uniqExactIf(device_id, event_type = 'AddedToCart') AS added,
+    uniqExactIf(device_id, event_type = 'CheckoutCreated') AS checked_out,
+    uniqExactIf(device_id, event_type = 'PurchaseCompleted') AS bought
+FROM tapcart.events
+WHERE startsWith(app_id, 'demo-')
+GROUP BY app_id
+ORDER BY came DESC""",
+    "Revenue: currencies are never added up": """\
+SELECT
+    toDate(timestamp) AS day,
+    event_properties.currency_code AS currency,
+    count() AS orders,
+    sum(event_properties.total_price_amount) AS revenue
+FROM tapcart.purchase_completed
+WHERE startsWith(app_id, 'demo-')
+GROUP BY day, currency
+ORDER BY day, revenue DESC
+LIMIT 10""",
+    "Products: looked at, added, and at what price": """\
+SELECT v.title AS product, v.views AS views, a.adds AS adds, v.price AS price
+FROM (
+    SELECT
+        event_properties.product_id AS id,
+        any(event_properties.product_title) AS title,
+        count() AS views,
+        round(avg(event_properties.product_price_amount), 2) AS price
+    FROM tapcart.product_viewed
+    WHERE startsWith(app_id, 'demo-')
+    GROUP BY id
+) AS v
+LEFT JOIN (
+    SELECT event_properties.product_id AS id, count() AS adds
+    FROM tapcart.added_to_cart
+    WHERE startsWith(app_id, 'demo-')
+    GROUP BY id
+) AS a USING (id)
+ORDER BY views DESC
+LIMIT 5""",
+    "What could not be placed, and why: nothing vanishes": """\
+SELECT reason, count() AS bodies, any(detail) AS example
+FROM tapcart.quarantine
+GROUP BY reason
+ORDER BY bodies DESC""",
+}
+
+_IDS_PER_QUERY = 2_000  # 80 KB of SQL
+_REQUEST_SECONDS_MAX = 30.0
+_PAUSE_SECONDS = 0.25
+
+
+class ClickHouseError(Exception):
+    """ClickHouse refused a query; the text is its own."""
+
+
+class ClickHouse:
+    """ClickHouse's HTTP interface; usable as a context manager."""
+
+    def __init__(self, url: str, user: str = "default", password: str = "") -> None:
+        headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password} if password else {}
+        self._client = httpx.Client(
+            base_url=url, headers=headers, timeout=_REQUEST_SECONDS_MAX, trust_env=False
+        )
+
+    def ask(self, sql: str, format_name: str = "TabSeparated") -> str:
+        """Return the answer's text. Raises: ClickHouseError, httpx.HTTPError."""
+        settings = {"default_format": format_name, "max_query_size": "1048576", "readonly": "2"}
+        answer = self._client.post("/", params=settings, content=sql.encode())
+        if answer.is_error:
+            raise ClickHouseError(answer.text.strip())
+        return answer.text
+
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
+
+
+def wait_queryable(
+    clickhouse: ClickHouse,
+    acknowledged: Mapping[str, Sequence[str]],
+    seconds_max: float,
+    progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Return how many acknowledged events cannot be queried; 0 as soon as all can."""
+    waiting = [(app_id, ids) for app_id, all_ids in acknowledged.items() for ids in _chunks(all_ids)]
+    deadline = time.monotonic() + seconds_max
+    while True:
+        missing = [(app_id, ids, len(ids) - _found(clickhouse, app_id, ids)) for app_id, ids in waiting]
+        waiting = [(app_id, ids) for app_id, ids, count in missing if count]
+        left = sum(count for _, _, count in missing)
+        progress(left)
+        if not waiting or time.monotonic() > deadline:
+            return left
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _found(clickhouse: ClickHouse, app_id: str, ids: Sequence[str]) -> int:
+    condition = f"app_id = {_quoted(app_id)} AND event_id IN ({', '.join(map(_quoted, ids))})"
+    sql = f"SELECT uniqExact(event_id) FROM tapcart.events WHERE {condition}"  # noqa: S608 - quoted
+    return int(clickhouse.ask(sql))
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + _IDS_PER_QUERY] for start in range(0, len(ids), _IDS_PER_QUERY))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

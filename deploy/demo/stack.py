@@ -1,0 +1,91 @@
+"""Environment -> a running stack: the one of `make run`, else one of our own for as long as it is used.
+
+Invariants: a stack that runs is never stopped by us; one of our own ends with us.
+Source: the ready line and the files of the data folder are the public contract in DESIGN.md.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from deploy.local import services
+from deploy.local.settings import ROOT, Settings
+
+_PROBE_SECONDS_MAX = 5.0
+_STOP_SECONDS_MAX = 60.0
+
+
+class NoStackError(Exception):
+    """No stack runs, and none could be started."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a stack is reached."""
+
+    ingest_url: str  # with the token
+    clickhouse_url: str
+    live_url: str
+    ours: bool = False  # it ends with us
+
+
+def running(env: Mapping[str, str]) -> Stack | None:
+    """Return the stack of the environment's data folder and ports, if it takes events."""
+    settings = Settings.from_env(env)
+    at = services.addresses(settings)
+    token = settings.ingest_tokens.get_secret_value() or _read(settings.data_dir / "token")
+    secret = token.split(",")[0].split(":")[0].strip()
+    try:
+        httpx.get(f"{at.ingest}/readyz", timeout=_PROBE_SECONDS_MAX, trust_env=False).raise_for_status()
+    except httpx.HTTPError:
+        return None
+    if not secret:
+        raise NoStackError(f"{at.ingest} runs, but its token is neither in INGEST_TOKENS nor in DATA_DIR")
+    return Stack(f"{at.ingest}/tapcart_webhooks/{secret}", at.clickhouse, at.live)
+
+
+@contextmanager
+def started() -> Iterator[Stack]:
+    """Yield a stack of our own. Raises: NoStackError."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.local", "--with-parent"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        yield _of_ready_line(line)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(_STOP_SECONDS_MAX)
+
+
+def outside(url: str) -> Stack:
+    """Return the stack behind an ingest URL; the rest is where the environment says."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise NoStackError("--url must be http:// or https://, with the token in its path")
+    at = services.addresses(Settings.from_env(os.environ))
+    return Stack(url, at.clickhouse, at.live)
+
+
+def _of_ready_line(line: str) -> Stack:
+    word, _, rest = line.strip().partition(" ")
+    if word != "ready":
+        raise NoStackError("the stack did not start; see above")
+    ingest_url, *others = rest.split()
+    named = dict(other.split("=", 1) for other in others)
+    return Stack(ingest_url, named["clickhouse"], named["live"], ours=True)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
