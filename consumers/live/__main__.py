@@ -1,0 +1,114 @@
+"""Environment -> a running live page: `python -m consumers.live`.
+
+Invariants: SIGTERM and SIGINT end the open streams first, so that the server stops at once. Exit code 2:
+wrong settings.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from pythonjsonlogger.json import JsonFormatter
+from starlette.applications import Starlette
+
+from consumers.live import app
+from consumers.live.clickhouse import ClickHouse, Limits
+from consumers.live.feed import Feed, Source
+from consumers.live.hub import Hub
+from consumers.live.ingest import Ingest
+from consumers.live.kafka import Kafka
+from consumers.live.metrics import Metrics
+from consumers.live.settings import Settings, SettingsError
+from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, LOADER, Board
+from schemas.catalog import Catalog, table_name
+
+_log = logging.getLogger("consumers.live")
+
+
+def main() -> int:
+    """Return the exit code."""
+    _log_as_json()
+    try:
+        settings = Settings.from_env(os.environ)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(_serve(settings))
+    except Exception:
+        _log.exception("live_failed")
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    metrics = Metrics()
+    hub = Hub(settings.pages_max, metrics)
+    sources = _sources(settings)
+    shown = [*([INGEST] if INGEST in sources else []), KAFKA, LOADER, CLICKHOUSE]
+    board = Board(tuple(shown), _now_ms(), round(settings.refresh_seconds * 1000))
+    feed = Feed(board, sources, hub, metrics, _now_ms)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        running = asyncio.create_task(feed.run(settings.refresh_seconds))
+        yield
+        running.cancel()
+
+    token = settings.token.get_secret_value() if settings.token else None
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app.build(board, hub, metrics, token, lifespan),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    stopping = asyncio.create_task(_close_when_stopping(server, hub))
+    _log.info("live_started", extra={"host": settings.host, "port": settings.port})
+    await server.serve()
+    stopping.cancel()
+    _log.info("live_stopped")
+
+
+def _sources(settings: Settings) -> dict[str, Source]:
+    catalog = Catalog.load()
+    mobile = [release.name for release in catalog.newest_releases() if release.family == "mobile"]
+    tables = [table_name(name) for name in [*mobile, catalog.unmodelled.name]]
+    limits = Limits(settings.query_seconds_max, settings.query_share_max)
+    sources: dict[str, Source] = {
+        CLICKHOUSE: ClickHouse(settings.clickhouse_url.get_secret_value(), tables, mobile, limits),
+        KAFKA: Kafka(settings.kafka, settings.group),
+    }
+    if settings.ingest_url:
+        sources[INGEST] = Ingest(settings.ingest_url)
+    return sources
+
+
+async def _close_when_stopping(server: uvicorn.Server, hub: Hub) -> None:
+    # uvicorn waits for open streams before it tells the application that it stops.
+    while not server.should_exit:  # noqa: ASYNC110 - uvicorn offers a flag, no event
+        await asyncio.sleep(0.1)
+    hub.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _log_as_json() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Who may read the page: requests in; refused ones answered, others passed on with headers that shield it.
+
+Invariants: with a token set, everything but the probes asks for it, compared in constant time. Without one,
+only requests that name this machine itself are answered: neither a public name that a proxy forwards nor
+one that a web site points at 127.0.0.1 (DNS rebinding) opens the page. The policy allows no inline script,
+no other host and no markup from text.
+"""
+
+import binascii
+import hmac
+from base64 import b64decode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from consumers.live.settings import is_loopback
+
+PROBES = frozenset({"/healthz", "/readyz"})
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Access:
+    """ASGI middleware around the whole page."""
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or pass on with the headers added."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        app = self._app if scope["path"] in PROBES else self._refusal(Headers(scope=scope)) or self._app
+        await app(scope, receive, send_with_headers)
+
+    def _refusal(self, headers: Headers) -> PlainTextResponse | None:
+        if self._token is None:
+            if is_loopback(_host(headers.get("host", ""))):
+                return None
+            return PlainTextResponse("Without LIVE_TOKEN this page is for http://localhost only.\n", 403)
+        if hmac.compare_digest(_secret(headers.get("authorization", "")), self._token.encode()):
+            return None
+        challenge = {"www-authenticate": 'Basic realm="Tapline", charset="UTF-8"'}
+        return PlainTextResponse("Needs LIVE_TOKEN as the password; the name is free.\n", 401, challenge)
+
+
+def _host(value: str) -> str:
+    """Return the host of a Host header, without its port: `[::1]:8081`, `localhost:8081`."""
+    return value[: value.find("]") + 1] if value.startswith("[") else value.partition(":")[0]
+
+
+def _secret(authorization: str) -> bytes:
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip().encode()
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return b64decode(credentials, validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""

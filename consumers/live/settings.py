@@ -1,0 +1,104 @@
+"""Environment -> one frozen `Settings`, or every problem at once.
+
+Invariants: only this module of the live page reads the environment; no secret has a default, and none shows
+in a repr; the page is never open to other machines without a token.
+Source: the public contract in DESIGN.md; the reason of a bound stands beside it.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from schemas import topics
+
+
+class SettingsError(ValueError):
+    """The environment holds values the page cannot start with; the text lists all of them, one a line."""
+
+
+def _base_url(value: object) -> object:
+    text = value.rstrip("/") if isinstance(value, str) else ""
+    if text and (urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname):
+        raise ValueError("must be `http://host:port` or `https://host:port`")
+    return text
+
+
+class Settings(BaseModel):
+    """What a live page process runs with; field names are ours, aliases are the environment's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", alias="LIVE_HOST")
+    port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
+    # Asked for by HTTP Basic (any user name) or Bearer. 16 characters: guessing must be hopeless without a
+    # lock-out.
+    token: SecretStr | None = Field(None, alias="LIVE_TOKEN", min_length=16)
+    # Where ingest answers /readyz, as this process reaches it; empty: ingest's health is not shown.
+    ingest_url: Annotated[str, BeforeValidator(_base_url)] = Field("", alias="LIVE_INGEST_URL")
+    # A new state is sent to every page this often, whether or not the queries behind it have ended.
+    refresh_seconds: float = Field(1.0, alias="LIVE_REFRESH_SECONDS", ge=0.1, le=60)
+    # ClickHouse ends a query that takes longer; it counts as a failed look.
+    query_seconds_max: float = Field(5.0, alias="LIVE_QUERY_SECONDS_MAX", ge=0.1, le=60)
+    # A query that took d seconds rests for d/share seconds: no table, however big, costs more than this
+    # share of a core.
+    query_share_max: float = Field(0.1, alias="LIVE_QUERY_SHARE_MAX", gt=0, le=1)
+    # Pages open at once; one more is answered 503. Each costs a socket and one pending state.
+    pages_max: int = Field(200, alias="LIVE_PAGES_MAX", ge=1, le=10_000)
+    # The loader's consumer group, whose lag is shown.
+    group: str = Field("tapline.warehouse", alias="LIVE_GROUP", min_length=1)
+    clickhouse_url: Annotated[SecretStr, BeforeValidator(_base_url)] = Field(
+        SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
+    )
+    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
+
+    @field_validator("kafka")
+    @classmethod
+    def _needs_servers(cls, value: dict[str, str]) -> dict[str, str]:
+        if "bootstrap.servers" not in value:
+            raise ValueError("must be `host:port`, comma separated")
+        return value
+
+    @model_validator(mode="after")
+    def _needs_token(self) -> Self:
+        if not self.loopback and self.token is None:
+            raise ValueError("LIVE_TOKEN: must be set when LIVE_HOST is not a loopback address")
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Return whether only this machine can reach the port."""
+        return is_loopback(self.host)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
+        given: dict[str, Any] = {name: value for name, value in env.items() if value}
+        try:
+            return cls.model_validate(given | {"KAFKA_BOOTSTRAP_SERVERS": topics.client_properties(env)})
+        except ValidationError as error:
+            raise SettingsError("\n".join(_problem(e["loc"], e["msg"]) for e in error.errors())) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` names this machine to itself; a name other than localhost may point anywhere."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(str(part) for part in location)
+    return f"{name}: {message}" if name else message.removeprefix("Value error, ")
