@@ -47,7 +47,7 @@ class Codec:
     release: Release
     fields: tuple[Field, ...]  # the release's, but those that receipt adds
     struct: type[msgspec.Struct]  # has `fields` as attributes (see `attribute`); None for an absent block
-    blocks: dict[str, type[msgspec.Struct]]  # field name -> Struct of the block
+    blocks: dict[str, msgspec.json.Decoder[Any]]  # field name -> strict decoder of the block's Struct
     # (event, received_at in ms since 1970, extra as JSON text or None) -> Kafka value
     encode: Callable[[msgspec.Struct, int, bytes | None], bytes]
 
@@ -68,7 +68,8 @@ def compile_release(release: Release) -> Codec:
         [_member(field, blocks.get(field.name)) for field in fields],
         {"tag_field": "event_type", "tag": release.name} if is_mobile else {},
     )
-    return Codec(release, fields, struct, blocks, _encoder(release, declared, blocks))
+    decoders = {name: msgspec.json.Decoder(block) for name, block in blocks.items()}
+    return Codec(release, fields, struct, decoders, _encoder(release, declared, blocks))
 
 
 def attribute(field: Field) -> str:

@@ -101,7 +101,10 @@ def _value(codec: Codec, known: Field, raw: msgspec.Raw, left: Leftovers) -> Any
         return _json_text(raw, path, left) if known.is_json else _scalar(known, raw, path, left)
     kind = kind_of(raw)
     if kind == "an object":
-        return _block(codec, known, members_of(raw), left)
+        try:
+            return codec.blocks[known.name].decode(raw)
+        except msgspec.DecodeError:
+            return _block(codec, known, members_of(raw), left)
     if kind != "null":
         left.odd.append(path)
         left.extra[path] = raw
@@ -115,7 +118,8 @@ def _block(codec: Codec, block: Field, members: Members, left: Leftovers) -> msg
         if (raw := members.pop(known.member, None)) is not None:
             values[attribute(known)] = _scalar(known, raw, prefix + _escaped(known.member), left)
     _unknown(members, prefix, left)
-    return codec.blocks[block.name](**values)
+    filled: msgspec.Struct = codec.blocks[block.name].type(**values)
+    return filled
 
 
 def _unknown(members: Members, prefix: str, left: Leftovers) -> None:
@@ -172,15 +176,11 @@ def _json_text(raw: msgspec.Raw, path: str, left: Leftovers) -> str | None:
         left.odd.append(path)
         left.extra[path] = raw
         return None
-    kept = {}
-    for name, member in members_of(raw).items():
-        if _is_portable(member):
-            kept[name] = member
-        else:
-            inner = f"{path}.{_escaped(name)}"
-            left.odd.append(inner)
-            left.extra[inner] = member
-    return object_text(kept).decode()
+    members = members_of(raw)
+    refused = [name for name, member in members.items() if not _is_portable(member)]
+    left.odd += [path] if refused else []
+    left.extra |= {f"{path}.{_escaped(name)}": members.pop(name) for name in refused}
+    return object_text(members).decode()
 
 
 def _is_portable(raw: msgspec.Raw) -> bool:
