@@ -1,0 +1,86 @@
+"""One stream for all pages."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from consumers.live.hub import STALLED_MAX, Hub
+from consumers.live.metrics import Metrics
+
+
+def run(story: Callable[[Hub], Awaitable[None]], pages_max: int = 3) -> None:
+    """Run a story on a new hub."""
+
+    async def main() -> None:
+        await story(Hub(pages_max, Metrics()))
+
+    asyncio.run(main())
+
+
+def test_a_new_page_gets_the_latest_state_at_once() -> None:
+    """Nobody waits for the next round."""
+
+    async def story(hub: Hub) -> None:
+        hub.publish(b"1")
+        with hub.open() as page:
+            assert await anext(page.states()) == b"1"
+
+    run(story)
+
+
+def test_a_slow_page_misses_states_but_gets_the_newest() -> None:
+    """Memory is bounded by one state a page."""
+
+    async def story(hub: Hub) -> None:
+        with hub.open() as page:
+            for number in range(10):
+                hub.publish(b"%d" % number)
+            assert await anext(page.states()) == b"9"
+
+    run(story)
+
+
+def test_a_page_counts_until_it_is_closed() -> None:
+    """Beyond the limit no page may be opened; afterwards it may."""
+
+    async def story(hub: Hub) -> None:
+        with hub.open():
+            assert hub.full
+        assert not hub.full
+
+    run(story, pages_max=1)
+
+
+def test_closing_ends_every_stream() -> None:
+    """Also that of a page which is opened afterwards: the server must be able to stop."""
+
+    async def story(hub: Hub) -> None:
+        with hub.open() as page:
+            hub.publish(b"1")
+            hub.close()
+            assert [state async for state in page.states()] == [b"1"]
+        with hub.open() as late:
+            assert [state async for state in late.states()] == [b"1"]
+        assert hub.full
+
+    run(story)
+
+
+def test_a_page_that_takes_nothing_is_let_go() -> None:
+    """A laptop asleep does not keep its place for ever."""
+
+    async def story(hub: Hub) -> None:
+        async def stalled() -> None:
+            with hub.open():
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(stalled())
+        await asyncio.sleep(0)
+        for _ in range(STALLED_MAX + 2):
+            hub.publish(b"1")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not hub.full
+
+    run(story, pages_max=1)
