@@ -14,11 +14,11 @@ from typing import IO, Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from deploy.local.clickhouse import answer, body, request
+from deploy.local.clickhouse import answer, body, play, request
 from deploy.local.clickhouse.answer import Head
 from deploy.local.clickhouse.engine import Engine, Outcome, Query
 from deploy.local.clickhouse.faults import Fault
@@ -47,12 +47,18 @@ def make_app(engine: Engine, settings: Settings) -> Starlette:
 
     ok = Route("/ping", _ok, methods=["GET", "HEAD"])
     replicas = Route("/replicas_status", _ok, methods=["GET", "HEAD"])
+    page = Route("/play", _play, methods=["GET"])
     queries = Route("/", Queries(engine, runner, settings), methods=["GET", "HEAD", "POST"])
-    return Starlette(routes=[ok, replicas, queries], lifespan=lifespan)
+    return Starlette(routes=[ok, replicas, page, queries], lifespan=lifespan)
 
 
 async def _ok(_: Request) -> Response:
     return PlainTextResponse("Ok.\n", media_type="text/html")
+
+
+async def _play(_: Request) -> Response:
+    page = await asyncio.to_thread(play.page)
+    return HTMLResponse(page) if page else PlainTextResponse("This engine has no such page.\n", 404)
 
 
 class Queries:
@@ -108,6 +114,9 @@ class Queries:
                 await answer.whole(send, head, outcome)
 
     async def _read(self, query: Query, statement: Read, asked: Asked, head: Head, send: Send) -> None:
+        if asked.framed:
+            # As a server from before framing says; the page at /play, which asks for it, then goes without.
+            raise Fault(115, "UNKNOWN_SETTING", "Unknown setting 'framing_output_format'.")
         head = replace(head, format=statement.format or asked.format, encoding=asked.encoding)
         compression = f" COMPRESSION '{asked.encoding}'" if asked.encoding else ""
 

@@ -21,6 +21,7 @@ _OWN = frozenset(
         "query",
         "database",
         "default_format",
+        "framing_output_format",
         "query_id",
         "user",
         "password",
@@ -63,6 +64,7 @@ class Asked:
     encoding: str  # of the answer: "" or a Content-Encoding
     blocks: bool  # the body is in ClickHouse's own compression
     wait_end: bool  # nothing is sent before the query ended
+    framed: bool  # rows, progress and logs in one stream: a server's newest way to answer
 
 
 def read(params: QueryParams, headers: Headers) -> Asked:
@@ -83,6 +85,7 @@ def read(params: QueryParams, headers: Headers) -> Asked:
         encoding=_encoding(headers) if _on(params.get("enable_http_compression")) else "",
         blocks=_on(params.get("decompress")),
         wait_end=_on(params.get("wait_end_of_query")),
+        framed=params.get("framing_output_format", "None") != "None",
     )
 
 
