@@ -108,6 +108,8 @@ def _log_as_json() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for library in ("uvicorn", "clickhouse_connect", "urllib3"):
+        logging.getLogger(library).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ rows, memory) and only reads. A query that took d seconds rests for d/share seco
 answer stands.
 """
 
-import logging
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -20,8 +19,6 @@ from msgspec.structs import replace
 from consumers.live import queries
 from consumers.live.feed import Away
 from consumers.live.state import Quarantine, Tables, Total, Window
-
-_log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS_MAX = 2
 # A window of 5,000 events/s groups 4.5 million identities: about 600 MB.
@@ -63,31 +60,33 @@ class ClickHouse:
     def _refresh(self, name: str, now_ms: int) -> None:
         started = monotonic()
         try:
-            answer = self._answer(name, now_ms)
+            if self._client is None:
+                self._client = _connect(self._url, self._limits.query_seconds_max)
+                started = monotonic()  # connecting is no reason to rest
+            answer = self._answer(self._client, name, now_ms)
         except ClickHouseError as error:
-            _log.warning("clickhouse_look_failed", extra={"query": name, "error": str(error)[:1000]})
             if not isinstance(error, Error) or error.code is None:
                 raise Away("does not answer") from error
-            self._refusals[name] = _refusal(error.code, error.name)
+            self._refusals[name] = _refusal(error)
         else:
             self._refusals.pop(name, None)
             self._tables = replace(self._tables, **{name: answer})
         ended = monotonic()
         self._due[name] = ended + (ended - started) / self._limits.query_share_max
 
-    def _answer(self, name: str, now_ms: int) -> Window | Total | Quarantine:
+    def _answer(self, client: Client, name: str, now_ms: int) -> Window | Total | Quarantine:
         match name:
             case "window":
-                rows = self._rows(self._window_sql, queries.window_parameters(now_ms))
+                rows = _rows(client, self._window_sql, queries.window_parameters(now_ms))
                 return queries.window(rows, self._types, now_ms)
             case "total":
-                return queries.total(self._rows(queries.TOTAL, {}), now_ms)
+                return queries.total(_rows(client, queries.TOTAL, {}), now_ms)
             case _:
-                return queries.quarantine(self._rows(queries.QUARANTINE, {}), now_ms)
+                return queries.quarantine(_rows(client, queries.QUARANTINE, {}), now_ms)
 
-    def _rows(self, sql: str, parameters: dict[str, int]) -> Sequence[Sequence[Any]]:
-        self._client = self._client or _connect(self._url, self._limits.query_seconds_max)
-        return self._client.query(sql, parameters=parameters).result_rows
+
+def _rows(client: Client, sql: str, parameters: dict[str, int]) -> Sequence[Sequence[Any]]:
+    return client.query(sql, parameters=parameters).result_rows
 
 
 def _connect(url: str, seconds_max: float) -> Client:
@@ -114,7 +113,7 @@ def _connect(url: str, seconds_max: float) -> Client:
     )
 
 
-def _refusal(code: int, name: str | None) -> str:
-    if code in _NO_TABLES:
+def _refusal(error: Error) -> str:
+    if error.code in _NO_TABLES:
         return "has no tables yet; the loader makes them when it starts"
-    return f"refused a query: {name or 'error'} (code {code})"
+    return f"refused a query: {error.name or 'error'} (code {error.code})"

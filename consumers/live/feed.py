@@ -19,6 +19,8 @@ from consumers.live.state import Board, Log, Tables
 
 _log = logging.getLogger(__name__)
 
+_CAUSE_LENGTH_MAX = 500
+
 
 class Away(Exception):  # noqa: N818 - a state of the world, not a fault of ours
     """A component does not answer; the text is fit for the page. The same look may succeed later."""
@@ -71,10 +73,13 @@ class Feed:
         try:
             seen = await asyncio.to_thread(source.look, self._clock_ms())
         except Away as away:
-            self._board.lost(name, str(away), self._clock_ms())
+            if self._board.lost(name, str(away), self._clock_ms()):
+                cause = f"{away.__cause__!r}"[:_CAUSE_LENGTH_MAX]
+                _log.warning("component_lost", extra={"component": name, "detail": str(away), "cause": cause})
             self._count(name, "failed", up=False)
         else:
-            self._board.saw(name, seen, self._clock_ms())
+            if self._board.saw(name, seen, self._clock_ms()):
+                _log.info("component_seen", extra={"component": name})
             self._count(name, "ok", up=True)
         self._metrics.look_seconds.labels(name).observe(monotonic() - started)
 

@@ -10,10 +10,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined] # OffsetSpec is documented, but not in __all__
-    AdminClient,
-    OffsetSpec,
-)
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.live.feed import Away
 from consumers.live.state import Log, Partition
@@ -29,6 +26,14 @@ _PEEK_BYTES = 16_384
 _NO_OFFSET = 0  # librdkafka's special offsets are negative
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+_SILENCE = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - the public name of librdkafka's own errors
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._TRANSPORT,  # noqa: SLF001
+    }
+)
 
 _Place = tuple[str, int]
 
@@ -50,9 +55,11 @@ class Kafka:
                 "fetch.message.max.bytes": _PEEK_BYTES,
                 "queued.min.messages": 1,
                 "fetch.wait.max.ms": 50,
+                "fetch.queue.backoff.ms": 10,  # else a full queue of one record stops fetching for a second
             },
             logger=_log,
         )
+        self._times: dict[_Place, tuple[int, int]] = {}  # first waiting record of a partition: offset, time
 
     def look(self, now_ms: int) -> Log:
         """Return where the loader is. Raises: Away."""
@@ -115,19 +122,29 @@ class Kafka:
             raise
 
     def _oldest_ms(self, waiting: Sequence[Partition]) -> int | None:
-        if not waiting:
-            return None
-        self._consumer.assign([TopicPartition(p.topic, p.partition, p.next_offset) for p in waiting])
-        times: dict[_Place, int] = {}
+        """Return the time of the oldest record that waits; None: none does, or it could not be read now."""
+        wanted = {(p.topic, p.partition): p.next_offset for p in waiting}
+        moved = [place for place, offset in wanted.items() if self._times.get(place, (-1, 0))[0] != offset]
+        if moved:
+            self._peek({place: wanted[place] for place in moved})
+        times = [self._times[place][1] for place in wanted if place in self._times]
+        return min(times) if times and len(times) == len(wanted) else None
+
+    def _peek(self, wanted: Mapping[_Place, int]) -> None:
+        for place in wanted:
+            self._times.pop(place, None)
+        missing = set(wanted)
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in wanted.items()])
         deadline = monotonic() + _PEEK_SECONDS_MAX
-        while len(times) < len(waiting) and monotonic() < deadline:
+        while missing and monotonic() < deadline:
             record = self._consumer.poll(0.1)
-            if record is not None and record.error() is None:
-                times.setdefault((str(record.topic()), record.partition() or 0), record.timestamp()[1])
+            if record is None or record.error() is not None:
+                continue
+            place = str(record.topic()), record.partition() or 0
+            if place in missing:
+                missing.discard(place)
+                self._times[place] = wanted[place], record.timestamp()[1]
         self._consumer.unassign()
-        if not times:
-            raise Away("does not hand out the records that wait")
-        return min(times.values())
 
 
 def _key(place: TopicPartition) -> _Place:
@@ -136,5 +153,4 @@ def _key(place: TopicPartition) -> _Place:
 
 def _away(error: KafkaException) -> Away:
     fault = error.args[0]
-    _log.warning("kafka_look_failed", extra={"code": fault.name(), "error": fault.str()})
-    return Away("does not answer")
+    return Away("does not answer" if fault.code() in _SILENCE else f"is not ready: {fault.str()}")

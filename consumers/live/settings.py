@@ -53,7 +53,7 @@ class Settings(BaseModel):
     query_seconds_max: float = Field(5.0, alias="LIVE_QUERY_SECONDS_MAX", ge=0.1, le=60)
     # A query that took d seconds rests for d/share seconds: no table, however big, costs more than this
     # share of a core.
-    query_share_max: float = Field(0.1, alias="LIVE_QUERY_SHARE_MAX", gt=0, le=1)
+    query_share_max: float = Field(0.2, alias="LIVE_QUERY_SHARE_MAX", gt=0, le=1)
     # Pages open at once; one more is answered 503. Each costs a socket and one pending state.
     pages_max: int = Field(200, alias="LIVE_PAGES_MAX", ge=1, le=10_000)
     # The loader's consumer group, whose lag is shown.

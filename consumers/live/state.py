@@ -91,7 +91,7 @@ class Log(Struct, frozen=True):
 
     partitions: tuple[Partition, ...]
     loaders: int  # members of the loader's group
-    oldest_waiting_ms: int | None  # received_at of the oldest record not loaded; None: nothing waits
+    oldest_waiting_ms: int | None  # received_at of the oldest record not loaded; None: none, or not known
     as_of_ms: int
 
 
@@ -168,20 +168,20 @@ class Board:
         """Return the components that do not answer."""
         return tuple(c for c in self._components.values() if c.health is not Health.UP)
 
-    def saw(self, name: str, seen: Tables | Log | str, now_ms: int) -> None:
-        """Take what a component answered; text is the detail of its health."""
+    def saw(self, name: str, seen: Tables | Log | str, now_ms: int) -> bool:
+        """Take what a component answered (text: the detail of its health); return whether that is new."""
         if isinstance(seen, Tables):
             self._tables = seen
         elif isinstance(seen, Log):
             self._log = seen
             self._judge_loader(seen, now_ms)
-        self._set(name, Health.UP, seen if isinstance(seen, str) else "answers", now_ms)
+        return self._set(name, Health.UP, seen if isinstance(seen, str) else "answers", now_ms)
 
-    def lost(self, name: str, detail: str, now_ms: int) -> None:
-        """Take that a component did not answer."""
-        self._set(name, Health.DOWN, detail, now_ms)
+    def lost(self, name: str, detail: str, now_ms: int) -> bool:
+        """Take that a component did not answer; return whether that is new."""
         if name == KAFKA:
             self._set(LOADER, Health.UNKNOWN, "only Kafka knows whether it runs", now_ms)
+        return self._set(name, Health.DOWN, detail, now_ms)
 
     def state(self, now_ms: int) -> State:
         """Return the state of the page at `now_ms`."""
@@ -204,16 +204,19 @@ class Board:
         else:
             self._set(LOADER, Health.DOWN, "no process has joined its consumer group", now_ms)
 
-    def _set(self, name: str, health: Health, detail: str, now_ms: int) -> None:
+    def _set(self, name: str, health: Health, detail: str, now_ms: int) -> bool:
         before = self._components[name]
-        since_ms = before.since_ms if before.health is health else now_ms
-        self._components[name] = Component(name, health, detail, since_ms)
+        changed = before.health is not health
+        self._components[name] = Component(name, health, detail, now_ms if changed else before.since_ms)
+        return changed
 
     def _freshness(self, now_ms: int) -> Freshness:
         if self._log is None or self._components[KAFKA].health is not Health.UP:
             return Freshness(None)
+        if not any(partition.lag for partition in self._log.partitions):
+            return Freshness(0)
         oldest_ms = self._log.oldest_waiting_ms
-        return Freshness(0 if oldest_ms is None else max(0, now_ms - oldest_ms))
+        return Freshness(None if oldest_ms is None else max(0, now_ms - oldest_ms))
 
 
 def _lag(log: Log) -> Lag:

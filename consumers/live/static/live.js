@@ -90,7 +90,7 @@
   const asOf = (ms, now, text) => (isOld(ms, now) ? `${text}; at ${clock(ms)}` : text);
 
   function showFreshness(age) {
-    const notes = age == null ? "not known: Kafka does not answer" : age === 0 ? "everything can be queried" : "age of the oldest that cannot be queried";
+    const notes = age == null ? "not known" : age === 0 ? "everything can be queried" : "age of the oldest that cannot be queried";
     put("freshness", age == null ? "–" : duration(age));
     put("freshness-note", notes);
     byId("freshness").classList.toggle("behind", age > 30000);
