@@ -22,6 +22,7 @@ NO_ANSWER = 0  # instead of a status: the connection was refused or lost
 
 _BAD_REQUEST, _OK, _ERROR = 400, 200, 500
 _REQUEST_SECONDS_MAX = 15.0
+_ONE = httpx.Limits(max_connections=1)
 # A body that is no JSON stays so: two seconds show what Tapcart does for five minutes.
 _PATIENCE_SECONDS = {_BAD_REQUEST: 2.0, _ERROR: 300.0, NO_ANSWER: 300.0}
 
@@ -63,25 +64,23 @@ async def send(
     started = monotonic()
     taken = 0
 
-    async def work(client: httpx.AsyncClient) -> None:
+    async def work() -> None:
         nonlocal taken
-        for post in queue:
-            due = started + taken / pace.per_second if pace.per_second else 0.0
-            taken += 1
-            if due > monotonic():
-                await asyncio.sleep(due - monotonic())
-            status, requests = await _post(client, url, post.body)
-            tally.retries += requests - 1
-            tally.add(post, status)
-            progress(tally)
+        # A client of its own: searching a shared pool cost more than the requests (140/s against 400/s).
+        async with httpx.AsyncClient(timeout=_REQUEST_SECONDS_MAX, limits=_ONE, trust_env=False) as client:
+            for post in queue:
+                due = started + taken / pace.per_second if pace.per_second else 0.0
+                taken += 1
+                if due > monotonic():
+                    await asyncio.sleep(due - monotonic())
+                status, requests = await _post(client, url, post.body)
+                tally.retries += requests - 1
+                tally.add(post, status)
+                progress(tally)
 
-    limits = httpx.Limits(max_connections=pace.connections)
-    async with (
-        httpx.AsyncClient(timeout=_REQUEST_SECONDS_MAX, limits=limits, trust_env=False) as client,
-        asyncio.TaskGroup() as tasks,
-    ):
+    async with asyncio.TaskGroup() as tasks:
         for _ in range(pace.connections):
-            tasks.create_task(work(client))
+            tasks.create_task(work())
     return tally
 
 
