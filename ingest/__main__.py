@@ -5,6 +5,7 @@ Exit status: 0 after an orderly stop, 2 for settings or schemas that cannot be u
 
 import logging
 import os
+import signal
 import sys
 
 import uvicorn
@@ -38,6 +39,9 @@ def main() -> int:
             timeout_graceful_shutdown=int(settings.shutdown_seconds_max),
         )
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal once more after its orderly stop; that one is not to end us.
+        signal.signal(number, lambda *_: None)
     server.run()
     return 0 if server.started else 1
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
+from confluent_kafka import KafkaException
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "deploy" / "samples" / "mobile"
@@ -31,7 +32,7 @@ def eventually(ask: Callable[[], _T], seconds_max: float = 20.0) -> _T:
     while True:
         try:
             answer = ask()
-        except (httpx.HTTPError, AssertionError, OSError):
+        except (httpx.HTTPError, KafkaException, OSError):
             if time.monotonic() > deadline:
                 raise
         else:
@@ -52,19 +53,16 @@ class Ingest:
     def start(self, *, wait: bool = True) -> "Ingest":
         """Start it; with `wait`, return when it is ready."""
         self.log = self.folder / "ingest.log"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ingest"],
-            cwd=ROOT,
-            env=os.environ
-            | {
-                "INGEST_PORT": str(self.port),
-                "INGEST_TOKENS": "secret",
-                "INGEST_SPOOL_DIR": str(self.folder / "spool"),
-                "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
-            }
-            | self.env,
-            stderr=self.log.open("ab"),
-        )
+        env = {
+            "INGEST_PORT": str(self.port),
+            "INGEST_TOKENS": "secret",
+            "INGEST_SPOOL_DIR": str(self.folder / "spool"),
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
+        }
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ingest"], cwd=ROOT, env=os.environ | env | self.env, stderr=log
+            )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
         if wait:
             eventually(lambda: self.client.get("/readyz").status_code == 200)
@@ -81,12 +79,15 @@ class Ingest:
         return sum(float(value) for _, value in found)
 
     def direct(self) -> bool:
-        """Return whether events go to Kafka without the spool."""
-        return self.metric("tapline_ingest_kafka_direct") == 1
+        """Return whether events go to Kafka, and nothing awaits it on disk."""
+        return (
+            self.metric("tapline_ingest_kafka_direct") == 1 and self.metric("tapline_ingest_spool_bytes") == 0
+        )
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it at once."""
         self.process.send_signal(number)
+        self.client.close()
         self.process.wait(20)
 
     def stop(self) -> int:

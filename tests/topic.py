@@ -39,6 +39,23 @@ def messages_since(kafka: str, topic: str, offsets: dict[int, int]) -> list[Mess
             if message is None or message.error():
                 raise AssertionError(f"no end of {topic}: {message and message.error()}")
             found.append(message)
-            if message.offset() + 1 >= ends[message.partition()]:
-                open_ends.pop(message.partition(), None)
+            partition, offset = message.partition(), message.offset()
+            assert partition is not None
+            assert offset is not None
+            if offset + 1 >= ends[partition]:
+                open_ends.pop(partition, None)
     return found
+
+
+def headers_of(message: Message) -> dict[str, bytes]:
+    """Return the headers, all of which have bytes for a value."""
+    headers = message.headers()
+    assert isinstance(headers, list)
+    return {name: value for name, value in headers if isinstance(value, bytes)}
+
+
+def value_of(message: Message) -> bytes:
+    """Return the value, which is there."""
+    value = message.value()
+    assert isinstance(value, bytes)
+    return value

@@ -14,9 +14,9 @@ from confluent_kafka import Message
 
 from schemas import topics, wire
 from schemas.catalog import Catalog
-from tests.process import SAMPLES, Ingest
+from tests.process import SAMPLES, Ingest, eventually
 from tests.stack import Stack
-from tests.topic import end_offsets, messages_since
+from tests.topic import end_offsets, headers_of, messages_since, value_of
 
 CATALOG = Catalog.load()
 SAMPLE_FILES = sorted(SAMPLES.glob("*.json"))
@@ -30,7 +30,8 @@ def ingest(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         tmp_path_factory.mktemp("ingest"),
         {"INGEST_TOKENS": "secret,bound:a7Kq2mXw9L|other"},
     ).start()
-    assert process.client.get("/readyz").json()["kafka"] == "direct" or True
+    assert eventually(process.direct)
+    assert eventually(lambda: end_offsets(services.kafka, topics.EVENTS))
     yield process
     assert process.stop() == 0
 
@@ -63,8 +64,8 @@ def test_a_documented_event_is_kept(ingest: Ingest, path: Path) -> None:
     assert answer.status_code == 200, answer.text
     (message,) = kept(topics.EVENTS)
     event = json.loads(body)
-    headers = dict(message.headers())
-    release = CATALOG.by_wire_id(wire.wire_id_of(message.value()) or 0)
+    headers = headers_of(message)
+    release = CATALOG.by_wire_id(wire.wire_id_of(value_of(message)) or 0)
     assert release
     assert release.schema_id == event["metadata"]["schema_id"]
     assert message.key() == event["app_id"].encode()
@@ -72,7 +73,7 @@ def test_a_documented_event_is_kept(ingest: Ingest, path: Path) -> None:
     assert headers[topics.EVENT_TYPE].decode() == event["event_type"]
     assert headers[topics.EVENT_ID].decode() == event["event_id"]
     assert abs(int(headers[topics.RECEIVED_AT_MS]) - time.time() * 1000) < 60_000
-    assert headers[topics.CRC32] == zlib.crc32(message.value()).to_bytes(4, "big")
+    assert headers[topics.CRC32] == zlib.crc32(value_of(message)).to_bytes(4, "big")
     assert kept(topics.QUARANTINE) == []
 
 
@@ -149,7 +150,7 @@ def test_a_guaranteed_field_that_is_wrong_is_named(
     assert [error["pointer"] for error in answer.json()["errors"]] == pointers
     assert kept(topics.EVENTS) == []
     (message,) = kept(topics.QUARANTINE)
-    assert body in message.value()
+    assert body in value_of(message)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_what_is_not_json_is_quarantined(ingest: Ingest, body: bytes) -> None:
 
     _assert_problem(answer, 400)
     (message,) = kept(topics.QUARANTINE)
-    assert body in message.value()
+    assert body in value_of(message)
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"17", b"[" * 100_000 + b"]" * 100_000])

@@ -18,7 +18,7 @@ def test_a_secret_tells_its_apps() -> None:
     access = Access(TOKENS, ())
 
     assert access.apps(b"open") == frozenset()
-    assert access.apps(b"bound") == {"app1"}
+    assert access.apps(b"bound") == frozenset({"app1"})
     assert access.apps(b"other") is None
     assert access.apps(b"") is None
 

@@ -53,9 +53,14 @@ def test_gives_back_in_order_what_was_appended(tmp_path: Path) -> None:
 
 def test_concurrent_appends_share_an_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred appends at once cost a few fsyncs, not five hundred."""
-    calls = []
+    calls: list[int] = []
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append(fd), fsync(fd)))
+
+    def counted(descriptor: int) -> None:
+        calls.append(descriptor)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", counted)
 
     async def scenario() -> None:
         spool = await opened(tmp_path)
