@@ -25,7 +25,7 @@ from consumers.live.kafka import Kafka
 from consumers.live.metrics import Metrics
 from consumers.live.settings import Settings, SettingsError
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, LOADER, Board
-from schemas.catalog import Catalog, table_name
+from schemas.catalog import Catalog
 
 _log = logging.getLogger("consumers.live")
 
@@ -80,12 +80,10 @@ async def _serve(settings: Settings) -> None:
 
 
 def _sources(settings: Settings) -> dict[str, Source]:
-    catalog = Catalog.load()
-    mobile = [release.name for release in catalog.newest_releases() if release.family == "mobile"]
-    tables = [table_name(name) for name in [*mobile, catalog.unmodelled.name]]
+    types = [release.name for release in Catalog.load().newest_releases() if release.family == "mobile"]
     limits = Limits(settings.query_seconds_max, settings.query_share_max)
     sources: dict[str, Source] = {
-        CLICKHOUSE: ClickHouse(settings.clickhouse_url.get_secret_value(), tables, mobile, limits),
+        CLICKHOUSE: ClickHouse(settings.clickhouse_url.get_secret_value(), types, limits),
         KAFKA: Kafka(settings.kafka, settings.group),
     }
     if settings.ingest_url:

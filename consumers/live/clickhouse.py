@@ -38,9 +38,8 @@ class Limits(Struct, frozen=True):
 class ClickHouse:
     """Looks at the tables. Not thread-safe: one look at a time."""
 
-    def __init__(self, url: str, tables: Sequence[str], types: Sequence[str], limits: Limits) -> None:
+    def __init__(self, url: str, types: Sequence[str], limits: Limits) -> None:
         self._url = url
-        self._window_sql = queries.window_sql(tables)
         self._types = types
         self._limits = limits
         self._client: Client | None = None
@@ -77,7 +76,7 @@ class ClickHouse:
     def _answer(self, client: Client, name: str, now_ms: int) -> Window | Total | Quarantine:
         match name:
             case "window":
-                rows = _rows(client, self._window_sql, queries.window_parameters(now_ms))
+                rows = _rows(client, queries.WINDOW, queries.window_parameters(now_ms))
                 return queries.window(rows, self._types, now_ms)
             case "total":
                 return queries.total(_rows(client, queries.TOTAL, {}), now_ms)

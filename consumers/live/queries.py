@@ -1,4 +1,4 @@
-"""Names of raw tables -> the SQL of the page; rows of its answers -> the page's numbers.
+"""The SQL of the page; rows of its answers -> the page's numbers.
 
 Invariants: every event counts once, as in the views: rows are grouped by event identity and the newest
 version decides. That needs no FINAL, because a version newer than one in the window is in the window too.
@@ -21,8 +21,6 @@ from consumers.live.state import (
     Window,
 )
 
-_TYPES_MAX = 50
-
 # Clocks of ingest and ClickHouse may differ by this much before an event of the window is missed.
 _SKEW_MS = 300_000
 
@@ -36,10 +34,9 @@ ORDER BY overall DESC, n DESC, reason
 LIMIT 21
 """
 
-_WINDOW = """
+WINDOW = """
 SELECT
-    grouping(event_type) AS overall, event_type, sum(n) AS events, sum(recent),
-    sumMap([bucket], [n]),
+    grouping(event_type) AS overall, event_type, sum(n) AS events, sum(recent), sumMap([bucket], [n]),
     quantilesTDigestMerge(0.5, 0.99)(delays)
 FROM (
     SELECT
@@ -53,7 +50,7 @@ FROM (
             toString(event_type) AS name,
             toUnixTimestamp64Milli(argMax(received_at, _loaded_at)) AS received_ms,
             toUnixTimestamp64Milli(max(_loaded_at)) AS loaded_ms
-        FROM merge('tapcart_raw', %(tables)s)
+        FROM tapcart_raw.events
         WHERE _loaded_at >= fromUnixTimestamp64Milli({loaded_from_ms:Int64}, 'UTC')
         GROUP BY name, app_id, toStartOfHour(timestamp), device_id, event_id
     )
@@ -62,13 +59,8 @@ FROM (
 )
 GROUP BY GROUPING SETS ((event_type), ())
 ORDER BY overall DESC, events DESC, event_type
-LIMIT %(rows)d
+LIMIT 51
 """
-
-
-def window_sql(tables: Sequence[str]) -> str:
-    """Return the query of the window over these raw tables."""
-    return _WINDOW % {"tables": f"'^({'|'.join(sorted(tables))})$'", "rows": _TYPES_MAX + 1}
 
 
 def window_parameters(now_ms: int) -> dict[str, int]:
