@@ -1,0 +1,197 @@
+"""Containers -> rows in ClickHouse. The one module of the loader that knows clickhouse_connect.
+
+Invariants: every insert names its columns, because a column that is gone would else be skipped in silence;
+every error becomes one of `errors` by ClickHouse's code, and an unknown code is transient and loud. One
+thread at a time. Source: ClickHouse's src/Common/ErrorCodes.cpp; the settings' reasons are in DESIGN.md,
+"Verified traps".
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+
+from consumers.warehouse import tables, views
+from consumers.warehouse.container import Format
+from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError, TransientError
+from consumers.warehouse.tables import RAW, Options, Table
+
+_log = logging.getLogger(__name__)
+
+_CONNECT_SECONDS_MAX = 5
+_SETTINGS = {
+    "input_format_avro_allow_missing_fields": 1,
+    "input_format_avro_null_as_default": 1,
+    "input_format_null_as_default": 1,
+    "type_json_skip_duplicated_paths": 1,
+    # The answer must mean that the rows are stored.
+    "async_insert": 0,
+    "distributed_foreground_insert": 1,
+    # A replay may touch any number of days.
+    "max_partitions_per_insert_block": 0,
+    # Identity decides what is a duplicate, never a block's hash: a row deleted could not come back.
+    "insert_deduplicate": 0,
+}
+
+# Data that will never fit.
+_PERMANENT = frozenset(
+    {
+        6,  # CANNOT_PARSE_TEXT
+        26,  # CANNOT_PARSE_QUOTED_STRING
+        27,  # CANNOT_PARSE_INPUT_ASSERTION_FAILED
+        32,  # ATTEMPT_TO_READ_AFTER_EOF
+        33,  # CANNOT_READ_ALL_DATA
+        38,  # CANNOT_PARSE_DATE
+        41,  # CANNOT_PARSE_DATETIME
+        53,  # TYPE_MISMATCH
+        69,  # ARGUMENT_OUT_OF_BOUND
+        70,  # CANNOT_CONVERT_TYPE
+        72,  # CANNOT_PARSE_NUMBER
+        117,  # INCORRECT_DATA
+        128,  # TOO_LARGE_ARRAY_SIZE
+        131,  # TOO_LARGE_STRING_SIZE
+        190,  # SIZES_OF_ARRAYS_DONT_MATCH
+        321,  # VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+        349,  # CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+        407,  # DECIMAL_OVERFLOW
+        467,  # CANNOT_PARSE_BOOL
+        469,  # VIOLATED_CONSTRAINT
+        691,  # UNKNOWN_ELEMENT_OF_ENUM
+    }
+)
+_TABLES = frozenset(
+    {
+        10,  # NOT_FOUND_COLUMN_IN_BLOCK
+        16,  # NO_SUCH_COLUMN_IN_TABLE
+        47,  # UNKNOWN_IDENTIFIER
+        60,  # UNKNOWN_TABLE
+        81,  # UNKNOWN_DATABASE
+        218,  # TABLE_IS_DROPPED
+    }
+)
+_TOO_LARGE = frozenset(
+    {
+        241,  # MEMORY_LIMIT_EXCEEDED
+        307,  # TOO_MANY_BYTES
+        396,  # TOO_MANY_ROWS_OR_BYTES
+    }
+)
+# Known to pass; told with less noise than an unknown one.
+_TRANSIENT = frozenset(
+    {
+        159,  # TIMEOUT_EXCEEDED
+        202,  # TOO_MANY_SIMULTANEOUS_QUERIES
+        209,  # SOCKET_TIMEOUT
+        210,  # NETWORK_ERROR
+        236,  # ABORTED
+        242,  # TABLE_IS_READ_ONLY
+        243,  # NOT_ENOUGH_SPACE
+        252,  # TOO_MANY_PARTS
+        285,  # TOO_FEW_LIVE_REPLICAS
+        319,  # UNKNOWN_STATUS_OF_INSERT
+        394,  # QUERY_WAS_CANCELLED
+        999,  # KEEPER_EXCEPTION
+    }
+)
+_TOO_MANY_PARTS, _STD_EXCEPTION = 252, 1001
+
+
+class ClickHouse:
+    """One connection to ClickHouse, made when first needed."""
+
+    def __init__(
+        self, url: str, found: tuple[Table, ...], options: Options, insert_seconds_max: float
+    ) -> None:
+        self._url = url
+        self._tables = found
+        self._options = options
+        self._seconds_max = insert_seconds_max
+        self._client: Client | None = None
+
+    def insert(self, form: Format, data: bytes) -> None:
+        """Store a container's rows. Raises: TransientError and its kinds, PermanentError."""
+        try:
+            self._connected().raw_insert(
+                f"{RAW}.{form.table}", form.columns, data, settings=_SETTINGS, fmt="Avro"
+            )
+        except ClickHouseError as error:
+            raise mapped(error) from error
+
+    def make_tables(self) -> None:
+        """Make or extend every table, and replace every view. Raises: TransientError, PermanentError."""
+        try:
+            for statement in tables.creations(self._tables, self._options):
+                self._connected().command(statement)
+            existing = self._columns()
+            for statement in tables.additions(self._tables, existing, self._options):
+                _log.warning("table_extended", extra={"statement": statement})
+                self._connected().command(statement)
+            for table, column, has, wants in tables.differences(self._tables, existing):
+                extra = {"table": table, "column": column, "type": has, "type_expected": wants}
+                _log.warning("column_type_differs", extra=extra)
+            for statement in self._views():
+                self._connected().command(statement)
+        except ClickHouseError as error:
+            raise mapped(error) from error
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _views(self) -> Iterator[str]:
+        return views.views(self._tables, self._options)
+
+    def _columns(self) -> dict[str, dict[str, str]]:
+        sql = "SELECT table, name, type FROM system.columns WHERE database = {database:String}"
+        existing: dict[str, dict[str, str]] = {}
+        rows = self._connected().query(sql, parameters={"database": RAW}).result_rows
+        for table, name, kind in rows:
+            existing.setdefault(table, {})[name] = kind
+        return existing
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            self._client = connect(self._url, self._seconds_max)
+        return self._client
+
+
+def connect(url: str, seconds_max: float, **settings: Any) -> Client:
+    """Return a client. Raises: clickhouse_connect's errors."""
+    parts = urlsplit(url)
+    return clickhouse_connect.get_client(
+        interface=parts.scheme,
+        host=parts.hostname or "",
+        port=parts.port or (8443 if parts.scheme == "https" else 8123),
+        username=unquote(parts.username or "default"),
+        password=unquote(parts.password or ""),
+        connect_timeout=_CONNECT_SECONDS_MAX,
+        send_receive_timeout=max(1, round(seconds_max)),
+        query_retries=0,
+        compress=False,
+        autogenerate_session_id=False,
+        client_name="tapline.warehouse",
+        settings=settings,
+    )
+
+
+def mapped(error: ClickHouseError) -> TransientError | PermanentError:
+    """Return what the engine's error means for the call."""
+    code = error.code if isinstance(error, Error) else None
+    text = str(error)[:2000]
+    if code == _TOO_MANY_PARTS and "partitions" in text:
+        return PermanentError(text)  # more days in one insert than allowed: bisecting it helps
+    if code in _PERMANENT or (code == _STD_EXCEPTION and "avro::" in text):
+        return PermanentError(text)
+    if code in _TABLES:
+        return TablesError(text)
+    if code in _TOO_LARGE:
+        return TooLargeError(text)
+    if code is not None and code not in _TRANSIENT:
+        _log.error("clickhouse_error_unknown", extra={"code": code, "error": text})
+    return TransientError(text)

@@ -1,0 +1,164 @@
+"""A full batch -> rows in ClickHouse, refusals in the quarantine topic. Runs in a thread beside the loop.
+
+Invariants: `write` returns only when every record of the batch is in one of the two; transient errors are
+tried again until `give_up` is set, which raises the last of them. Offsets are not its business.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+from tenacity.nap import sleep_using_event
+
+from consumers.warehouse.batch import Batch, Group
+from consumers.warehouse.bisect import refused_rows
+from consumers.warehouse.container import Format, container
+from consumers.warehouse.errors import (
+    PermanentError,
+    TablesError,
+    TooLargeError,
+    TooManyRefusedError,
+    TransientError,
+)
+from consumers.warehouse.foreign import UNKNOWN_SCHEMA, Check, Refusal
+from consumers.warehouse.metrics import Metrics
+from schemas import topics
+from schemas.varint import long
+
+_log = logging.getLogger(__name__)
+
+_WAIT_SECONDS_MIN = 0.1
+# Of a row that never was a record of its topic: partition and offset -1.
+_NO_PLACE = long(-1) + long(-1)
+
+
+class Warehouse(Protocol):
+    """Where rows go."""
+
+    def make_tables(self) -> None:
+        """Make what is missing. Raises: TransientError."""
+
+    def insert(self, form: Format, data: bytes) -> None:
+        """Store a container's rows. Raises: TransientError, PermanentError."""
+
+
+class Keep(Protocol):
+    """Where refusals go."""
+
+    def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
+        """Return, when all others are kept, those that are too large to keep. Raises: TransientError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long and how often."""
+
+    retry_seconds_max: float
+    refused_rows_max: int  # per batch
+
+
+class Flusher:
+    """Writes batches, one at a time."""
+
+    def __init__(
+        self, warehouse: Warehouse, quarantine: Keep, check: Check, policy: Policy, metrics: Metrics
+    ) -> None:
+        self.give_up = threading.Event()
+        self._warehouse = warehouse
+        self._quarantine = quarantine
+        self._check = check
+        self._policy = policy
+        self._metrics = metrics
+
+    def make_tables(self) -> None:
+        """Make what is missing of the tables. Raises: TransientError once given up."""
+        self._again("tables")(self._warehouse.make_tables)
+
+    def write(self, batch: Batch) -> None:
+        """Return once every record has its place. Raises: TooManyRefusedError, TransientError."""
+        refusals = list(batch.refusals)
+        unknown = [r for r in refusals if r.is_ours and r.reason == UNKNOWN_SCHEMA]
+        if len(unknown) > self._policy.refused_rows_max:
+            raise TooManyRefusedError(
+                f"{len(unknown)} rows of newer producers, the first: {unknown[0].detail}"
+            )
+        for group in batch.groups:
+            refusals += self._load(group, self._policy.refused_rows_max - len(refusals) + len(batch.refusals))
+        if refusals:
+            for refusal in self._again("quarantine")(self._quarantine.write, refusals):
+                form, body = self._check.kept(refusal)
+                self._insert(form, (body, _NO_PLACE + long(refusal.received_at_ms)))
+            for refusal in refusals:
+                self._metrics.quarantined.labels(refusal.reason).inc()
+                _log.warning("record_quarantined", extra={"record": refusal.record, "reason": refusal.reason})
+
+    def _load(self, group: Group, refused_max: int) -> list[Refusal]:
+        def insert(start: int, end: int) -> None:
+            self._insert(group.form, group.parts[2 * start : 2 * end])
+
+        found = refused_rows(len(group.parts) // 2, insert, refused_max)
+        refusals = [self._refusal(group, row, error) for row, error in found]
+        if group.topic != topics.QUARANTINE:
+            return refusals
+        for (row, _), refusal in zip(found, refusals, strict=True):
+            form, body = self._check.kept(refusal)
+            self._insert(form, (body, group.parts[2 * row + 1]))
+        return []
+
+    def _refusal(self, group: Group, row: int, error: PermanentError) -> Refusal:
+        body, tail = group.parts[2 * row : 2 * row + 2]
+        return self._check.refused(group.form, group.topic, (body, tail), error.detail)
+
+    def _insert(self, form: Format, parts: Sequence[bytes]) -> None:
+        data = container(form, parts)
+        self._again("clickhouse", keeps_large=len(parts) <= 2)(self._timed, form, data)  # noqa: PLR2004 - one row
+        self._metrics.rows.labels(form.table).inc(len(parts) // 2)
+        self._metrics.bytes.inc(len(data))
+
+    def _timed(self, form: Format, data: bytes) -> None:
+        began = time.monotonic()
+        try:
+            self._warehouse.insert(form, data)
+        except TablesError:
+            _log.warning("tables_made_again", exc_info=True)
+            self._warehouse.make_tables()
+            raise
+        except PermanentError:
+            self._metrics.refused_inserts.inc()
+            raise
+        finally:
+            self._metrics.insert_seconds.observe(time.monotonic() - began)
+
+    def _again(self, target: str, *, keeps_large: bool = True) -> Retrying:
+        """Return what calls a function until it succeeds; what can be halved is the caller's to halve."""
+
+        def is_worth_it(error: BaseException) -> bool:
+            return isinstance(error, TransientError) and (keeps_large or not isinstance(error, TooLargeError))
+
+        return Retrying(
+            retry=retry_if_exception(is_worth_it),
+            wait=wait_random_exponential(_WAIT_SECONDS_MIN, self._policy.retry_seconds_max),
+            stop=stop_when_event_set(self.give_up),
+            sleep=sleep_using_event(self.give_up),
+            before_sleep=self._note(target),
+            reraise=True,
+        )
+
+    def _note(self, target: str) -> Callable[[RetryCallState], None]:
+        def note(state: RetryCallState) -> None:
+            self._metrics.retries.labels(target).inc()
+            error = str(state.outcome.exception() if state.outcome else "")
+            extra = {"target": target, "attempt": state.attempt_number, "error": error[:1000]}
+            _log.warning("retrying", extra=extra)
+
+        return note

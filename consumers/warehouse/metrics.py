@@ -1,0 +1,91 @@
+"""What an operator watches of the loader, under `tapline_warehouse_`; and its health, on the same port.
+
+Invariants: every label is bounded: topics, partitions, reasons, tables. `/healthz`: the loop turns.
+`/readyz`: the tables are made and the group has given out its partitions. That ClickHouse is away is a
+metric, and no reason for a restart.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    make_wsgi_app,
+)
+
+_PREFIX = "tapline_warehouse"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """The metrics of one loader process."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self.flushes = self._counter("flushes", "Batches inserted, by what made them due.", "reason")
+        self.rows = self._counter("rows", "Rows inserted, by table; repeated inserts count again.", "table")
+        self.bytes = self._counter("bytes", "Bytes of containers inserted.")
+        self.checked = self._counter(
+            "checked_records", "Records without a right checksum, decoded one by one."
+        )
+        self.quarantined = self._counter(
+            "quarantined", "Records that went to the quarantine, by reason.", "reason"
+        )
+        self.retries = self._counter("retries", "Tries after a transient error, by what failed.", "target")
+        self.refused_inserts = self._counter(
+            "refused_inserts", "Inserts that ClickHouse refused for their data."
+        )
+        self.commits_failed = self._counter("commits_failed", "Commits that failed and are tried again.")
+        self.lag = self._gauge("lag_records", "Records in Kafka not yet polled.", "topic", "partition")
+        self.held_bytes = self._gauge("held_bytes", "Bytes of records in memory: filling and being inserted.")
+        self.held_bytes_max = self._gauge("held_bytes_max", "The most that `held_bytes` may reach.")
+        self.freshness = self._gauge(
+            "freshness_seconds", "Age of the oldest record polled that cannot be queried yet; 0 when all can."
+        )
+        self.turned_at = self._gauge("turned_at_seconds", "When the loop turned last: seconds since 1970.")
+        self.ready = self._gauge("ready", "1 when tables are made and the group has given out partitions.")
+        self.paused = self._gauge("paused", "1 while nothing is fetched because memory is full.")
+        self.insert_seconds = Histogram(
+            f"{_PREFIX}_insert_seconds",
+            "Time of one insert, refused ones too.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+
+
+def serve(
+    metrics: Metrics, host: str, port: int, is_alive: Callable[[], bool], is_ready: Callable[[], bool]
+) -> None:
+    """Answer `/metrics`, `/healthz` and `/readyz` from a thread, as long as the process lives."""
+    exposition = make_wsgi_app(metrics.registry)
+    questions = {"/healthz": is_alive, "/readyz": is_ready}
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        ask = questions.get(environ.get("PATH_INFO", ""))
+        if ask is None:
+            return cast("Iterable[bytes]", exposition(environ, start_response))
+        status, word = ("200 OK", b"ok\n") if ask() else ("503 Service Unavailable", b"not yet\n")
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [word]
+
+    server = make_server(host, port, app, WSGIServer, _Silent)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass

@@ -1,0 +1,89 @@
+"""Refused records -> the quarantine topic, acknowledged.
+
+Invariant: `write` returns only when Kafka has every one of them but those it has no room for; whatever else
+happens is transient, and the offsets stay where they are. Writing twice is harmless: the table holds a body
+once.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from consumers.warehouse.errors import TransientError
+from consumers.warehouse.foreign import Refusal, encode_refusal
+from schemas import topics, wire
+from schemas.catalog import Catalog
+
+_log = logging.getLogger(__name__)
+
+_ACKNOWLEDGE_SECONDS_MAX = 10.0
+# Kafka's limit for one value of the topic, as ingest makes it.
+_VALUE_BYTES_MAX = 4 * 1024 * 1024
+_Headers = list[tuple[str, str | bytes | None]]
+_Delivered = Callable[[KafkaError | None, Message], None]
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})
+
+
+class Quarantine:
+    """The loader's way into the quarantine topic. One thread at a time."""
+
+    def __init__(self, kafka: Mapping[str, str], catalog: Catalog) -> None:
+        self._kafka = kafka
+        self._catalog = catalog
+        self._producer: Producer | None = None
+
+    def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
+        """Return, when all others are kept, those that are too large to keep. Raises: TransientError."""
+        producer = self._connected()
+        answers: dict[int, KafkaError | None] = {}
+        for index, refusal in enumerate(refusals):
+            try:
+                self._produce(producer, refusal, partial(_answer, answers, index))
+            except KafkaException as error:
+                answers[index] = error.args[0]
+            except BufferError as error:
+                raise TransientError("librdkafka's queue is full") from error
+        producer.flush(_ACKNOWLEDGE_SECONDS_MAX)
+        too_large = [index for index, error in answers.items() if error and error.code() in _TOO_LARGE]
+        failed = [error for index, error in answers.items() if error and index not in too_large]
+        if failed or len(answers) < len(refusals):
+            producer.purge()
+            producer.flush(0)
+            why = failed[0].str() if failed else "no acknowledgement in time"
+            raise TransientError(f"the quarantine topic: {why}")
+        return [refusals[index] for index in too_large]
+
+    def _produce(self, producer: Producer, refusal: Refusal, delivered: _Delivered) -> None:
+        value = encode_refusal(self._catalog, refusal)
+        known = {topics.EVENT_ID: refusal.event_id, topics.SCHEMA_ID: self._catalog.quarantine.schema_id}
+        headers: _Headers = [(name, text.encode()) for name, text in known.items() if text]
+        headers.append((topics.RECEIVED_AT_MS, str(refusal.received_at_ms).encode()))
+        headers.append((topics.CRC32, wire.checksum(value)))
+        producer.produce(
+            topics.QUARANTINE,
+            value,
+            refusal.app_id.encode() if refusal.app_id else None,
+            on_delivery=delivered,
+            timestamp=refusal.received_at_ms,
+            headers=headers,
+        )
+        producer.poll(0)
+
+    def _connected(self) -> Producer:
+        if self._producer is None:
+            properties = {
+                **self._kafka,
+                "enable.idempotence": True,
+                "acks": "all",
+                "partitioner": topics.PARTITIONER,
+                "message.timeout.ms": round(_ACKNOWLEDGE_SECONDS_MAX * 1000),
+                "message.max.bytes": _VALUE_BYTES_MAX,
+            }
+            self._producer = Producer(properties, logger=_log)
+        return self._producer
+
+
+def _answer(answers: dict[int, KafkaError | None], index: int, error: KafkaError | None, _: Message) -> None:
+    answers[index] = error

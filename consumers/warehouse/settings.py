@@ -1,0 +1,95 @@
+"""Environment -> one frozen `Settings`, or every problem at once.
+
+Invariants: only this module of the loader reads the environment; no secret shows in a repr.
+Source: the public contract in DESIGN.md; the reason of a bound stands beside it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from schemas import topics
+
+_MEBIBYTE = 1024 * 1024
+
+
+class SettingsError(ValueError):
+    """The environment holds values the loader cannot start with; the text lists all of them, one a line."""
+
+
+def _url(value: object) -> object:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be `http://[user:password@]host:port` or the same with https")
+    return value
+
+
+class Settings(BaseModel):
+    """What a loader process runs with; field names are ours, aliases are the environment's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
+    clickhouse_url: Annotated[SecretStr, BeforeValidator(_url)] = Field(
+        SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
+    )
+    # Loaders of one group share the partitions.
+    group: str = Field("tapline.warehouse", alias="WAREHOUSE_GROUP", min_length=1)
+    # A batch is inserted when one of these is reached. Rows and bytes: an insert of about a second, and three
+    # batches (filling, being sent, as sent) within 200 MB. Age: most of the time from POST to a query's
+    # answer.
+    batch_rows_max: int = Field(100_000, alias="WAREHOUSE_BATCH_ROWS_MAX", ge=1, le=1_000_000)
+    batch_bytes_max: int = Field(
+        32 * _MEBIBYTE, alias="WAREHOUSE_BATCH_BYTES_MAX", ge=1024, le=512 * _MEBIBYTE
+    )
+    batch_age_seconds_max: float = Field(0.5, alias="WAREHOUSE_BATCH_AGE_SECONDS_MAX", ge=0.01, le=60)
+    # Rows of one batch that ClickHouse refuses and that go to the quarantine; one more stops the process,
+    # because then the tables or this program are wrong, not the events.
+    refused_rows_max: int = Field(1000, alias="WAREHOUSE_REFUSED_ROWS_MAX", ge=0)
+    # One insert; past that its connection is given up and it is tried again.
+    insert_seconds_max: float = Field(120.0, alias="WAREHOUSE_INSERT_SECONDS_MAX", ge=1, le=3600)
+    # The longest pause between tries of a transient error.
+    retry_seconds_max: float = Field(5.0, alias="WAREHOUSE_RETRY_SECONDS_MAX", ge=0.01, le=600)
+    # How long a stop or the loss of a partition waits for what is being inserted.
+    shutdown_seconds_max: float = Field(15.0, alias="WAREHOUSE_SHUTDOWN_SECONDS_MAX", ge=0.1, le=300)
+    # 0: no metrics and no health. Two loaders on one machine need two ports.
+    metrics_port: int = Field(0, alias="WAREHOUSE_METRICS_PORT", ge=0, le=65535)
+    metrics_host: str = Field("127.0.0.1", alias="WAREHOUSE_METRICS_HOST")
+    # 0: events are kept for ever. Else by their own time; the quarantine by its time of receipt.
+    ttl_days: int = Field(0, alias="WAREHOUSE_TTL_DAYS", ge=0, le=36_500)
+    # A day that got nothing new for this long is merged into one part, so that FINAL costs nothing there.
+    settle_seconds: int = Field(600, alias="WAREHOUSE_SETTLE_SECONDS", ge=1, le=864_000)
+    # Name of a ClickHouse cluster: tables become Replicated and Distributed.
+    cluster: str = Field("", alias="WAREHOUSE_CLUSTER", pattern=r"^[\w.{}-]*$")
+
+    @field_validator("kafka")
+    @classmethod
+    def _needs_servers(cls, value: dict[str, str]) -> dict[str, str]:
+        if "bootstrap.servers" not in value:
+            raise ValueError("must be `host:port`, comma separated")
+        return value
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
+        given: dict[str, Any] = {name: value for name, value in env.items() if value}
+        given["KAFKA_BOOTSTRAP_SERVERS"] = topics.client_properties(env)
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SettingsError("\n".join(map(_line, error.errors()))) from None
+
+
+def _line(problem: ErrorDetails) -> str:
+    return f"{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,164 @@
+"""Kafka -> records; and how far they are loaded, back to Kafka.
+
+Invariants: nothing is committed but what `commit` was given, and only of partitions that are ours now; a
+failed commit is tried again with the next turn. Polling never stops, paused or not, so the group never takes
+us for dead. The one module of the loader that consumes. Source: librdkafka's CONFIGURATION.md.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+
+from consumers.warehouse.record import Place, Record
+from schemas import topics
+
+_log = logging.getLogger(__name__)
+
+_RECORDS_MAX = 5_000
+_PROPERTIES = {
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # The broker answers as soon as it has anything.
+    "fetch.wait.max.ms": 100,
+    "fetch.queue.backoff.ms": 50,
+    # What librdkafka holds beside our batches; a batch of small rows should be there when it is asked for.
+    "queued.max.messages.kbytes": 32_768,
+    # Topics that ingest is about to make are found within this.
+    "topic.metadata.refresh.interval.ms": 1_000,
+    "reconnect.backoff.max.ms": 1_000,
+    "socket.keepalive.enable": True,
+    "allow.auto.create.topics": False,
+}
+
+
+class Source:
+    """One member of the consumer group. Every method is called by one thread."""
+
+    def __init__(
+        self, kafka: Mapping[str, str], group: str, on_revoked: Callable[[Sequence[Place]], None]
+    ) -> None:
+        self._uncommitted: dict[Place, int] = {}
+        self._committing: dict[Place, int] = {}
+        self._on_revoked = on_revoked
+        self._bytes_per_record = 1_000.0
+        self._paused = False
+        self.joined = False  # the group has told us our partitions, be it none
+        self.owned: set[Place] = set()
+        properties = {**_PROPERTIES, **kafka, "group.id": group, "on_commit": self._committed}
+        self._consumer = Consumer(properties, logger=_log)
+        self._consumer.subscribe(
+            list(topics.PARTITIONS), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
+
+    def poll(self, seconds_max: float, bytes_max: int) -> list[Record]:
+        """Return records that came within `seconds_max`, about `bytes_max` of them at most."""
+        self._commit_rest()
+        count = max(1, min(_RECORDS_MAX, int(bytes_max / self._bytes_per_record)))
+        found = self._consumer.consume(count, seconds_max)
+        records = [record for record in found if record.error() is None]
+        for error in filter(None, (record.error() for record in found)):
+            _log.warning("kafka_error", extra={"code": error.name(), "error": error.str()})
+        if records:
+            size = sum(len(record) for record in records) / len(records)
+            self._bytes_per_record = max(size, 100.0)
+        return cast("list[Record]", records)
+
+    def pause(self) -> None:
+        """Fetch nothing until `resume`."""
+        self._paused = True
+        self._consumer.pause(self._consumer.assignment())
+
+    def resume(self) -> None:
+        """Fetch again."""
+        if self._paused:
+            self._paused = False
+            self._consumer.resume(self._consumer.assignment())
+
+    def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Have these offsets committed, now or in a later turn."""
+        self._uncommitted |= {place: offset for place, offset in offsets.items() if place in self.owned}
+        self._commit_rest()
+
+    def lags(self) -> dict[Place, int]:
+        """Return records not yet polled, by partition, as far as it is known without asking the broker."""
+        lags = {}
+        for place in self._consumer.position([TopicPartition(*place) for place in self.owned]):
+            low, high = self._consumer.get_watermark_offsets(place, cached=True)
+            next_offset = low if place.offset == OFFSET_INVALID else place.offset
+            if high >= 0:
+                lags[place.topic, place.partition] = max(0, high - next_offset)
+        return lags
+
+    def close(self) -> None:
+        """Commit what was given, wait for it, and leave the group."""
+        self._commit_now(self._uncommitted | self._committing)
+        self._consumer.close()
+
+    def _commit_rest(self) -> None:
+        if self._uncommitted and not self._committing:
+            self._committing, self._uncommitted = self._uncommitted, {}
+            try:
+                self._consumer.commit(offsets=_positions(self._committing), asynchronous=True)
+            except KafkaException as error:
+                self._again(error.args[0])
+
+    def _committed(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
+        failures = [error] if error else [place.error for place in places if place.error]
+        if failures:
+            self._again(failures[0])
+        self._committing = {}
+
+    def _again(self, error: KafkaError) -> None:
+        _log.warning("commit_failed", extra={"code": error.name(), "error": error.str()})
+        rest = {place: offset for place, offset in self._committing.items() if place in self.owned}
+        self._uncommitted = rest | self._uncommitted
+        self._committing = {}
+
+    def _commit_now(self, offsets: Mapping[Place, int]) -> None:
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets=_positions(offsets), asynchronous=False)
+        except KafkaException as error:
+            _log.warning("commit_failed", extra={"code": error.args[0].name(), "error": error.args[0].str()})
+
+    def _assigned(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
+        self.joined = True
+        self.owned |= _places(places)
+        self._paused = False  # new ones flow; the loop pauses all again if it must
+        _log.info("partitions_assigned", extra={"partitions": _names(places), "owned": len(self.owned)})
+
+    def _revoked(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
+        gone = _places(places)
+        self._on_revoked(sorted(gone))
+        self._commit_now({k: v for k, v in (self._committing | self._uncommitted).items() if k in gone})
+        self._disown(gone)
+        _log.info("partitions_revoked", extra={"partitions": _names(places), "owned": len(self.owned)})
+
+    def _lost(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
+        gone = _places(places)
+        self._disown(gone)  # before anything else: they are another's already
+        self._on_revoked(sorted(gone))
+        _log.warning("partitions_lost", extra={"partitions": _names(places), "owned": len(self.owned)})
+
+    def _disown(self, gone: Iterable[Place]) -> None:
+        for place in gone:
+            self.owned.discard(place)
+            self._uncommitted.pop(place, None)
+            self._committing.pop(place, None)
+
+
+def _positions(offsets: Mapping[Place, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+
+
+def _places(places: Sequence[TopicPartition]) -> set[Place]:
+    return {(place.topic, place.partition) for place in places}
+
+
+def _names(places: Sequence[TopicPartition]) -> list[str]:
+    return [f"{place.topic}/{place.partition}" for place in places]

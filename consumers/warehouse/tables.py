@@ -1,0 +1,241 @@
+"""Releases -> the tables of `tapcart_raw`, as DDL. Pure.
+
+Invariants: a table has every column of every release of its name; the partition is a function of the event,
+never of its arrival, so that a duplicate meets its twin; an odd text never makes an insert fail (derived
+columns become null). A column is named by its path in Tapcart's documents. Source: DESIGN.md, "ClickHouse".
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.catalog import Catalog, Release, table_name
+
+RAW, PUBLIC = "tapcart_raw", "tapcart"
+
+_MOMENT = "DateTime64(3, 'UTC')"
+_DERIVED = {
+    "decimal": ("_amount", "Nullable(Decimal(18, 4))", "toDecimal64OrNull({}, 4)", "as a number"),
+    "integer": ("_number", "Nullable(Int64)", "toInt64OrNull({})", "as a number"),
+}
+_AVRO_TYPES = {"string": "String", "bytes": "String", "boolean": "Bool", "int": "Int32", "long": "Int64"}
+# Sorted or slowly growing numbers: their differences pack well. Texts: half of LZ4's size.
+_CODECS = {
+    _MOMENT: "Delta, ZSTD(1)",
+    "Int64": "Delta, ZSTD(1)",
+    "String": "ZSTD(1)",
+    "Array(String)": "ZSTD(1)",
+}
+
+_IDENTITY = "app_id, toStartOfHour(timestamp), cityHash64(device_id), event_id"
+_BODY_HASH = "sipHash128(body)"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the operator decides about tables."""
+
+    ttl_days: int = 0  # 0: kept for ever
+    settle_seconds: int = 600
+    cluster: str = ""  # "": one server
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column."""
+
+    name: str
+    type: str
+    comment: str = ""
+    materialized: str = ""  # expression
+    default: str = ""  # expression
+
+    def sql(self) -> str:
+        """Return its definition."""
+        value = f" MATERIALIZED {self.materialized}" if self.materialized else ""
+        value = f" DEFAULT {self.default}" if self.default else value
+        comment = f" COMMENT {literal(self.comment)}" if self.comment else ""
+        codec = f" CODEC({_CODECS[self.type]})" if self.type in _CODECS else ""
+        return f"{quoted(self.name)} {self.type}{value}{comment}{codec}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of `tapcart_raw`."""
+
+    name: str
+    columns: tuple[Column, ...]
+    order_by: str
+    sharding: str  # an event's twins must meet on one shard
+    partition_by: str = ""
+    ttl_of: str = ""  # column
+    version: str = "_loaded_at"  # of two rows with one identity, the one with the greater stays
+
+
+_PLACE = (
+    Column("_partition", "Int32", "The record's partition in Kafka."),
+    Column("_offset", "Int64", "The record's offset in Kafka."),
+    Column("_appended_at", _MOMENT, "The record's timestamp in Kafka."),
+    Column("_loaded_at", _MOMENT, "When the row was written.", default="now64(3)"),
+)
+# Marks apart from the rows, so that a row loaded once more is not unmarked.
+_REPLAYS = Table(
+    "quarantine_replays",
+    (
+        Column("body_hash", "FixedString(16)", f"{_BODY_HASH} of the row in quarantine."),
+        Column("replayed_at", _MOMENT, "When the body became an event after all."),
+    ),
+    order_by="body_hash",
+    sharding="sipHash64(body_hash)",
+    version="replayed_at",
+)
+
+
+def tables(catalog: Catalog) -> tuple[Table, ...]:
+    """Return every table."""
+    names = dict.fromkeys((release.family, release.name) for release in catalog.releases)
+    releases = [[r for r in catalog.releases if (r.family, r.name) == name] for name in names]
+    return (*map(_table, releases), _REPLAYS)
+
+
+def creations(found: Iterable[Table], options: Options) -> Iterator[str]:
+    """Yield the statements that make databases and tables where they are absent."""
+    on_cluster = _on_cluster(options)
+    for database in (RAW, PUBLIC):
+        yield f"CREATE DATABASE IF NOT EXISTS {database}{on_cluster}"
+    for table in found:
+        yield from _creation(table, options)
+
+
+def additions(
+    found: Iterable[Table], existing: Mapping[str, Mapping[str, str]], options: Options
+) -> Iterator[str]:
+    """Yield the statements that add what the tables lack; `existing`: table -> column -> type."""
+    for table in found:
+        present = existing.get(table.name, {})
+        missing = [column for column in table.columns if column.name not in present]
+        if missing:
+            columns = ", ".join(f"ADD COLUMN IF NOT EXISTS {column.sql()}" for column in missing)
+            for name in _physical(table, options):
+                yield f"ALTER TABLE {RAW}.{name}{_on_cluster(options)} {columns}"
+
+
+def differences(
+    found: Iterable[Table], existing: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (table, column, type, type expected) of columns that have another type than they should."""
+    for table in found:
+        present = existing.get(table.name, {})
+        for column in table.columns:
+            if present.get(column.name, column.type).replace(" ", "") != column.type.replace(" ", ""):
+                yield table.name, column.name, present[column.name], column.type
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL."""
+    return f"`{name}`"
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _table(releases: list[Release]) -> Table:
+    newest = max(releases, key=lambda release: release.version)
+    columns: dict[str, Column] = {}
+    for release in sorted(releases, key=lambda release: release.version):
+        columns |= {column.name: column for column in _columns(release.schema["fields"])}
+    family, name = newest.family, newest.name
+    if name == "Quarantine":
+        body_hash = Column("body_hash", "FixedString(16)", "What a body is known by.", _BODY_HASH)
+        return Table(
+            table_name(name),
+            (*columns.values(), body_hash, *_PLACE),
+            order_by="body_hash",
+            sharding="sipHash64(body)",
+            ttl_of="received_at",
+        )
+    if family == "clickstream":
+        # Without a time of the event's own there is no partition that a late twin would share.
+        key = "app_id, event_id"
+        return Table(
+            table_name(name), (*columns.values(), *_PLACE), key, f"cityHash64({key})", ttl_of="received_at"
+        )
+    # The types without a table of their own share one, and an id is unique within its type only.
+    identity = _IDENTITY if family == "mobile" else f"{_IDENTITY}, event_type"
+    return Table(
+        table_name(name),
+        (*columns.values(), *_PLACE),
+        order_by=identity,
+        sharding="cityHash64(app_id, device_id)",
+        partition_by="toYYYYMMDD(timestamp)",
+        ttl_of="timestamp",
+    )
+
+
+def _columns(fields: Iterable[Mapping[str, Any]], block: str = "") -> Iterator[Column]:
+    for field in fields:
+        avro, name, comment = field["type"], f"{block}{field['name']}", field.get("doc", "")
+        if isinstance(avro, dict) and avro["type"] == "record":
+            yield from _columns(avro["fields"], f"{name}.")
+            continue
+        yield Column(name, "LowCardinality(String)" if field.get("category") else _type(avro), comment)
+        if "number" in field:
+            suffix, kind, expression, words = _DERIVED[field["number"]]
+            derived = f"{name} {words}; null where it is none."
+            yield Column(name + suffix, kind, derived, expression.format(quoted(name)))
+        if field.get("json", name) != name:
+            # Of all ways to JSON, the one that never fails: a text that is no JSON object becomes {}.
+            text = f"accurateCastOrDefault({quoted(name)}, 'JSON')"
+            yield Column(field["json"], "JSON", f"{name} as JSON; empty where it is none.", text)
+
+
+def _type(avro: Any) -> str:
+    nullable = isinstance(avro, list)
+    avro = avro[1] if nullable else avro
+    if isinstance(avro, dict) and avro["type"] == "array":
+        return "Array(String)"
+    kind = _MOMENT if isinstance(avro, dict) else _AVRO_TYPES[avro]
+    return f"Nullable({kind})" if nullable and kind != "String" else kind
+
+
+def _creation(table: Table, options: Options) -> Iterator[str]:
+    on_cluster, local = _on_cluster(options), _physical(table, options)[0]
+    columns = ",\n  ".join(column.sql() for column in table.columns)
+    engine = f"ReplacingMergeTree({table.version})"
+    if options.cluster:
+        path = f"'/clickhouse/tables/{{shard}}/{RAW}/{local}', '{{replica}}'"
+        engine = f"ReplicatedReplacingMergeTree({path}, {table.version})"
+    clauses = [f"ENGINE = {engine}"]
+    if table.partition_by:
+        clauses.append(f"PARTITION BY {table.partition_by}")
+    clauses.append(f"ORDER BY ({table.order_by})")
+    if options.ttl_days and table.ttl_of:
+        clauses.append(f"TTL toDateTime({table.ttl_of}) + INTERVAL {options.ttl_days} DAY")
+    clauses.append(f"SETTINGS {_settings(table, options)}")
+    yield f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{on_cluster} (\n  {columns}\n)\n" + "\n".join(clauses)
+    if options.cluster:
+        shards = f"Distributed({literal(options.cluster)}, {RAW}, {local}, {table.sharding})"
+        yield f"CREATE TABLE IF NOT EXISTS {RAW}.{table.name}{on_cluster} AS {RAW}.{local} ENGINE = {shards}"
+
+
+def _settings(table: Table, options: Options) -> str:
+    settings = {
+        # Else the lists of one block count as one Nested, and must all be of one length.
+        "share_nested_offsets": 0,
+        "min_age_to_force_merge_seconds": options.settle_seconds,
+        "min_age_to_force_merge_on_partition_only": 1,
+    }
+    if options.ttl_days and table.partition_by:
+        settings["ttl_only_drop_parts"] = 1
+    return ", ".join(f"{name} = {value}" for name, value in settings.items())
+
+
+def _physical(table: Table, options: Options) -> tuple[str, ...]:
+    return (f"{table.name}_local", table.name) if options.cluster else (table.name,)
+
+
+def _on_cluster(options: Options) -> str:
+    return f" ON CLUSTER {literal(options.cluster)}" if options.cluster else ""

@@ -1,0 +1,73 @@
+"""Tables -> the views of `tapcart`, which people query, as DDL. Pure.
+
+Invariants: every view reads FINAL, so an event counts once; `do_not_merge_across_partitions_select_final`
+makes that cheap and is right, because the partition is a function of the event. Columns are listed, derived
+ones too: `*` leaves them out. Source: DESIGN.md, "ClickHouse", with the cost of FINAL.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from consumers.warehouse.tables import PUBLIC, RAW, Column, Options, Table, literal, quoted
+
+_FINAL = "FINAL SETTINGS do_not_merge_across_partitions_select_final = 1"
+_EVENTS = "events"
+_REPLAYS = (
+    "(SELECT body_hash, toNullable(max(replayed_at)) AS replayed_at FROM tapcart_raw.quarantine_replays"
+    " GROUP BY body_hash) AS replays ON rows.body_hash = replays.body_hash"
+)
+_REPLAYED_AT = Column(
+    "replayed_at", "Nullable(DateTime64(3, 'UTC'))", "When it became an event after all; null until then."
+)
+
+
+def views(tables: Sequence[Table], options: Options) -> Iterator[str]:
+    """Yield the statements that make every view, or replace it by what it should be now."""
+    for table in tables:
+        if table.name == "quarantine":
+            yield _quarantine(table, options)
+        elif table.ttl_of:
+            yield _view(table.name, _public(table.columns), f"{RAW}.{table.name} {_FINAL}", options)
+    yield from _events([table for table in tables if table.partition_by], options)
+
+
+def _events(typed: Sequence[Table], options: Options) -> Iterator[str]:
+    everywhere = set.intersection(*({(c.name, c.type) for c in table.columns} for table in typed))
+    # Documented as for the events without a table of their own, whose words fit all types.
+    words = next(table for table in typed if table.name == "unmodelled")
+    shared = [column for column in words.columns if (column.name, column.type) in everywhere]
+    names = "|".join(sorted(table.name for table in typed))
+    columns = ",\n  ".join(f"{quoted(column.name)} {column.type}" for column in shared)
+    yield (
+        f"CREATE OR REPLACE TABLE {RAW}.{_EVENTS}{_on_cluster(options)} (\n  {columns}\n)\n"
+        f"ENGINE = Merge({literal(RAW)}, {literal(f'^({names})$')})"
+    )
+    # Last of all: who finds this view finds the others.
+    yield _view(_EVENTS, _public(shared), f"{RAW}.{_EVENTS} {_FINAL}", options)
+
+
+def _quarantine(table: Table, options: Options) -> str:
+    columns = [column for column in _public(table.columns) if column.name != "body_hash"]
+    rows = f"(SELECT {_names(columns)}, body_hash FROM {RAW}.{table.name} FINAL) AS rows"  # noqa: S608 - our names
+    return _view(table.name, [*columns, _REPLAYED_AT], f"{rows} LEFT JOIN {_REPLAYS}", options)
+
+
+def _view(name: str, columns: Sequence[Column], source: str, options: Options) -> str:
+    declared = ",\n  ".join(
+        f"{quoted(column.name)} {column.type} COMMENT {literal(column.comment)}" for column in columns
+    )
+    return (
+        f"CREATE OR REPLACE VIEW {PUBLIC}.{name}{_on_cluster(options)} (\n  {declared}\n) AS\n"
+        f"SELECT {_names(columns)}\nFROM {source}"
+    )
+
+
+def _public(columns: Sequence[Column]) -> list[Column]:
+    return [column for column in columns if not column.name.startswith("_")]
+
+
+def _names(columns: Sequence[Column]) -> str:
+    return ", ".join(quoted(column.name) for column in columns)
+
+
+def _on_cluster(options: Options) -> str:
+    return f" ON CLUSTER {literal(options.cluster)}" if options.cluster else ""
