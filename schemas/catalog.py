@@ -136,7 +136,7 @@ def _release(root: Path, entry: _Entry) -> Release | list[str]:
         schema = json.loads(data)
     except (OSError, ValueError, RecursionError) as error:
         return [f"{entry.file}: {_words(error)}"]
-    place = re.fullmatch(r"avro/(\w+)/(\w+)/(\d+)_(\d+)_(\d+)\.avsc", entry.file)
+    place = re.fullmatch(r"avro/(\w+)/([A-Za-z]\w*)/(\d+)_(\d+)_(\d+)\.avsc", entry.file, re.ASCII)
     if place is None:
         return [f"{entry.file}: must be avro/<family>/<RecordName>/<major>_<minor>_<patch>.avsc"]
     family, name = place[1], place[2]

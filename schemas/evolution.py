@@ -111,8 +111,8 @@ class _Comparison:
         if pair in self.compared:
             return
         self.compared.add(pair)
-        written = {inner["name"]: inner for inner in writer["fields"]}
-        for inner in reader["fields"]:
+        written = {inner["name"]: inner for inner in writer.get("fields", ())}
+        for inner in reader.get("fields", ()):
             place = f"{path}.{inner['name']}" if path else inner["name"]
             source = next((written[name] for name in _accepted(inner) if name in written), None)
             if source is not None:

@@ -6,6 +6,7 @@ nullable fields, never null themselves: ClickHouse fills no columns from a null 
 namespace: a subject is `<topic>-<record name>`. Source: DESIGN.md, "Schemas".
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,9 @@ TEXT, INTEGER, MOMENT, BOOLEAN, BYTES, LIST, BLOCK = (
 _KINDS: dict[str, str] = {"string": TEXT, "long": INTEGER, "boolean": BOOLEAN, "bytes": BYTES}
 _MOMENT = {"type": "long", "logicalType": "timestamp-millis"}
 _LIST = {"type": "array", "items": "string"}
+
+# Avro's, but for a leading underscore: such names are the loader's. fastavro takes any text, and repetitions.
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
 _ENVELOPE = {
     "event_type": (TEXT, False),
@@ -53,7 +57,7 @@ class Field:
 
 def fields(schema: dict[str, Any]) -> tuple[Field, ...]:
     """Return the fields of a record schema, in order."""
-    return tuple(map(_field, schema["fields"]))
+    return tuple(map(_field, schema.get("fields", ())))
 
 
 def problems(schema: dict[str, Any], family: str) -> Iterator[str]:
@@ -63,8 +67,9 @@ def problems(schema: dict[str, Any], family: str) -> Iterator[str]:
         return
     if "namespace" in schema:
         yield "must have no namespace"
+    yield from _repeated(fields(schema), "")
     found = {field.name: field for field in fields(schema)}
-    for field, declared in zip(found.values(), schema["fields"], strict=True):
+    for field, declared in zip(fields(schema), schema.get("fields", ()), strict=True):
         yield from _field_problems(field, declared)
     if "received_at" not in found or found["received_at"].kind != MOMENT or found["received_at"].nullable:
         yield "received_at must be a long of logical type timestamp-millis"
@@ -93,6 +98,8 @@ def _kind(avro: Any) -> str:
 
 def _field_problems(field: Field, declared: dict[str, Any], block: str = "") -> Iterator[str]:
     path = f"{block}.{field.name}" if block else field.name
+    if not _NAME.fullmatch(field.name):
+        yield f"{path}: a name is a letter, then letters, digits and underscores"
     if not field.kind:
         yield f"{path}: Tapline has no use for the type {declared['type']}"
     if field.nullable and ("default" not in declared or declared["default"] is not None):
@@ -103,11 +110,23 @@ def _field_problems(field: Field, declared: dict[str, Any], block: str = "") -> 
         yield f"{path}: bytes must not be nullable, lists must be"
     if field.is_json and (field.kind != TEXT or not field.nullable or block):
         yield f"{path}: only nullable text of the top level can hold JSON"
-    if field.kind == BLOCK:
-        if block or field.nullable:
-            yield f"{path}: a block must be at the top level and must not be nullable"
-            return
-        if declared.get("default") != {inner.name: None for inner in field.fields}:
-            yield f"{path}: its default must be a block of nulls"
-        for inner, inner_declared in zip(field.fields, declared["type"]["fields"], strict=True):
-            yield from _field_problems(inner, inner_declared, path)
+    if field.kind == BLOCK and (block or field.nullable):
+        yield f"{path}: a block must be at the top level and must not be nullable"
+    elif field.kind == BLOCK:
+        yield from _block_problems(field, declared)
+
+
+def _block_problems(block: Field, declared: dict[str, Any]) -> Iterator[str]:
+    if declared.get("default") != {field.name: None for field in block.fields}:
+        yield f"{block.name}: its default must be a block of nulls"
+    yield from _repeated(block.fields, f"{block.name}.")
+    for field, field_declared in zip(block.fields, declared["type"].get("fields", ()), strict=True):
+        yield from _field_problems(field, field_declared, block.name)
+
+
+def _repeated(siblings: tuple[Field, ...], prefix: str) -> Iterator[str]:
+    for what in ("name", "member"):
+        given = [getattr(field, what) for field in siblings]
+        yield from (
+            f"{prefix}{name}: a {what} of two fields" for name in sorted({*given}) if given.count(name) > 1
+        )
