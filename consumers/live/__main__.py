@@ -7,6 +7,7 @@ wrong settings.
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -38,6 +39,9 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal once more after its orderly stop; that one is not to end us.
+        signal.signal(number, lambda *_: None)
     try:
         asyncio.run(_serve(settings))
     except Exception:
@@ -63,7 +67,7 @@ async def _serve(settings: Settings) -> None:
     token = settings.token.get_secret_value() if settings.token else None
     server = uvicorn.Server(
         uvicorn.Config(
-            app.build(board, hub, metrics, token, lifespan),
+            app.build(board, hub, metrics, token, _now_ms, lifespan),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -104,7 +108,8 @@ def _now_ms() -> int:
 
 def _log_as_json() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
+    layout = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    handler.setFormatter(JsonFormatter(layout, rename_fields={"message": "event"}))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for library in ("uvicorn", "clickhouse_connect", "urllib3"):
         logging.getLogger(library).setLevel(logging.ERROR)

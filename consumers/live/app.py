@@ -36,13 +36,18 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 def build(
-    board: Board, hub: Hub, metrics: Metrics, token: str | None, lifespan: Lifespan | None = None
+    board: Board,
+    hub: Hub,
+    metrics: Metrics,
+    token: str | None,
+    clock_ms: Callable[[], int],
+    lifespan: Lifespan | None = None,
 ) -> Starlette:
     """Return the application; `lifespan` runs the feed."""
     endpoints: Mapping[str, Endpoint] = {
         **{path: _file(*file) for path, file in _STATIC.items()},
         "/events": _events(hub),
-        "/api/snapshot": _snapshot(hub),
+        "/api/snapshot": _snapshot(board, clock_ms),
         "/healthz": _healthz,
         "/readyz": _readyz(board),
         "/metrics": _metrics(metrics),
@@ -82,9 +87,9 @@ def _events(hub: Hub) -> Endpoint:
     return endpoint
 
 
-def _snapshot(hub: Hub) -> Endpoint:
+def _snapshot(board: Board, clock_ms: Callable[[], int]) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
-        return Response(hub.latest or b"{}", 200 if hub.latest else 503, media_type=_JSON)
+        return Response(json.encode(board.state(clock_ms())), media_type=_JSON)
 
     return endpoint
 

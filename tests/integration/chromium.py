@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -24,8 +25,17 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
     "--disable-dev-shm-usage", "--remote-debugging-pipe",
 )  # fmt: skip
+# The protocol wants file descriptors 3 and 4; neither may be overwritten before it is copied.
+_LAUNCHER = """
+import os, sys
+copies = [os.dup(os.dup(os.dup(int(number)))) for number in sys.argv[1:3]]
+for copy, wanted in zip(copies, (3, 4)):
+    os.dup2(copy, wanted)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 _SECONDS_MAX = 20.0
 _READ_BYTES = 1 << 16
+_PHONE_WIDTH_MAX = 600
 
 
 class Browser:
@@ -57,11 +67,16 @@ class Browser:
     def open(self, url: str, width: int = 1440, height: int = 1000, scheme: str = "light") -> None:
         """Show `url` in a window of this size, in the light or dark scheme."""
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
         self.call("Page.navigate", url=url)
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression in the page."""
@@ -102,10 +117,17 @@ def browser(profile: Path) -> Iterator[Browser]:
     assert PATH
     their_in, our_out = os.pipe()
     our_in, their_out = os.pipe()
-    # The protocol wants file descriptors 3 and 4; a shell moves ours there.
-    command = f'exec "$0" "$@" 3<&{their_in} 4>&{their_out}'
     process = subprocess.Popen(
-        ["sh", "-c", command, PATH, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        [
+            sys.executable,
+            "-c",
+            _LAUNCHER,
+            str(their_in),
+            str(their_out),
+            PATH,
+            *_FLAGS,
+            f"--user-data-dir={profile}",
+        ],
         pass_fds=(their_in, their_out),
         stderr=subprocess.DEVNULL,
         start_new_session=True,

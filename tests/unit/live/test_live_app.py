@@ -15,6 +15,7 @@ from consumers.live.metrics import Metrics
 from consumers.live.queries import window
 from consumers.live.state import CLICKHOUSE, Board, Tables
 
+NOW = 7
 SESAME = "0123456789abcdef"
 PATHS = ["/", "/live.js", "/live.css", "/icon.svg", "/api/snapshot", "/metrics", "/events"]
 STATIC = files("consumers.live") / "static"
@@ -30,7 +31,7 @@ def page(board: Board, token: str | None = None) -> Starlette:
     """Return the application with one state published and its streams ended."""
     hub = Hub(2, Metrics())
     hub.publish(b'{"now_ms":1}')
-    return app.build(board, hub, Metrics(), token)
+    return app.build(board, hub, Metrics(), token, lambda: NOW)
 
 
 def get(application: Starlette, path: str, **headers: str) -> httpx.Response:
@@ -146,22 +147,21 @@ def test_ready_after_the_first_look_at_clickhouse(board: Board) -> None:
     assert (later.status_code, later.json()["away"]) == (200, {CLICKHOUSE: "does not answer"})
 
 
-def test_the_snapshot_is_what_the_pages_get(board: Board) -> None:
-    """One JSON for curl and for browsers."""
-    hub = Hub(2, Metrics())
-    application = app.build(board, hub, Metrics(), None)
-    assert get(application, "/api/snapshot").status_code == 503
-    hub.publish(b'{"now_ms":1}')
-    hub.close()
+def test_the_snapshot_is_of_now(board: Board) -> None:
+    """What /readyz promises is in the next snapshot, not in the one after."""
+    before = json.loads(get(page(board), "/api/snapshot").content)
+    board.lost(CLICKHOUSE, "does not answer", 5)
+    after = json.loads(get(page(board), "/api/snapshot").content)
 
-    assert json.loads(get(application, "/api/snapshot").content) == {"now_ms": 1}
+    assert (before["now_ms"], before["components"][0]["health"]) == (NOW, "unknown")
+    assert after["components"][0]["health"] == "down"
 
 
 def test_too_many_pages_are_refused(board: Board) -> None:
     """503, and when to come back."""
     hub = Hub(2, Metrics())
     hub.close()
-    answer = get(app.build(board, hub, Metrics(), None), "/events")
+    answer = get(app.build(board, hub, Metrics(), None, lambda: NOW), "/events")
 
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
