@@ -1,0 +1,100 @@
+"""README's commands do what it says: every one of them is executed here, on ports of the test's own."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.process import SAMPLES, eventually
+from tests.stack import ROOT, Stack
+
+README = (ROOT / "README.md").read_text()
+# `make run` is the fixture itself, `make test` is what runs this file.
+NOT_RUN = ("make run", "make test")
+
+
+def blocks(language: str) -> list[str]:
+    """Return README's code blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+COMMANDS = [
+    line.split("  #")[0]
+    for block in blocks("sh")
+    for line in block.splitlines()
+    if line.strip() and not line.startswith(NOT_RUN)
+]
+
+
+def located(text: str, stack: Stack) -> str:
+    """Return a command or program with the test's addresses in place of the default ones."""
+    return (
+        text.replace("127.0.0.1:8080", f"127.0.0.1:{stack.env['INGEST_PORT']}")
+        .replace("127.0.0.1:8123", f"127.0.0.1:{stack.env['CLICKHOUSE_PORT']}")
+        .replace("127.0.0.1:9092", stack.kafka)
+        .replace("data/token", str(stack.data_dir / "token"))
+    )
+
+
+@pytest.fixture(scope="module")
+def loaded(stack: Stack) -> Stack:
+    """A running stack with at least one event of each type."""
+    for path in SAMPLES.glob("*.json"):
+        assert httpx.post(stack.ingest_url, content=path.read_bytes()).status_code == 200
+    count = "SELECT uniqExact(event_type) FROM tapcart.events"
+    assert eventually(lambda: int(httpx.post(stack.clickhouse_url, content=count).text) >= 14)
+    return stack
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_readme_works(loaded: Stack, command: str) -> None:
+    """It ends with status 0."""
+    done = subprocess.run(
+        ["bash", "-c", located(command, loaded)],
+        cwd=ROOT,
+        env=os.environ | loaded.env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "problem" not in done.stdout
+
+
+@pytest.mark.parametrize("query", blocks("sql"), ids=lambda query: query.splitlines()[0].strip("- "))
+def test_a_query_of_readme_works(loaded: Stack, query: str) -> None:
+    """It is valid, and but for what the samples do not hold it finds something."""
+    answer = httpx.post(loaded.clickhouse_url, content=query)
+
+    assert answer.status_code == 200, answer.text
+    if "extra" not in query and "quarantine" not in query:
+        assert answer.text
+
+
+def test_the_consumer_of_readme_works(loaded: Stack, tmp_path: Path) -> None:
+    """It prints every event that is in the topic; it is ended after the fourteenth type."""
+    (program,) = blocks("python")
+    script = tmp_path / "consumer.py"
+    script.write_text(located(program, loaded))
+    with subprocess.Popen(
+        [str(ROOT / ".venv" / "bin" / "python"), "-u", str(script)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        types = set()
+        for line in process.stdout:
+            types.add(line.split()[0])
+            if len(types) >= 14:
+                break
+        process.kill()
+
+    assert len(types) >= 14
+
+
+def test_readme_can_be_read_in_five_minutes() -> None:
+    """At 250 words a minute."""
+    assert len(README.split()) < 1900
