@@ -8,6 +8,7 @@ right also when the loader is dead.
 import logging
 from collections.abc import Mapping, Sequence
 from time import monotonic
+from typing import Any
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -43,11 +44,11 @@ class Kafka:
 
     def __init__(self, properties: Mapping[str, str], group: str) -> None:
         self._group = group
-        self._admin = AdminClient({**properties, "log_level": 0}, logger=_log)
+        common: dict[str, Any] = {"reconnect.backoff.max.ms": 1_000, **properties, "log_level": 0}
+        self._admin = AdminClient(common, logger=_log)
         self._consumer = Consumer(
             {
-                **properties,
-                "log_level": 0,
+                **common,
                 "group.id": "tapline.live",  # librdkafka wants a name; nothing is ever asked of this group
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,

@@ -129,7 +129,7 @@ class Component(Struct, frozen=True):
 
 
 class Freshness(Struct, frozen=True):
-    """Age of the oldest event in Kafka that can't be queried yet: 0: nothing waits; None: not known."""
+    """Age of the oldest event that waited in Kafka when Kafka was asked; 0: none did; None: not known."""
 
     age_ms: int | None
 
@@ -188,7 +188,7 @@ class Board:
         return State(
             now_ms=now_ms,
             refresh_ms=self._refresh_ms,
-            freshness=self._freshness(now_ms),
+            freshness=self._freshness(),
             components=tuple(self._components.values()),
             window=self._tables.window,
             total=self._tables.total,
@@ -210,13 +210,13 @@ class Board:
         self._components[name] = Component(name, health, detail, now_ms if changed else before.since_ms)
         return changed
 
-    def _freshness(self, now_ms: int) -> Freshness:
+    def _freshness(self) -> Freshness:
         if self._log is None or self._components[KAFKA].health is not Health.UP:
             return Freshness(None)
         if not any(partition.lag for partition in self._log.partitions):
             return Freshness(0)
         oldest_ms = self._log.oldest_waiting_ms
-        return Freshness(None if oldest_ms is None else max(0, now_ms - oldest_ms))
+        return Freshness(None if oldest_ms is None else max(0, self._log.as_of_ms - oldest_ms))
 
 
 def _lag(log: Log) -> Lag:

@@ -45,14 +45,10 @@ WHERE startsWith(app_id, 'demo-')
 GROUP BY day, currency
 ORDER BY day, revenue DESC
 LIMIT 10""",
-    "Products: looked at, added, and at what price": """\
-SELECT v.title AS product, v.views AS views, a.adds AS adds, v.price AS price
+    "Products: looked at, and how often added then": """\
+SELECT v.title AS product, v.views AS views, a.adds AS adds, round(100 * a.adds / v.views, 1) AS percent
 FROM (
-    SELECT
-        event_properties.product_id AS id,
-        any(event_properties.product_title) AS title,
-        count() AS views,
-        round(avg(event_properties.product_price_amount), 2) AS price
+    SELECT event_properties.product_id AS id, any(event_properties.product_title) AS title, count() AS views
     FROM tapcart.product_viewed
     WHERE startsWith(app_id, 'demo-')
     GROUP BY id

@@ -48,15 +48,23 @@ def test_nothing_waiting_is_fresh() -> None:
     assert at.state(NOW + 500).freshness.age_ms == 0
 
 
-def test_freshness_grows_with_the_oldest_waiting_record() -> None:
-    """It is that record's age now, not when Kafka was asked."""
+def test_freshness_is_the_age_of_the_oldest_waiting_record() -> None:
+    """When Kafka was asked: a moment later the record may be loaded."""
     at = board()
     at.saw(KAFKA, log(7, oldest_ms=NOW - 4000), NOW)
     state = at.state(NOW + 500)
 
-    assert state.freshness.age_ms == 4500
+    assert state.freshness.age_ms == 4000
     assert state.lag
     assert state.lag.records == 3
+
+
+def test_freshness_is_not_known_when_the_record_could_not_be_read() -> None:
+    """Something waits, but since when is not known: that is not zero."""
+    at = board()
+    at.saw(KAFKA, log(7), NOW)
+
+    assert at.state(NOW).freshness.age_ms is None
 
 
 def test_freshness_is_not_known_without_kafka() -> None:
