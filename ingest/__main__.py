@@ -35,6 +35,8 @@ def main() -> int:
             log_config=None,
             access_log=False,  # its lines would hold the token
             server_header=False,
+            # Longer than proxies keep idle connections (60 s), else a POST can meet one that we just closed.
+            timeout_keep_alive=75,
             forwarded_allow_ips=list(settings.proxies),
             timeout_graceful_shutdown=int(settings.shutdown_seconds_max),
         )
