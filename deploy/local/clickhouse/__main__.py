@@ -21,6 +21,8 @@ def main() -> int:
         make_app(Engine(settings), settings),
         host=settings.host,
         port=settings.port,
+        # Not uvloop: it closes the descriptor of a pipe twice, the second time when it is another's already.
+        loop="asyncio",
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=settings.shutdown_seconds_max,

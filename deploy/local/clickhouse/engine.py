@@ -132,7 +132,11 @@ def _preparation(query: Query) -> list[str]:
 
 
 def _without(text: str, marker: str) -> str:
-    """Return `text` without the words that the front put into the query."""
+    """Return `text` without the front's own words: a server's client sent its data, not a file."""
+    text = re.sub(r":? \(in file/uri /dev/fd/\d+\)", "", text)
+    text = text.replace(
+        "While executing File: data for INSERT was parsed from file", "data for INSERT was parsed from query"
+    )
     text = re.sub(r"\s*INTO OUTFILE '/dev/fd/\d+' TRUNCATE( COMPRESSION '\w+')?", "", text)
     return re.sub(rf"\s*/\* {marker} \*/", "", text)
 

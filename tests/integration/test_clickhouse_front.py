@@ -1,0 +1,525 @@
+"""The ClickHouse front, as clickhouse-connect's own HTTP client and plain HTTP see it."""
+
+import gzip
+import io
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import Message
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import clickhouse_connect
+import fastavro
+import lz4.block
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from tests.stack import Stack, wait_until
+
+PASSWORD = "secret"  # noqa: S105 - of these tests
+ENDLESS = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1"
+
+
+def connect(stack: Stack, **options: Any) -> Client:
+    """Return clickhouse-connect's HTTP client, unchanged."""
+    address = urlsplit(stack.clickhouse_url)
+    return clickhouse_connect.get_client(host=address.hostname, port=address.port or 0, **options)
+
+
+@pytest.fixture
+def client(services: Stack) -> Iterator[Client]:
+    """A client with a database `front` and an empty table `front.t`."""
+    client = connect(services)
+    client.command("CREATE DATABASE IF NOT EXISTS front")
+    client.command("DROP TABLE IF EXISTS front.t SYNC")
+    columns = "id UInt64, name String, value Nullable(Float64)"
+    client.command(f"CREATE TABLE front.t ({columns}) ENGINE = MergeTree ORDER BY id")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A front with tight limits and a password."""
+    limits = {
+        "CLICKHOUSE_PASSWORD": PASSWORD,
+        "CLICKHOUSE_QUERIES_MAX": "2",
+        "CLICKHOUSE_QUERY_SECONDS_MAX": "3",
+        "CLICKHOUSE_QUERY_MEMORY_BYTES_MAX": str(100 << 20),
+        "CLICKHOUSE_RESULT_BYTES_MAX": str(10 << 20),
+        "CLICKHOUSE_BODY_BYTES_MAX": str(1 << 20),
+    }
+    stack = Stack(tmp_path_factory.mktemp("small"), "clickhouse", limits).start()
+    yield stack
+    stack.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What plain HTTP got."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+def http(
+    stack: Stack,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    method: str | None = None,
+) -> Answer:
+    """Return the answer to one request, whatever its status."""
+    request = urllib.request.Request(stack.clickhouse_url + path, body, dict(headers or {}), method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return Answer(answer.status, answer.headers, answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.headers, error.read())
+
+
+def running(client: Client, text: str) -> int:
+    """Return how many queries that begin with `text` run now."""
+    query = "SELECT count() FROM system.processes WHERE query LIKE concat({text:String}, '%')"
+    return int(client.query(query, parameters={"text": text}).result_rows[0][0])
+
+
+def avro(rows: int) -> bytes:
+    """Return an Avro container for the table `front.t`."""
+    fields = [{"name": "id", "type": "long"}, {"name": "name", "type": "string"}]
+    schema = fastavro.parse_schema({"type": "record", "name": "r", "fields": fields})
+    file = io.BytesIO()
+    fastavro.writer(file, schema, ({"id": number, "name": f"n{number}"} for number in range(rows)))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("path", ["/ping", "/", "/replicas_status"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_is_well(services: Stack, path: str, method: str) -> None:
+    """The addresses that monitors ask answer as a server's."""
+    answer = http(services, path, method=method)
+
+    assert answer.status == 200
+    assert answer.body == (b"Ok.\n" if method == "GET" else b"")
+
+
+def test_serves_the_query_page(services: Stack) -> None:
+    """ClickHouse's own page, from the engine."""
+    assert b"<title>ClickHouse Query</title>" in http(services, "/play").body
+
+
+def test_answers_the_page_that_asks_for_frames_as_an_older_server(services: Stack) -> None:
+    """The page then asks again, without."""
+    answer = http(services, "/?framing_output_format=EventStream", b"SELECT 1")
+
+    assert answer.status == 404
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "115"
+
+
+READERS: dict[str, Callable[[bytes], list[Any]]] = {
+    "JSON": lambda body: [tuple(row.values()) for row in json.loads(body)["data"]],
+    "JSONEachRow": lambda body: [tuple(json.loads(line).values()) for line in body.splitlines()],
+    "JSONCompact": lambda body: [tuple(row) for row in json.loads(body)["data"]],
+    "CSV": lambda body: [
+        (int(a), b.strip('"')) for a, b in (line.split(",") for line in body.decode().splitlines())
+    ],
+    "TSV": lambda body: [(int(a), b) for a, b in (line.split("\t") for line in body.decode().splitlines())],
+    "Parquet": lambda body: [tuple(row.values()) for row in pq.read_table(io.BytesIO(body)).to_pylist()],
+    "Arrow": lambda body: [tuple(row.values()) for row in pa.ipc.open_file(body).read_all().to_pylist()],
+    "ArrowStream": lambda body: [
+        tuple(row.values()) for row in pa.ipc.open_stream(body).read_all().to_pylist()
+    ],
+    "Avro": lambda body: [(row["id"], row["name"]) for row in _records(body)],
+}
+
+
+def _records(body: bytes) -> list[Any]:
+    return list(fastavro.reader(io.BytesIO(body)))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_writes_formats_whole(client: Client, name: str) -> None:
+    """A result of several blocks is one well-formed document in every format."""
+    settings = {
+        "max_block_size": 1000,
+        "output_format_avro_codec": "deflate",
+    }
+    query = "SELECT toInt64(number) AS id, concat('n', toString(number)) AS name FROM numbers(5000)"
+    body = client.raw_query(query, settings=settings, fmt=name)
+
+    rows = READERS[name](body)
+    assert [(row[0], row[1].decode() if isinstance(row[1], bytes) else row[1]) for row in rows] == [
+        (number, f"n{number}") for number in range(5000)
+    ]
+
+
+def test_takes_parameters_as_they_are(client: Client) -> None:
+    """Server-side parameters keep quotes, tabs, line ends, backslashes and types."""
+    text, when = 'it\'s\n\t\\ "é" `x` --', datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 - as the client gives UTC
+    query = "SELECT {text:String}, {list:Array(String)}, {when:DateTime('UTC')}, {none:Nullable(Int8)}"
+    parameters = {"text": text, "list": [text, ""], "when": when, "none": None}
+
+    assert client.query(query, parameters=parameters).result_rows == [(text, [text, ""], when, None)]
+
+
+def test_takes_settings_from_url_and_query(client: Client, services: Stack) -> None:
+    """A setting holds for its query and not for the next."""
+    query = "SELECT getSetting('max_block_size')"
+
+    assert client.query(query, settings={"max_block_size": 7}).result_rows == [(7,)]
+    assert client.query(f"{query} SETTINGS max_block_size = 8").result_rows == [(8,)]
+    assert client.query(query).result_rows[0][0] > 8
+    assert http(services, "/?nonsense=1", b"SELECT 1").status == 404
+
+
+def test_takes_database_format_and_query_id(client: Client, services: Stack) -> None:
+    """By URL or header, as a server does; the answer's headers tell what was used."""
+    client.insert("front.t", [[1, "a", None]])
+    answer = http(
+        services,
+        "/?database=front&query_id=mine&default_format=JSONEachRow&query=" + quote("SELECT id FROM t"),
+    )
+    by_header = {"X-ClickHouse-Database": "front", "X-ClickHouse-Format": "CSV"}
+
+    assert json.loads(answer.body) == {"id": 1}
+    assert answer.headers["X-ClickHouse-Query-Id"] == "mine"
+    assert answer.headers["X-ClickHouse-Format"] == "JSONEachRow"
+    assert answer.headers["X-ClickHouse-Timezone"]
+    assert json.loads(answer.headers["X-ClickHouse-Summary"])["read_rows"] == "1"
+    assert http(services, "/", b"SELECT id FROM t", by_header).body == b"1\n"
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd", "gzip", False])
+@pytest.mark.usefixtures("client")
+def test_inserts_and_streams_back(services: Stack, compression: str | bool) -> None:  # noqa: FBT001
+    """Native both ways, in every compression that the client knows."""
+    rows = [[number, f"n{number}" * 5, number / 2] for number in range(50_000)]
+    with connect(services, compress=compression, database="front") as other:
+        summary = other.insert("t", rows, column_names=["id", "name", "value"])
+        with other.query_rows_stream("SELECT * FROM t ORDER BY id") as stream:
+            back = [list(row) for row in stream]
+
+    assert summary.written_rows == len(rows)
+    assert back == rows
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "headers"),
+    [
+        ("INSERT INTO front.t FORMAT CSV", b"1,a,2\n2,b,\n", {}),
+        ("", b"INSERT INTO front.t FORMAT CSV\n1,a,2\n2,b,\n", {}),
+        ("", b"INSERT INTO front.t VALUES (1, 'a', 2), (2, 'b', NULL)", {}),
+        ("INSERT INTO front.t VALUES (1, 'a', 2), (2, 'b', NULL)", b"", {}),
+        ("INSERT INTO front.t VALUES", b"(1, 'a', 2), (2, 'b', NULL)", {}),
+        ("INSERT INTO front.t SETTINGS max_insert_threads=1 FORMAT CSV", b"1,a,2\n2,b,\n", {}),
+        (
+            "",
+            gzip.compress(b"INSERT INTO front.t FORMAT TSV\n1\ta\t2\n2\tb\t\\N\n"),
+            {"Content-Encoding": "gzip"},
+        ),
+        (
+            "",
+            b"INSERT INTO front.t SELECT number, char(96 + number), nullIf(2, number) FROM numbers(1, 2)",
+            {},
+        ),
+    ],
+)
+def test_inserts_from_body_and_url(
+    services: Stack, client: Client, query: str, body: bytes, headers: dict[str, str]
+) -> None:
+    """The statement stands in the URL, in the body, or in both; its data follow."""
+    answer = http(services, f"/?query={quote(query)}", body, headers)
+
+    assert answer.status == 200, answer.body
+    assert json.loads(answer.headers["X-ClickHouse-Summary"])["written_rows"] == "2"
+    assert client.query("SELECT * FROM front.t ORDER BY id").result_rows == [(1, "a", 2.0), (2, "b", None)]
+
+
+def test_inserts_avro(client: Client) -> None:
+    """What the warehouse loader does: one Avro container per insert, absent columns by their defaults."""
+    summary = client.raw_insert(
+        "front.t", insert_block=avro(1000), fmt="Avro", settings={"input_format_avro_allow_missing_fields": 1}
+    )
+
+    assert summary.written_rows == 1000
+    assert client.command("SELECT count() FROM front.t WHERE name = concat('n', toString(id))") == 1000
+
+
+def test_inserts_clickhouse_blocks(services: Stack, client: Client) -> None:
+    """`decompress=1`: the compression of ClickHouse's own clients."""
+    data = b"1\ta\t\\N\n"
+    packed = lz4.block.compress(data, store_size=False)
+    head = b"\x82" + (len(packed) + 9).to_bytes(4, "little") + len(data).to_bytes(4, "little")
+    body = (bytes(16) + head + packed) * 2
+
+    path = f"/?decompress=1&query={quote('INSERT INTO front.t FORMAT TSV')}"
+    assert http(services, path, body).status == 200
+    assert client.command("SELECT count() FROM front.t") == 2
+    assert http(services, path, body[:-1]).headers["X-ClickHouse-Exception-Code"] == "33"
+    assert client.command("SELECT count() FROM front.t") == 2
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "lz4", "br"])
+def test_compresses_answers_when_asked(services: Stack, encoding: str) -> None:
+    """By Accept-Encoding, if the URL allows."""
+    query = b"SELECT repeat('a', 100000)"
+    answer = http(services, "/?enable_http_compression=1", query, {"Accept-Encoding": encoding})
+    plain = http(services, "/", query, {"Accept-Encoding": encoding})
+
+    assert answer.headers["Content-Encoding"] == encoding
+    assert len(answer.body) < 5000
+    assert plain.headers["Content-Encoding"] is None
+    assert len(plain.body) == 100_001
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("SELECT * FROM nowhere", 404, 60),
+        ("SELECT nothing", 404, 47),
+        ("SELECT * FROM nobody.t", 404, 81),
+        ("SELECT f(1)", 404, 46),
+        ("SELEC 1", 400, 62),
+        ("SELECT 1; SELECT 2", 400, 62),
+        ("", 400, 62),
+        ("SELECT 1 FORMAT Nonsense", 404, 73),
+        ("SELECT toUInt8('x')", 400, 6),
+        ("SELECT throwIf(number = 3) FROM numbers(10) FORMAT JSON", 500, 395),
+        ("INSERT INTO front.t FORMAT CSV\nx,y\n", 400, 27),
+        ("CREATE TABLE front.t (a Int8) ENGINE = Memory", 500, 57),
+        ("SELECT 1 SETTINGS max_memory_usage = 0", 500, 452),
+        ("SELECT {x:String}", 500, 456),
+    ],
+)
+@pytest.mark.usefixtures("client")
+def test_tells_errors_as_a_server(services: Stack, query: str, status: int, code: int) -> None:
+    """ClickHouse's code, text and status; the front's own words for the engine do not show."""
+    answer = http(services, "/", query.encode())
+
+    assert (answer.status, answer.headers["X-ClickHouse-Exception-Code"]) == (status, str(code))
+    assert answer.body.startswith(f"Code: {code}. DB::Exception: ".encode())
+    assert b"FILE" not in answer.body.split(b"Expected one of")[0]
+    assert b"/dev/fd" not in answer.body
+
+
+def test_tells_an_error_that_comes_late(client: Client) -> None:
+    """When rows are on their way already, the client still learns that they are not all."""
+    with pytest.raises(ClickHouseError, match="395"):
+        client.query(
+            "SELECT throwIf(number = 5000000), number FROM numbers(10000000) SETTINGS max_threads = 1"
+        )
+
+
+@pytest.mark.usefixtures("client")
+def test_reads_only_by_get(services: Stack) -> None:
+    """A link that somebody follows changes nothing."""
+    answer = http(services, f"/?query={quote('DROP TABLE front.t')}")
+
+    assert (answer.status, answer.headers["X-ClickHouse-Exception-Code"]) == (500, "164")
+    assert http(services, f"/?query={quote('SELECT count() FROM front.t')}").body == b"0\n"
+
+
+def test_refuses_what_it_cannot_do(services: Stack) -> None:
+    """By ClickHouse's error for it, not by a wrong answer."""
+    assert http(services, "/?compress=1", b"SELECT 1").status == 501
+    assert http(services, "/", b"x", {"Content-Encoding": "br"}).status == 501
+    assert http(services, "/", b"x", {"Content-Type": "multipart/form-data; boundary=x"}).status == 501
+
+
+def test_streams_large_results_in_bounded_memory(services: Stack) -> None:
+    """A reader that takes its time does not make the front grow."""
+    peak = Path(f"/proc/{services.pid('clickhouse')}/status")
+    connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
+    before = _resident(peak)
+    connection.request("POST", "/", b"SELECT number, toString(number) FROM numbers(40000000) FORMAT CSV")
+    answer = connection.getresponse()
+    size, most = 0, before
+    while piece := answer.read(8 << 20):
+        size += len(piece)
+        most = max(most, _resident(peak))
+    connection.close()
+
+    assert size > 700_000_000
+    assert most - before < 150 << 20
+
+
+def _resident(path: Path) -> int:
+    return int(path.read_text().split("VmRSS:")[1].split()[0]) * 1024
+
+
+@pytest.mark.parametrize("query", [ENDLESS, "SELECT number, sipHash64(number) FROM numbers(1000000000000)"])
+def test_ends_the_query_of_a_client_that_went_away(services: Stack, client: Client, query: str) -> None:
+    """Whether it computes or writes."""
+    connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
+    connection.request("POST", "/", query.encode())
+    wait_until(lambda: running(client, query) == 1, what="the query runs")
+
+    connection.close()
+
+    wait_until(lambda: running(client, query) == 0, 5, "the query has ended")
+
+
+def test_inserts_nothing_of_a_body_that_was_cut(services: Stack, client: Client) -> None:
+    """A client that dies midway inserted nothing, also when its first lines are whole."""
+    connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
+    connection.putrequest("POST", f"/?query={quote('INSERT INTO front.t FORMAT CSV')}")
+    connection.putheader("Content-Length", "1000000")
+    connection.endheaders(b"1,a,1\n" * 1000)
+    connection.close()
+
+    client.insert("front.t", [[2, "b", None]])
+    assert client.query("SELECT id FROM front.t").result_rows == [(2,)]
+
+
+def test_serves_readers_beside_a_writer(services: Stack, client: Client) -> None:
+    """Eight readers at once see whole inserts only, and the writer is never refused."""
+    done = threading.Event()
+    faults: list[object] = []
+
+    def read() -> None:
+        with connect(services) as reader:
+            while not done.is_set():
+                count, total = reader.query("SELECT count(), sum(id) FROM front.t").result_rows[0]
+                if count % 500 or total != count * 7:
+                    faults.append((count, total))
+
+    readers = [threading.Thread(target=_collect, args=(read, faults)) for _ in range(8)]
+    for thread in readers:
+        thread.start()
+    for _ in range(40):
+        client.insert("front.t", [[7, "x", None]] * 500)
+    done.set()
+    for thread in readers:
+        thread.join()
+
+    assert faults == []
+    assert client.command("SELECT count() FROM front.t") == 20_000
+
+
+def _collect(job: Any, faults: list[object]) -> None:
+    try:
+        job()
+    except Exception as error:  # noqa: BLE001 - the test asserts that there is none
+        faults.append(error)
+
+
+def test_keeps_acknowledged_inserts_through_kill_9(services: Stack, client: Client) -> None:
+    """What was answered 200 is there when the supervisor has brought the engine back."""
+    acknowledged: list[int] = []
+
+    def write() -> None:
+        for number in range(100_000):
+            body = b"".join(b"%d,x,\n" % number for _ in range(200))
+            try:
+                answer = http(services, f"/?query={quote('INSERT INTO front.t FORMAT CSV')}", body)
+            except OSError:
+                return
+            if answer.status == 200:
+                acknowledged.append(number)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    wait_until(lambda: len(acknowledged) > 50, what="inserts are going on")
+    services.kill("clickhouse")
+    writer.join()
+    wait_until(lambda: http(services, "/ping").status == 200, what="the engine is back")
+
+    rows = client.query("SELECT id, count() FROM front.t GROUP BY id").result_rows
+    assert set(acknowledged) <= {number for number, count in rows if count == 200}
+
+
+def test_asks_for_the_password(small: Stack) -> None:
+    """In each of the ways in which clients send it; the user's name does not matter."""
+    right = "Basic OnNlY3JldA=="  # base64 of ":secret"
+
+    assert http(small, "/", b"SELECT 1").status == 401
+    assert http(small, "/", b"SELECT 1", {"X-ClickHouse-Key": "wrong"}).status == 403
+    assert http(small, "/", b"SELECT 1", {"X-ClickHouse-Key": "secret"}).body == b"1\n"
+    assert http(small, "/?user=me&password=secret", b"SELECT 1").body == b"1\n"
+    assert http(small, "/", b"SELECT 1", {"Authorization": right}).body == b"1\n"
+    assert http(small, "/ping").status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        (ENDLESS, "TIMEOUT_EXCEEDED"),
+        ("SELECT groupArray(number) FROM numbers(1000000000)", "MEMORY_LIMIT_EXCEEDED"),
+        ("SELECT number FROM numbers(10000000)", "TOO_MANY_ROWS_OR_BYTES"),
+        ("SELECT 1 SETTINGS max_execution_time = 0", "SETTING_CONSTRAINT_VIOLATION"),
+        ("SELECT 1 SETTINGS max_execution_time = 4", "SETTING_CONSTRAINT_VIOLATION"),
+        ("SELECT 1 SETTINGS max_memory_usage = 200000000", "SETTING_CONSTRAINT_VIOLATION"),
+        ("SELECT 1 SETTINGS max_result_bytes = 0", "SETTING_CONSTRAINT_VIOLATION"),
+    ],
+)
+def test_ends_a_runaway_query(small: Stack, query: str, name: str) -> None:
+    """By the engine's own error; a query may lower a limit, and not raise it."""
+    with connect(small, password=PASSWORD) as client, pytest.raises(ClickHouseError, match=name):
+        client.query(query)
+
+
+def test_bounds_queries_at_once(small: Stack) -> None:
+    """Readers have a number of places; more are refused by ClickHouse's code; a writer still has its own."""
+    key = {"X-ClickHouse-Key": "secret"}
+    answers: list[Answer] = []
+
+    def take_a_place() -> None:
+        while (answer := http(small, "/", b"SELECT sleep(2)", key)).status != 200:
+            pass
+        answers.append(answer)
+
+    threads = [threading.Thread(target=take_a_place) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+
+    def refused() -> bool:
+        return http(small, "/", b"SELECT 1", key).headers["X-ClickHouse-Exception-Code"] == "202"
+
+    wait_until(refused, what="a third is refused")
+    assert (
+        http(small, "/", b"CREATE TABLE IF NOT EXISTS t (a Int8) ENGINE = MergeTree ORDER BY a", key).status
+        == 200
+    )
+    assert http(small, "/", b"INSERT INTO t VALUES (1)", key).status == 200
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 2
+    assert http(small, "/", b"SELECT 1", key).status == 200
+
+
+def test_bounds_bodies(small: Stack) -> None:
+    """Also after decompression, so that a small body cannot fill the disk."""
+    key = {"X-ClickHouse-Key": "secret", "Content-Encoding": "gzip"}
+    insert = f"/?query={quote('INSERT INTO FUNCTION null() FORMAT CSV')}"
+
+    answer = http(small, insert, gzip.compress(b"1\n" * (1 << 20)), key)
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "307"
+
+
+def test_lets_running_queries_end_when_it_stops(tmp_path: Path) -> None:
+    """SIGTERM: no new ones, and the answers of those under way."""
+    stack = Stack(tmp_path, "clickhouse").start()
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(http(stack, "/", b"SELECT sleep(1), 'whole'")))
+    thread.start()
+    with connect(stack) as client:
+        wait_until(lambda: running(client, "SELECT sleep(1), 'whole'") == 1, what="the query runs")
+    began = time.monotonic()
+
+    assert stack.stop() == 0
+    thread.join()
+    assert answers[0].body == b"0\twhole\n"
+    assert time.monotonic() - began < 10

@@ -1,0 +1,228 @@
+"""`python -m deploy.local`: what it says, what it refuses, and what becomes of its children."""
+
+import os
+import signal
+import stat
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from tests.stack import ROOT, Stack, alive, free_ports, wait_until
+
+
+@pytest.fixture
+def clickhouse(tmp_path: Path) -> Iterator[Stack]:
+    """A stack of its own with the quicker of the services, not started yet."""
+    stack = Stack(tmp_path / "data", "clickhouse")
+    yield stack
+    if stack.process and stack.process.poll() is None:
+        stack.stop()
+
+
+def query(stack: Stack, text: str) -> str:
+    """Return the answer of ClickHouse."""
+    with urllib.request.urlopen(stack.clickhouse_url, text.encode(), timeout=10) as answer:
+        return str(answer.read().decode()).strip()
+
+
+def refused(stack: Stack) -> str:
+    """Return what a stack says that cannot start."""
+    stack.launch()
+    assert stack.process
+    assert stack.process.stdout
+    assert stack.process.wait(60) == 1
+    said = stack.process.stdout.read()
+    stack.stop()
+    assert said == ""
+    return stack.said
+
+
+def produce(stack: Stack, topic: str, value: bytes) -> None:
+    """Return once Kafka acknowledged `value`; it may be away for a while."""
+    failed: list[object] = []
+    config: dict[str, str | int | float | bool] = {"bootstrap.servers": stack.kafka, "log_level": 0}
+    producer = Producer(config | {"enable.idempotence": True})
+    producer.produce(topic, value, on_delivery=lambda error, _: failed.append(error) if error else None)
+    assert producer.flush(30) == 0
+    assert failed == []
+
+
+def consume(stack: Stack, topic: str) -> list[bytes | None]:
+    """Return all values in a topic of one partition."""
+    consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "test", "log_level": 0})
+    end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=30)[1]
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    messages = consumer.consume(end, timeout=30) if end else []
+    consumer.close()
+    return [message.value() for message in messages]
+
+
+def test_prints_one_ready_line(services: Stack) -> None:
+    """With the addresses of what was started."""
+    port, kafka = services.env["CLICKHOUSE_PORT"], services.env["KAFKA_PORT"]
+
+    assert (
+        services.ready_line == f"ready - clickhouse=http://127.0.0.1:{port} kafka=127.0.0.1:{kafka} live=-\n"
+    )
+
+
+def test_refuses_a_second_run_on_a_folder(services: Stack) -> None:
+    """Also when its ports are others."""
+    second = Stack(services.data_dir, "kafka,clickhouse")
+
+    assert "already runs on the data folder" in refused(second)
+    assert alive(services.pid("kafka"))
+
+
+def test_names_taken_ports_and_their_variables(services: Stack, tmp_path: Path) -> None:
+    """All of them at once."""
+    second = Stack(tmp_path, "kafka,clickhouse", services.env | {"DATA_DIR": str(tmp_path)})
+    said = refused(second)
+
+    assert f":{services.env['CLICKHOUSE_PORT']} cannot be had" in said
+    assert "change CLICKHOUSE_PORT" in said
+    assert "change KAFKA_PORT" in said
+
+
+def test_lists_bad_settings(tmp_path: Path) -> None:
+    """All of them, without a traceback."""
+    said = refused(Stack(tmp_path, env={"INGEST_PORT": "none", "KAFKA_PORT": "-1"}))
+
+    assert "INGEST_PORT" in said
+    assert "KAFKA_PORT" in said
+    assert "Traceback" not in said
+
+
+def test_starts_again_with_data_and_token(clickhouse: Stack) -> None:
+    """The folder keeps both; the stop was clean."""
+    clickhouse.start()
+    query(clickhouse, "CREATE TABLE kept (a Int8) ENGINE = MergeTree ORDER BY a")
+    query(clickhouse, "INSERT INTO kept VALUES (1)")
+    token = (clickhouse.data_dir / "token").read_text()
+    assert clickhouse.stop() == 0
+    assert list((clickhouse.data_dir / "run").glob("*.pid")) == []
+
+    clickhouse.start()
+
+    assert query(clickhouse, "SELECT a FROM kept") == "1"
+    assert (clickhouse.data_dir / "token").read_text() == token
+    assert stat.S_IMODE((clickhouse.data_dir / "token").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stops_when_asked_while_it_starts(clickhouse: Stack, number: signal.Signals) -> None:
+    """Ctrl-C does not have to wait for the ready line, and is no error."""
+    clickhouse.launch()
+    wait_until((clickhouse.data_dir / "run" / "clickhouse.pid").exists, what="it starts")
+    pid = clickhouse.pid("clickhouse")
+
+    assert clickhouse.stop(number) == 0
+    assert not alive(pid)
+
+
+@pytest.mark.parametrize("victim", ["stack", "supervisord"])
+def test_children_end_with_whoever_started_them(clickhouse: Stack, victim: str) -> None:
+    """Also when that is killed with -9; the next start works at once."""
+    clickhouse.start()
+    child, supervisor = clickhouse.pid("clickhouse"), clickhouse.pid("supervisord")
+    assert clickhouse.process
+    os.kill(clickhouse.process.pid if victim == "stack" else supervisor, signal.SIGKILL)
+
+    assert clickhouse.process.wait(30) == (-signal.SIGKILL if victim == "stack" else 1)
+    wait_until(lambda: not alive(child) and not alive(supervisor), what="all have ended")
+    clickhouse.stop()
+    clickhouse.start()
+    assert query(clickhouse, "SELECT 1") == "1"
+
+
+def test_brings_back_what_was_killed(services: Stack) -> None:
+    """Within seconds, with what it had acknowledged."""
+    topic = f"kept-{time.monotonic_ns()}"
+    admin = AdminClient({"bootstrap.servers": services.kafka, "log_level": 0})
+    admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
+    produce(services, topic, b"before")
+    before = {name: services.kill(name) for name in ("kafka", "clickhouse")}
+    began = time.monotonic()
+
+    wait_until(lambda: query(services, "SELECT 1") == "1", what="ClickHouse is back")
+    assert time.monotonic() - began < 10
+    produce(services, topic, b"after")
+
+    assert consume(services, topic) == [b"before", b"after"]
+    assert all(services.pid(name) != pid for name, pid in before.items())
+
+
+def test_stops_in_order(tmp_path: Path) -> None:
+    """Who writes stops before who is written to."""
+    stack = Stack(tmp_path, "kafka,clickhouse").start()
+    assert stack.stop() == 0
+
+    log = (tmp_path / "log" / "supervisord.log").read_text()
+    assert log.index("stopped: kafka") < log.index("stopped: clickhouse")
+    assert stack.said.rstrip().endswith("stopping")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_ends_with_make(tmp_path: Path, number: signal.Signals) -> None:
+    """`make run` is make and its child: a signal for make is one for both."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    env |= free_ports() | {"DATA_DIR": str(tmp_path), "ARGS": "--only clickhouse"}
+    with subprocess.Popen(
+        ["make", "run"], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as make:
+        assert make.stdout
+        assert make.stdout.readline().startswith(b"ready ")
+        pids = [int(path.read_text()) for path in (tmp_path / "run").glob("*.pid")]
+
+        make.send_signal(number)
+
+        wait_until(lambda: not any(alive(pid) for pid in pids), what="all have ended")
+        make.communicate()
+
+
+def test_uses_a_clickhouse_on_path(tmp_path: Path) -> None:
+    """Instead of the engine: as a server, on the same port, with a folder of its own."""
+    binary = tmp_path / "bin" / "clickhouse"
+    binary.parent.mkdir()
+    # A stand-in for the binary, of which only the way it is called is looked at.
+    binary.write_text(
+        f'#!/bin/sh\necho "called: $@"\nexec {ROOT}/.venv/bin/python -m deploy.local.clickhouse\n'
+    )
+    binary.chmod(0o755)
+    path = f"{binary.parent}:{os.environ['PATH']}"
+    stack = Stack(tmp_path / "data", "clickhouse", {"PATH": path}).start()
+    config = tmp_path / "data" / "clickhouse-server" / "config.xml"
+
+    assert f"called: server --config-file={config}" in stack.log("clickhouse")
+    assert f"<http_port>{stack.env['CLICKHOUSE_PORT']}</http_port>" in config.read_text()
+    assert stack.stop() == 0
+
+
+def test_uses_services_outside(services: Stack, tmp_path: Path) -> None:
+    """Their addresses are handed on, and none is started."""
+    outside = {"CLICKHOUSE_URL": services.clickhouse_url, "KAFKA_BOOTSTRAP_SERVERS": services.kafka}
+    stack = Stack(tmp_path, "kafka,clickhouse", outside).start()
+
+    assert stack.ready_line == services.ready_line
+    assert {path.stem for path in (tmp_path / "run").glob("*.pid")} <= {"supervisord", "supervisord-own"}
+    assert stack.stop() == 0
+
+
+def test_gives_up_on_what_ends_as_it_starts(tmp_path: Path) -> None:
+    """With the end of the log, and not only when the time for a start is over."""
+    binary = tmp_path / "bin" / "clickhouse"
+    binary.parent.mkdir()
+    binary.write_text("#!/bin/sh\necho no way\nexit 7\n")
+    binary.chmod(0o755)
+    path = f"{binary.parent}:{os.environ['PATH']}"
+    said = refused(Stack(tmp_path / "data", "clickhouse", {"PATH": path}))
+
+    assert "clickhouse ends when it starts" in said
+    assert "no way" in said

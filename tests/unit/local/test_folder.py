@@ -1,0 +1,78 @@
+"""The data folder: one stack at a time, a secret of its own."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.local import folder
+from deploy.local.child import MARK
+from deploy.local.errors import StackError
+
+
+def test_keeps_its_token(tmp_path: Path) -> None:
+    """The secret is made once and is nobody else's to read."""
+    token = folder.token(tmp_path)
+
+    assert len(token) == 32
+    assert folder.token(tmp_path) == token
+    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
+
+
+def test_refuses_a_second_stack(tmp_path: Path) -> None:
+    """The lock is held as long as the first runs."""
+    folder.check(tmp_path, 0)
+
+    with folder.locked(tmp_path), pytest.raises(StackError, match="already runs"), folder.locked(tmp_path):
+        pass
+    with folder.locked(tmp_path):
+        pass
+
+
+def test_says_that_the_disk_is_full(tmp_path: Path) -> None:
+    """Before anything is started."""
+    with pytest.raises(StackError, match=r"is full: \d+ MiB are free"):
+        folder.check(tmp_path, 1 << 60)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_says_that_the_folder_cannot_be_written(tmp_path: Path) -> None:
+    """In words, with the variable that changes it."""
+    tmp_path.chmod(0o500)
+
+    with pytest.raises(StackError, match=r"cannot be written.*DATA_DIR"):
+        folder.check(tmp_path / "data", 0)
+
+
+def test_says_that_the_folder_is_a_file(tmp_path: Path) -> None:
+    """In words, with the variable that changes it."""
+    (tmp_path / "data").write_bytes(b"")
+
+    with pytest.raises(StackError, match=r"cannot be written.*DATA_DIR"):
+        folder.check(tmp_path / "data", 0)
+
+
+def test_ends_its_own_orphans_only(tmp_path: Path) -> None:
+    """A process is known by its environment, not by a number in a file, which may be another's by now."""
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    folder.check(ours, 0)
+    sleep = [sys.executable, "-c", "import time; print(flush=True); time.sleep(100)"]
+    with (
+        subprocess.Popen(sleep, env={MARK: str(ours / "run")}, stdout=subprocess.PIPE) as orphan,
+        subprocess.Popen(sleep, env={MARK: str(theirs / "run")}, stdout=subprocess.PIPE) as other,
+    ):
+        for process in (orphan, other):
+            assert process.stdout
+            process.stdout.readline()
+        (ours / "run" / "kafka.pid").write_text(f"{other.pid}\n")
+
+        ended = folder.clean_up(ours)
+
+        assert len(ended) == 1
+        assert orphan.wait(5) < 0
+        assert other.poll() is None
+        assert not (ours / "run" / "kafka.pid").exists()
+        other.kill()
