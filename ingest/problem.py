@@ -16,6 +16,7 @@ _TITLES = {
     413: "Body too large",
     415: "Unknown content encoding",
     422: "Event cannot be placed",
+    429: "Too many requests",
     500: "Event not kept",
 }
 

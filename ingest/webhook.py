@@ -18,6 +18,7 @@ from ingest.auth import Access
 from ingest.metrics import Metrics
 from ingest.problem import problem
 from ingest.publisher import NotKeptError, Publisher
+from ingest.rate import Rate
 from ingest.receive import Accepted, Receiver, Rejected
 from ingest.settings import Settings
 
@@ -39,6 +40,7 @@ class Webhook:
         self._access = Access(settings.tokens, settings.addresses)
         self._body_bytes_max = settings.body_bytes_max
         self._requests_max = settings.requests_max
+        self._rate = Rate(settings.requests_per_second_max) if settings.requests_per_second_max else None
         self._receiver = receiver
         self._publisher = publisher
         self._metrics = metrics
@@ -59,13 +61,12 @@ class Webhook:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         headers = Headers(scope=scope)
-        apps = self._access.apps(_secret(scope, headers))
+        secret = _secret(scope, headers)
+        apps = self._access.apps(secret)
         if apps is None:
             return problem(401, "the token is missing or unknown", headers={"www-authenticate": "Bearer"})
-        if not self._access.admits(scope["client"][0] if scope.get("client") else ""):
-            return problem(403, "this address may not post")
-        if self.requests > self._requests_max:
-            return problem(500, f"over {self._requests_max} requests at once: send again", headers=_RETRY)
+        if refusal := self._refusal(scope, secret):
+            return refusal
         try:
             sent = await body.read(receive, self._body_bytes_max)
         except body.TooLargeError:
@@ -73,6 +74,15 @@ class Webhook:
         except TimeoutError:
             return problem(400, "the body did not arrive in time: send again")
         return await self._keep(sent, headers, apps)
+
+    def _refusal(self, scope: Scope, secret: bytes) -> Response | None:
+        if not self._access.admits(scope["client"][0] if scope.get("client") else ""):
+            return problem(403, "this address may not post")
+        if self._rate and not self._rate.admits(secret):
+            return problem(429, "the token is over its requests per second", headers=_RETRY)
+        if self.requests > self._requests_max:
+            return problem(500, f"over {self._requests_max} requests at once: send again", headers=_RETRY)
+        return None
 
     async def _keep(self, sent: bytes, headers: Headers, apps: frozenset[str]) -> Response:
         began = time.perf_counter()

@@ -233,6 +233,20 @@ def test_a_body_over_the_limit_is_refused(ingest: Ingest, body: bytes, headers: 
     assert kept(topics.EVENTS) == kept(topics.QUARANTINE) == []
 
 
+def test_a_rate_that_the_operator_set_is_held(ingest: Ingest, tmp_path: Path) -> None:
+    """429 for what is over it, and nothing of it is kept; a second later the token may send again."""
+    limited = Ingest(ingest.kafka, tmp_path, {"INGEST_REQUESTS_PER_SECOND_MAX": "5"}).start()
+    kept = Kept(ingest)
+    answers = [limited.post(json.dumps(sample())) for _ in range(40)]
+
+    taken = [answer for answer in answers if answer.status_code == 200]
+    assert 5 <= len(taken) < 40
+    _assert_problem(next(answer for answer in answers if answer.status_code != 200), 429)
+    assert len(kept(topics.EVENTS)) == len(taken)
+    assert eventually(lambda: limited.post(json.dumps(sample())).status_code == 200)
+    limited.stop()
+
+
 def test_other_pages_and_methods_are_told(ingest: Ingest) -> None:
     """404 and 405 are problems too, and say what to do."""
     _assert_problem(ingest.client.get("/nothing"), 404)
