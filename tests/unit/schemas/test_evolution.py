@@ -122,8 +122,20 @@ def test_what_a_new_version_must_not_change(older: Schema, newer: Schema, proble
     assert problem in backward_problems(older, newer)
 
 
-PLAIN = st.sampled_from(["null", "boolean", "int", "long", "float", "double", "string", "bytes"])
+PLAIN_TYPES = ["null", "boolean", "int", "long", "float", "double", "string", "bytes"]
+PLAIN = st.sampled_from(PLAIN_TYPES)
 SYMBOLS = st.lists(st.sampled_from("xyz"), min_size=1, max_size=3, unique=True)
+
+
+@pytest.mark.parametrize("newer", PLAIN_TYPES)
+@pytest.mark.parametrize("older", PLAIN_TYPES)
+def test_fastavro_agrees_on_every_pair_of_plain_types(older: str, newer: str) -> None:
+    """What widens, and nothing else."""
+    writer, reader = record(a=older), record(a=newer)
+
+    assert (backward_problems(writer, reader) == ()) is _reads(writer, reader, _every_kind(writer)[0])
+
+
 ENUMS = st.builds(
     lambda symbols, has_default: enum(*symbols, **({"default": symbols[0]} if has_default else {})),
     SYMBOLS,

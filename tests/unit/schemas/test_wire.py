@@ -16,6 +16,11 @@ def test_the_id_is_read_back(wire_id: int) -> None:
     assert wire.wire_id_of(value) == wire_id
 
 
+def test_the_prefix_is_byte_0_and_the_id_big_endian() -> None:
+    """As Confluent's clients read it."""
+    assert wire.prefix(258) == b"\x00\x00\x00\x01\x02"
+
+
 @pytest.mark.parametrize("value", [b"", b"\x00\x00\x00\x00", b"\x01\x00\x00\x00\x01body", b'{"event":1}'])
 def test_other_values_have_no_id(value: bytes) -> None:
     """What is too short or does not begin with byte 0 is not framed."""
