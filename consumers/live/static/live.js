@@ -5,6 +5,7 @@
   const SVG = "http://www.w3.org/2000/svg";
   const COUNT = new Intl.NumberFormat("en");
   const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 2 });
+  const UNKNOWN = "not known yet";
   const NAMES = { ingest: "ingest", kafka: "Kafka", loader: "Loader", clickhouse: "ClickHouse" };
   const HEALTH = { up: "up", down: "down", unknown: "not known" };
   const CONSEQUENCES = {
@@ -71,18 +72,18 @@
   function showFigures(state) {
     const { total, window: recent, freshness, quarantine, now_ms: now } = state;
     put("total", total ? COUNT.format(total.count) : "–");
-    put("total-note", total ? asOf(total.as_of_ms, now, "each counted once") : "not known yet");
+    put("total-note", total ? asOf(total.as_of_ms, now, "each counted once") : UNKNOWN);
     put("rate", recent ? rate(recent.per_second) : "–");
-    put("rate-note", isOld(recent?.end_ms, now) ? `received in the minute before ${clock(recent.end_ms)}` : "received in the last minute");
+    put("rate-note", !recent ? UNKNOWN : isOld(recent.end_ms, now) ? `received in the minute before ${clock(recent.end_ms)}` : "received in the last minute");
     const newest = total?.newest_received_at_ms;
     put("last", newest == null ? "–" : `${duration(Math.max(0, now - newest))} ago`);
-    put("last-note", newest == null ? "none yet" : "since ingest received it");
+    put("last-note", newest != null ? "since ingest received it" : total ? "none yet" : UNKNOWN);
     showFreshness(freshness.age_ms);
     const known = recent != null && recent.delay_p50_ms != null;
     put("delay", known ? duration(recent.delay_p50_ms) : "–");
-    put("delay-note", known ? `half of them, 99% within ${duration(recent.delay_p99_ms)}` : "no event in 15 minutes");
+    put("delay-note", known ? `half of them, 99% within ${duration(recent.delay_p99_ms)}` : recent ? "no event in 15 minutes" : UNKNOWN);
     put("waiting", quarantine ? COUNT.format(quarantine.waiting) : "–");
-    put("waiting-note", quarantine ? asOf(quarantine.as_of_ms, now, `waiting, of ${COUNT.format(quarantine.count)} in all`) : "not known yet");
+    put("waiting-note", quarantine ? asOf(quarantine.as_of_ms, now, `waiting, of ${COUNT.format(quarantine.count)} in all`) : UNKNOWN);
     byId("waiting").classList.toggle("behind", Boolean(quarantine?.waiting));
   }
 
@@ -241,8 +242,9 @@
   function show(state) {
     const empty = state.total?.count === 0;
     byId("empty").hidden = !empty;
-    byId("events").hidden = empty;
-    byId("columns").classList.toggle("alone", empty);
+    const blank = empty || !state.window;
+    byId("events").hidden = blank;
+    byId("columns").classList.toggle("alone", blank);
     showFigures(state);
     showChart(state.window, state.now_ms);
     showTypes(state.window);
@@ -285,7 +287,7 @@
       connection.reason = reason ?? "The live page's process does not answer.";
       const since = connection.state ? `The numbers are those of ${clock(connection.state.now_ms)}. ` : "";
       connection.notice = { key: "connection", title: "Disconnected", text: `${connection.reason} ${since}Trying again.` };
-      say("lost", "Disconnected, trying again");
+      say("lost", "Disconnected");
       showNotices(null);
     }
   }
