@@ -76,6 +76,7 @@ class Batch:
         self.bytes = 0
         self.offsets: dict[Place, int] = {}  # the next to read once this batch is inserted
         self.refusals: list[Refusal] = []
+        self.checked = 0  # records that went through `check`
         self.oldest_ms = _NEVER_MS  # the earliest record's timestamp
         self._began: float | None = None
         self._limits = limits
@@ -138,6 +139,7 @@ class Batch:
             self.offsets.pop(place, None)
 
     def _checked(self, topic: str, record: Record) -> tuple[Group | None, bytes]:
+        self.checked += 1
         checked = self._check(topic, record)
         if isinstance(checked, Refusal):
             self.refusals.append(checked)

@@ -122,7 +122,7 @@ class ClickHouse:
             raise mapped(error) from error
 
     def make_tables(self) -> None:
-        """Make or extend every table, and replace every view. Raises: TransientError, PermanentError."""
+        """Make or extend every table, and replace every view. Raises: TransientError."""
         try:
             for statement in tables.creations(self._tables, self._options):
                 self._connected().command(statement)
@@ -136,7 +136,8 @@ class ClickHouse:
             for statement in self._views():
                 self._connected().command(statement)
         except ClickHouseError as error:
-            raise mapped(error) from error
+            # Never the fault of a row, whatever its code is.
+            raise TransientError(str(error)[:2000]) from error
 
     def close(self) -> None:
         """End the connection."""

@@ -7,6 +7,7 @@ tried again until `give_up` is set, which raises the last of them. Offsets are n
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -87,20 +88,28 @@ class Flusher:
     def write(self, batch: Batch) -> None:
         """Return once every record has its place. Raises: TooManyRefusedError, TransientError."""
         refusals = list(batch.refusals)
+        refused_max = self._policy.refused_rows_max
         unknown = [r for r in refusals if r.is_ours and r.reason == UNKNOWN_SCHEMA]
-        if len(unknown) > self._policy.refused_rows_max:
+        if len(unknown) > refused_max:
             raise TooManyRefusedError(
                 f"{len(unknown)} rows of newer producers, the first: {unknown[0].detail}"
             )
         for group in batch.groups:
-            refusals += self._load(group, self._policy.refused_rows_max - len(refusals) + len(batch.refusals))
+            refused = self._load(group, refused_max)
+            refused_max -= len(refused)
+            refusals += refused
         if refusals:
-            for refusal in self._again("quarantine")(self._quarantine.write, refusals):
-                form, body = self._check.kept(refusal)
-                self._insert(form, (body, _NO_PLACE + long(refusal.received_at_ms)))
-            for refusal in refusals:
-                self._metrics.quarantined.labels(refusal.reason).inc()
-                _log.warning("record_quarantined", extra={"record": refusal.record, "reason": refusal.reason})
+            self._keep(refusals)
+
+    def _keep(self, refusals: Sequence[Refusal]) -> None:
+        for refusal in self._again("quarantine")(self._quarantine.write, refusals):
+            form, body = self._check.kept(refusal)
+            self._insert(form, (body, _NO_PLACE + long(refusal.received_at_ms)))
+        reasons = Counter(refusal.reason for refusal in refusals)
+        for reason, count in reasons.items():
+            self._metrics.quarantined.labels(reason).inc(count)
+        extra = {"reasons": reasons, "records": [refusal.record for refusal in refusals[:10]]}
+        _log.warning("records_quarantined", extra=extra)
 
     def _load(self, group: Group, refused_max: int) -> list[Refusal]:
         def insert(start: int, end: int) -> None:

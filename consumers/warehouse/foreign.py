@@ -87,6 +87,10 @@ class Check:
         form = self._formats[self._catalog.quarantine.wire_id]
         return form, encode_refusal(self._catalog, refusal)[HEADER_BYTES:]
 
+    def datum(self, form: Format, body: bytes) -> dict[str, Any]:
+        """Return the fields of a row that is one; times as milliseconds."""
+        return _decoded(self._plain[form.release.wire_id], form.prefix + body)
+
     def refused(self, form: Format, topic: str, row: tuple[bytes, bytes], detail: str) -> Refusal:
         """Return what becomes of a row (body and tail) that the engine refused."""
         body, tail = row

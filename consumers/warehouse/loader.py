@@ -21,6 +21,8 @@ from consumers.warehouse.source import Source
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS_MAX = 0.1
+# While a batch is being written: so soon its end is noticed.
+_FLYING_SECONDS = 0.02
 # With a full batch the loop waits this long for the insert before it pauses: pausing drops what is fetched.
 _FULL_SECONDS_MAX = 0.5
 _LAG_SECONDS = 1.0
@@ -83,16 +85,14 @@ class Loader:
 
     def run(self) -> None:
         """Load until stopped. Raises: what no retry can cure."""
-        making = self._thread.submit(self._flusher.make_tables)
-        while not making.done() and not self._stopping.is_set():
-            wait([making], _POLL_SECONDS_MAX)
-            self._note(time.monotonic())
-        if making.done():
-            making.result()
-            self._tables_made = True
-        while not self._stopping.is_set():
-            self._turn()
-        self._finish()
+        # The first flight carries nothing: what is polled meanwhile waits behind it.
+        self._flight = _Flight(self._make_batch(), self._thread.submit(self._flusher.make_tables))
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+            self._finish()
+        finally:
+            self._close()
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -100,14 +100,16 @@ class Loader:
         self._take_off(self._batch.due(now))
         if self._batch.full and self._flight:
             wait([self._flight.done], _FULL_SECONDS_MAX)
-            if not self._flight.done.done():
-                self._source.pause()
-        else:
-            self._source.resume()
+        is_stuck = self._batch.full and self._flight is not None and not self._flight.done.done()
+        (self._source.pause if is_stuck else self._source.resume)()
+        self._metrics.paused.set(is_stuck)
         room = self._bounds.batch_bytes_max - self._batch.bytes
-        records = self._source.poll(min(_POLL_SECONDS_MAX, self._batch.seconds_left(now) + 0.001), room)
+        records = self._source.poll(_FLYING_SECONDS if self._flight else self._seconds(now), room)
         self._batch.add(records, now)
         self._note(now)
+
+    def _seconds(self, now: float) -> float:
+        return min(_POLL_SECONDS_MAX, self._batch.seconds_left(now) + 0.001)
 
     def _take_off(self, reason: Reason | None) -> None:
         if reason is None or self._flight:
@@ -121,36 +123,44 @@ class Loader:
         if self._flight and self._flight.done.done():
             flight, self._flight = self._flight, None
             flight.done.result()
+            self._tables_made = True
+            self._metrics.checked.inc(flight.batch.checked)
             self._source.commit(flight.batch.offsets)
 
     def _revoked(self, places: Sequence[Place]) -> None:
-        if self._flight:
+        if self._flight and not self._stopping.is_set():
             wait([self._flight.done], self._bounds.shutdown_seconds_max)
             self._land()
-        for batch in (self._batch, *([self._flight.batch] if self._flight else [])):
+        for batch in self._held():
             batch.forget(places)
 
     def _finish(self) -> None:
         """Write and commit what there is, within the bound; what remains is read again by the next loader."""
         deadline = time.monotonic() + self._bounds.shutdown_seconds_max
-        try:
-            for _ in range(2):
-                self._take_off(Reason.SHUTDOWN if self._batch.rows else None)
-                if self._flight:
-                    wait([self._flight.done], max(0.0, deadline - time.monotonic()))
-                    self._land()
-        finally:
-            self._flusher.give_up.set()
-            self._thread.shutdown(wait=False, cancel_futures=True)
-            self._source.close()
-        left = self._batch.rows + (self._flight.batch.rows if self._flight else 0)
-        _log.info("loader_stopped", extra={"rows_not_loaded": left})
+        for _ in range(2):
+            self._take_off(Reason.SHUTDOWN if self._batch.rows else None)
+            if self._flight:
+                wait([self._flight.done], max(0.0, deadline - time.monotonic()))
+                self._land()
+
+    def _close(self) -> None:
+        self._stopping.set()
+        self._flusher.give_up.set()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        # A broker that hangs must not keep us: then the last offsets are not committed, and read again.
+        closing = threading.Thread(target=self._source.close, name="close", daemon=True)
+        closing.start()
+        closing.join(self._bounds.shutdown_seconds_max)
+        _log.info("loader_stopped", extra={"rows_not_loaded": sum(batch.rows for batch in self._held())})
+
+    def _held(self) -> list[Batch]:
+        return [self._batch, *([self._flight.batch] if self._flight else [])]
 
     def _note(self, now: float) -> None:
         self._turned_at = now
         self._metrics.turned_at.set_to_current_time()
         self._metrics.ready.set(self.is_ready)
-        held = [self._batch, *([self._flight.batch] if self._flight else [])]
+        held = self._held()
         self._metrics.held_bytes.set(sum(batch.bytes for batch in held))
         oldest = min((batch.oldest_ms for batch in held if batch.rows), default=None)
         self._metrics.freshness.set(max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0)

@@ -23,6 +23,7 @@ _ACKNOWLEDGE_SECONDS_MAX = 10.0
 _VALUE_BYTES_MAX = 4 * 1024 * 1024
 _Headers = list[tuple[str, str | bytes | None]]
 _Delivered = Callable[[KafkaError | None, Message], None]
+_CHUNK = 1_000  # well within librdkafka's queue
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})
 
 
@@ -36,6 +37,12 @@ class Quarantine:
 
     def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
         """Return, when all others are kept, those that are too large to keep. Raises: TransientError."""
+        too_large: list[Refusal] = []
+        for start in range(0, len(refusals), _CHUNK):
+            too_large += self._write(refusals[start : start + _CHUNK])
+        return too_large
+
+    def _write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
         producer = self._connected()
         answers: dict[int, KafkaError | None] = {}
         for index, refusal in enumerate(refusals):

@@ -39,8 +39,13 @@ class Source:
     """One member of the consumer group. Every method is called by one thread."""
 
     def __init__(
-        self, kafka: Mapping[str, str], group: str, on_revoked: Callable[[Sequence[Place]], None]
+        self,
+        kafka: Mapping[str, str],
+        group: str,
+        on_revoked: Callable[[Sequence[Place]], None],
+        on_commit_failed: Callable[[], object],
     ) -> None:
+        self._on_commit_failed = on_commit_failed
         self._uncommitted: dict[Place, int] = {}
         self._committing: dict[Place, int] = {}
         self._on_revoked = on_revoked
@@ -68,7 +73,7 @@ class Source:
         return cast("list[Record]", records)
 
     def pause(self) -> None:
-        """Fetch nothing until `resume`."""
+        """Fetch nothing until `resume`; to be repeated, for partitions may come meanwhile."""
         self._paused = True
         self._consumer.pause(self._consumer.assignment())
 
@@ -113,6 +118,7 @@ class Source:
         self._committing = {}
 
     def _again(self, error: KafkaError) -> None:
+        self._on_commit_failed()
         _log.warning("commit_failed", extra={"code": error.name(), "error": error.str()})
         rest = {place: offset for place, offset in self._committing.items() if place in self.owned}
         self._uncommitted = rest | self._uncommitted
@@ -129,7 +135,6 @@ class Source:
     def _assigned(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
         self.joined = True
         self.owned |= _places(places)
-        self._paused = False  # new ones flow; the loop pauses all again if it must
         _log.info("partitions_assigned", extra={"partitions": _names(places), "owned": len(self.owned)})
 
     def _revoked(self, _: Consumer, places: Sequence[TopicPartition]) -> None:

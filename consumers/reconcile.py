@@ -1,0 +1,150 @@
+"""Prove that every record of our topics has its place in ClickHouse, or list what is missing.
+
+`python -m consumers.reconcile [--repair] [--json] [--wait SECONDS]`, with the loader's environment, and
+INGEST_URL for ingest's own counters. What counts as a place: see `consumers.warehouse.accounting`; how gaps
+are found: reconcile.sql. `--repair` loads what is missing on the loader's own path.
+
+Exit status: 0 nothing is missing, 1 something is, 2 it could not be found out.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from consumers.warehouse.accounting import Accounting, Partition, Report
+from consumers.warehouse.errors import TooManyRefusedError, TransientError
+from consumers.warehouse.reread import Range
+from consumers.warehouse.settings import Settings, SettingsError
+from schemas.catalog import Catalog, CatalogError
+
+_COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
+_INGEST_SECONDS_MAX = 2.0
+_NOTE = "kafka: records it still has; raw: rows, older ones too, as far as merges left them; view: events"
+
+
+def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
+    """Reconcile, print, and return the exit status."""
+    options = _options(arguments)
+    try:
+        accounting = Accounting(Settings.from_env(env), Catalog.load())
+        logs = accounting.wait(options.wait)
+        report = accounting.report(logs, _now_ms())
+        if options.repair and report.missing:
+            sys.stderr.write(f"loaded {accounting.repair(report.missing)} records again\n")
+            # What the repair sent to the quarantine is the loader's to load.
+            logs = accounting.wait(options.wait)
+            report = accounting.report(logs, _now_ms())
+        types = accounting.types(report, logs)
+    except (SettingsError, CatalogError, TransientError, TooManyRefusedError) as error:
+        sys.stderr.write(f"could not reconcile: {error}\n")
+        return 2
+    received = _received(env.get("INGEST_URL", ""))
+    lines = [_as_json(report, types, received)] if options.json else _lines(report, types, received)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return 1 if report.missing or report.gone else 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="reconcile", description="Prove that every Kafka record has its place."
+    )
+    parser.add_argument("--repair", action="store_true", help="load what is missing once more")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--wait", type=float, default=30, metavar="SECONDS", help="for the loader, at most (30)"
+    )
+    return parser.parse_args(arguments)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _received(url: str) -> Counter[str]:
+    """Return event type -> events that ingest acknowledged since its start; nothing if it does not tell."""
+    found: Counter[str] = Counter()
+    if not url.startswith(("http://", "https://")):
+        return found
+    address = f"{url.rstrip('/')}/metrics"
+    try:
+        with urllib.request.urlopen(address, timeout=_INGEST_SECONDS_MAX) as answer:  # noqa: S310 - http only
+            text = answer.read().decode()
+    except OSError:
+        return found
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "tapline_ingest_events_total":
+                found[sample.labels["event_type"]] += int(sample.value)
+    return found
+
+
+def _as_json(report: Report, types: Mapping[str, tuple[int, int, int]], received: Counter[str]) -> str:
+    partitions = [
+        {"topic": topic, "partition": partition, **asdict(counts)}
+        for (topic, partition), counts in sorted(report.partitions.items())
+    ]
+    document: dict[str, Any] = {
+        "totals": _totals(report.partitions.values()),
+        "missing": [asdict(one) for one in report.missing],
+        "gone": [asdict(one) for one in report.gone],
+        "partitions": partitions,
+        "event_types": {
+            name: {"kafka": kafka, "raw": raw, "view": view, "ingest": received.get(name)}
+            for name, (kafka, raw, view) in types.items()
+        },
+    }
+    return json.dumps(document, indent=2)
+
+
+def _lines(
+    report: Report, types: Mapping[str, tuple[int, int, int]], received: Counter[str]
+) -> Iterable[str]:
+    yield f"{'partition':<24}{'low':>10}{'high':>10}{'lag':>7}" + "".join(f"{name:>12}" for name in _COUNTS)
+    for (topic, partition), counts in sorted(report.partitions.items()):
+        yield (
+            f"{f'{topic}/{partition}':<24}{counts.low:>10}{counts.high:>10}{counts.lag:>7}"
+            + "".join(f"{getattr(counts, name):>12}" for name in _COUNTS)
+        )
+    yield ""
+    yield f"{'event type':<34}{'kafka':>10}{'raw':>10}{'view':>10}{'ingest':>10}"
+    for name, (kafka, raw, view) in types.items():
+        yield f"{name:<34}{kafka:>10}{raw:>10}{view:>10}{received.get(name, '-'):>10}"
+    yield f"({_NOTE}; ingest: acknowledged since its start)"
+    yield ""
+    for one in report.missing:
+        yield f"missing: {_words(one)}"
+    for one in report.gone:
+        yield f"missing: {_words(one)}: never loaded, and no longer in Kafka"
+    totals = _totals(report.partitions.values())
+    counted = ", ".join(f"{totals[name]} {name}" for name in _COUNTS)
+    yield f"{totals['offsets']} offsets: {counted}" + (
+        "" if report.missing or report.gone else "; nothing is missing"
+    )
+
+
+def _words(one: Range) -> str:
+    count = one.end - one.start
+    where = f"offset {one.start}" if count == 1 else f"offsets {one.start} to {one.end - 1} ({count})"
+    return f"{one.topic}/{one.partition} {where}"
+
+
+def _totals(partitions: Iterable[Partition]) -> Counter[str]:
+    totals: Counter[str] = Counter(dict.fromkeys(("offsets", "lag", *_COUNTS), 0))
+    for counts in partitions:
+        totals["offsets"] += counts.high - counts.low
+        for name in ("lag", *_COUNTS):
+            totals[name] += getattr(counts, name)
+    return totals
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,129 @@
+"""Ranges of offsets -> the records that are still there; and where the topics begin and end.
+
+Invariants: joins no group and commits nothing: the loader's offsets are read, never moved. Offsets without a
+record (a transaction's marks, what compaction took) are passed over.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from consumers.warehouse.errors import TransientError
+from consumers.warehouse.record import Place, Record
+from schemas import topics
+
+_SECONDS_MAX = 10.0
+_RECORDS_MAX = 1_000
+# Reading this many records costs less than finding a place once more.
+_NEAR = 2_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Range:
+    """Offsets `start` to `end` - 1 of one partition."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One partition."""
+
+    low: int  # the first offset that is still there
+    high: int  # one beyond the last
+    committed: int  # the loader's next; `low` when it has none
+
+
+class Kafka:
+    """The topics, looked at from outside the group. Every method raises: TransientError."""
+
+    def __init__(self, kafka: Mapping[str, str], group: str) -> None:
+        properties = {
+            **kafka,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
+        self._consumer = Consumer(properties)
+
+    def logs(self) -> dict[Place, Log]:
+        """Return every partition of our topics."""
+        places = [TopicPartition(topic, p) for topic in topics.PARTITIONS for p in self._partitions(topic)]
+        try:
+            committed = self._consumer.committed(places, timeout=_SECONDS_MAX)
+            found = {}
+            for place in committed:
+                low, high = self._consumer.get_watermark_offsets(place, timeout=_SECONDS_MAX)
+                found[place.topic, place.partition] = Log(low, high, max(place.offset, 0) or low)
+        except KafkaException as error:
+            raise TransientError(f"Kafka: {error.args[0].str()}") from error
+        return found
+
+    def records(self, ranges: Iterable[Range]) -> Iterator[list[Record]]:
+        """Yield the records of `ranges`, some at a time, in order."""
+        for near in _coalesced(sorted(ranges)):
+            yield from self._read(near)
+
+    def close(self) -> None:
+        """End the connections."""
+        self._consumer.close()
+
+    def _partitions(self, topic: str) -> list[int]:
+        try:
+            found = self._consumer.list_topics(topic, timeout=_SECONDS_MAX).topics[topic]
+        except KafkaException as error:
+            raise TransientError(f"Kafka: {error.args[0].str()}") from error
+        if found.error is not None:
+            raise TransientError(f"Kafka: {topic}: {found.error.str()}")
+        return sorted(found.partitions)
+
+    def _read(self, near: Sequence[Range]) -> Iterator[list[Record]]:
+        first, end = near[0], near[-1].end
+        self._consumer.assign([TopicPartition(first.topic, first.partition, first.start)])
+        next_offset = first.start
+        while next_offset < end:
+            messages = self._consumer.consume(_RECORDS_MAX, 1.0)
+            records = []
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    records.append(cast("Record", message))
+                    next_offset = (message.offset() or 0) + 1
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - has no public name
+                    next_offset = end
+                else:
+                    raise TransientError(f"Kafka: {error.str()}")
+            yield [r for r in records if any(part.start <= (r.offset() or 0) < part.end for part in near)]
+        self._consumer.unassign()
+
+
+def merged(ranges: Iterable[Range]) -> list[Range]:
+    """Return the same offsets in as few ranges as can be, in order."""
+    found: list[Range] = []
+    for one in sorted(ranges):
+        last = found[-1] if found else None
+        if last and (last.topic, last.partition) == (one.topic, one.partition) and one.start <= last.end:
+            found[-1] = Range(last.topic, last.partition, last.start, max(last.end, one.end))
+        else:
+            found.append(one)
+    return found
+
+
+def _coalesced(ranges: Sequence[Range]) -> Iterator[list[Range]]:
+    """Yield neighbours that are read in one go."""
+    near: list[Range] = []
+    for one in ranges:
+        place = (one.topic, one.partition)
+        if near and ((near[-1].topic, near[-1].partition) != place or one.start - near[-1].end > _NEAR):
+            yield near
+            near = []
+        near.append(one)
+    if near:
+        yield near
