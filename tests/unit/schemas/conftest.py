@@ -1,9 +1,12 @@
 """Fixtures of the schemas' tests: the released catalog, compiled once."""
 
+from pathlib import Path
+
 import pytest
 
 from schemas.catalog import Catalog
 from schemas.events import EventDecoder
+from tests.unit.schemas.tree import Tree
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,9 @@ def catalog() -> Catalog:
 def decoder(catalog: Catalog) -> EventDecoder:
     """The decoder of the released schemas."""
     return EventDecoder(catalog)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A copy of the released schemas."""
+    return Tree(tmp_path / "schemas")

@@ -1,0 +1,36 @@
+"""AppOpened's sample, changed; what the decoder makes of it, read by fastavro."""
+
+import json
+from typing import Any
+
+import pytest
+
+from schemas.events import Decoded, EventDecoder, Invalid
+from tests.process import SAMPLES
+from tests.unit.schemas import avro
+
+APP_OPENED = json.loads((SAMPLES / "AppOpened.json").read_bytes())
+
+
+def body_of(**changes: Any) -> bytes:
+    """Return AppOpened's sample with top-level members changed; Ellipsis removes one."""
+    event = {name: value for name, value in (APP_OPENED | changes).items() if value is not ...}
+    return json.dumps(event).encode()
+
+
+def block_of(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a block of AppOpened's sample with members changed."""
+    return {name: APP_OPENED[name] | changes}
+
+
+def record_of(event: Decoded) -> dict[str, Any]:
+    """Return the event's record as fastavro reads it, `extra` parsed."""
+    record = avro.read(event.release, event.encode(1))
+    return record | {"extra": json.loads(record["extra"] or "{}")}
+
+
+def refusal(decoder: EventDecoder, body: bytes, **headers: str) -> Invalid:
+    """Return why `body` is refused."""
+    with pytest.raises(Invalid) as caught:
+        decoder.decode(body, headers)
+    return caught.value

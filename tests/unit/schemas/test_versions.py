@@ -1,0 +1,96 @@
+"""Several versions of one schema: which may be released, and which reads an event."""
+
+import json
+
+import pytest
+
+from schemas.__main__ import main
+from schemas.catalog import Catalog
+from schemas.events import EventDecoder
+from tests.process import SAMPLES
+from tests.unit.schemas import avro
+from tests.unit.schemas.tree import Tree, faults, field_of
+
+
+def test_an_incompatible_version_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fault names both versions, the field and the reason."""
+    schema = tree.schema()
+    schema["fields"].append({"name": "new", "type": "string"})
+    field_of(schema, "event_properties.source")["type"] = ["null", "long"]
+    tree.release("avro/mobile/AppOpened/5_1_0.avsc", schema)
+    words = "Event_AppOpened_5_1_0 cannot read data of Event_AppOpened_5_0_0"
+
+    assert faults(tree, capsys) == [
+        f"{words}: event_properties.source: string is none of null | long",
+        f"{words}: new: new, and has no default",
+    ]
+
+
+def test_versions_are_released_in_order(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    """A version that is lower than a released one comes too late."""
+    tree.release("avro/mobile/AppOpened/4_9_9.avsc", tree.schema())
+
+    assert faults(tree, capsys) == [
+        "Event_AppOpened_5_0_0: released before Event_AppOpened_4_9_9, though its version is higher"
+    ]
+
+
+@pytest.fixture
+def two_versions(tree: Tree) -> Catalog:
+    """A catalog in which AppOpened has the version 5_10_0, with a field more and one less, beside 5_0_0."""
+    schema = tree.schema()
+    schema["fields"].append({"name": "mood", "type": ["null", "string"], "default": None})
+    schema["fields"].remove(field_of(schema, "timestamp_iso"))
+    tree.release("avro/mobile/AppOpened/5_10_0.avsc", schema)
+    assert main(["check", "--root", str(tree.root)]) == 0
+    return Catalog.load(tree.root)
+
+
+def test_versions_are_compared_as_numbers(tree: Tree) -> None:
+    """5.10.0 is newer than 5.9.0."""
+    for version in ("5_9_0", "5_10_0"):
+        tree.release(f"avro/mobile/AppOpened/{version}.avsc", tree.schema())
+    newest = Catalog.load(tree.root).newest("AppOpened")
+
+    assert newest is not None
+    assert newest.schema_id == "Event_AppOpened_5_10_0"
+
+
+def test_every_version_is_found(two_versions: Catalog) -> None:
+    """The older ones by their ids, the newest also by its name."""
+    assert two_versions.newest("AppOpened") == two_versions.by_wire_id(18)
+    assert two_versions.by_schema_id("Event_AppOpened_5_0_0") == two_versions.by_wire_id(2)
+    assert len(two_versions.newest_releases()) == 17
+
+
+@pytest.mark.parametrize(
+    ("version", "release", "extra"),
+    [
+        ("5_0_0", "5_0_0", {"mood": "x"}),
+        ("5_10_0", "5_10_0", {"timestamp_iso": "t"}),
+        ("6_0_0", "5_10_0", {"timestamp_iso": "t"}),
+        (None, "5_10_0", {"timestamp_iso": "t"}),
+    ],
+)
+def test_each_event_is_read_by_its_own_version(
+    two_versions: Catalog, version: str | None, release: str, extra: dict[str, str]
+) -> None:
+    """The newest reads what names no known version; fields of another version are kept in `extra`."""
+    event = json.loads((SAMPLES / "AppOpened.json").read_bytes()) | {"mood": "x", "timestamp_iso": "t"}
+    event["metadata"] = {"schema_id": version and f"Event_AppOpened_{version}"}
+    decoded = EventDecoder(two_versions).decode(json.dumps(event).encode(), {})
+    record = avro.read(decoded.release, decoded.encode(1))
+
+    assert decoded.release.schema_id == f"Event_AppOpened_{release}"
+    assert record["metadata"] == event["metadata"]
+    assert json.loads(record["extra"]) == extra
+
+
+def test_an_older_version_is_read_though_the_newest_would_take_it(two_versions: Catalog) -> None:
+    """Version 5_0_0 has a column for what 5_10_0 has none, and the event says which it is."""
+    event = json.loads((SAMPLES / "AppOpened.json").read_bytes())
+    del event["timestamp_iso"]
+    decoded = EventDecoder(two_versions).decode(json.dumps(event).encode(), {})
+
+    assert decoded.release.schema_id == "Event_AppOpened_5_0_0"
+    assert (decoded.extra, decoded.odd, decoded.unknown) == (None, (), ())
