@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
+from deploy.local import environment, services, supervise
 from deploy.local import folder as data_folder
-from deploy.local import services, supervise
 from deploy.local.child import die_with_parent
 from deploy.local.errors import StackError
 from deploy.local.settings import Settings
@@ -65,20 +65,24 @@ def _names(text: str) -> list[str]:
 def _run(settings: Settings, only: set[str]) -> None:
     began = time.monotonic()
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
-    folder = settings.data_dir
+    folder, at = settings.data_dir, services.addresses(settings)
+    names = services.started(settings, only)
+    # The secret is made later, in a folder that is known to be sound by then.
+    tokens = settings.ingest_tokens.get_secret_value()
+    environment.check(environment.of_services(os.environ, str(folder), tokens or "made later", at), names)
     data_folder.check(folder, settings.disk_free_bytes_min)
     with data_folder.locked(folder):
         for name in data_folder.clean_up(folder):
             _say(f"{name}: left by a crash, ended")
-        names = services.started(settings, only)
         _check_ports(services.ports(settings, names))
-        tokens = settings.ingest_tokens.get_secret_value() or data_folder.token(folder)
+        tokens = tokens or data_folder.token(folder)
         starting = services.services(settings, names, _say)
-        with supervise.running(starting, folder, _environment(settings, tokens)) as supervisor, _stopping():
+        env = environment.of_services(os.environ, str(folder), tokens, at)
+        with supervise.running(starting, folder, env) as supervisor, _stopping():
             for service in starting:
                 supervise.wait_ready(service, folder, supervisor, settings.start_seconds_max)
                 _say(f"{service.name}: ready after {time.monotonic() - began:.1f} s")
-            print(_ready_line(settings, tokens, only), flush=True)
+            print(_ready_line(at, tokens, only), flush=True)
             supervisor.wait()
             raise StackError(
                 f"the supervisor ended by itself. Its log is {folder / 'log' / 'supervisord.log'}"
@@ -94,17 +98,6 @@ def _stopping() -> Iterator[None]:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         _say("stopping")
-
-
-def _environment(settings: Settings, tokens: str) -> dict[str, str]:
-    at = services.addresses(settings)
-    return dict(os.environ) | {
-        "DATA_DIR": str(settings.data_dir),
-        "INGEST_TOKENS": tokens,
-        "CLICKHOUSE_URL": at.clickhouse,
-        "KAFKA_BOOTSTRAP_SERVERS": at.kafka,
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 def _check_ports(ports: list[tuple[str, int, str]]) -> None:
@@ -124,8 +117,7 @@ def _check_ports(ports: list[tuple[str, int, str]]) -> None:
         raise StackError("\n".join(["some ports are taken:", *faults]))
 
 
-def _ready_line(settings: Settings, tokens: str, only: set[str]) -> str:
-    at = services.addresses(settings)
+def _ready_line(at: services.Addresses, tokens: str, only: set[str]) -> str:
     secret = tokens.split(",", maxsplit=1)[0].split(":", maxsplit=1)[0].strip()
     ingest = f"{at.ingest}/tapcart_webhooks/{secret}" if "ingest" in only else "-"
     live = at.live if "live" in only else "-"

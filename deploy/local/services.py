@@ -8,8 +8,9 @@ import shutil
 import sys
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from confluent_kafka import KafkaException, Producer
@@ -59,17 +60,20 @@ class Addresses:
 
     ingest: str
     live: str
-    clickhouse: str
+    clickhouse: str  # for people: without a password
+    clickhouse_login: str = field(repr=False)  # for services: with one, if there is one
     kafka: str
 
 
 def addresses(settings: Settings) -> Addresses:
     """Return the addresses; outside services keep theirs."""
+    login = settings.clickhouse_url or _clickhouse_login(settings)
+    host = urlsplit(login).netloc.rpartition("@")[2]
     return Addresses(
         ingest=f"http://{_reachable(settings.ingest_host)}:{settings.ingest_port}",
         live=f"http://{_reachable(settings.live_host)}:{settings.live_port}",
-        clickhouse=settings.clickhouse_url
-        or f"http://{_reachable(settings.clickhouse_host)}:{settings.clickhouse_port}",
+        clickhouse=urlsplit(login)._replace(netloc=host).geturl().rstrip("/"),
+        clickhouse_login=login,
         kafka=settings.kafka_bootstrap_servers or f"{_reachable(settings.kafka_host)}:{settings.kafka_port}",
     )
 
@@ -105,10 +109,16 @@ def services(settings: Settings, names: set[str], say: Callable[[str], None]) ->
         ),
         "kafka": lambda: Service("kafka", _kafka(settings, say), lambda: _produces(at.kafka)),
         "live": lambda: _python("live", "consumers.live", lambda: bool(_get(f"{at.live}/"))),
-        "warehouse": lambda: _python("warehouse", "consumers.warehouse", lambda: _loads(settings, at)),
+        "warehouse": lambda: _python("warehouse", "consumers.warehouse", lambda: _loads(at)),
         "ingest": lambda: _python("ingest", "ingest", lambda: bool(_get(f"{at.ingest}/readyz"))),
     }
     return [make[name]() for name in NAMES if name in names]
+
+
+def _clickhouse_login(settings: Settings) -> str:
+    password = settings.clickhouse_password.get_secret_value()
+    login = f"default:{quote(password, safe='')}@" if password else ""
+    return f"http://{login}{_reachable(settings.clickhouse_host)}:{settings.clickhouse_port}"
 
 
 def _python(name: str, module: str, ready: Callable[[], bool]) -> Service:
@@ -144,11 +154,13 @@ def _get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def _loads(settings: Settings, at: Addresses) -> bool:
+def _loads(at: Addresses) -> bool:
     """Return whether the loader made its tables: it does before the first event, `tapcart.events` last."""
     request = urllib.request.Request(f"{at.clickhouse}/", data=b"EXISTS VIEW tapcart.events")  # noqa: S310
-    request.add_header("X-ClickHouse-User", "default")
-    request.add_header("X-ClickHouse-Key", settings.clickhouse_password.get_secret_value())
+    login = urlsplit(at.clickhouse_login)
+    if login.username:
+        request.add_header("X-ClickHouse-User", unquote(login.username))
+        request.add_header("X-ClickHouse-Key", unquote(login.password or ""))
     with urllib.request.urlopen(request, timeout=_PROBE_SECONDS) as answer:  # noqa: S310
         return bool(answer.read() == b"1\n")
 

@@ -93,11 +93,13 @@ def test_names_taken_ports_and_their_variables(services: Stack, tmp_path: Path) 
 
 def test_lists_bad_settings(tmp_path: Path) -> None:
     """All of them, without a traceback."""
-    said = refused(Stack(tmp_path, env={"INGEST_PORT": "none", "KAFKA_PORT": "-1"}))
+    own = refused(Stack(tmp_path, env={"INGEST_PORT": "none", "KAFKA_PORT": "-1"}))
+    limits = {"INGEST_BODY_BYTES_MAX": "x", "CLICKHOUSE_QUERIES_MAX": "0", "WAREHOUSE_BATCH_ROWS_MAX": "x"}
+    others = refused(Stack(tmp_path, env=limits))
 
-    assert "INGEST_PORT" in said
-    assert "KAFKA_PORT" in said
-    assert "Traceback" not in said
+    assert own.count("INGEST_PORT") == own.count("KAFKA_PORT") == 1
+    assert all(others.count(name) == 1 for name in limits)
+    assert "Traceback" not in own + others
 
 
 def test_starts_again_with_data_and_token(clickhouse: Stack) -> None:

@@ -47,8 +47,5 @@ class Settings(BaseModel):
         try:
             return cls.model_validate({name: value for name, value in env.items() if value})
         except ValidationError as error:
-            lines = [
-                f"{fault['loc'][0]}: got {env.get(str(fault['loc'][0]))!r}, {fault['msg']}"
-                for fault in error.errors()
-            ]
-            raise SettingsError("\n".join(lines)) from error
+            lines = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
+            raise SettingsError("\n".join(lines)) from None

@@ -40,3 +40,16 @@ def test_does_not_start_what_is_outside() -> None:
     assert services.started(outside, {"kafka", "clickhouse", "ingest"}) == {"ingest"}
     assert services.addresses(outside).clickhouse == "http://ch:8123"
     assert services.addresses(outside).kafka == "k:9092"
+
+
+def test_shows_no_password_in_addresses() -> None:
+    """Services log in with it; people see the address without."""
+    inside = services.addresses(Settings.from_env({"CLICKHOUSE_PASSWORD": "a/b@c"}))
+    outside = services.addresses(Settings.from_env({"CLICKHOUSE_URL": "https://me:hush@ch:8443/"}))
+
+    assert (inside.clickhouse, inside.clickhouse_login) == (
+        "http://127.0.0.1:8123",
+        "http://default:a%2Fb%40c@127.0.0.1:8123",
+    )
+    assert (outside.clickhouse, outside.clickhouse_login) == ("https://ch:8443", "https://me:hush@ch:8443/")
+    assert "hush" not in repr(outside)

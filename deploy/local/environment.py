@@ -1,0 +1,49 @@
+"""The environment as given -> that of the services, checked by each of them before any is started.
+
+Invariant: all that is wrong with it is told at once, whichever service would have told it.
+"""
+
+from collections.abc import Callable, Mapping
+
+import consumers.live.settings
+import consumers.warehouse.settings
+import deploy.local.clickhouse.settings
+import ingest.settings
+from deploy.local.errors import StackError
+from deploy.local.services import Addresses
+
+_CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {
+    "clickhouse": deploy.local.clickhouse.settings.Settings.from_env,
+    "ingest": ingest.settings.Settings.from_env,
+    "live": consumers.live.settings.Settings.from_env,
+    "warehouse": consumers.warehouse.settings.Settings.from_env,
+}
+_FAULTS = (
+    deploy.local.clickhouse.settings.SettingsError,
+    ingest.settings.SettingsError,
+    consumers.live.settings.SettingsError,
+    consumers.warehouse.settings.SettingsError,
+)
+
+
+def of_services(env: Mapping[str, str], data_dir: str, tokens: str, at: Addresses) -> dict[str, str]:
+    """Return what the services get: all of `env`, and where everything is."""
+    return dict(env) | {
+        "DATA_DIR": data_dir,
+        "INGEST_TOKENS": tokens,
+        "CLICKHOUSE_URL": at.clickhouse_login,
+        "KAFKA_BOOTSTRAP_SERVERS": at.kafka,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def check(env: Mapping[str, str], names: set[str]) -> None:
+    """Have the services in `names` check `env`. Raises: StackError with the findings of all of them."""
+    problems: dict[str, None] = {}
+    for name in sorted(names & _CHECKS.keys()):
+        try:
+            _CHECKS[name](env)
+        except _FAULTS as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise StackError("\n  ".join(["these settings cannot be used:", *problems]))
