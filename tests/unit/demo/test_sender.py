@@ -88,7 +88,7 @@ def test_other_refusals_are_not_sent_again(url: str, script: Script, status: int
 
 def test_a_400_is_sent_again_then_dropped(url: str, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that stays broken is dropped in the end, and counts once."""
-    monkeypatch.setitem(sender._PATIENCE_SECONDS, 400, 0.3)
+    monkeypatch.setitem(sender._PATIENCE_SECONDS, 400, 1.0)
     script.answers[b"a"] = [400]
     tally = asyncio.run(send(url, [post(b"a", status=400, event_id="")], Pace()))
 
