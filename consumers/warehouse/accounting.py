@@ -111,17 +111,7 @@ class Accounting:
 
     def repair(self, ranges: Sequence[Range]) -> int:
         """Load the records of `ranges` as the loader does; return how many. Raises: TooManyRefusedError."""
-        self._parts.flusher.make_tables()
-        batch = self._parts.make_batch()
-        count = 0
-        for records in self._kafka.records(ranges):
-            batch.add(records, 0.0)
-            count += len(records)
-            if batch.full:
-                self._parts.flusher.write(batch)
-                batch = self._parts.make_batch()
-        self._parts.flusher.write(batch)
-        return count
+        return sum(self._parts.load(self._kafka.records(ranges)))
 
     def types(self, report: Report, logs: Mapping[Place, Log]) -> dict[str, tuple[int, int, int]]:
         """Return event type -> (records that Kafka still has, rows in raw tables, events in the views)."""

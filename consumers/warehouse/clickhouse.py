@@ -23,7 +23,7 @@ from consumers.warehouse.tables import RAW, Options, Table
 _log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS_MAX = 5
-_SETTINGS = {
+SETTINGS = {
     "input_format_avro_allow_missing_fields": 1,
     "input_format_avro_null_as_default": 1,
     "input_format_null_as_default": 1,
@@ -116,7 +116,7 @@ class ClickHouse:
         """Store a container's rows. Raises: TransientError and its kinds, PermanentError."""
         try:
             self._connected().raw_insert(
-                f"{RAW}.{form.table}", form.columns, data, settings=_SETTINGS, fmt="Avro"
+                f"{RAW}.{form.table}", form.columns, data, settings=SETTINGS, fmt="Avro"
             )
         except ClickHouseError as error:
             raise mapped(error) from error

@@ -21,9 +21,9 @@ from schemas.catalog import Catalog, Release
 from schemas.events import encode_quarantine
 from schemas.wire import HEADER_BYTES, checksum, wire_id_of
 
-# 2010-01-01: what ingest takes. 2100-01-01: ClickHouse counts hours from 1970 to 2106 and wraps the rest.
+# 2010-01-01: what ingest takes. 2100-01-01: ClickHouse counts hours from 1970 to 2106.
 EVENT_MS_MIN, EVENT_MS_MAX = 1_262_304_000_000, 4_102_444_800_000
-# What DateTime64(3) shows, 1900 to 2299; it wraps what lies beyond.
+# What DateTime64(3) shows in every version of ClickHouse: 1900 to 2299.
 _SHOWN_MS_MIN, _SHOWN_MS_MAX = -2_208_988_800_000, 10_413_791_999_999
 
 DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED = (

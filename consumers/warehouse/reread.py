@@ -66,6 +66,12 @@ class Kafka:
             raise TransientError(f"Kafka: {error.args[0].str()}") from error
         return found
 
+    def received(self, start_ms: int, end_ms: int) -> list[Range]:
+        """Return what was received from `start_ms` on and before `end_ms` (since 1970) and is still there."""
+        logs = self.logs()
+        starts, ends = self._offsets_at(start_ms, logs), self._offsets_at(end_ms, logs)
+        return [Range(*place, starts[place], ends[place]) for place in logs if starts[place] < ends[place]]
+
     def records(self, ranges: Iterable[Range]) -> Iterator[list[Record]]:
         """Yield the records of `ranges`, some at a time, in order."""
         for near in _coalesced(sorted(ranges)):
@@ -74,6 +80,15 @@ class Kafka:
     def close(self) -> None:
         """End the connections."""
         self._consumer.close()
+
+    def _offsets_at(self, moment_ms: int, logs: Mapping[Place, Log]) -> dict[Place, int]:
+        asked = [TopicPartition(topic, partition, moment_ms) for topic, partition in logs]
+        try:
+            found = self._consumer.offsets_for_times(asked, timeout=_SECONDS_MAX)
+        except KafkaException as error:
+            raise TransientError(f"Kafka: {error.args[0].str()}") from error
+        offsets = {(place.topic, place.partition): place.offset for place in found}
+        return {place: offset if offset >= 0 else logs[place].high for place, offset in offsets.items()}
 
     def _partitions(self, topic: str) -> list[int]:
         try:

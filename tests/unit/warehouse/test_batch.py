@@ -1,0 +1,129 @@
+"""Records become rows, batches become due: without Kafka and ClickHouse."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.warehouse.batch import Batch, Formats, Limits, Reason
+from consumers.warehouse.container import format_of, place_of
+from consumers.warehouse.foreign import Check
+from schemas import topics, wire
+from tests.warehouse import CATALOG, NOW_MS, Message, body, crc, message, value
+
+FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
+CHECK = Check(CATALOG, FORMATS)
+SPLIT = Formats(FORMATS.values(), FORMATS[CATALOG.quarantine.wire_id].prefix)
+
+
+def batch(rows: int = 1000, size: int = 1 << 30, age: float = 1.0) -> Batch:
+    """Return an empty batch with these limits."""
+    return Batch(Limits(rows, size, age), SPLIT, CHECK)
+
+
+def test_empty_batch_is_never_due() -> None:
+    """Nothing waits, so nothing is inserted, however old the batch is."""
+    assert batch(age=0.1).due(1e9) is None
+
+
+def test_flushes_at_rows_limit() -> None:
+    """The row that fills the batch makes it due."""
+    filling = batch(rows=2)
+    filling.add([message(body())], 0.0)
+    before = filling.due(0.0)
+    filling.add([message(body(), 1)], 0.0)
+
+    assert (before, filling.due(0.0), filling.full) == (None, Reason.ROWS, True)
+
+
+def test_flushes_at_bytes_limit() -> None:
+    """Bytes count beside rows, so that large events do not fill the memory."""
+    filling = batch(size=2000)
+    filling.add([message(body(session_id="s" * 3000))], 0.0)
+
+    assert (filling.due(0.0), filling.full) == (Reason.BYTES, True)
+
+
+def test_flushes_at_age_limit_of_first_record() -> None:
+    """A later record does not make the first one wait longer."""
+    filling = batch(age=1.0)
+    filling.add([message(body())], 10.0)
+    filling.add([message(body(), 1)], 10.9)
+
+    assert (filling.due(10.99), filling.due(11.0)) == (None, Reason.AGE)
+    assert filling.seconds_left(10.4) == pytest.approx(0.6)
+
+
+def test_groups_rows_by_schema_in_order() -> None:
+    """Rows of one schema stay in the order of their records."""
+    filling = batch()
+    filling.add(
+        [message(body("AppOpened"), 5), message(body("CartViewed"), 6), message(body("AppOpened"), 7)], 0.0
+    )
+    places = {group.form.table: [place_of(tail)[1] for tail in group.parts[1::2]] for group in filling.groups}
+
+    assert places == {"app_opened": [5, 7], "cart_viewed": [6]}
+
+
+def test_body_is_taken_as_it_is() -> None:
+    """A row is the value behind its wire prefix, and partition, offset and timestamp."""
+    sent = message(body(), offset=123_456_789, partition=11)
+    filling = batch()
+    filling.add([sent], 0.0)
+    row, tail = filling.groups[0].parts
+
+    assert sent.value_ is not None
+    assert row == sent.value_[wire.HEADER_BYTES :]
+    assert place_of(tail) == (11, 123_456_789, NOW_MS)
+    assert filling.checked == 0
+
+
+def test_commits_behind_last_record_of_each_partition() -> None:
+    """The next offset to read is one behind the last record, refused ones too."""
+    filling = batch()
+    filling.add([message(body(), 4, 1), message(body(), 9, 2), Message(None, partition_=1, offset_=5)], 0.0)
+
+    assert filling.offsets == {(topics.EVENTS, 1): 6, (topics.EVENTS, 2): 10}
+
+
+def test_forgets_offsets_of_partitions_taken_away() -> None:
+    """What another loader owns now is not committed by us; rows may stay, they are harmless."""
+    filling = batch()
+    filling.add([message(body(), 4, 1), message(body(), 9, 2)], 0.0)
+    filling.forget([(topics.EVENTS, 1), (topics.EVENTS, 7)])
+
+    assert filling.offsets == {(topics.EVENTS, 2): 10}
+    assert filling.rows == 2
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_checksum_is_found_at_any_place_among_headers(place: int) -> None:
+    """Other headers before or behind the checksum do not send a record to the slow path."""
+    data = value(body())
+    headers = [("event_type", b"AppOpened"), ("x", None)]
+    headers.insert(place if place == 0 else len(headers), *crc(data))
+    filling = batch()
+    filling.add([Message(data, headers_=headers)], 0.0)
+
+    assert (filling.rows, filling.checked, len(filling.refusals)) == (1, 0, 0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["event", "junk", "none", "foreign"])), max_size=30)
+)
+def test_every_record_is_a_row_or_a_refusal(kinds: list[tuple[int, str]]) -> None:
+    """Model: rows and refusals together are the records; offsets are the last ones plus one."""
+    good = value(body())
+    records = []
+    for offset, (partition, kind) in enumerate(kinds):
+        data = {"event": good, "junk": b"junk", "none": None, "foreign": good}[kind]
+        headers = crc(good) if kind == "event" else None
+        records.append(Message(data, partition_=partition, offset_=offset, headers_=headers))
+    filling = batch()
+    filling.add(records, 0.0)
+    rows = sum(len(group.parts) // 2 for group in filling.groups)
+
+    assert rows == sum(kind in ("event", "foreign") for _, kind in kinds)
+    assert len(filling.refusals) == len(kinds) - rows
+    assert filling.rows == len(kinds)
+    assert filling.checked == sum(kind != "event" for _, kind in kinds)
+    assert filling.offsets == {(topics.EVENTS, p): o + 1 for o, (p, _) in enumerate(kinds)}

@@ -1,0 +1,256 @@
+"""Events as ingest would send them, a loader as an operator starts it, and what ClickHouse then says."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas import topics, wire
+from schemas.catalog import Catalog
+from schemas.events import Decoded, EventDecoder
+from tests.stack import ROOT, free_ports, wait_until
+
+CATALOG = Catalog.load()
+SAMPLES = {path.stem: path.read_bytes() for path in sorted((ROOT / "deploy/samples/mobile").glob("*.json"))}
+NOW_MS = 1_795_000_000_000
+_DECODER = EventDecoder(CATALOG)
+
+Headers = list[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True)
+class Message:
+    """A Kafka message that never was in Kafka, with the methods of confluent_kafka's."""
+
+    value_: bytes | None
+    topic_: str = topics.EVENTS
+    partition_: int = 0
+    offset_: int = 0
+    headers_: Headers | None = None
+    key_: bytes | None = b"app"
+    at_ms: int = NOW_MS
+
+    def topic(self) -> str:
+        """Return the topic's name."""
+        return self.topic_
+
+    def partition(self) -> int:
+        """Return the partition's number."""
+        return self.partition_
+
+    def offset(self) -> int:
+        """Return the offset."""
+        return self.offset_
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return the timestamp's kind and milliseconds."""
+        return 1, self.at_ms
+
+    def headers(self) -> Headers | None:
+        """Return the headers, or None as the client does when there are none."""
+        return self.headers_
+
+    def key(self) -> bytes | None:
+        """Return the key."""
+        return self.key_
+
+    def value(self) -> bytes | None:
+        """Return the value."""
+        return self.value_
+
+
+def body(name: str = "AppOpened", **fields: Any) -> bytes:
+    """Return a sample's body with a fresh event_id, and some fields changed; None takes a field away."""
+    event = json.loads(SAMPLES[name]) | {"event_id": str(uuid.uuid4())} | fields
+    return json.dumps({key: value for key, value in event.items() if value is not None}).encode()
+
+
+def decoded(event: bytes, **headers: str) -> Decoded:
+    """Return what ingest makes of a body."""
+    return _DECODER.decode(event, headers)
+
+
+def value(event: bytes, **headers: str) -> bytes:
+    """Return the Kafka value of a body."""
+    return decoded(event, **headers).encode(NOW_MS)
+
+
+def crc(data: bytes) -> Headers:
+    """Return the header that vouches for a value."""
+    return [(topics.CRC32, wire.checksum(data))]
+
+
+def message(event: bytes, offset: int = 0, partition: int = 0) -> Message:
+    """Return a body as a message that ingest would have written."""
+    data = value(event)
+    return Message(data, partition_=partition, offset_=offset, headers_=crc(data))
+
+
+class Sender:
+    """Writes to our topics and waits for Kafka's acknowledgement."""
+
+    def __init__(self, kafka: str) -> None:
+        self._producer = Producer(
+            {"bootstrap.servers": kafka, "partitioner": topics.PARTITIONER, "message.max.bytes": 4 << 20}
+        )
+        make_topics(kafka)
+
+    def events(self, *bodies: bytes, **headers: str) -> None:
+        """Send events as ingest does."""
+        for event in bodies:
+            found = decoded(event, **headers)
+            self.put(found.encode(NOW_MS), key=found.app_id.encode())
+        self.flush()
+
+    def put(
+        self,
+        data: bytes | None,
+        headers: Headers | None = None,
+        topic: str = topics.EVENTS,
+        key: bytes = b"app",
+        partition: int = -1,
+    ) -> None:
+        """Hand over one record; without `headers`, with the right checksum."""
+        given: list[tuple[str, str | bytes | None]] = [*(crc(data or b"") if headers is None else headers)]
+        self._producer.produce(topic, data, key, partition, headers=given, timestamp=NOW_MS)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until everything is acknowledged."""
+        assert self._producer.flush(30) == 0
+
+
+def make_topics(kafka: str) -> None:
+    """Make our topics, as ingest does when it starts."""
+    wanted = [
+        NewTopic(t, p, config={"max.message.bytes": str(4 << 20)}) for t, p in topics.PARTITIONS.items()
+    ]
+    for made in AdminClient({"bootstrap.servers": kafka}).create_topics(wanted).values():
+        try:
+            made.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+@dataclass
+class Loader:
+    """`python -m consumers.warehouse`."""
+
+    kafka: str
+    clickhouse: str
+    folder: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ("-m", "consumers.warehouse")
+
+    def start(self, *, wait: bool = True) -> "Loader":
+        """Start it; with `wait`, return when it is ready."""
+        self.log = self.folder / f"warehouse-{uuid.uuid4().hex[:8]}.log"
+        self.port = int(free_ports()["LIVE_PORT"])
+        self.process = subprocess.Popen(
+            [sys.executable, *self.command], cwd=ROOT, env=self.environment(), stderr=self.log.open("ab")
+        )
+        if wait:
+            wait_until(self.is_ready, 60, "the loader's readiness")
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """Return what it runs with."""
+        ours = ("KAFKA_", "CLICKHOUSE_", "WAREHOUSE_")
+        clean = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
+        return clean | {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
+            "KAFKA_SESSION_TIMEOUT_MS": "6000",
+            "CLICKHOUSE_URL": self.clickhouse,
+            "WAREHOUSE_METRICS_PORT": str(self.port),
+            "WAREHOUSE_BATCH_AGE_SECONDS_MAX": "0.1",
+            "WAREHOUSE_RETRY_SECONDS_MAX": "0.5",
+            **self.env,
+        }
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return status and text of a path on the metrics port."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def is_ready(self) -> bool:
+        """Return whether it says that it is ready; fails when it has ended."""
+        assert self.process.poll() is None, self.log.read_text()
+        return self.get("/readyz")[0] == 200
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric's samples; `name` with labels or without."""
+        lines = self.get("/metrics")[1].splitlines()
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
+        )
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End it at once."""
+        self.process.send_signal(number)
+        self.process.wait(30)
+
+    def stop(self) -> int:
+        """End it in order and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+class Tables:
+    """Questions to ClickHouse over HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def run(self, sql: str, data: bytes | None = None, **settings: Any) -> str:
+        """Return the answer; raises AssertionError with ClickHouse's text."""
+        query = settings | ({} if data is None else {"query": sql})
+        url = f"{self._url}/?{urllib.parse.urlencode(query)}"
+        request = urllib.request.Request(url, data=sql.encode() if data is None else data)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from None
+
+    def rows(self, sql: str) -> list[list[Any]]:
+        """Return rows as JSON values; 64-bit numbers as numbers."""
+        answer = self.run(f"{sql} FORMAT JSONCompact SETTINGS output_format_json_quote_64bit_integers = 0")
+        rows: list[list[Any]] = json.loads(answer)["data"]
+        return rows
+
+    def one(self, sql: str) -> Any:
+        """Return the only value of the only row."""
+        return self.rows(sql)[0][0]
+
+    def wait(self, sql: str, expected: Any, seconds_max: float = 30) -> None:
+        """Wait until `sql` answers `expected`."""
+        last: list[Any] = []
+
+        def matches() -> bool:
+            try:
+                last[:] = [self.one(sql)]
+            except (AssertionError, IndexError) as error:
+                last[:] = [error]
+            return bool(last[0] == expected)
+
+        try:
+            wait_until(matches, seconds_max)
+        except AssertionError:
+            raise AssertionError(f"{sql} answers {last[0]}, not {expected}") from None
