@@ -11,6 +11,10 @@ BIN := .venv/bin
 STAMP := .venv/installed
 TYPED := schemas ingest consumers deploy tests
 
+# Where `make run` is, for commands that talk to it; the variables that move it move these.
+AT = KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
+  CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
+
 .PHONY: help run demo test check fmt reconcile replay lock clean
 
 help: ## list the targets
@@ -37,10 +41,10 @@ fmt: $(STAMP) ## format the code
 	@$(BIN)/ruff format .
 
 reconcile: $(STAMP) ## prove that every Kafka offset has its row, or list what is missing
-	@$(BIN)/python -m consumers.reconcile $(ARGS)
+	@$(AT) $(BIN)/python -m consumers.reconcile $(ARGS)
 
 replay: $(STAMP) ## put quarantined events back
-	@$(BIN)/python -m consumers.replay $(ARGS)
+	@$(AT) $(BIN)/python -m consumers.replay $(ARGS)
 
 lock: $(STAMP) ## pin the requirements again
 	@for name in requirements requirements-dev; do \

@@ -1,0 +1,162 @@
+"""What was quarantined becomes an event; what Kafka retains becomes rows once more."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from schemas import topics
+from schemas.catalog import Catalog
+from schemas.events import EventDecoder, encode_quarantine
+from schemas.wire import checksum
+from tests.process import SAMPLES, eventually
+from tests.stack import ROOT, Stack
+
+CATALOG = Catalog.load()
+
+
+def sql(stack: Stack, query: str) -> str:
+    """Return the answer's text."""
+    answer = httpx.post(stack.clickhouse_url, content=query)
+    assert answer.status_code == 200, answer.text
+    return answer.text.strip()
+
+
+def replay(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as `make replay` does."""
+    env = (
+        os.environ
+        | stack.env
+        | {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "CLICKHOUSE_URL": stack.clickhouse_url}
+    )
+    return subprocess.run(
+        [sys.executable, "-m", "consumers.replay", *arguments],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def event(**changes: object) -> dict[str, Any]:
+    """Return a valid event with an id of its own."""
+    body: dict[str, Any] = json.loads((SAMPLES / "OrderCreated.json").read_text())
+    return body | {"event_id": str(uuid.uuid4())} | changes
+
+
+def quarantine(stack: Stack, body: bytes, **fields: Any) -> None:
+    """Put a body into the quarantine, as an earlier release of ingest or the loader would have done."""
+    given = {"app_id": "a7Kq2mXw9L", "event_id": None, "reason": "invalid_field", "detail": "an old rule"}
+    given |= {"pointer": None, "source": "ingest", "record": None, "body": body} | fields
+    value = encode_quarantine(CATALOG, received_at_ms=round(datetime.now(UTC).timestamp() * 1000), **given)
+    producer = Producer({"bootstrap.servers": stack.kafka})
+    producer.produce(topics.QUARANTINE, value, headers=[(topics.CRC32, checksum(value))])
+    assert producer.flush(10) == 0
+    where = f"body = unhex('{body.hex()}')"
+    assert eventually(lambda: sql(stack, f"SELECT count() FROM tapcart.quarantine WHERE {where}") == "1")
+
+
+def orders(stack: Stack, event_id: str) -> int:
+    """Return how often an order can be read."""
+    return int(sql(stack, f"SELECT count() FROM tapcart.order_created WHERE event_id = '{event_id}'"))
+
+
+def test_what_the_rules_of_today_allow_is_put_back_once(stack: Stack) -> None:
+    """The event is in its table, the row is marked, and a second run finds nothing to do."""
+    good = event()
+    quarantine(stack, json.dumps(good).encode(), event_id=good["event_id"])
+    where = f"event_id = '{good['event_id']}'"
+    first = replay(stack, "--where", where)
+
+    assert (first.returncode, first.stdout) == (0, "1 put back, 0 stay\n"), first.stderr
+    assert eventually(lambda: orders(stack, good["event_id"]) == 1)
+    assert sql(stack, f"SELECT replayed_at > received_at FROM tapcart.quarantine WHERE {where}") == "1"
+    assert replay(stack, "--where", where).stdout == "0 put back, 0 stay\n"
+    assert orders(stack, good["event_id"]) == 1
+
+
+def test_what_still_has_no_place_stays_with_its_new_reason(stack: Stack) -> None:
+    """Exit status 1, the reason is printed, and the one row of the body has it."""
+    body = json.dumps(event(timestamp=17)).encode()
+    quarantine(stack, body)
+    where = f"body = unhex('{body.hex()}')"
+    done = replay(stack, "--where", where)
+
+    assert done.returncode == 1
+    assert "422" in done.stdout
+    assert eventually(
+        lambda: sql(stack, f"SELECT reason FROM tapcart.quarantine WHERE {where}") == "time_out_of_range"
+    )
+    assert sql(stack, f"SELECT replayed_at IS NULL FROM tapcart.quarantine WHERE {where}") == "1"
+
+
+def test_what_the_loader_refused_takes_the_loaders_path(stack: Stack) -> None:
+    """A value that its table takes by now becomes a row, at the place that the record had."""
+    good = event()
+    value = EventDecoder(CATALOG).decode(json.dumps(good).encode(), {}).encode(1_760_000_000_000)
+    quarantine(stack, value, source="warehouse", reason="refused", record="tapcart.events/3/1000000")
+    done = replay(stack, "--where", "source = 'warehouse' AND reason = 'refused'")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert orders(stack, good["event_id"]) == 1
+
+
+def test_what_is_damaged_is_never_guessed(stack: Stack) -> None:
+    """A value that is not what it was stays, even where it decodes."""
+    value = EventDecoder(CATALOG).decode(json.dumps(event()).encode(), {}).encode(1_760_000_000_001)
+    quarantine(stack, value, source="warehouse", reason="damaged", record="tapcart.events/3/1000001")
+    done = replay(stack, "--where", f"body = unhex('{value.hex()}')")
+
+    assert done.returncode == 1
+    assert "damaged" in done.stdout
+
+
+def test_a_dry_run_changes_nothing(stack: Stack) -> None:
+    """It counts what would be sent."""
+    good = event()
+    quarantine(stack, json.dumps(good).encode(), event_id=good["event_id"])
+    done = replay(stack, "--where", f"event_id = '{good['event_id']}'", "--dry-run")
+
+    assert done.returncode == 0
+    assert "1 rows would be sent again; nothing was" in done.stdout
+    assert orders(stack, good["event_id"]) == 0
+
+
+def test_tables_are_loaded_again_from_kafka(stack: Stack) -> None:
+    """Rows that are gone come back; the loader's offsets stay where they were."""
+    good = event()
+    assert httpx.post(stack.ingest_url, json=good).status_code == 200
+    assert eventually(lambda: orders(stack, good["event_id"]) == 1)
+    before = eventually(lambda: committed(stack))
+    sql(stack, "TRUNCATE TABLE tapcart_raw.order_created")
+    today = datetime.now(UTC)
+    done = replay(stack, "--from", f"{today:%Y-%m-%d}", "--to", f"{today + timedelta(days=1):%Y-%m-%d}")
+
+    assert done.returncode == 0, done.stderr
+    assert orders(stack, good["event_id"]) == 1
+    assert committed(stack) == before
+
+
+def committed(stack: Stack) -> list[int]:
+    """Return the loader's offsets."""
+    consumer = Consumer({"bootstrap.servers": stack.kafka, "group.id": "tapline.warehouse"})
+    places = [TopicPartition(topics.EVENTS, partition) for partition in range(12)]
+    try:
+        return [place.offset for place in consumer.committed(places, timeout=10)]
+    finally:
+        consumer.close()
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--where", "1", "--from", "2026-01-01"], ["--from", "2026-01-01"]]
+)
+def test_arguments_that_make_no_sense_are_told(stack: Stack, arguments: list[str]) -> None:
+    """Exit status 2 and a sentence."""
+    done = replay(stack, *arguments)
+
+    assert done.returncode == 2
+    assert "either --where" in done.stderr
