@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from typing import NoReturn
 
 from deploy.local import environment, services, supervise
 from deploy.local import folder as data_folder
-from deploy.local.child import die_with_parent
+from deploy.local.child import die_with_parent, parent_handles
 from deploy.local.errors import StackError
 from deploy.local.settings import Settings
+
+_LOOK_SECONDS = 0.5
 
 
 class _Stopped(BaseException):
@@ -33,7 +36,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        _run(Settings.from_env(os.environ), set(arguments.only))
+        _run(Settings.from_env(os.environ), set(arguments.only), with_parent=arguments.with_parent)
     except StackError as error:
         print(f"tapline: {error}", file=sys.stderr)
         return 1
@@ -62,7 +65,7 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _run(settings: Settings, only: set[str]) -> None:
+def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
     began = time.monotonic()
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     folder, at = settings.data_dir, services.addresses(settings)
@@ -83,10 +86,18 @@ def _run(settings: Settings, only: set[str]) -> None:
                 supervise.wait_ready(service, folder, supervisor, settings.start_seconds_max)
                 _say(f"{service.name}: ready after {time.monotonic() - began:.1f} s")
             print(_ready_line(at, tokens, only), flush=True)
-            supervisor.wait()
+            _wait(supervisor, with_parent=with_parent)
             raise StackError(
                 f"the supervisor ended by itself. Its log is {folder / 'log' / 'supervisord.log'}"
             )
+
+
+def _wait(supervisor: subprocess.Popen[bytes], *, with_parent: bool) -> None:
+    while supervisor.poll() is None:
+        if with_parent and parent_handles(signal.SIGINT):
+            raise _Stopped
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            supervisor.wait(_LOOK_SECONDS)
 
 
 @contextlib.contextmanager

@@ -37,5 +37,18 @@ def die_with_parent(number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
 
 
+def parent_handles(number: signal.Signals) -> bool:
+    """Return whether the parent has `number` blocked, as it has while its handler runs.
+
+    GNU make that alone gets SIGINT (`kill -INT`, not Ctrl-C) sits in its handler until its child ends, and
+    does not tell the child.
+    """
+    try:
+        status = Path(f"/proc/{os.getppid()}/status").read_text()
+    except OSError:
+        return False
+    return bool(int(status.partition("SigBlk:")[2].split()[0], 16) >> (number - 1) & 1)
+
+
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -171,9 +171,9 @@ def test_stops_in_order(tmp_path: Path) -> None:
     assert stack.said.rstrip().endswith("stopping")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_ends_with_make(tmp_path: Path, number: signal.Signals) -> None:
-    """`make run` is make and its child: a signal for make is one for both."""
+    """`make run` is make and its child: a signal for make alone is one for both."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     env |= free_ports() | {"DATA_DIR": str(tmp_path), "ARGS": "--only clickhouse"}
     with subprocess.Popen(
