@@ -66,11 +66,7 @@ def _show(at: stack.Stack, arguments: argparse.Namespace) -> int:
     with _bar(len(posts)) as progress:
         tally = asyncio.run(send(at.ingest_url, posts, Pace(arguments.rate), lambda t: progress(t.sent)))
     _print_tally(tally)
-    clickhouse = ClickHouse(
-        at.clickhouse_url,
-        os.environ.get("CLICKHOUSE_USER", "default"),
-        os.environ.get("CLICKHOUSE_PASSWORD", ""),
-    )
+    clickhouse = ClickHouse(at.clickhouse_login)
     try:
         missing = _wait(clickhouse, tally)
         for title, sql in QUERIES.items():

@@ -78,13 +78,10 @@ class ClickHouseError(Exception):
 
 
 class ClickHouse:
-    """ClickHouse's HTTP interface; usable as a context manager."""
+    """ClickHouse's HTTP interface; the URL may hold a login."""
 
-    def __init__(self, url: str, user: str = "default", password: str = "") -> None:
-        headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password} if password else {}
-        self._client = httpx.Client(
-            base_url=url, headers=headers, timeout=_REQUEST_SECONDS_MAX, trust_env=False
-        )
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=_REQUEST_SECONDS_MAX, trust_env=False)
 
     def ask(self, sql: str, format_name: str = "TabSeparated") -> str:
         """Return the answer's text. Raises: ClickHouseError, httpx.HTTPError."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,7 +32,8 @@ class Stack:
     """Where a stack is reached."""
 
     ingest_url: str  # with the token
-    clickhouse_url: str
+    clickhouse_url: str  # for people: without a password
+    clickhouse_login: str = field(repr=False)
     live_url: str
     ours: bool = False  # it ends with us
 
@@ -49,7 +50,7 @@ def running(env: Mapping[str, str]) -> Stack | None:
         return None
     if not secret:
         raise NoStackError(f"{at.ingest} runs, but its token is neither in INGEST_TOKENS nor in DATA_DIR")
-    return Stack(f"{at.ingest}/tapcart_webhooks/{secret}", at.clickhouse, at.live)
+    return Stack(f"{at.ingest}/tapcart_webhooks/{secret}", at.clickhouse, at.clickhouse_login, at.live)
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def outside(url: str) -> Stack:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise NoStackError("--url must be http:// or https://, with the token in its path")
     at = services.addresses(Settings.from_env(os.environ))
-    return Stack(url, at.clickhouse, at.live)
+    return Stack(url, at.clickhouse, at.clickhouse_login, at.live)
 
 
 def _of_ready_line(line: str) -> Stack:
@@ -81,7 +82,8 @@ def _of_ready_line(line: str) -> Stack:
         raise NoStackError("the stack did not start; see above")
     ingest_url, *others = rest.split()
     named = dict(other.split("=", 1) for other in others)
-    return Stack(ingest_url, named["clickhouse"], named["live"], ours=True)
+    login = services.addresses(Settings.from_env(os.environ)).clickhouse_login
+    return Stack(ingest_url, named["clickhouse"], login, named["live"], ours=True)
 
 
 def _read(path: Path) -> str:
