@@ -1,6 +1,7 @@
 """Settings -> the ASGI application of one ingest process."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -52,6 +53,9 @@ def _publisher(settings: Settings, metrics: Metrics) -> Publisher:
     producer = KafkaProducer(settings.kafka)
     metrics.watch("spool_bytes", "Bytes awaiting Kafka on disk.", lambda: spool.bytes)
     metrics.watch("spool_bytes_max", "Bytes that the spool may hold.", lambda: spool.bytes_max)
+    metrics.watch(
+        "spool_oldest_seconds", "Age of the record on disk that has waited longest.", _age_of(spool)
+    )
     metrics.watch("kafka_pending_records", "Records awaiting Kafka's report.", lambda: producer.pending)
     metrics.watch("kafka_pending_seconds", "Age of the oldest of them.", producer.oldest_seconds)
     return Publisher(
@@ -61,6 +65,14 @@ def _publisher(settings: Settings, metrics: Metrics) -> Publisher:
         acknowledge_seconds_max=settings.acknowledge_seconds_max,
         retention_hours=settings.retention_hours,
     )
+
+
+def _age_of(spool: Spool) -> Callable[[], float]:
+    def seconds() -> float:
+        oldest_ms = spool.oldest_ms()
+        return max(0.0, time.time() - oldest_ms / 1000) if oldest_ms else 0.0
+
+    return seconds
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -13,13 +13,15 @@ import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
-from ingest import segment
 from ingest.record import Record
+from ingest.segment import Contents, frame, parse
 
 _SEGMENT_BYTES_MAX = 4 * 1024 * 1024  # what a crash while draining can repeat at most
+_FIRST_BYTES = 64 * 1024  # hold the first record of nearly every segment; its file's time does else
 _SUFFIX = ".spool"
 
 _T = TypeVar("_T")
@@ -30,6 +32,21 @@ class SpoolUnavailableError(Exception):
     """The record is not on disk: no room, or the disk refused. The same call may succeed later."""
 
 
+@dataclass(slots=True)
+class Segment:
+    """One file of the spool."""
+
+    size: int  # bytes
+    oldest_ms: int  # timestamp of its first record
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    data: bytes
+    timestamp_ms: int
+    written: asyncio.Future[None]
+
+
 class Spool:
     """The disk queue of one ingest process; every method is called on its event loop."""
 
@@ -37,9 +54,9 @@ class Spool:
         self.bytes = 0  # on disk or on the way there
         self.bytes_max = bytes_max
         self.unavailable = ""  # why the disk refused the last write; empty when it did not
-        self._segments: dict[Path, int] = {}  # path -> bytes, oldest first
+        self._segments: dict[Path, Segment] = {}  # oldest first
         self._files = _Files(directory)
-        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._waiting: list[_Append] = []
         self._writing: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1, "spool")
 
@@ -49,21 +66,26 @@ class Spool:
             self._segments = await self._on_disk(self._files.open)
         except OSError as error:
             self.unavailable = _words(error)
-        self.bytes = sum(self._segments.values())
+        self.bytes = sum(segment.size for segment in self._segments.values())
 
     @property
     def empty(self) -> bool:
         """Whether nothing awaits Kafka, appends under way included."""
         return not (self._segments or self._writing)
 
+    def oldest_ms(self) -> int | None:
+        """Return the timestamp of the record that has waited longest, or None when none does."""
+        first = next(iter(self._segments.values()), None)
+        return first.oldest_ms if first else None
+
     async def append(self, record: Record) -> None:
         """Return when `record` is fsynced. Raises: SpoolUnavailableError."""
-        frame = segment.frame(record)
-        if self.bytes + len(frame) > self.bytes_max:
+        data = frame(record)
+        if self.bytes + len(data) > self.bytes_max:
             raise SpoolUnavailableError(f"the spool is full: {self.bytes} of {self.bytes_max} bytes")
-        self.bytes += len(frame)
+        self.bytes += len(data)
         written = asyncio.get_running_loop().create_future()
-        self._waiting.append((frame, written))
+        self._waiting.append(_Append(data, record.timestamp_ms, written))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_waiting())
         await written
@@ -80,16 +102,16 @@ class Spool:
         """Return whether nothing awaits Kafka behind the segment at `path`."""
         return not self._writing and self._segments.keys() == {path}
 
-    async def read(self, path: Path) -> segment.Contents:
+    async def read(self, path: Path) -> Contents:
         """Return what can be read of the segment at `path`. Raises: SpoolUnavailableError."""
         try:
-            return segment.parse(await self._on_disk(path.read_bytes))
+            return parse(await self._on_disk(path.read_bytes))
         except OSError as error:
             raise SpoolUnavailableError(f"{path.name} cannot be read: {_words(error)}") from error
 
     async def remove(self, path: Path, *, set_aside: bool) -> None:
         """Forget a segment whose records Kafka has; `set_aside` keeps the file as `*.damaged`."""
-        self.bytes -= self._segments.pop(path)
+        self.bytes -= self._segments.pop(path).size
         try:
             await self._on_disk(_set_aside if set_aside else _unlink, path)
         except OSError as error:
@@ -109,20 +131,24 @@ class Spool:
             await self._write(batch)
         self._writing = None
 
-    async def _write(self, batch: list[tuple[bytes, asyncio.Future[None]]]) -> None:
-        data = b"".join(frame for frame, _ in batch)
+    async def _write(self, batch: list[_Append]) -> None:
+        data = b"".join(append.data for append in batch)
         failure = None
         try:
             path = await self._on_disk(self._files.write, data)
-            self._segments[path] = self._segments.get(path, 0) + len(data)
+            self._segments.setdefault(path, Segment(0, batch[0].timestamp_ms)).size += len(data)
             self.unavailable = ""
         except OSError as error:
             self.bytes -= len(data)
             self.unavailable = _words(error)
             failure = SpoolUnavailableError(f"the spool's disk refused: {self.unavailable}")
-        for _, written in batch:
-            if not written.done():
-                written.set_exception(failure) if failure else written.set_result(None)
+        for append in batch:
+            if append.written.done():
+                continue
+            if failure:
+                append.written.set_exception(failure)
+            else:
+                append.written.set_result(None)
 
     async def _on_disk(self, call: Callable[[Unpack[_Ts]], _T], *arguments: *_Ts) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call, *arguments)
@@ -138,12 +164,12 @@ class _Files:
         self._descriptor = -1  # of the segment being written, or -1
         self._size = 0
 
-    def open(self) -> dict[Path, int]:
+    def open(self) -> dict[Path, Segment]:
         """Return the segments found, oldest first. Raises: OSError."""
         self._directory.mkdir(parents=True, exist_ok=True)
         paths = sorted(self._directory.glob(f"*{_SUFFIX}"))
         self._sequence = int(paths[-1].stem) if paths else 0
-        return {path: path.stat().st_size for path in paths}
+        return {path: Segment(path.stat().st_size, _first_ms(path)) for path in paths}
 
     def write(self, data: bytes) -> Path:
         """Return the segment that now holds `data`, fsynced. Raises: OSError, with nothing of `data` kept."""
@@ -189,6 +215,12 @@ class _Files:
         if not self._size:
             with contextlib.suppress(OSError):
                 self._path.unlink()
+
+
+def _first_ms(path: Path) -> int:
+    with path.open("rb") as file:
+        records = parse(file.read(_FIRST_BYTES)).records
+    return records[0].timestamp_ms if records else round(path.stat().st_mtime * 1000)
 
 
 def _unlink(path: Path) -> None:

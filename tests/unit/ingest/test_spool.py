@@ -94,6 +94,24 @@ def _failing(_descriptor: int) -> None:
     raise OSError(5, "Input/output error")
 
 
+def test_tells_how_long_the_oldest_has_waited(tmp_path: Path) -> None:
+    """By the record's own time, after a restart too; None when nothing waits."""
+
+    async def scenario() -> None:
+        spool = await opened(tmp_path)
+        assert spool.oldest_ms() is None
+        await spool.append(record(17))
+        await spool.append(record(18))
+        await spool.close()
+        spool = await opened(tmp_path)
+
+        assert spool.oldest_ms() == 17
+        await drained(spool)
+        assert spool.oldest_ms() is None
+
+    asyncio.run(scenario())
+
+
 def test_is_bounded_in_bytes(tmp_path: Path) -> None:
     """A record that would pass the bound is refused; room made by draining is usable again."""
 
