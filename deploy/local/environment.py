@@ -33,6 +33,7 @@ def of_services(env: Mapping[str, str], data_dir: str, tokens: str, at: Addresse
         "INGEST_TOKENS": tokens,
         "CLICKHOUSE_URL": at.clickhouse_login,
         "KAFKA_BOOTSTRAP_SERVERS": at.kafka,
+        "LIVE_INGEST_URL": at.ingest,
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -108,7 +108,7 @@ def services(settings: Settings, names: set[str], say: Callable[[str], None]) ->
             "clickhouse", _clickhouse(settings), lambda: _get(f"{at.clickhouse}/ping") == b"Ok.\n"
         ),
         "kafka": lambda: Service("kafka", _kafka(settings, say), lambda: _produces(at.kafka)),
-        "live": lambda: _python("live", "consumers.live", lambda: bool(_get(f"{at.live}/"))),
+        "live": lambda: _python("live", "consumers.live", lambda: bool(_get(f"{at.live}/healthz"))),
         "warehouse": lambda: _python("warehouse", "consumers.warehouse", lambda: _loads(at)),
         "ingest": lambda: _python("ingest", "ingest", lambda: bool(_get(f"{at.ingest}/readyz"))),
     }

@@ -332,6 +332,15 @@ def test_reads_only_by_get(services: Stack) -> None:
     assert http(services, f"/?query={quote('SELECT count() FROM front.t')}").body == b"0\n"
 
 
+def test_refuses_pages_from_elsewhere(services: Stack) -> None:
+    """A page that a browser on this machine shows can reach the port; its own page may."""
+    own = {"Origin": services.clickhouse_url}
+
+    assert http(services, "/", b"SELECT 1", own).status == 200
+    assert http(services, "/", b"SELECT 1", {"Origin": "https://example.com"}).status == 403
+    assert http(services, "/", b"SELECT 1", {"Origin": "null"}).status == 403
+
+
 def test_refuses_what_it_cannot_do(services: Stack) -> None:
     """By ClickHouse's error for it, not by a wrong answer."""
     assert http(services, "/?compress=1", b"SELECT 1").status == 501

@@ -25,7 +25,7 @@ from deploy.local.clickhouse.faults import Fault
 from deploy.local.clickhouse.request import Asked
 from deploy.local.clickhouse.running import Runner, finished
 from deploy.local.clickhouse.settings import Settings
-from deploy.local.clickhouse.statement import Command, Insert, NotOneStatementError, Read, is_insert, parse
+from deploy.local.clickhouse.statement import Command, Insert, Read, StatementError, is_insert, parse
 
 # What a server buffers before it sends the status: a fault up to here gets a status of its own.
 _HELD_BYTES = 1024 * 1024
@@ -74,6 +74,7 @@ class Queries:
         http = Request(scope, receive)
         head = Head(http.query_params.get("query_id", ""), self._engine.version, self._engine.timezone)
         try:
+            request.check_origin(http.headers)
             request.check_password(
                 http.query_params, http.headers, self._settings.password.get_secret_value()
             )
@@ -93,7 +94,7 @@ class Queries:
         text = await _text(asked.query, pieces)
         try:
             statement = parse(text)
-        except NotOneStatementError as error:
+        except StatementError as error:
             raise Fault(62, "SYNTAX_ERROR", f"Syntax error ({error}).") from error
         query = Query(
             text="",

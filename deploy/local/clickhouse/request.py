@@ -10,6 +10,7 @@ import hmac
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, QueryParams
 
@@ -87,6 +88,13 @@ def read(params: QueryParams, headers: Headers) -> Asked:
         wait_end=_on(params.get("wait_end_of_query")),
         framed=params.get("framing_output_format", "None") != "None",
     )
+
+
+def check_origin(headers: Headers) -> None:
+    """Refuse the queries of web pages from elsewhere, which a browser here may show. Raises: Fault."""
+    origin = headers.get("origin", "")
+    if origin and urlsplit(origin).netloc != headers.get("host"):
+        raise Fault(497, "ACCESS_DENIED", f"default: Queries from pages of {origin} are not accepted.")
 
 
 def check_password(params: QueryParams, headers: Headers, password: str) -> None:

@@ -8,6 +8,7 @@ Source: the grammar of ClickHouse's SELECT and INSERT; formats stand at the end:
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 _TOKEN = re.compile(
     rb"""(?P<blank>\s+ | --[^\n]* | \#[\ !][^\n]* | /\*.*?\*/)
@@ -29,8 +30,8 @@ _INSERT_ENDS = frozenset({b"FORMAT", b"VALUES", b"SELECT", b"WITH", b"SETTINGS",
 _INTO_AND_NAME = 1
 
 
-class NotOneStatementError(ValueError):
-    """The text holds no statement, or a second one after a semicolon."""
+class StatementError(ValueError):
+    """The text is no statement, or two, or one that names files of the server's machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +76,20 @@ def is_insert(start: bytes) -> bool:
 
 
 def parse(text: bytes) -> Read | Insert | Command:
-    """Return what `text` is; for an INSERT it may go on with data. Raises: NotOneStatementError."""
+    """Return what `text` is; for an INSERT it may go on with data. Raises: StatementError."""
     tokens = _tokens(text)
     first = next(tokens, None)
     if first is None or first.text == b";":
-        raise NotOneStatementError("Empty query")
+        raise StatementError("Empty query")
     if first.text == b"INSERT":
         return _insert(text, tokens)
     rest = [first, *tokens]
     while rest[-1].text == b";":
         rest.pop()
     if any(token.text == b";" for token in rest):
-        raise NotOneStatementError("Multi-statements are not allowed")
+        raise StatementError("Multi-statements are not allowed")
+    if any(_is(token, b"OUTFILE") and _is(before, b"INTO") for before, token in pairwise(rest)):
+        raise StatementError("INTO OUTFILE is not allowed")
     text = text[: rest[-1].end]
     if first.text not in _READS or (first.text == b"WITH" and any(_is(token, b"INSERT") for token in rest)):
         return Command(text.decode(errors="surrogateescape"))
@@ -126,6 +129,8 @@ def _insert(text: bytes, tokens: Iterator[_Token]) -> Insert | Command:
                 _text(text[name.start : name.end]),
                 start,
             )
+        if token.text == b"FROM":
+            raise StatementError("FROM INFILE is not allowed")
         return Command(_text(text).rstrip().rstrip(";"))
     return Command(_text(text).rstrip().rstrip(";"))
 
