@@ -41,6 +41,7 @@ class Health:
             "kafka": "direct" if self._publisher.direct else "away",
             "spool_bytes": spool.bytes,
             "spool_bytes_max": spool.bytes_max,
+            "spool_oldest_ms": spool.oldest_ms(),
             "spool_unavailable": spool.unavailable or None,
         }
         return Response(

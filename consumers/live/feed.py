@@ -8,6 +8,7 @@ again; it never ends the feed.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from math import nan
 from time import monotonic
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from msgspec import json
 
 from consumers.live.hub import Hub
 from consumers.live.metrics import Metrics
-from consumers.live.state import Board, Log, Tables
+from consumers.live.state import Board, Intake, Log, Tables
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class Away(Exception):  # noqa: N818 - a state of the world, not a fault of ours
 class Source(Protocol):
     """A component that can be looked at, from a thread, within a bounded time."""
 
-    def look(self, now_ms: int) -> Tables | Log | str:
+    def look(self, now_ms: int) -> Tables | Log | Intake:
         """Return what it answers. Raises: Away."""
         ...
 
@@ -65,7 +66,10 @@ class Feed:
 
     async def _publish(self, refresh_seconds: float) -> None:
         while True:
-            self._hub.publish(json.encode(self._board.state(self._clock_ms())))
+            state = self._board.state(self._clock_ms())
+            age_ms = state.freshness.age_ms
+            self._metrics.freshness.set(nan if age_ms is None else age_ms / 1000)
+            self._hub.publish(json.encode(state))
             await asyncio.sleep(refresh_seconds)
 
     async def _look(self, name: str, source: Source) -> None:

@@ -34,6 +34,11 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.freshness = Gauge(
+            f"{_PREFIX}_freshness_seconds",
+            "Age of the oldest acknowledged event that can't be queried yet; 0: none; NaN: not known.",
+            registry=self.registry,
+        )
         self.up = Gauge(
             f"{_PREFIX}_component_up",
             "1 while a component answers, by component.",

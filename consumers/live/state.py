@@ -95,6 +95,14 @@ class Log(Struct, frozen=True):
     as_of_ms: int
 
 
+class Intake(Struct, frozen=True):
+    """What ingest answered."""
+
+    detail: str
+    spool_oldest_ms: int | None  # received_at of the oldest record that waits on disk; None: none does
+    as_of_ms: int
+
+
 class PartitionLag(Struct, frozen=True):
     """One cell of the page's lag."""
 
@@ -129,7 +137,10 @@ class Component(Struct, frozen=True):
 
 
 class Freshness(Struct, frozen=True):
-    """Age of the oldest event that waited in Kafka when Kafka was asked; 0: none did; None: not known."""
+    """Age of the oldest event that waited, on ingest's disk or in Kafka, when these were asked.
+
+    0: none did; None: not known.
+    """
 
     age_ms: int | None
 
@@ -157,6 +168,7 @@ class Board:
         }
         self._tables = Tables()
         self._log: Log | None = None
+        self._intake: Intake | None = None
 
     @property
     def ready(self) -> bool:
@@ -168,14 +180,16 @@ class Board:
         """Return the components that do not answer."""
         return tuple(c for c in self._components.values() if c.health is not Health.UP)
 
-    def saw(self, name: str, seen: Tables | Log | str, now_ms: int) -> bool:
-        """Take what a component answered (text: the detail of its health); return whether that is new."""
+    def saw(self, name: str, seen: Tables | Log | Intake, now_ms: int) -> bool:
+        """Take what a component answered; return whether that is new."""
         if isinstance(seen, Tables):
             self._tables = seen
         elif isinstance(seen, Log):
             self._log = seen
             self._judge_loader(seen, now_ms)
-        return self._set(name, Health.UP, seen if isinstance(seen, str) else "answers", now_ms)
+        else:
+            self._intake = seen
+        return self._set(name, Health.UP, seen.detail if isinstance(seen, Intake) else "answers", now_ms)
 
     def lost(self, name: str, detail: str, now_ms: int) -> bool:
         """Take that a component did not answer; return whether that is new."""
@@ -211,12 +225,24 @@ class Board:
         return changed
 
     def _freshness(self) -> Freshness:
+        spooled, waiting = self._spooled_ms(), self._waiting_ms()
+        if waiting is None:
+            return Freshness(spooled or None)  # at least that old
+        return Freshness(max(spooled or 0, waiting))
+
+    def _spooled_ms(self) -> int | None:
+        ingest, intake = self._components.get(INGEST), self._intake
+        if ingest is None or ingest.health is not Health.UP or intake is None:
+            return None
+        return max(0, intake.as_of_ms - intake.spool_oldest_ms) if intake.spool_oldest_ms else 0
+
+    def _waiting_ms(self) -> int | None:
         if self._log is None or self._components[KAFKA].health is not Health.UP:
-            return Freshness(None)
+            return None
         if not any(partition.lag for partition in self._log.partitions):
-            return Freshness(0)
+            return 0
         oldest_ms = self._log.oldest_waiting_ms
-        return Freshness(None if oldest_ms is None else max(0, self._log.as_of_ms - oldest_ms))
+        return None if oldest_ms is None else max(0, self._log.as_of_ms - oldest_ms)
 
 
 def _lag(log: Log) -> Lag:

@@ -8,6 +8,7 @@ from consumers.live.state import (
     Board,
     Component,
     Health,
+    Intake,
     Log,
     Partition,
     Tables,
@@ -65,6 +66,18 @@ def test_freshness_is_not_known_when_the_record_could_not_be_read() -> None:
     at.saw(KAFKA, log(7), NOW)
 
     assert at.state(NOW).freshness.age_ms is None
+
+
+def test_freshness_counts_what_waits_on_ingests_disk() -> None:
+    """The older of the two decides; while Kafka is away, what is spooled is known all the same."""
+    at = Board((INGEST, KAFKA, LOADER), NOW, 1000)
+    at.saw(INGEST, Intake("takes events", NOW - 9000, NOW), NOW)
+
+    assert at.state(NOW).freshness.age_ms == 9000
+    at.saw(KAFKA, log(7, oldest_ms=NOW - 4000), NOW)
+    assert at.state(NOW).freshness.age_ms == 9000
+    at.saw(INGEST, Intake("takes events", None, NOW), NOW)
+    assert at.state(NOW).freshness.age_ms == 4000
 
 
 def test_freshness_is_not_known_without_kafka() -> None:
