@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from schemas.events import Fault
 
-_TITLES = {
+TITLES = {
     400: "Not JSON",
     401: "Unknown token",
     403: "Not allowed",
@@ -25,7 +25,7 @@ def problem(
     status: int, detail: str, faults: Iterable[Fault] = (), headers: dict[str, str] | None = None
 ) -> Response:
     """Return the answer; `faults` become `errors`, a list of `{pointer, detail}` with JSON pointers."""
-    content: dict[str, object] = {"title": _TITLES[status], "status": status, "detail": detail}
+    content: dict[str, object] = {"title": TITLES[status], "status": status, "detail": detail}
     errors = [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults]
     if errors:
         content["errors"] = errors

@@ -1,0 +1,64 @@
+"""The project documents itself or fails: every name that users rely on is in README or DESIGN."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import consumers.live.metrics
+import consumers.live.settings
+import consumers.replay
+import consumers.warehouse.metrics
+import consumers.warehouse.settings
+import deploy.local.clickhouse.settings
+import deploy.local.settings
+import ingest.metrics
+import ingest.settings
+from ingest.problem import TITLES
+from schemas import topics
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "README.md").read_text() + (ROOT / "DESIGN.md").read_text()
+WORDS = frozenset(re.findall(r"[\w.]+", TEXT))
+
+SETTINGS = (
+    consumers.live.settings.Settings,
+    consumers.replay.IngestAccess,
+    consumers.warehouse.settings.Settings,
+    deploy.local.clickhouse.settings.Settings,
+    deploy.local.settings.Settings,
+    ingest.settings.Settings,
+)
+VARIABLES = sorted({str(field.alias) for settings in SETTINGS for field in settings.model_fields.values()})
+METRICS = sorted(
+    metric.name
+    for metrics in (ingest.metrics.Metrics(), consumers.warehouse.metrics.Metrics(), consumers.live.metrics.Metrics())
+    for metric in metrics.registry.collect()
+)  # fmt: skip
+WATCHED = sorted(
+    f"tapline_ingest_{name}" for name in re.findall(r'watch\(\s*"(\w+)"', (ROOT / "ingest/app.py").read_text())
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_setting_is_documented(name: str) -> None:
+    """By the name of its variable."""
+    assert name in WORDS
+
+
+@pytest.mark.parametrize("name", [*METRICS, *WATCHED])
+def test_a_metric_is_documented(name: str) -> None:
+    """By its name, without a counter's ending."""
+    assert name in WORDS
+
+
+@pytest.mark.parametrize("status", sorted(TITLES.keys() - {404, 405}))
+def test_a_status_is_documented(status: int) -> None:
+    """In the table of answers."""
+    assert re.search(rf"^\|[^|]*\b{status}\b[^|]*\|", TEXT, re.MULTILINE)
+
+
+@pytest.mark.parametrize("topic", sorted(topics.PARTITIONS))
+def test_a_topic_is_documented(topic: str) -> None:
+    """By its name."""
+    assert topic in WORDS
