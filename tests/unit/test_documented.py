@@ -32,12 +32,17 @@ SETTINGS = (
 VARIABLES = sorted({str(field.alias) for settings in SETTINGS for field in settings.model_fields.values()})
 METRICS = sorted(
     metric.name
-    for metrics in (ingest.metrics.Metrics(), consumers.warehouse.metrics.Metrics(), consumers.live.metrics.Metrics())
+    for metrics in (
+        ingest.metrics.Metrics(),
+        consumers.warehouse.metrics.Metrics(),
+        consumers.live.metrics.Metrics(),
+    )
     for metric in metrics.registry.collect()
-)  # fmt: skip
+)
 WATCHED = sorted(
-    f"tapline_ingest_{name}" for name in re.findall(r'watch\(\s*"(\w+)"', (ROOT / "ingest/app.py").read_text())
-)  # fmt: skip
+    f"tapline_ingest_{name}"
+    for name in re.findall(r'watch\(\s*"(\w+)"', (ROOT / "ingest/app.py").read_text())
+)
 
 
 @pytest.mark.parametrize("name", VARIABLES)
