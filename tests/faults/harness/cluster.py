@@ -1,0 +1,101 @@
+"""A folder -> three supervised Kafka brokers on this machine, each a controller too.
+
+Invariants: every topic has three replicas and `min.insync.replicas=2`, by the brokers' defaults. A broker
+that was killed keeps what the kernel had of it: SIGKILL is no power cut. Source: Kafka's documentation of
+KRaft; the command is the one-machine stack's.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.local import kafka, services, supervise
+from deploy.local.services import Service
+from deploy.local.settings import Settings
+from tests.stack import free_ports
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id={node}
+controller.quorum.voters={voters}
+controller.listener.names=CONTROLLER
+listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=CLIENTS://127.0.0.1:{port}
+listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=CLIENTS
+log.dirs={log_dir}
+auto.create.topics.enable=false
+default.replication.factor=3
+min.insync.replicas=2
+offsets.topic.num.partitions=3
+offsets.topic.replication.factor=3
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=3
+transaction.state.log.min.isr=2
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=3
+share.coordinator.state.topic.min.isr=2
+group.initial.rebalance.delay.ms=0
+message.max.bytes=4194304
+num.network.threads=2
+num.io.threads=4
+log.cleaner.dedupe.buffer.size=16777216
+replica.lag.time.max.ms=5000
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+"""
+# Any 16 bytes in base64.
+_CLUSTER_ID = "dGFwbGluZS1mYXVsdHMtMQ"
+_START_SECONDS_MAX = 120.0
+
+
+class Cluster:
+    """The brokers."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.names = [f"kafka-{node}" for node in range(1, count + 1)]
+        self._folder = folder
+        ports = [int(port) for port in free_ports().values()][:count]
+        self._ports = dict(zip(self.names, ports, strict=True))
+        self.servers = ",".join(f"127.0.0.1:{port}" for port in ports)
+        self._running = contextlib.ExitStack()
+
+    def start(self) -> None:
+        """Start all, and return when an idempotent write is acknowledged."""
+        for part in ("run", "log"):
+            (self._folder / part).mkdir(parents=True)
+        brokers = [
+            Service(name, self._command(node, name), lambda: True) for node, name in enumerate(self.names, 1)
+        ]
+        supervisor = self._running.enter_context(supervise.running(brokers, self._folder, os.environ))
+        last = Service(self.names[-1], [], lambda: services._produces(self.servers))
+        supervise.wait_ready(last, self._folder, supervisor, _START_SECONDS_MAX)
+
+    def stop(self) -> None:
+        """Stop all."""
+        self._running.close()
+
+    def pid(self, name: str) -> int:
+        """Return a broker's process id."""
+        return int((self._folder / "run" / f"{name}.pid").read_text())
+
+    def _command(self, node: int, name: str) -> list[str]:
+        folder, port = self._folder / name, self._ports[name]
+        cache = Settings.from_env(os.environ).cache_dir
+        *java, _, _ = kafka.command(folder / "single", cache, "127.0.0.1", port, _say)
+        properties = folder / "server.properties"
+        voters = ",".join(f"{n}@127.0.0.1:{p + 1}" for n, p in enumerate(self._ports.values(), 1))
+        properties.write_text(
+            _PROPERTIES.format(
+                node=node, voters=voters, port=port, controller_port=port + 1, log_dir=folder / "log"
+            )
+        )
+        tool = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
+        subprocess.run([*java, *tool], check=True, stdout=subprocess.DEVNULL)
+        return [*java, "kafka.Kafka", str(properties)]
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"faults: {text}\n")

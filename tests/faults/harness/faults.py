@@ -1,0 +1,171 @@
+"""One step of the plan -> something broken for as long as the context lasts.
+
+Invariants: leaving the context heals what entering it broke, whatever happens in between; a target that is
+just being started again by its supervisor is left alone. Source: the kinds of `plan`.
+"""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from random import Random
+
+import httpx
+
+from schemas.catalog import Catalog, table_name
+from tests.faults.harness.damage import Damage
+from tests.faults.harness.plan import Step
+from tests.faults.harness.world import World
+
+# Far from what Kafka's and ingest's bounds for times allow when added to the true time of the events sent.
+_CLOCK_SECONDS = 3 * 86_400
+_POISON_RECORDS = (3, 30)
+
+Fault = Callable[[World, Damage, Step, Random], AbstractContextManager[None]]
+
+
+@contextlib.contextmanager
+def _kill(world: World, _: Damage, step: Step, __: Random) -> Iterator[None]:
+    yield from _signalled(world, step, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _end(world: World, _: Damage, step: Step, __: Random) -> Iterator[None]:
+    yield from _signalled(world, step, signal.SIGTERM)
+
+
+def _signalled(world: World, step: Step, number: signal.Signals) -> Iterator[None]:
+    killed = {name: world.send(name, number) for name in step.target.split("+")}
+    yield
+    for name, pid in killed.items():
+        if pid:
+            world.wait_back(name, pid)
+
+
+@contextlib.contextmanager
+def _stop(world: World, _: Damage, step: Step, __: Random) -> Iterator[None]:
+    names = step.target.split("+")
+    for name in names:
+        world.send(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for name in names:
+            world.send(name, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def _flap(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
+    """Kafka hangs, answers for a moment, hangs again: drains are cut, and ingest is killed in the last."""
+    (kafka,) = world.kafka
+    try:
+        for seconds in (3.0, rng.uniform(0.05, 1.0), 2.5, rng.uniform(0.05, 1.0), 0.5):
+            world.send(kafka, signal.SIGCONT if seconds <= 1.0 and seconds != 0.5 else signal.SIGSTOP)
+            time.sleep(seconds)
+        world.send("ingest", signal.SIGKILL)
+        yield
+    finally:
+        world.send(kafka, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def _second(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
+    """A second loader shares the work; then one of the two dies, or the second goes in order."""
+    with world.second_loader() as loader:
+        yield
+        match rng.randrange(3):
+            case 0:
+                loader.kill()
+            case 1:
+                world.send("warehouse", signal.SIGKILL)
+                time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def _full(world: World, _: Damage, __: Step, ___: Random) -> Iterator[None]:
+    """The spool's disk is full while Kafka hangs: nothing can be kept, the sender must be told."""
+    if world.disk is None:
+        yield
+        return
+    filler = world.disk / "filler"
+    try:
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 20))
+        for name in world.kafka:
+            world.send(name, signal.SIGSTOP)
+        yield
+    finally:
+        filler.unlink(missing_ok=True)
+        for name in world.kafka:
+            world.send(name, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def _poison(world: World, damage: Damage, _: Step, rng: Random) -> Iterator[None]:
+    note = damage.produce(world.kafka_servers, rng, rng.randrange(*_POISON_RECORDS))
+    yield
+    note()
+
+
+@contextlib.contextmanager
+def _poison_and_kill(world: World, damage: Damage, _: Step, rng: Random) -> Iterator[None]:
+    """Records that must go to the quarantine are read, and then Kafka cannot take them for it."""
+    note = damage.produce(world.kafka_servers, rng, _POISON_RECORDS[1])
+    note()
+    name = rng.choice(world.kafka)
+    pid = world.send(name, signal.SIGKILL)
+    yield
+    if pid:
+        world.wait_back(name, pid)
+
+
+@contextlib.contextmanager
+def _clock(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
+    world.clock.step(rng.choice((-1, 1)) * rng.choice((0.5, 30.0, 4_000.0, float(_CLOCK_SECONDS))))
+    try:
+        yield
+    finally:
+        world.clock.step(0.0)
+
+
+@contextlib.contextmanager
+def _drop(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
+    _alter(world, f"DROP TABLE IF EXISTS tapcart_raw.{_table(rng)} SYNC")
+    yield
+
+
+@contextlib.contextmanager
+def _drop_column(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
+    column = rng.choice(("device_properties.model", "session_id", "app_properties.app_version"))
+    _alter(world, f"ALTER TABLE tapcart_raw.{_table(rng)} DROP COLUMN IF EXISTS `{column}`")
+    yield
+
+
+def _alter(world: World, statement: str) -> None:
+    world.broken_tables.set()
+    with contextlib.suppress(httpx.HTTPError):
+        world.sql(statement, seconds_max=20)
+
+
+def _table(rng: Random) -> str:
+    names = [
+        table_name(release.name) for release in Catalog.load().newest_releases() if release.family == "mobile"
+    ]
+    return rng.choice(names)
+
+
+FAULTS: Mapping[str, Fault] = {
+    "kill": _kill,
+    "end": _end,
+    "stop": _stop,
+    "flap": _flap,
+    "second": _second,
+    "full": _full,
+    "poison": _poison,
+    "poison_and_kill": _poison_and_kill,
+    "clock": _clock,
+    "drop": _drop,
+    "alter": _drop_column,
+}

@@ -1,0 +1,85 @@
+"""Plans -> faults, carried out by two hands at once, counted and logged.
+
+Invariants: every fault that was begun is healed before `stop` returns; what went wrong in a hand is raised
+there.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from tests.faults.harness import plan
+from tests.faults.harness.damage import Damage
+from tests.faults.harness.faults import FAULTS
+from tests.faults.harness.plan import Choice, Step
+from tests.faults.harness.world import World
+
+
+class Done(msgspec.Struct, frozen=True):
+    """One fault that was carried out."""
+
+    name: str
+    at: float  # seconds since the nemesis began
+    seconds: float  # until it was healed, a new process up
+    hand: int
+
+
+class Nemesis:
+    """The hands."""
+
+    def __init__(self, world: World, seed: int, choices: Sequence[Choice], hands: int = plan.HANDS) -> None:
+        self.done: list[Done] = []
+        self._world = world
+        self._seed = seed
+        self._choices = choices
+        self._damage = Damage(world.foreign, seed)
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._threads = [threading.Thread(target=self._work, args=(hand,)) for hand in range(hands)]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many of each."""
+        return Counter(done.name for done in self.done)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a hand has ended by itself."""
+        return self._failure is not None
+
+    def start(self) -> None:
+        """Begin."""
+        self._began = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, log: Path) -> None:
+        """Begin nothing more, heal what is broken, write the log. Raises: what a hand raised."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self._world.heal()
+        log.write_bytes(b"".join(msgspec.json.encode(done) + b"\n" for done in self.done))
+        if self._failure:
+            raise self._failure
+
+    def _work(self, hand: int) -> None:
+        try:
+            for step in plan.steps(self._seed, hand, self._choices):
+                if self._stopping.wait(step.pause):
+                    return
+                self._carry_out(hand, step)
+        except BaseException as error:  # noqa: BLE001 - raised by `stop`
+            self._failure = error
+
+    def _carry_out(self, hand: int, step: Step) -> None:
+        began = time.monotonic()
+        with FAULTS[step.kind](self._world, self._damage, step, Random(step.seed)):
+            self._stopping.wait(step.seconds)
+        now = time.monotonic()
+        self.done.append(Done(step.name, round(began - self._began, 2), round(now - began, 2), hand))

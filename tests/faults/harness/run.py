@@ -1,0 +1,224 @@
+"""Options -> one run: a stack is started, used and broken, healed, judged.
+
+Invariants: the judge speaks only when everything is healed and the loader has caught up, or after a bound; a
+run that fails keeps its folder. Source: "Faults harness" in DESIGN.md.
+"""
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+from confluent_kafka import KafkaException
+
+from tests.faults.harness import plan, repair
+from tests.faults.harness.caught_up import CaughtUp
+from tests.faults.harness.expected import Expected, Figures
+from tests.faults.harness.judge import Judge
+from tests.faults.harness.nemesis import Nemesis
+from tests.faults.harness.sender import Arguments
+from tests.faults.harness.world import World
+from tests.stack import ROOT
+
+_BROKERS = 3
+# After a fault the group may wait for a dead loader's session, 45 s by default, and then has all to load.
+_CAUGHT_UP_SECONDS_MAX = 180.0
+_SENDER_SECONDS_MAX = 330.0
+_FRESH_SECONDS_MAX = 30.0
+_POLL_SECONDS = 0.2
+_TELL_SECONDS = 10.0
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a run is."""
+
+    seed: int
+    seconds: float  # at least so long under faults
+    events: int  # and at least so many acknowledged
+    faults: int  # and at least so many faults
+    rate: float  # posts a second; 0: as fast as they are answered
+    connections: int
+    cluster: bool
+    only: tuple[str, ...]  # names of faults; empty: all
+    hands: int
+    sample: int  # events compared value by value
+    folder: Path
+
+
+class Outcome(msgspec.Struct):
+    """What came of it."""
+
+    complaints: list[str]
+    figures: Figures
+    faults: dict[str, tuple[int, float]]  # name -> how many, seconds in all
+    seconds: dict[str, float]  # phase -> how long it took
+    notes: list[str]  # what was left out, and why
+
+
+class Run:
+    """One run."""
+
+    def __init__(self, options: Options, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._outcome = Outcome([], Figures(), {}, {}, [])
+        options.folder.mkdir(parents=True, exist_ok=True)
+        self._world = World(options.folder, _BROKERS if options.cluster else 1)
+        self._ledger = options.folder / "ledger.jsonl"
+        self._told = {"posts": 0, "acknowledged": 0}
+
+    def run(self) -> Outcome:
+        """Return the outcome; everything that was started has ended."""
+        try:
+            with self._timed("start"):
+                self._world.start()
+            with self._timed("faults"):
+                self._send_and_break()
+            with self._timed("catch up"):
+                self._wait_caught_up()
+            with self._timed("judge"):
+                self._judge()
+        finally:
+            self._world.stop()
+        return self._outcome
+
+    def _choices(self) -> list[plan.Choice]:
+        every = plan.cluster(self._world.kafka) if self._options.cluster else plan.single()
+        only = self._options.only
+        chosen = [choice for choice in every if not only or f"{choice.kind} {choice.target}" in only]
+        left_out = dict(repair.left_out(self._options.cluster))
+        if self._world.disk is None:
+            left_out["full"] = "no right to mount a small disk (needs root)"
+        for kind, why in left_out.items():
+            if any(choice.kind == kind for choice in chosen):
+                self._outcome.notes.append(f"fault `{kind}` left out: {why}")
+        return [choice for choice in chosen if choice.kind not in left_out]
+
+    def _send_and_break(self) -> None:
+        options = self._options
+        nemesis = Nemesis(self._world, options.seed, self._choices(), options.hands)
+        with self._sender() as sender:
+            nemesis.start()
+            try:
+                self._wait_enough(sender, nemesis)
+            finally:
+                nemesis.stop(options.folder / "faults.jsonl")
+            sender.send_signal(signal.SIGTERM)
+            sender.wait(_SENDER_SECONDS_MAX)
+        for done in nemesis.done:
+            count, seconds = self._outcome.faults.get(done.name, (0, 0.0))
+            self._outcome.faults[done.name] = (count + 1, seconds + done.seconds)
+
+    def _wait_enough(self, sender: subprocess.Popen[bytes], nemesis: Nemesis) -> None:
+        began = told = time.monotonic()
+        options = self._options
+        while True:
+            now = time.monotonic()
+            acknowledged, faults = self._told["acknowledged"], len(nemesis.done)
+            if sender.poll() is not None or nemesis.failed:
+                self._outcome.complaints.append("the harness itself failed: its sender or nemesis ended")
+                return
+            if now - told > _TELL_SECONDS:
+                told = now
+                self._say(f"{now - began:.0f} s: {acknowledged:,} acknowledged, {faults:,} faults")
+            if now - began >= options.seconds and acknowledged >= options.events and faults >= options.faults:
+                return
+            time.sleep(_POLL_SECONDS)
+
+    @contextlib.contextmanager
+    def _sender(self) -> Iterator[subprocess.Popen[bytes]]:
+        options = self._options
+        arguments = Arguments(
+            url=self._world.stack.ingest_url,
+            seed=options.seed,
+            ledger=str(self._ledger),
+            rate=options.rate,
+            connections=options.connections,
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "tests.faults.harness.sender",
+            msgspec.json.encode(arguments).decode(),
+        ]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as sender:
+            threading.Thread(target=self._listen, args=(sender,), daemon=True).start()
+            try:
+                yield sender
+            finally:
+                if sender.poll() is None:
+                    sender.kill()
+
+    def _listen(self, sender: subprocess.Popen[bytes]) -> None:
+        assert sender.stdout is not None
+        for line in sender.stdout:
+            self._told = msgspec.json.decode(line)
+
+    def _wait_caught_up(self) -> None:
+        """Wait until the spool is empty and the loader has committed to the end; complain at the bound."""
+        caught_up = CaughtUp(self._world)
+        began = told = time.monotonic()
+        while why := self._lagging(caught_up):
+            now = time.monotonic()
+            if now - told > _TELL_SECONDS:
+                told = now
+                self._say(why)
+            if now - began > _CAUGHT_UP_SECONDS_MAX:
+                self._outcome.complaints.append(f"not caught up after {_CAUGHT_UP_SECONDS_MAX:.0f} s: {why}")
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def _lagging(self, caught_up: CaughtUp) -> str:
+        try:
+            return caught_up.what_lags()
+        except (httpx.HTTPError, KafkaException, OSError) as error:
+            return f"{type(error).__name__}: {error}"
+
+    def _judge(self) -> None:
+        outcome, options = self._outcome, self._options
+        if self._world.broken_tables.is_set():
+            outcome.complaints += repair.repair(self._world, options.folder)
+        expected = Expected(self._world, options.seed)
+        expected.load(self._ledger)
+        outcome.figures = expected.figures
+        outcome.complaints += expected.complaints[:20]
+        judge = Judge(self._world, options.seed)
+        outcome.complaints += judge.complaints()
+        outcome.complaints += list(judge.sample_complaints(options.sample))[:20]
+        outcome.complaints += repair.reconcile(self._world, options.folder, outcome.notes)
+        fresh = self._freshness()
+        outcome.seconds["fresh"] = fresh
+        if fresh > _FRESH_SECONDS_MAX:
+            outcome.complaints.append(f"an event after all faults cannot be queried within {fresh:.0f} s")
+
+    def _freshness(self) -> float:
+        """Return how many seconds after all healed an event needs until it can be queried."""
+        body = (ROOT / "deploy" / "samples" / "mobile" / "AppOpened.json").read_bytes()
+        began = time.monotonic()
+        answer = httpx.post(self._world.stack.ingest_url, content=body, timeout=30)
+        if answer.status_code != 200:
+            self._outcome.complaints.append(f"an event after all faults was answered {answer.status_code}")
+        (event_id,) = (msgspec.json.decode(body)["event_id"],)
+        query = f"SELECT count() FROM tapcart.app_opened WHERE event_id = '{event_id}'"
+        while self._world.sql(query) == b"0\n" and time.monotonic() - began < 2 * _FRESH_SECONDS_MAX:
+            time.sleep(0.02)
+        return round(time.monotonic() - began, 2)
+
+    @contextlib.contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        self._say(phase)
+        began = time.monotonic()
+        yield
+        self._outcome.seconds[phase] = round(time.monotonic() - began, 1)
+
+
+def clean(folder: Path) -> None:
+    """Remove what a run that passed has left."""
+    shutil.rmtree(folder, ignore_errors=True)

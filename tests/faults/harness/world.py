@@ -1,0 +1,162 @@
+"""A data folder -> everything that can be broken, running: the stack, its pids, its disk, its clock.
+
+Invariant: whatever was broken here is whole again after `heal`, so that the judge judges what was kept, and
+not what is away. Source: tests/stack.py starts the stack as a user does.
+"""
+
+import contextlib
+import mmap
+import os
+import signal
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.faults.harness.cluster import Cluster
+from tests.stack import ROOT, Stack
+
+_SERVICES = "clickhouse,kafka,warehouse,ingest"
+_TOKEN = "secret"  # noqa: S105 - of a stack that nobody else reaches
+# Large enough for what is spooled in a minute, small enough to be filled at once.
+_DISK_BYTES = 256 * 1024 * 1024
+_SECONDS_MAX = 60.0
+_CLOCK = struct.Struct("d")
+
+
+class Clock:
+    """How many seconds the processes of the stack are ahead of time; `sitecustomize.py` reads it there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.write_bytes(_CLOCK.pack(0.0))
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), _CLOCK.size)
+
+    def step(self, seconds: float) -> None:
+        """Set the clock to `seconds` ahead of the true time, or behind."""
+        self._memory[:] = _CLOCK.pack(seconds)
+
+
+class World:
+    """The stack under test and the handles for breaking it."""
+
+    def __init__(self, folder: Path, brokers: int) -> None:
+        self.folder = folder
+        self.data = folder / "stack"
+        self.data.mkdir(parents=True)
+        self.foreign = folder / "foreign.jsonl"  # what `damage` put into topics
+        self.broken_tables = threading.Event()  # rows that were loaded are gone by our hand
+        self.clock = Clock(folder / "clock")
+        self.disk = _mounted(folder / "disk")  # None: not root
+        self.cluster = Cluster(folder / "brokers", brokers) if brokers > 1 else None
+        env = {
+            "INGEST_TOKENS": _TOKEN,
+            "INGEST_SPOOL_DIR": str((self.disk or self.data) / "spool"),
+            "PYTHONPATH": str(Path(__file__).with_name("clock")),
+            "TAPLINE_FAULTS_CLOCK": str(self.clock.path),
+            "CLICKHOUSE_QUERY_SECONDS_MAX": "600",
+        }
+        if self.cluster:
+            env["KAFKA_BOOTSTRAP_SERVERS"] = self.cluster.servers
+        self.stack = Stack(self.data, _SERVICES, env)
+        self._seconds: list[subprocess.Popen[bytes]] = []  # loaders beside the supervised one
+
+    def start(self) -> None:
+        """Start everything, and return when it is ready."""
+        if self.cluster:
+            self.cluster.start()
+        self.stack.start()
+
+    def stop(self) -> None:
+        """Stop everything; data stay."""
+        if self.stack.process and self.stack.process.poll() is None:
+            self.stack.stop()
+        if self.cluster:
+            self.cluster.stop()
+        if self.disk:
+            subprocess.run(["umount", "--lazy", str(self.disk)], check=False)
+
+    @property
+    def kafka(self) -> list[str]:
+        """The names of the brokers."""
+        return self.cluster.names if self.cluster else ["kafka"]
+
+    @property
+    def kafka_servers(self) -> str:
+        """Their addresses."""
+        return self.stack.kafka
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a service or broker. Raises: OSError, ValueError while it has none."""
+        return self.cluster.pid(name) if self.cluster and name in self.cluster.names else self.stack.pid(name)
+
+    def send(self, name: str, number: signal.Signals) -> int:
+        """Send a signal; return the process id that had it, 0 when there was none."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = self.pid(name)
+            os.kill(pid, number)
+            return pid
+        return 0
+
+    def wait_back(self, name: str, pid: int) -> None:
+        """Return once another process than `pid` runs under a name."""
+        deadline = time.monotonic() + _SECONDS_MAX
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, ValueError):
+                if self.pid(name) != pid:
+                    return
+            time.sleep(0.05)
+
+    @contextlib.contextmanager
+    def second_loader(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one more loader; whoever still runs at the end is stopped in order."""
+        log = (self.data / "log" / "second.log").open("ab")
+        at = {"KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka, "CLICKHOUSE_URL": self.stack.clickhouse_url}
+        command = [self.stack.command[0], "-m", "consumers.warehouse"]
+        with log, subprocess.Popen(command, cwd=ROOT, env=self.stack.env | at, stderr=log) as loader:
+            try:
+                yield loader
+            finally:
+                loader.terminate()
+                try:
+                    loader.wait(_SECONDS_MAX)
+                except subprocess.TimeoutExpired:
+                    loader.kill()
+
+    def sql(self, query: str, data: bytes = b"", seconds_max: float = 600.0) -> bytes:
+        """Return what ClickHouse answers. Raises: httpx.HTTPError."""
+        answer = httpx.post(
+            self.stack.clickhouse_url, params={"query": query}, content=data, timeout=seconds_max
+        )
+        if answer.is_error:
+            raise httpx.HTTPError(f"{query[:300]}: {answer.text[:1000]}")
+        return answer.content
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric of ingest. Raises: httpx.HTTPError."""
+        base = self.stack.ingest_url.partition("/tapcart_webhooks/")[0]
+        lines = httpx.get(f"{base}/metrics", timeout=5).text.splitlines()
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
+        )
+
+    def heal(self) -> None:
+        """End every fault that a step may have left."""
+        self.clock.step(0.0)
+        for name in (*self.kafka, "clickhouse", "warehouse", "ingest"):
+            self.send(name, signal.SIGCONT)
+        if self.disk:
+            (self.disk / "filler").unlink(missing_ok=True)
+
+
+def _mounted(folder: Path) -> Path | None:
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        return None
+    return folder

@@ -1,0 +1,48 @@
+"""The clock of ingest's machine is wrong: events are kept as ever, and nothing waits for it to be right."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas import topics
+from tests.faults.harness.world import Clock
+from tests.process import SAMPLES, Ingest, eventually
+from tests.stack import Stack
+from tests.topic import end_offsets, messages_since
+
+BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
+_SITE = Path(__file__).parent / "harness" / "clock"
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    """The clock that `ingest` goes by."""
+    return Clock(tmp_path / "clock")
+
+
+@pytest.fixture
+def ingest(services: Stack, tmp_path: Path, clock: Clock) -> Iterator[Ingest]:
+    """A process that sends to Kafka directly."""
+    env = {"PYTHONPATH": str(_SITE), "TAPLINE_FAULTS_CLOCK": str(clock.path)}
+    process = Ingest(services.kafka, tmp_path, env).start()
+    assert eventually(process.direct)
+    yield process
+    process.stop()
+
+
+@pytest.mark.parametrize("seconds", [-3 * 86_400, 3 * 86_400])
+def test_a_clock_that_is_days_off_holds_nothing_up(
+    services: Stack, ingest: Ingest, clock: Clock, seconds: int
+) -> None:
+    """Kafka takes records far ahead of its own time, so none waits in the spool before all others."""
+    before = eventually(lambda: end_offsets(services.kafka, topics.EVENTS))
+    clock.step(seconds)
+    answer = ingest.post(json.dumps(BODY | {"event_id": f"clock-{seconds}"}))
+    (message,) = messages_since(services.kafka, topics.EVENTS, before)
+
+    assert answer.json() == {"kept": "kafka"}
+    assert abs(message.timestamp()[1] / 1000 - time.time() - seconds) < 60
+    assert dict(message.headers() or ())[topics.EVENT_ID] == f"clock-{seconds}".encode()
