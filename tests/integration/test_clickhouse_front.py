@@ -272,6 +272,16 @@ def test_inserts_clickhouse_blocks(services: Stack, client: Client) -> None:
     assert client.command("SELECT count() FROM front.t") == 2
 
 
+def test_inserts_nothing_of_a_compressed_body_that_was_cut(services: Stack, client: Client) -> None:
+    """Its length may be right and its end still missing."""
+    body = gzip.compress(b"".join(b"%d,a,1\n" % number for number in range(10_000)))
+    path = f"/?query={quote('INSERT INTO front.t FORMAT CSV')}"
+    answer = http(services, path, body[: len(body) // 2], {"Content-Encoding": "gzip"})
+
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "33"
+    assert client.command("SELECT count() FROM front.t") == 0
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "lz4", "br"])
 def test_compresses_answers_when_asked(services: Stack, encoding: str) -> None:
     """By Accept-Encoding, if the URL allows."""
@@ -315,12 +325,20 @@ def test_tells_errors_as_a_server(services: Stack, query: str, status: int, code
     assert b"/dev/fd" not in answer.body
 
 
-def test_tells_an_error_that_comes_late(client: Client) -> None:
-    """When rows are on their way already, the client still learns that they are not all."""
-    with pytest.raises(ClickHouseError, match="395"):
-        client.query(
-            "SELECT throwIf(number = 5000000), number FROM numbers(10000000) SETTINGS max_threads = 1"
-        )
+def test_tells_an_error_that_comes_late(services: Stack) -> None:
+    """When rows are on their way already, the client still learns why they are not all."""
+    query = "SELECT throwIf(number = 5000000), number FROM numbers(10000000) SETTINGS max_threads = 1"
+
+    with connect(services, compress=False) as client, pytest.raises(ClickHouseError, match="THROW_IF"):
+        client.query(query)
+
+
+def test_cuts_a_compressed_answer_when_an_error_comes_late(services: Stack) -> None:
+    """Words cannot be added to it; that it is not whole can still be told from it."""
+    query = "SELECT throwIf(number = 500000), randomString(10) FROM numbers(1000000) SETTINGS max_threads = 1"
+
+    with connect(services, compress="lz4") as client, pytest.raises((ClickHouseError, HTTPError, OSError)):
+        client.query(query)
 
 
 @pytest.mark.usefixtures("client")
@@ -381,12 +399,13 @@ def test_ends_the_query_of_a_client_that_went_away(services: Stack, client: Clie
     wait_until(lambda: running(client, query) == 0, 5, "the query has ended")
 
 
-def test_inserts_nothing_of_a_body_that_was_cut(services: Stack, client: Client) -> None:
+@pytest.mark.parametrize("lines", [1000, 100_000])
+def test_inserts_nothing_of_a_body_that_was_cut(services: Stack, client: Client, lines: int) -> None:
     """A client that dies midway inserted nothing, also when its first lines are whole."""
     connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
     connection.putrequest("POST", f"/?query={quote('INSERT INTO front.t FORMAT CSV')}")
-    connection.putheader("Content-Length", "1000000")
-    connection.endheaders(b"1,a,1\n" * 1000)
+    connection.putheader("Content-Length", "10000000")
+    connection.endheaders(b"1,a,1\n" * lines)
     connection.close()
 
     client.insert("front.t", [[2, "b", None]])

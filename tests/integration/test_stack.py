@@ -163,11 +163,11 @@ def test_brings_back_what_was_killed(services: Stack) -> None:
 
 def test_stops_in_order(tmp_path: Path) -> None:
     """Who writes stops before who is written to."""
-    stack = Stack(tmp_path, "kafka,clickhouse").start()
+    stack = Stack(tmp_path, "kafka,ingest").start()
     assert stack.stop() == 0
 
     log = (tmp_path / "log" / "supervisord.log").read_text()
-    assert log.index("stopped: kafka") < log.index("stopped: clickhouse")
+    assert log.index("stopped: ingest") < log.index("stopped: kafka")
     assert stack.said.rstrip().endswith("stopping")
 
 
