@@ -30,6 +30,7 @@ _DAY_MS = 86_400_000
 # 2025-10-08T00:00:00Z: three days, and midnights between them.
 _FIRST_MS = 1_759_881_600_000
 _DAYS = 3
+_SCATTER = 2_654_435_761  # Knuth's: neighbours lie far apart
 _APPS = ("app-0", "app-1", "app-2", "app-3", "app-4", "app-5", "магазин", "a.b%2E c")
 _TEXTS = (
     "Ridge 20L Daypack",
@@ -99,7 +100,10 @@ class Posts:
         return Random((self._seed << 48) + number)
 
     def _event(self, rng: Random, number: int) -> Event:
-        event: Event = {**rng.choice(self._samples)}
+        # One in fifty is the event before it once more, but of another app.
+        twin = number % 50 == 1
+        kin = (number - twin) * _SCATTER % 2**31
+        event: Event = {**self._samples[(kin >> 8) % len(self._samples)]}
         properties = event["event_properties"] = {**event["event_properties"]}
         for name, value in properties.items():
             if value is None or value == "" or rng.random() > 0.3:
@@ -107,13 +111,11 @@ class Posts:
             properties[name] = (
                 [rng.choice(_TEXTS), str(number)] if isinstance(value, list) else rng.choice(_TEXTS)
             )
-        # One in fifty shares its id with the event before it, which is of another app.
-        twin = number % 50 == 1
         event["event_id"] = f"{self._seed}-{number - twin}"
         event["app_id"] = "twins" if twin else rng.choice(_APPS)
-        event["device_id"] = f"device-{number % 997}"
+        event["device_id"] = f"device-{kin % 997}"
         event["session_id"] = f"session-{self._seed}-{number}"
-        event["timestamp"] = _FIRST_MS + rng.randrange(_DAYS * _DAY_MS)
+        event["timestamp"] = _FIRST_MS + kin % (_DAYS * _DAY_MS)
         return event
 
 

@@ -59,7 +59,7 @@ def _figures(outcome: Outcome) -> list[str]:
     ended = f"{figures.acknowledged:,} events acknowledged with 200, {figures.quarantined:,} bodies refused"
     return [
         f"{ended} with 400 or 422",
-        f"{figures.requests:,} requests; {figures.sent_twice:,} posts sent twice; {figures.gave_up:,} given up",
+        f"{figures.requests:,} requests, {figures.sent_twice:,} sent twice, {figures.gave_up:,} given up",
         f"{figures.foreign:,} records of foreign producers, sound and damaged",
         f"{faults:,} faults in {seconds.get('faults', 0.0):,.0f} s, {rate:,.0f} events/s meanwhile",
         f"answers 200 within {within}",

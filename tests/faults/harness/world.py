@@ -60,6 +60,8 @@ class World:
             "PYTHONPATH": str(Path(__file__).with_name("clock")),
             "TAPLINE_FAULTS_CLOCK": str(self.clock.path),
             "CLICKHOUSE_QUERY_SECONDS_MAX": "600",
+            # By default the group waits 45 s for a loader that was killed: a run would mostly be that.
+            "KAFKA_SESSION_TIMEOUT_MS": "6000",
         }
         if self.cluster:
             env["KAFKA_BOOTSTRAP_SERVERS"] = self.cluster.servers

@@ -1,0 +1,208 @@
+"""`python -m tests.faults.harness.mutants [NAME ...]`: break our own code, and see that the harness tells.
+
+Each mutant is a copy of the checkout in which texts are replaced; the checkout itself is never touched. A
+mutant that passes is a hole in the harness. The code as it is must pass the same faults. Exit status: 0 each
+mutant was told by the right complaint, 1 not. Invariant: a text that is no longer there, or there twice, is
+an error.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from deploy.local.settings import ROOT
+
+_PARTS = ("schemas", "ingest", "consumers", "deploy", "tests", "pyproject.toml")
+_IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")
+_RUN_SECONDS_MAX = 420.0
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """One way to be wrong, and how to make it show."""
+
+    path: str
+    changes: Mapping[str, str]  # text -> what it becomes
+    faults: str  # under which it shows quickly
+    complaint: str  # regular expression
+    seconds: float = 20.0
+    hands: int = 1
+    rate: float = 200.0
+
+
+_PUBLISHER, _BATCH = "ingest/publisher.py", "consumers/warehouse/batch.py"
+_LOST = r"events: \d+ lost"
+
+MUTANTS: Mapping[str, Mutant] = {
+    "answer_before_delivery_report": Mutant(
+        _PUBLISHER,
+        {
+            "await self._producer.produce(record)": (
+                "self._producer.produce(record).add_done_callback(lambda done: done.exception())"
+            )
+        },
+        "stop kafka,kill ingest",
+        _LOST,
+    ),
+    "delete_segment_before_report": Mutant(
+        _PUBLISHER,
+        {
+            "contents = await self._spool.read(path)\n": (
+                "contents = await self._spool.read(path)\n"
+                "            await self._spool.remove(path, set_aside=False)\n"
+            ),
+            "await self._spool.remove(path, set_aside=bool(contents.damaged_bytes or refused))": "pass",
+        },
+        "flap kafka",
+        _LOST,
+        seconds=35.0,
+    ),
+    "commit_before_insert": Mutant(
+        "consumers/warehouse/loader.py",
+        {
+            "self._flight = _Flight(batch, self._thread.submit(self._flusher.write, batch))": (
+                "self._source.commit(batch.offsets)\n"
+                "        self._flight = _Flight(batch, self._thread.submit(self._flusher.write, batch))"
+            )
+        },
+        "stop clickhouse,kill clickhouse,kill warehouse",
+        _LOST,
+        seconds=30.0,
+        hands=2,
+    ),
+    "drop_on_quarantine_failure": Mutant(
+        "consumers/warehouse/quarantine.py",
+        {'raise TransientError(f"the quarantine topic: {why}")': "return []"},
+        "poison_and_kill kafka",
+        r"quarantine: \d+ lost",
+    ),
+    "forget_final": Mutant(
+        "consumers/warehouse/views.py",
+        {'_FINAL = "FINAL SETTINGS': '_FINAL = "SETTINGS'},
+        "stop warehouse",
+        r"events: \d+ doubled",
+        seconds=10.0,
+    ),
+    "answer_422_and_keep_nothing": Mutant(
+        "ingest/webhook.py",
+        {
+            "kept = await self._publisher.publish(received.record)": (
+                'kept = "kafka" if isinstance(received, Rejected) else '
+                "await self._publisher.publish(received.record)"
+            )
+        },
+        "stop warehouse",
+        r"quarantine: \d+ lost",
+        seconds=10.0,
+    ),
+    "trust_any_checksum": Mutant(
+        _BATCH,
+        {"return given == checksum(value)": "return given is not None and len(checksum(value)) > 0"},
+        "poison topic",
+        r"quarantine: \d+ lost",
+    ),
+    "identity_without_app": Mutant(
+        "consumers/warehouse/tables.py",
+        {'_IDENTITY = "app_id, ': '_IDENTITY = "'},
+        "stop warehouse",
+        _LOST,
+        seconds=10.0,
+    ),
+}
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What the harness said of a checkout."""
+
+    status: int
+    said: str
+
+
+def run(mutant: Mutant, *, mutated: bool, seed: int = 1) -> Result:
+    """Run the harness on a copy of the checkout under the mutant's faults. Raises: LookupError."""
+    with tempfile.TemporaryDirectory(prefix="tapline-mutant-") as folder:
+        copy = Path(folder) / "checkout"
+        for part in _PARTS:
+            _copy(ROOT / part, copy / part)
+        if mutated:
+            mutate(copy / mutant.path, mutant.changes)
+        return _harness(copy, mutant, Path(folder) / "data", seed)
+
+
+def mutate(path: Path, changes: Mapping[str, str]) -> None:
+    """Replace texts in a file. Raises: LookupError when one is not there exactly once."""
+    text = path.read_text()
+    for old, new in changes.items():
+        if text.count(old) != 1:
+            raise LookupError(f"{path.name} has the text {text.count(old)} times, not once: {old!r}")
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def fault_of(mutant: Mutant, result: Result) -> str:
+    """Return why the harness did not tell the mutant, empty if it did."""
+    if result.status != 1:
+        return f"exit status {result.status}, not 1:\n{result.said}"
+    return "" if re.search(mutant.complaint, result.said) else f"no /{mutant.complaint}/ in:\n{result.said}"
+
+
+def main() -> int:
+    """Return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.harness.mutants")
+    parser.add_argument("names", nargs="*", help=f"of: {', '.join(MUTANTS)} (default: all)")
+    names = parser.parse_args().names or list(MUTANTS)
+    faults = 0
+    for name in names:
+        fault = fault_of(MUTANTS[name], run(MUTANTS[name], mutated=True))
+        _say(f"{name}: {fault or 'told'}")
+        faults += bool(fault)
+    plans = {
+        (mutant.faults, mutant.seconds, mutant.hands): mutant for mutant in map(MUTANTS.__getitem__, names)
+    }
+    for mutant in plans.values():
+        result = run(mutant, mutated=False)
+        print(
+            f"as it is, under {mutant.faults}: {'passes' if result.status == 0 else result.said}", flush=True
+        )
+        faults += result.status != 0
+    return min(faults, 1)
+
+
+def _harness(copy: Path, mutant: Mutant, data: Path, seed: int) -> Result:
+    options: Sequence[object] = (
+        *("--seed", seed, "--seconds", mutant.seconds, "--rate", mutant.rate, "--hands", mutant.hands),
+        *("--only", mutant.faults, "--folder", data),
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.harness", *map(str, options)],
+        cwd=copy,
+        env=os.environ | {"TAPLINE_CACHE": os.environ.get("TAPLINE_CACHE", str(ROOT / ".cache"))},
+        capture_output=True,
+        text=True,
+        timeout=_RUN_SECONDS_MAX,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout + done.stderr[-3000:])
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=_IGNORED)
+    else:
+        shutil.copy(source, target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
