@@ -16,10 +16,10 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo test check fmt reconcile replay lock clean
+.PHONY: help run demo test check fmt reconcile replay faults faults-mutants lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
 
 run: $(STAMP) ## run the whole pipeline on this machine, until Ctrl-C
 	@$(BIN)/python -m deploy.local --with-parent $(ARGS)
@@ -46,6 +46,12 @@ reconcile: $(STAMP) ## prove that every Kafka offset has its row, or list what i
 
 replay: $(STAMP) ## put quarantined events back
 	@$(AT) $(BIN)/python -m consumers.replay $(ARGS)
+
+faults: $(STAMP) ## break everything while events are sent, then judge that nothing is lost
+	@$(BIN)/python -m tests.faults.harness $(ARGS)
+
+faults-mutants: $(STAMP) ## break our own code, and see that `faults` tells
+	@$(BIN)/python -m tests.faults.harness.mutants $(ARGS)
 
 lock: $(STAMP) ## pin the requirements again
 	@for name in requirements requirements-dev; do \

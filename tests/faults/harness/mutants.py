@@ -168,9 +168,7 @@ def main() -> int:
     }
     for mutant in plans.values():
         result = run(mutant, mutated=False)
-        print(
-            f"as it is, under {mutant.faults}: {'passes' if result.status == 0 else result.said}", flush=True
-        )
+        _say(f"as it is, under {mutant.faults}: {result.said if result.status else 'passes'}")
         faults += result.status != 0
     return min(faults, 1)
 

@@ -23,7 +23,7 @@ _JSON_TEXTS = (
 def missing(event: Mapping[str, Any], row: Row) -> list[str]:
     """Return the paths, empty when everything that was sent is there."""
     extra = loads(row["extra"] or "{}")
-    whole = {"event_properties": row["event_properties"]} if "event_properties" in row else {}
+    whole = {"event_properties": loads(row["raw"])} if row.get("raw") else {}
     whole |= {name: loads(row[name]) for name in _JSON_TEXTS if row.get(name)}
     return list(_missing(event, "", row, extra, whole))
 
