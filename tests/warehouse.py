@@ -103,7 +103,12 @@ class Sender:
 
     def __init__(self, kafka: str) -> None:
         self._producer = Producer(
-            {"bootstrap.servers": kafka, "partitioner": topics.PARTITIONER, "message.max.bytes": 4 << 20}
+            {
+                "bootstrap.servers": kafka,
+                "partitioner": topics.PARTITIONER,
+                "message.max.bytes": 4 << 20,
+                "log_level": 0,
+            }
         )
         make_topics(kafka)
 
@@ -137,7 +142,8 @@ def make_topics(kafka: str) -> None:
     wanted = [
         NewTopic(t, p, config={"max.message.bytes": str(4 << 20)}) for t, p in topics.PARTITIONS.items()
     ]
-    for made in AdminClient({"bootstrap.servers": kafka}).create_topics(wanted).values():
+    admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
+    for made in admin.create_topics(wanted).values():
         try:
             made.result()
         except KafkaException as error:
@@ -159,9 +165,10 @@ class Loader:
         """Start it; with `wait`, return when it is ready."""
         self.log = self.folder / f"warehouse-{uuid.uuid4().hex[:8]}.log"
         self.port = int(free_ports()["LIVE_PORT"])
-        self.process = subprocess.Popen(
-            [sys.executable, *self.command], cwd=ROOT, env=self.environment(), stderr=self.log.open("ab")
-        )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *self.command], cwd=ROOT, env=self.environment(), stderr=log
+            )
         if wait:
             wait_until(self.is_ready, 60, "the loader's readiness")
         return self

@@ -96,6 +96,11 @@ class Batch:
         """Whether no more records should be added."""
         return self.rows >= self._limits.rows_max or self.bytes >= self._limits.bytes_max
 
+    @property
+    def room(self) -> tuple[int, int]:
+        """How many rows and bytes may be added."""
+        return self._limits.rows_max - self.rows, self._limits.bytes_max - self.bytes
+
     def due(self, now: float) -> Reason | None:
         """Return why the batch should be inserted at `now` (seconds, as `add` gets it), if it should."""
         if self._began is None:

@@ -103,8 +103,8 @@ class Loader:
         is_stuck = self._batch.full and self._flight is not None and not self._flight.done.done()
         (self._source.pause if is_stuck else self._source.resume)()
         self._metrics.paused.set(is_stuck)
-        room = self._bounds.batch_bytes_max - self._batch.bytes
-        records = self._source.poll(_FLYING_SECONDS if self._flight else self._seconds(now), room)
+        seconds = _FLYING_SECONDS if self._flight else self._seconds(now)
+        records = self._source.poll(seconds, *self._batch.room)
         self._batch.add(records, now)
         self._note(now)
 

@@ -18,7 +18,7 @@ from schemas.catalog import Catalog
 
 _log = logging.getLogger(__name__)
 
-_ACKNOWLEDGE_SECONDS_MAX = 10.0
+_ACKNOWLEDGE_SECONDS_MAX = 5.0
 # Kafka's limit for one value of the topic, as ingest makes it.
 _VALUE_BYTES_MAX = 4 * 1024 * 1024
 _Headers = list[tuple[str, str | bytes | None]]

@@ -59,10 +59,10 @@ class Source:
             list(topics.PARTITIONS), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
 
-    def poll(self, seconds_max: float, bytes_max: int) -> list[Record]:
-        """Return records that came within `seconds_max`, about `bytes_max` of them at most."""
+    def poll(self, seconds_max: float, records_max: int, bytes_max: int) -> list[Record]:
+        """Return records that came within `seconds_max`; of `bytes_max` about, and at least one."""
         self._commit_rest()
-        count = max(1, min(_RECORDS_MAX, int(bytes_max / self._bytes_per_record)))
+        count = max(1, min(_RECORDS_MAX, records_max, int(bytes_max / self._bytes_per_record)))
         found = self._consumer.consume(count, seconds_max)
         records = [record for record in found if record.error() is None]
         for error in filter(None, (record.error() for record in found)):

@@ -267,7 +267,7 @@ def test_quiet_partition_settles_into_one_part(scratch: Scratch) -> None:
 
 
 def test_reader_skips_bytes_that_follow_a_row(scratch: Scratch) -> None:
-    """A lengthened body in a block of its own is taken, with another offset: so a checksum guards every body."""
+    """A lengthened body is taken, with an offset that is not its own: so a checksum guards every body."""
     schema = record("R", id="string", _offset="long")
     table = scratch.make("id String, _offset Int64")
     file = io.BytesIO()
@@ -293,17 +293,15 @@ def test_damage_is_told_as_a_foreign_exception(scratch: Scratch, services: Stack
 
 def test_refreshable_view_needs_an_atomic_database(scratch: Scratch) -> None:
     """In a database of the Atomic engine, as ours are, it works."""
-    table = scratch.make("id UInt64")
-    scratch.run(
-        f"CREATE MATERIALIZED VIEW {scratch.name}.v REFRESH EVERY 1 HOUR ENGINE = Memory AS SELECT 1 AS id"
-    )
+    view = f"{scratch.name}.v REFRESH EVERY 1 HOUR ENGINE = Memory AS SELECT 1 AS id"
+    scratch.run(f"CREATE MATERIALIZED VIEW {view}")
 
     assert scratch.one(f"SELECT engine FROM system.databases WHERE name = '{scratch.name}'") == "Atomic"
     wait_until(lambda: scratch.one(f"SELECT count() FROM {scratch.name}.v") == 1, 20, "the refresh")
 
 
 def test_errors_of_a_real_engine_are_told_apart(scratch: Scratch, services: Stack) -> None:
-    """A table that is gone is made again; a column of another type is the row's fault; no engine is transient."""
+    """A table that is gone is told from an engine that is away; both are tried again."""
     form = format_of(CATALOG.unmodelled)
     warehouse = ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30)
     gone = type(form)(form.release, f"no_such_{scratch.name}", form.columns, form.prefix, form.header)
