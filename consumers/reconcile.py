@@ -23,8 +23,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from consumers.warehouse.accounting import Accounting, Partition, Report
 from consumers.warehouse.errors import TooManyRefusedError, TransientError
 from consumers.warehouse.reread import Range
-from consumers.warehouse.settings import Settings, SettingsError
+from consumers.warehouse.settings import Settings
 from schemas.catalog import Catalog, CatalogError
+from schemas.environment import SettingsError
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
 _INGEST_SECONDS_MAX = 2.0

@@ -25,7 +25,7 @@ from typing import Self
 
 import urllib3
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from consumers.warehouse.assembly import Parts
@@ -34,9 +34,11 @@ from consumers.warehouse.container import container
 from consumers.warehouse.errors import PermanentError, TooManyRefusedError, TransientError
 from consumers.warehouse.foreign import DAMAGED, Refusal
 from consumers.warehouse.reread import Kafka
-from consumers.warehouse.settings import Settings, SettingsError
+from consumers.warehouse.settings import Settings
 from consumers.warehouse.tables import PUBLIC, RAW
+from schemas import environment
 from schemas.catalog import Catalog, CatalogError
+from schemas.environment import SettingsError
 from schemas.varint import long
 
 _QUERY_SECONDS_MAX = 300.0
@@ -93,7 +95,7 @@ class _Kept:
 class IngestAccess(BaseModel):
     """How to reach ingest; aliases are the environment's."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = environment.CONFIG
 
     port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
     url: str = Field("", alias="INGEST_URL")  # when ingest is elsewhere: http://host:port
@@ -103,11 +105,7 @@ class IngestAccess(BaseModel):
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return what `env` says. Raises: SettingsError."""
-        try:
-            return cls.model_validate({name: value for name, value in env.items() if value})
-        except ValidationError as error:
-            problems = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
-            raise SettingsError("\n".join(problems)) from None
+        return environment.read(cls, env)
 
     def endpoint(self) -> str:
         """Return where to post."""

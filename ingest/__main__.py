@@ -3,24 +3,22 @@
 Exit status: 0 after an orderly stop, 2 for settings or schemas that cannot be used, 1 for anything else.
 """
 
-import logging
 import os
 import signal
 import sys
 
 import uvicorn
 from confluent_kafka import KafkaException
-from pythonjsonlogger.core import RESERVED_ATTRS
-from pythonjsonlogger.json import JsonFormatter
 
 from ingest.app import build
-from ingest.settings import Settings, SettingsError
+from ingest.settings import Settings
 from schemas.catalog import Catalog, CatalogError
+from schemas.environment import SettingsError, log_as_json
 
 
 def main() -> int:
     """Run until told to stop; return the exit status."""
-    _log_as_json()
+    log_as_json()
     try:
         settings = Settings.from_env(os.environ)
         app = build(settings, Catalog.load())
@@ -46,19 +44,6 @@ def main() -> int:
         signal.signal(number, lambda *_: None)
     server.run()
     return 0 if server.started else 1
-
-
-def _log_as_json() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        JsonFormatter(
-            "%(asctime)s %(levelname)s %(name)s %(message)s",
-            rename_fields={"message": "event"},
-            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, for terminals
-        )
-    )
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.captureWarnings(capture=True)
 
 
 if __name__ == "__main__":

@@ -6,27 +6,13 @@ repr. Source: the public contract in DESIGN.md; the reason of a bound stands bes
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    IPvAnyNetwork,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr
 
-from schemas import topics
+from schemas import environment
 
 _MEBIBYTE = 1024 * 1024
-
-
-class SettingsError(ValueError):
-    """The environment holds values ingest cannot start with; the text lists all of them, one a line."""
 
 
 class Token(BaseModel):
@@ -60,7 +46,7 @@ def _token(part: str) -> Token:
 class Settings(BaseModel):
     """What an ingest process runs with; field names are ours, aliases are the environment's."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = environment.CONFIG
 
     host: str = Field("127.0.0.1", alias="INGEST_HOST")
     port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
@@ -87,26 +73,10 @@ class Settings(BaseModel):
     # 2 GiB hold about 3 million events: an hour and a half of Kafka's absence at 500 events/s.
     spool_bytes_max: int = Field(2048 * _MEBIBYTE, alias="INGEST_SPOOL_BYTES_MAX", ge=_MEBIBYTE)
     retention_hours: int = Field(720, alias="INGEST_RETENTION_HOURS", ge=1)
-    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
-
-    @field_validator("kafka")
-    @classmethod
-    def _needs_servers(cls, value: dict[str, str]) -> dict[str, str]:
-        if "bootstrap.servers" not in value:
-            raise ValueError("must be `host:port`, comma separated")
-        return value
+    kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
-        given: dict[str, Any] = {name: value for name, value in env.items() if value}
-        given["KAFKA_BOOTSTRAP_SERVERS"] = topics.client_properties(env)
-        given.setdefault("INGEST_SPOOL_DIR", Path(given.get("DATA_DIR", "data")) / "spool")
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            raise SettingsError("\n".join(map(_line, error.errors()))) from None
-
-
-def _line(problem: ErrorDetails) -> str:
-    return f"{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}"
+        spool_dir = Path(env.get("DATA_DIR") or "data") / "spool"
+        return environment.read(cls, env, defaults={"INGEST_SPOOL_DIR": spool_dir})

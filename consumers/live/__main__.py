@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
-from pythonjsonlogger.json import JsonFormatter
 from starlette.applications import Starlette
 
 from consumers.live import app
@@ -24,16 +23,18 @@ from consumers.live.hub import Hub
 from consumers.live.ingest import Ingest
 from consumers.live.kafka import Kafka
 from consumers.live.metrics import Metrics
-from consumers.live.settings import Settings, SettingsError
+from consumers.live.settings import Settings
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, LOADER, Board
 from schemas.catalog import Catalog
+from schemas.environment import SettingsError, log_as_json
 
 _log = logging.getLogger("consumers.live")
 
 
 def main() -> int:
     """Return the exit code."""
-    _log_as_json()
+    log_as_json()
+    _quieten()
     try:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:
@@ -106,11 +107,7 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _log_as_json() -> None:
-    handler = logging.StreamHandler()
-    layout = "%(asctime)s %(levelname)s %(name)s %(message)s"
-    handler.setFormatter(JsonFormatter(layout, rename_fields={"message": "event"}))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+def _quieten() -> None:
     for library in ("uvicorn", "clickhouse_connect", "urllib3"):
         logging.getLogger(library).setLevel(logging.ERROR)
 

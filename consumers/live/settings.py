@@ -7,25 +7,12 @@ Source: the public contract in DESIGN.md; the reason of a bound stands beside it
 
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
-from schemas import topics
-
-
-class SettingsError(ValueError):
-    """The environment holds values the page cannot start with; the text lists all of them, one a line."""
+from schemas import environment
 
 
 def _base_url(value: object) -> object:
@@ -38,7 +25,7 @@ def _base_url(value: object) -> object:
 class Settings(BaseModel):
     """What a live page process runs with; field names are ours, aliases are the environment's."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = environment.CONFIG
 
     host: str = Field("127.0.0.1", alias="LIVE_HOST")
     port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
@@ -61,14 +48,7 @@ class Settings(BaseModel):
     clickhouse_url: Annotated[SecretStr, BeforeValidator(_base_url)] = Field(
         SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
     )
-    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
-
-    @field_validator("kafka")
-    @classmethod
-    def _needs_servers(cls, value: dict[str, str]) -> dict[str, str]:
-        if "bootstrap.servers" not in value:
-            raise ValueError("must be `host:port`, comma separated")
-        return value
+    kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
 
     @model_validator(mode="after")
     def _needs_token(self) -> Self:
@@ -84,11 +64,7 @@ class Settings(BaseModel):
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
-        given: dict[str, Any] = {name: value for name, value in env.items() if value}
-        try:
-            return cls.model_validate(given | {"KAFKA_BOOTSTRAP_SERVERS": topics.client_properties(env)})
-        except ValidationError as error:
-            raise SettingsError("\n".join(_problem(e["loc"], e["msg"]) for e in error.errors())) from None
+        return environment.read(cls, env)
 
 
 def is_loopback(host: str) -> bool:
@@ -97,8 +73,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _problem(location: tuple[int | str, ...], message: str) -> str:
-    name = ".".join(str(part) for part in location)
-    return f"{name}: {message}" if name else message.removeprefix("Value error, ")

@@ -10,20 +10,19 @@ import os
 import signal
 import sys
 
-from pythonjsonlogger.json import JsonFormatter
-
 from consumers.warehouse import metrics
 from consumers.warehouse.assembly import Parts, make_loader
 from consumers.warehouse.loader import Loader
-from consumers.warehouse.settings import Settings, SettingsError
+from consumers.warehouse.settings import Settings
 from schemas.catalog import Catalog, CatalogError
+from schemas.environment import SettingsError, log_as_json
 
 _log = logging.getLogger("consumers.warehouse")
 
 
 def main() -> int:
     """Run until told to stop; return the exit status."""
-    _log_as_json()
+    log_as_json()
     try:
         settings, catalog = Settings.from_env(os.environ), Catalog.load()
     except (SettingsError, CatalogError) as error:
@@ -55,15 +54,6 @@ def _loader(settings: Settings, catalog: Catalog) -> Loader:
             lambda: loader.is_ready,
         )
     return loader
-
-
-def _log_as_json() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields={"message": "event"})
-    )
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.captureWarnings(capture=True)
 
 
 if __name__ == "__main__":

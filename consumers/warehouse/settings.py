@@ -5,27 +5,14 @@ Source: the public contract in DESIGN.md; the reason of a bound stands beside it
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
-from schemas import topics
+from schemas import environment
 
 _MEBIBYTE = 1024 * 1024
-
-
-class SettingsError(ValueError):
-    """The environment holds values the loader cannot start with; the text lists all of them, one a line."""
 
 
 def _url(value: object) -> object:
@@ -38,9 +25,9 @@ def _url(value: object) -> object:
 class Settings(BaseModel):
     """What a loader process runs with; field names are ours, aliases are the environment's."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = environment.CONFIG
 
-    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
+    kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
     clickhouse_url: Annotated[SecretStr, BeforeValidator(_url)] = Field(
         SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
     )
@@ -73,23 +60,7 @@ class Settings(BaseModel):
     # Name of a ClickHouse cluster: tables become Replicated and Distributed.
     cluster: str = Field("", alias="WAREHOUSE_CLUSTER", pattern=r"^[\w.{}-]*$")
 
-    @field_validator("kafka")
-    @classmethod
-    def _needs_servers(cls, value: dict[str, str]) -> dict[str, str]:
-        if "bootstrap.servers" not in value:
-            raise ValueError("must be `host:port`, comma separated")
-        return value
-
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
-        given: dict[str, Any] = {name: value for name, value in env.items() if value}
-        given["KAFKA_BOOTSTRAP_SERVERS"] = topics.client_properties(env)
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            raise SettingsError("\n".join(map(_line, error.errors()))) from None
-
-
-def _line(problem: ErrorDetails) -> str:
-    return f"{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}"
+        return environment.read(cls, env)

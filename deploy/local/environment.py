@@ -11,6 +11,7 @@ import deploy.local.clickhouse.settings
 import ingest.settings
 from deploy.local.errors import StackError
 from deploy.local.services import Addresses
+from schemas.environment import SettingsError
 
 _CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {
     "clickhouse": deploy.local.clickhouse.settings.Settings.from_env,
@@ -18,12 +19,6 @@ _CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {
     "live": consumers.live.settings.Settings.from_env,
     "warehouse": consumers.warehouse.settings.Settings.from_env,
 }
-_FAULTS = (
-    deploy.local.clickhouse.settings.SettingsError,
-    ingest.settings.SettingsError,
-    consumers.live.settings.SettingsError,
-    consumers.warehouse.settings.SettingsError,
-)
 
 
 def of_services(env: Mapping[str, str], data_dir: str, tokens: str, at: Addresses) -> dict[str, str]:
@@ -44,7 +39,7 @@ def check(env: Mapping[str, str], names: set[str]) -> None:
     for name in sorted(names & _CHECKS.keys()):
         try:
             _CHECKS[name](env)
-        except _FAULTS as error:
+        except SettingsError as error:
             problems |= dict.fromkeys(str(error).splitlines())
     if problems:
         raise StackError("\n  ".join(["these settings cannot be used:", *problems]))

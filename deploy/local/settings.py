@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr
 
 from deploy.local.errors import StackError
+from schemas import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Settings(BaseModel):
     """The stack's own settings; field names are ours, aliases are the environment's."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = environment.CONFIG
 
     data_dir: Path = Field(Path("data"), alias="DATA_DIR")
     # Kafka's jars; one folder serves any number of data folders.
@@ -44,7 +45,8 @@ class Settings(BaseModel):
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: StackError, listing every problem by variable name."""
         try:
-            return cls.model_validate({name: value for name, value in env.items() if value})
-        except ValidationError as error:
-            lines = [f"  {fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
-            raise StackError("these settings cannot be used:\n" + "\n".join(lines)) from None
+            return environment.read(cls, env)
+        except environment.SettingsError as error:
+            raise StackError(
+                "\n  ".join(["these settings cannot be used:", *str(error).splitlines()])
+            ) from None

@@ -7,7 +7,8 @@ import uvicorn
 
 from deploy.local.clickhouse.app import make_app
 from deploy.local.clickhouse.engine import Engine
-from deploy.local.clickhouse.settings import Settings, SettingsError
+from deploy.local.clickhouse.settings import Settings
+from schemas.environment import SettingsError
 
 
 def main() -> int:

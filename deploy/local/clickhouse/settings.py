@@ -8,19 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr
+
+from schemas import environment
 
 _MEBIBYTE = 1024 * 1024
-
-
-class SettingsError(ValueError):
-    """The environment holds values the front cannot start with; the text lists all of them, one a line."""
 
 
 class Settings(BaseModel):
     """What the front runs with; field names are ours, aliases are the environment's."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = environment.CONFIG
 
     host: str = Field("127.0.0.1", alias="CLICKHOUSE_HOST")
     port: int = Field(8123, alias="CLICKHOUSE_PORT", ge=1, le=65535)
@@ -44,8 +42,4 @@ class Settings(BaseModel):
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
-        try:
-            return cls.model_validate({name: value for name, value in env.items() if value})
-        except ValidationError as error:
-            lines = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
-            raise SettingsError("\n".join(lines)) from None
+        return environment.read(cls, env)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ingest.settings import Settings, SettingsError
+from ingest.settings import Settings
+from schemas.environment import SettingsError
 
 ENOUGH = {"INGEST_TOKENS": "s3cret", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from consumers.live.settings import Settings, SettingsError
+from consumers.live.settings import Settings
+from schemas.environment import SettingsError
 
 ENOUGH = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}
 SESAME = "0123456789abcdef"

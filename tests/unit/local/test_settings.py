@@ -6,6 +6,7 @@ from deploy.local import services
 from deploy.local.clickhouse import settings as front
 from deploy.local.errors import StackError
 from deploy.local.settings import Settings
+from schemas.environment import SettingsError
 
 
 def test_lists_every_bad_setting_at_once() -> None:
@@ -19,7 +20,7 @@ def test_lists_every_bad_setting_at_once() -> None:
 
 def test_lists_every_bad_setting_of_the_front_at_once() -> None:
     """The same for the front, which is started by itself in tests and by the stack."""
-    with pytest.raises(front.SettingsError) as refused:
+    with pytest.raises(SettingsError) as refused:
         front.Settings.from_env({"CLICKHOUSE_QUERIES_MAX": "0", "CLICKHOUSE_QUERY_SECONDS_MAX": "-1"})
 
     assert "CLICKHOUSE_QUERIES_MAX" in str(refused.value)

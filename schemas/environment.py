@@ -1,0 +1,71 @@
+"""What the processes agree on towards whoever runs them: settings from the environment, logs as JSON.
+
+Invariants: a process that cannot start tells every wrong setting at once, by its variable; no value shows,
+for it may be a secret. A log line is one JSON object whose `event` is a name; its data are fields of their
+own.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+from schemas import topics
+
+CONFIG = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+_Settings = TypeVar("_Settings", bound=BaseModel)
+
+
+class SettingsError(ValueError):
+    """The environment holds values a process cannot start with; the text lists all of them, one a line."""
+
+
+def _needs_servers(properties: dict[str, str]) -> dict[str, str]:
+    if "bootstrap.servers" not in properties:
+        raise ValueError("must be `host:port`, comma separated")
+    return properties
+
+
+# The librdkafka properties in the environment; the alias of such a field is KAFKA_BOOTSTRAP_SERVERS.
+KafkaProperties = Annotated[dict[str, str], AfterValidator(_needs_servers)]
+
+
+def read(
+    settings: type[_Settings], env: Mapping[str, str], *, defaults: Mapping[str, Any] | None = None
+) -> _Settings:
+    """Return `env` as `settings`, whose fields have variables for aliases. Empty variables count as unset.
+
+    Raises: SettingsError.
+    """
+    given: dict[str, Any] = {**(defaults or {}), **{name: value for name, value in env.items() if value}}
+    if any(field.annotation == dict[str, str] for field in settings.model_fields.values()):
+        given["KAFKA_BOOTSTRAP_SERVERS"] = topics.client_properties(env)
+    try:
+        return settings.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError("\n".join(dict.fromkeys(map(_line, error.errors())))) from None
+
+
+def log_as_json() -> None:
+    """Send every log line of this process to standard error, as JSON."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        JsonFormatter(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"message": "event"},
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, for terminals
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(capture=True)
+
+
+def _line(problem: ErrorDetails) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    # A rule about several settings names them itself.
+    return f"{problem['loc'][0]}: {message}" if problem["loc"] else message
