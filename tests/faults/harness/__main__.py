@@ -12,14 +12,21 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
+
 from tests.faults.harness import plan, report
-from tests.faults.harness.run import Options, Run, clean
+from tests.faults.harness.run import Options, Run, choices, clean
 
 
 def main() -> int:
     """Return the exit status."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
     options = _options(arguments)
+    unknown = {*options.only} - {choice.name for choice in choices(options)}
+    if unknown:
+        known = ", ".join(choice.name for choice in choices(msgspec.structs.replace(options, only=())))
+        parser.error(f"unknown faults: {', '.join(sorted(unknown))}; known: {known}")
     command = _again(options)
     _say(f"seed {options.seed}, data in {options.folder}")
     outcome = Run(options, _say).run()
@@ -53,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hands", type=int, default=plan.HANDS, help=f"faults at once (default: {plan.HANDS})"
     )
+    # Kafka's default is 45 s: a run would mostly be waiting for loaders that were killed.
+    parser.add_argument("--session-ms", type=int, default=6000, help="the loaders' session.timeout.ms")
     parser.add_argument("--sample", type=int, default=20_000, help="events compared value by value")
     parser.add_argument("--folder", type=Path, default=None, help="where data go (default: a new one)")
     parser.add_argument("--keep", action="store_true", help="keep the data of a run that passes")
@@ -72,7 +81,7 @@ def _options(arguments: argparse.Namespace) -> Options:
 def _again(options: Options) -> str:
     parts = [f"--seed {options.seed}", f"--seconds {options.seconds:g}"]
     parts += [f"--{name} {getattr(options, name)}" for name in ("events", "faults") if getattr(options, name)]
-    parts += [f"--rate {options.rate:g}"]
+    parts += [f"--rate {options.rate:g}", f"--connections {options.connections}", f"--hands {options.hands}"]
     parts += ["--cluster"] if options.cluster else []
     parts += [f'--only "{",".join(options.only)}"'] if options.only else []
     return f"python -m tests.faults.harness {' '.join(parts)}"

@@ -9,6 +9,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local import kafka, services, supervise
@@ -49,15 +50,16 @@ broker.heartbeat.interval.ms=500
 # Any 16 bytes in base64.
 _CLUSTER_ID = "dGFwbGluZS1mYXVsdHMtMQ"
 _START_SECONDS_MAX = 120.0
+BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 
 
 class Cluster:
     """The brokers."""
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self.names = [f"kafka-{node}" for node in range(1, count + 1)]
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.names = names
         self._folder = folder
-        ports = [int(port) for port in free_ports().values()][:count]
+        ports = [int(port) for port in free_ports().values()][: len(names)]
         self._ports = dict(zip(self.names, ports, strict=True))
         self.servers = ",".join(f"127.0.0.1:{port}" for port in ports)
         self._running = contextlib.ExitStack()

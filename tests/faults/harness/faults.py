@@ -122,6 +122,15 @@ def _poison_and_kill(world: World, damage: Damage, _: Step, rng: Random) -> Iter
 
 
 @contextlib.contextmanager
+def _poison_and_stop(world: World, damage: Damage, step: Step, rng: Random) -> Iterator[None]:
+    """As before, but Kafka hangs for longer than the loader waits for it, and forgets nobody meanwhile."""
+    damage.produce(world.kafka_servers, rng, _POISON_RECORDS[1])()
+    time.sleep(rng.uniform(0.1, 0.5))
+    with _stop(world, damage, step, rng):
+        yield
+
+
+@contextlib.contextmanager
 def _clock(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
     world.clock.step(rng.choice((-1, 1)) * rng.choice((0.5, 30.0, 4_000.0, float(_CLOCK_SECONDS))))
     try:
@@ -165,6 +174,7 @@ FAULTS: Mapping[str, Fault] = {
     "full": _full,
     "poison": _poison,
     "poison_and_kill": _poison_and_kill,
+    "poison_and_stop": _poison_and_stop,
     "clock": _clock,
     "drop": _drop,
     "alter": _drop_column,

@@ -6,17 +6,15 @@ there.
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
 import msgspec
 
-from tests.faults.harness import plan
 from tests.faults.harness.damage import Damage
 from tests.faults.harness.faults import FAULTS
-from tests.faults.harness.plan import Choice, Step
+from tests.faults.harness.plan import Step
 from tests.faults.harness.world import World
 
 
@@ -32,20 +30,16 @@ class Done(msgspec.Struct, frozen=True):
 class Nemesis:
     """The hands."""
 
-    def __init__(self, world: World, seed: int, choices: Sequence[Choice], hands: int = plan.HANDS) -> None:
+    def __init__(
+        self, world: World, seed: int, hands: Sequence[Iterator[Step]], left_out: Collection[str]
+    ) -> None:
         self.done: list[Done] = []
         self._world = world
-        self._seed = seed
-        self._choices = choices
+        self._left_out = left_out
         self._damage = Damage(world.foreign, seed)
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
-        self._threads = [threading.Thread(target=self._work, args=(hand,)) for hand in range(hands)]
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How many of each."""
-        return Counter(done.name for done in self.done)
+        self._threads = [threading.Thread(target=self._work, args=hand) for hand in enumerate(hands)]
 
     @property
     def failed(self) -> bool:
@@ -68,12 +62,13 @@ class Nemesis:
         if self._failure:
             raise self._failure
 
-    def _work(self, hand: int) -> None:
+    def _work(self, hand: int, steps: Iterator[Step]) -> None:
         try:
-            for step in plan.steps(self._seed, hand, self._choices):
+            for step in steps:
                 if self._stopping.wait(step.pause):
                     return
-                self._carry_out(hand, step)
+                if step.kind not in self._left_out:
+                    self._carry_out(hand, step)
         except BaseException as error:  # noqa: BLE001 - raised by `stop`
             self._failure = error
 

@@ -25,7 +25,7 @@ class Step(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """What it counts as."""
-        return f"{self.kind} {self.target}".strip()
+        return f"{self.kind} {self.target}"
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -36,6 +36,11 @@ class Choice(msgspec.Struct, frozen=True):
     weight: float
     seconds: tuple[float, float]  # shortest, longest
 
+    @property
+    def name(self) -> str:
+        """What it is asked for by."""
+        return f"{self.kind} {self.target}"
+
 
 def single() -> list[Choice]:
     """Return what can be broken of a stack on one machine."""
@@ -43,6 +48,7 @@ def single() -> list[Choice]:
         Choice("kill", "kafka", 4, (0.0, 0.5)),
         Choice("stop", "kafka", 6, (0.3, 6.0)),
         Choice("flap", "kafka", 2, (0.0, 0.1)),
+        Choice("poison_and_stop", "kafka", 0.5, (11.0, 13.0)),
         *_common(),
     ]
 
@@ -73,6 +79,11 @@ def steps(seed: int, hand: int, choices: Sequence[Choice]) -> Iterator[Step]:
             round(rng.uniform(0.1, 1.5), 2),
             rng.getrandbits(32),
         )
+
+
+def hands(seed: int, count: int, choices: Sequence[Choice]) -> list[Iterator[Step]]:
+    """Return the plan of each hand."""
+    return [steps(seed, hand, choices) for hand in range(count)]
 
 
 def _common() -> list[Choice]:

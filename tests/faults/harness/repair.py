@@ -18,7 +18,7 @@ _SECONDS_MAX = 900.0
 _REPAIR, _RELOAD = "consumers.reconcile", "consumers.replay"
 
 
-def left_out(_cluster: bool) -> Iterator[tuple[str, str]]:  # noqa: FBT001
+def left_out() -> Iterator[tuple[str, str]]:
     """Yield (kind of fault, why): those that need a repair that is not there."""
     if not _exists(_REPAIR):
         yield "drop", f"{_REPAIR} is not there to repair it"

@@ -20,6 +20,7 @@ from confluent_kafka import KafkaException
 
 from tests.faults.harness import plan, repair
 from tests.faults.harness.caught_up import CaughtUp
+from tests.faults.harness.cluster import BROKERS
 from tests.faults.harness.expected import Expected, Figures
 from tests.faults.harness.judge import Judge
 from tests.faults.harness.nemesis import Nemesis
@@ -27,7 +28,6 @@ from tests.faults.harness.sender import Arguments
 from tests.faults.harness.world import World
 from tests.stack import ROOT
 
-_BROKERS = 3
 # After a fault the group may wait for a dead loader's session, 45 s by default, and then has all to load.
 _CAUGHT_UP_SECONDS_MAX = 180.0
 _SENDER_SECONDS_MAX = 330.0
@@ -48,6 +48,7 @@ class Options(msgspec.Struct, frozen=True):
     cluster: bool
     only: tuple[str, ...]  # names of faults; empty: all
     hands: int
+    session_ms: int  # after which the group gives up a loader
     sample: int  # events compared value by value
     folder: Path
 
@@ -70,7 +71,7 @@ class Run:
         self._say = say
         self._outcome = Outcome([], Figures(), {}, {}, [])
         options.folder.mkdir(parents=True, exist_ok=True)
-        self._world = World(options.folder, _BROKERS if options.cluster else 1)
+        self._world = World(options.folder, BROKERS if options.cluster else (), options.session_ms)
         self._ledger = options.folder / "ledger.jsonl"
         self._told = {"posts": 0, "acknowledged": 0}
 
@@ -89,21 +90,20 @@ class Run:
             self._world.stop()
         return self._outcome
 
-    def _choices(self) -> list[plan.Choice]:
-        every = plan.cluster(self._world.kafka) if self._options.cluster else plan.single()
-        only = self._options.only
-        chosen = [choice for choice in every if not only or f"{choice.kind} {choice.target}" in only]
-        left_out = dict(repair.left_out(self._options.cluster))
+    def _left_out(self) -> set[str]:
+        """Return the kinds of faults that cannot be here, and say why."""
+        left_out = dict(repair.left_out())
         if self._world.disk is None:
             left_out["full"] = "no right to mount a small disk (needs root)"
-        for kind, why in left_out.items():
-            if any(choice.kind == kind for choice in chosen):
-                self._outcome.notes.append(f"fault `{kind}` left out: {why}")
-        return [choice for choice in chosen if choice.kind not in left_out]
+        drawn = {choice.kind for choice in choices(self._options)}
+        for kind in drawn & left_out.keys():
+            self._outcome.notes.append(f"fault `{kind}` left out: {left_out[kind]}")
+        return {*left_out}
 
     def _send_and_break(self) -> None:
         options = self._options
-        nemesis = Nemesis(self._world, options.seed, self._choices(), options.hands)
+        hands = plan.hands(options.seed, options.hands, choices(options))
+        nemesis = Nemesis(self._world, options.seed, hands, self._left_out())
         with self._sender() as sender:
             nemesis.start()
             try:
@@ -217,6 +217,12 @@ class Run:
         began = time.monotonic()
         yield
         self._outcome.seconds[phase] = round(time.monotonic() - began, 1)
+
+
+def choices(options: Options) -> list[plan.Choice]:
+    """Return the faults that are drawn from."""
+    every = plan.cluster(BROKERS) if options.cluster else plan.single()
+    return [choice for choice in every if not options.only or choice.name in options.only]
 
 
 def clean(folder: Path) -> None:

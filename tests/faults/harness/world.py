@@ -12,7 +12,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -45,7 +45,7 @@ class Clock:
 class World:
     """The stack under test and the handles for breaking it."""
 
-    def __init__(self, folder: Path, brokers: int) -> None:
+    def __init__(self, folder: Path, brokers: Sequence[str], session_ms: int) -> None:
         self.folder = folder
         self.data = folder / "stack"
         self.data.mkdir(parents=True)
@@ -53,15 +53,14 @@ class World:
         self.broken_tables = threading.Event()  # rows that were loaded are gone by our hand
         self.clock = Clock(folder / "clock")
         self.disk = _mounted(folder / "disk")  # None: not root
-        self.cluster = Cluster(folder / "brokers", brokers) if brokers > 1 else None
+        self.cluster = Cluster(folder / "brokers", brokers) if brokers else None
         env = {
             "INGEST_TOKENS": _TOKEN,
             "INGEST_SPOOL_DIR": str((self.disk or self.data) / "spool"),
             "PYTHONPATH": str(Path(__file__).with_name("clock")),
             "TAPLINE_FAULTS_CLOCK": str(self.clock.path),
             "CLICKHOUSE_QUERY_SECONDS_MAX": "600",
-            # By default the group waits 45 s for a loader that was killed: a run would mostly be that.
-            "KAFKA_SESSION_TIMEOUT_MS": "6000",
+            "KAFKA_SESSION_TIMEOUT_MS": str(session_ms),
         }
         if self.cluster:
             env["KAFKA_BOOTSTRAP_SERVERS"] = self.cluster.servers
@@ -84,7 +83,7 @@ class World:
             subprocess.run(["umount", "--lazy", str(self.disk)], check=False)
 
     @property
-    def kafka(self) -> list[str]:
+    def kafka(self) -> Sequence[str]:
         """The names of the brokers."""
         return self.cluster.names if self.cluster else ["kafka"]
 
@@ -132,9 +131,9 @@ class World:
 
     def sql(self, query: str, data: bytes = b"", seconds_max: float = 600.0) -> bytes:
         """Return what ClickHouse answers. Raises: httpx.HTTPError."""
-        answer = httpx.post(
-            self.stack.clickhouse_url, params={"query": query}, content=data, timeout=seconds_max
-        )
+        # Alone, a query goes into the body: it may be longer than a URL may be.
+        params, content = ({"query": query}, data) if data else ({}, query.encode())
+        answer = httpx.post(self.stack.clickhouse_url, params=params, content=content, timeout=seconds_max)
         if answer.is_error:
             raise httpx.HTTPError(f"{query[:300]}: {answer.text[:1000]}")
         return answer.content
