@@ -67,3 +67,17 @@ def test_a_status_is_documented(status: int) -> None:
 def test_a_topic_is_documented(topic: str) -> None:
     """By its name."""
     assert topic in WORDS
+
+
+def test_every_test_named_in_the_failure_table_exists() -> None:
+    """A failure whose test is gone would be a promise without proof."""
+    table = TEXT.partition("## Failures")[2].partition("## Reference")[0]
+    named = set(re.findall(r"`(test_\w+)`", table))
+    written = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+
+    assert len(named) > 20
+    assert named <= written
