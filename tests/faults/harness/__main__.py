@@ -82,6 +82,7 @@ def _again(options: Options) -> str:
     parts = [f"--seed {options.seed}", f"--seconds {options.seconds:g}"]
     parts += [f"--{name} {getattr(options, name)}" for name in ("events", "faults") if getattr(options, name)]
     parts += [f"--rate {options.rate:g}", f"--connections {options.connections}", f"--hands {options.hands}"]
+    parts += [f"--session-ms {options.session_ms}"]
     parts += ["--cluster"] if options.cluster else []
     parts += [f'--only "{",".join(options.only)}"'] if options.only else []
     return f"python -m tests.faults.harness {' '.join(parts)}"

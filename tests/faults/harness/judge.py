@@ -68,7 +68,9 @@ class Judge:
         stream = _VIEW.format(view=CLICKSTREAM, moment="toInt64(0)", condition=f"view = '{CLICKSTREAM}'")
         yield from self._faults(CLICKSTREAM, stream, "concat(app_id, '/', event_id)")
         yield from self._faults(
-            "quarantine", _BODIES, "concat(hex(sipHash64(body)), ' ', toValidUTF8(substring(body, 1, 60)))"
+            "quarantine",
+            _BODIES,
+            "concat(hex(sipHash64(body)), ' ', replaceRegexpAll(toValidUTF8(substring(body, 1, 60)), '[[:cntrl:]]', '?'))",
         )
 
     def sample_complaints(self, size: int) -> Iterator[str]:

@@ -191,7 +191,9 @@ class Run:
         outcome.complaints += expected.complaints[:20]
         judge = Judge(self._world, options.seed)
         outcome.complaints += judge.complaints()
+        self._say("judge: values")
         outcome.complaints += list(judge.sample_complaints(options.sample))[:20]
+        self._say("judge: reconcile")
         outcome.complaints += repair.reconcile(self._world, options.folder, outcome.notes)
         fresh = self._freshness()
         outcome.seconds["fresh"] = fresh
