@@ -24,12 +24,11 @@ def main() -> int:
     """Run until told to stop; return the exit status."""
     log_as_json()
     try:
-        settings, catalog = Settings.from_env(os.environ), Catalog.load()
+        loader = _loader(Settings.from_env(os.environ), Catalog.load())
     except (SettingsError, CatalogError) as error:
         print(f"the loader cannot start:\n{error}", file=sys.stderr)
         return 2
     try:
-        loader = _loader(settings, catalog)
         # Records come by the thousand and make no cycles: the collector took a fifth of the loop's time.
         gc.freeze()
         gc.set_threshold(100_000, 50, 100)

@@ -20,6 +20,8 @@ from prometheus_client import (
     make_wsgi_app,
 )
 
+from schemas.environment import SettingsError
+
 _PREFIX = "tapline_warehouse"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -70,7 +72,7 @@ class Metrics:
 def serve(
     metrics: Metrics, host: str, port: int, is_alive: Callable[[], bool], is_ready: Callable[[], bool]
 ) -> None:
-    """Answer `/metrics`, `/healthz` and `/readyz` from a thread, as long as the process lives."""
+    """Answer `/metrics`, `/healthz` and `/readyz` from a thread, while the process lives. Raises: SettingsError."""
     exposition = make_wsgi_app(metrics.registry)
     questions = {"/healthz": is_alive, "/readyz": is_ready}
 
@@ -82,7 +84,10 @@ def serve(
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [word]
 
-    server = make_server(host, port, app, WSGIServer, _Silent)
+    try:
+        server = make_server(host, port, app, WSGIServer, _Silent)
+    except OSError as error:
+        raise SettingsError(f"WAREHOUSE_METRICS_PORT: {port} on {host}: {error.strerror}") from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
 

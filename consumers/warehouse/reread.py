@@ -4,6 +4,7 @@ Invariants: joins no group and commits nothing: the loader's offsets are read, n
 record (a transaction's marks, what compaction took) are passed over.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -13,6 +14,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from consumers.warehouse.errors import TransientError
 from consumers.warehouse.record import Place, Record
 from schemas import topics
+from schemas.environment import SettingsError
+
+_log = logging.getLogger(__name__)
 
 _SECONDS_MAX = 10.0
 _RECORDS_MAX = 1_000
@@ -40,7 +44,7 @@ class Log:
 
 
 class Kafka:
-    """The topics, looked at from outside the group. Every method raises: TransientError."""
+    """The topics, looked at from outside the group. Raises: SettingsError; every method: TransientError."""
 
     def __init__(self, kafka: Mapping[str, str], group: str) -> None:
         properties = {
@@ -51,7 +55,10 @@ class Kafka:
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
         }
-        self._consumer = Consumer(properties)
+        try:
+            self._consumer = Consumer(properties, logger=_log)
+        except KafkaException as error:
+            raise SettingsError(f"KAFKA_*: {error.args[0].str()}") from error
 
     def logs(self) -> dict[Place, Log]:
         """Return every partition of our topics."""

@@ -13,15 +13,12 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from consumers.warehouse.record import Place, Record
 from schemas import topics
+from schemas.environment import SettingsError
 
 _log = logging.getLogger(__name__)
 
 _RECORDS_MAX = 5_000
-_PROPERTIES = {
-    "auto.offset.reset": "earliest",
-    "partition.assignment.strategy": "cooperative-sticky",
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
+_DEFAULTS = {
     # The broker answers as soon as it has anything.
     "fetch.wait.max.ms": 100,
     "fetch.queue.backoff.ms": 50,
@@ -31,12 +28,19 @@ _PROPERTIES = {
     "topic.metadata.refresh.interval.ms": 1_000,
     "reconnect.backoff.max.ms": 1_000,
     "socket.keepalive.enable": True,
+}
+# What a user's property may not change: nothing is skipped, nothing committed but by us.
+_REQUIRED = {
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
     "allow.auto.create.topics": False,
 }
 
 
 class Source:
-    """One member of the consumer group. Every method is called by one thread."""
+    """One member of the consumer group. Every method is called by one thread. Raises: SettingsError."""
 
     def __init__(
         self,
@@ -53,8 +57,11 @@ class Source:
         self._paused = False
         self.joined = False  # the group has told us our partitions, be it none
         self.owned: set[Place] = set()
-        properties = {**_PROPERTIES, **kafka, "group.id": group, "on_commit": self._committed}
-        self._consumer = Consumer(properties, logger=_log)
+        properties = {**_DEFAULTS, **kafka, **_REQUIRED, "group.id": group, "on_commit": self._committed}
+        try:
+            self._consumer = Consumer(properties, logger=_log)
+        except KafkaException as error:
+            raise SettingsError(f"KAFKA_*: {error.args[0].str()}") from error
         self._consumer.subscribe(
             list(topics.PARTITIONS), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )

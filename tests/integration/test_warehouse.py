@@ -364,6 +364,8 @@ def test_freshness_and_lag_come_to_rest(loader: Loader, sender: Sender, tables: 
             ["CLICKHOUSE_URL:", "WAREHOUSE_BATCH_ROWS_MAX:"],
         ),
         ({"WAREHOUSE_TTL_DAYS": "soon"}, ["WAREHOUSE_TTL_DAYS:"]),
+        ({"KAFKA_NO_SUCH_THING": "1"}, ["KAFKA_*:", "no.such.thing"]),
+        ({"WAREHOUSE_METRICS_HOST": "203.0.113.1"}, ["WAREHOUSE_METRICS_PORT:"]),
     ],
 )
 def test_wrong_settings_are_told_all_at_once(

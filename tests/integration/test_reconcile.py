@@ -1,0 +1,218 @@
+"""Reconcile against the real topics and tables: it proves, finds and repairs."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack import ROOT, Stack, wait_until
+from tests.warehouse import Loader, Sender, Tables, body, value
+
+
+class Site:
+    """Services with a loader, and the command."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.sender = Sender(stack.kafka)
+        self.tables = Tables(stack.clickhouse_url)
+        self.loader = Loader(stack.kafka, stack.clickhouse_url, folder)
+        self.loader.start()
+        self.app = f"app-{uuid.uuid4()}"
+
+    def run(self, *arguments: str, **env: str) -> tuple[int, str, str]:
+        """Return exit status, output and errors of the command."""
+        done = subprocess.run(
+            [sys.executable, "-m", "consumers.reconcile", *arguments],
+            cwd=ROOT,
+            env=os.environ | self.loader.environment() | env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def report(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Return exit status and the report."""
+        status, out, err = self.run("--json", *arguments)
+        assert status in (0, 1), err
+        return status, json.loads(out)
+
+    def send(self, *events: bytes, view: str = "events", count: int | None = None) -> None:
+        """Send events and wait until they are in a view."""
+        self.sender.events(*events)
+        sql = f"SELECT count() FROM tapcart.{view} WHERE app_id = '{self.app}'"
+        self.tables.wait(sql, len(events) if count is None else count)
+
+    def delete(self, table: str, where: str) -> None:
+        """Take rows away behind the loader's back."""
+        sql = f"ALTER TABLE tapcart_raw.{table} DELETE WHERE app_id = '{self.app}' AND {where}"
+        self.tables.run(sql, mutations_sync=2)
+
+
+@pytest.fixture
+def site(services: Stack, tmp_path: Path) -> Iterator[Site]:
+    """Services where nothing is missing, whatever tests before have dropped."""
+    site = Site(services, tmp_path)
+    status, _, err = site.run("--repair")
+    assert status == 0, err
+    yield site
+    if site.loader.process.poll() is None:
+        assert site.loader.stop() == 0
+
+
+def test_nothing_missing_is_proven(site: Site) -> None:
+    """Exit status 0; every offset is in one of the counts, and every type is counted alike everywhere."""
+    site.send(*(body(name, app_id=site.app) for name in ("AppOpened", "CartViewed", "OrderCreated")))
+    status, report = site.report()
+    totals = report["totals"]
+    places = ("rows", "merged", "quarantined", "expired", "empty", "missing")
+
+    assert (status, report["missing"], totals["lag"]) == (0, [], 0)
+    assert totals["offsets"] == sum(totals[place] for place in places) > 0
+    assert all(partition["high"] >= partition["low"] for partition in report["partitions"])
+    assert {name: types["kafka"] >= types["view"] for name, types in report["event_types"].items()}
+
+
+def test_deleted_rows_are_listed_and_repaired(site: Site) -> None:
+    """Exactly the offsets without a row are missing; after `--repair` every event is back, once."""
+    site.send(*(body("AppOpened", app_id=site.app, event_id=f"e{n}") for n in range(30)))
+    places = site.tables.rows(
+        "SELECT DISTINCT _partition, _offset FROM tapcart_raw.app_opened "
+        f"WHERE app_id = '{site.app}' AND event_id IN ('e3', 'e4', 'e9')"
+    )
+    site.delete("app_opened", "event_id IN ('e3', 'e4', 'e9')")
+    status, report = site.report("--wait", "0")
+    missing = [(r["partition"], o) for r in report["missing"] for o in range(r["start"], r["end"])]
+    _, text, _ = site.run("--wait", "0")
+    repaired, _, said = site.run("--repair")
+    again, after = site.report()
+
+    assert (status, report["totals"]["missing"]) == (1, 3)
+    assert sorted(missing) == sorted((partition, offset) for partition, offset in places)
+    assert text.count("missing: tapcart.events/") == len(report["missing"])
+    assert (repaired, again, after["totals"]["missing"]) == (0, 0, 0)
+    assert "loaded 3 records again" in said
+    site.tables.wait(f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{site.app}'", 30)
+
+
+def test_repair_moves_no_committed_offset(site: Site) -> None:
+    """What it loads is read by offset, outside the group."""
+    site.send(body("AppOpened", app_id=site.app))
+    site.delete("app_opened", "1")
+    before = site.report("--wait", "0")[1]["partitions"]
+    site.run("--repair")
+    after = site.report()[1]["partitions"]
+
+    assert [p["lag"] for p in before] == [p["lag"] for p in after] == [0] * len(after)
+
+
+def test_merged_duplicates_are_not_missing(site: Site) -> None:
+    """Merges take the rows of duplicates; their identity still has one."""
+    data = value(body("CartViewed", app_id=site.app))
+    for _ in range(20):
+        site.sender.put(data, key=site.app.encode())
+        site.sender.flush()
+    site.send(body("CartViewed", app_id=site.app), count=2)
+    site.tables.run("OPTIMIZE TABLE tapcart_raw.cart_viewed FINAL")
+    status, report = site.report()
+
+    assert status == 0
+    assert report["totals"]["merged"] >= 19
+
+
+def test_row_deleted_with_its_duplicates_is_missing(site: Site) -> None:
+    """When no row of an identity is left, all its records are missing; one repair loads them all."""
+    data = value(body("CartViewed", app_id=site.app))
+    for _ in range(5):
+        site.sender.put(data, key=site.app.encode())
+    site.sender.flush()
+    site.tables.wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{site.app}'", 1)
+    wait_until(lambda: site.loader.metric("tapline_warehouse_freshness_seconds") == 0, 20, "freshness")
+    site.delete("cart_viewed", "1")
+    status, report = site.report("--wait", "2")
+    repaired = site.run("--repair")[0]
+
+    assert (status, report["totals"]["missing"]) == (1, 5)
+    assert repaired == 0
+    assert site.tables.one(f"SELECT count() FROM tapcart.events WHERE app_id = '{site.app}'") == 1
+
+
+def test_same_id_elsewhere_does_not_hide_a_missing_event(site: Site) -> None:
+    """An identity is app, hour, device and id within its type: a neighbour with the same id is no proof."""
+    event = json.loads(body("AppOpened", app_id=site.app, event_id="same"))
+    others = [event | {"device_id": "other"}, event | {"timestamp": event["timestamp"] + 86_400_000}]
+    site.send(*(json.dumps(one).encode() for one in (event, *others)))
+    site.delete(
+        "app_opened",
+        f"device_id != 'other' AND timestamp < fromUnixTimestamp64Milli({event['timestamp'] + 1})",
+    )
+    status, report = site.report("--wait", "0")
+
+    assert (status, report["totals"]["missing"]) == (1, 1)
+
+
+def test_damaged_record_is_accounted_for_by_its_body(site: Site) -> None:
+    """It has no row of its own but one in the quarantine; without that it is missing, and repaired."""
+    junk = b"junk " + site.app.encode()
+    site.sender.put(junk, headers=[], key=site.app.encode())
+    site.sender.flush()
+    where = f"SELECT count() FROM tapcart.quarantine WHERE app_id = '{site.app}'"
+    site.tables.wait(where, 1)
+    status, report = site.report()
+    site.delete("quarantine", "1")
+    without, lacking = site.report("--wait", "0")
+    repaired = site.run("--repair")[0]
+
+    assert status == 0
+    assert report["totals"]["quarantined"] >= 1
+    # The record itself, and the quarantine's own record of it.
+    assert (without, lacking["totals"]["missing"]) == (1, 2)
+    assert repaired == 0
+    assert site.tables.one(where) == 1
+
+
+def test_records_not_yet_loaded_are_waited_for_then_missing(site: Site) -> None:
+    """While a loader is at work they are lag; when none comes in time, they are missing."""
+    assert site.loader.stop() == 0
+    site.sender.events(*(body("AppOpened", app_id=site.app) for _ in range(4)))
+    status, report = site.report("--wait", "0.5")
+    site.loader.start(wait=False)
+    later, after = site.report("--wait", "60")
+
+    assert (status, report["totals"]["missing"], report["totals"]["lag"]) == (1, 4, 4)
+    assert (later, after["totals"]["missing"], after["totals"]["lag"]) == (0, 0, 0)
+
+
+def test_rows_of_the_quarantine_topic_do_not_pass_for_events(site: Site) -> None:
+    """Both topics have a partition 0 and small offsets; a row of one never accounts for the other."""
+    site.send(body("AppOpened", app_id=site.app))
+    for number in range(5):
+        site.sender.put(f"junk {number} {site.app}".encode(), headers=[], key=site.app.encode(), partition=0)
+    site.sender.flush()
+    site.tables.wait(f"SELECT count() FROM tapcart.quarantine WHERE app_id = '{site.app}'", 5)
+    _, report = site.report()
+    rows = {(p["topic"], p["partition"]): p["rows"] for p in report["partitions"]}
+
+    assert rows["tapcart.quarantine", 0] == site.tables.one(
+        "SELECT uniqExact(_offset) FROM tapcart_raw.quarantine WHERE _partition = 0"
+    )
+
+
+def test_what_cannot_be_found_out_is_no_proof(site: Site) -> None:
+    """Without Kafka, without ClickHouse, or with a wrong setting the exit status is neither 0 nor 1."""
+    nowhere = "127.0.0.1:1"
+    without_kafka = site.run(KAFKA_BOOTSTRAP_SERVERS=nowhere)
+    without_clickhouse = site.run(CLICKHOUSE_URL=f"http://{nowhere}")
+    with_wrong = site.run(CLICKHOUSE_URL="nowhere")
+    with_unknown = site.run(KAFKA_NO_SUCH_THING="1")
+    runs = (without_kafka, without_clickhouse, with_wrong, with_unknown)
+
+    assert [done[0] for done in runs] == [2, 2, 2, 2]
+    assert all("could not reconcile" in done[2] for done in runs)

@@ -1,0 +1,55 @@
+"""ClickHouse's codes mean: later, with tables, in smaller pieces, or never."""
+
+import logging
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, StreamFailureError
+
+from consumers.warehouse.clickhouse import mapped
+from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError, TransientError
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (117, "INCORRECT_DATA", PermanentError),
+        (6, "CANNOT_PARSE_TEXT", PermanentError),
+        (27, "CANNOT_PARSE_INPUT_ASSERTION_FAILED", PermanentError),
+        (26, "CANNOT_PARSE_QUOTED_STRING", PermanentError),
+        (72, "CANNOT_PARSE_NUMBER", PermanentError),
+        (190, "SIZES_OF_ARRAYS_DONT_MATCH", PermanentError),
+        (469, "VIOLATED_CONSTRAINT", PermanentError),
+        (252, "Too many partitions for single INSERT block", PermanentError),
+        (252, "Too many parts (3000). Merges are processing significantly slower", TransientError),
+        (1001, "std::exception. type: avro::Exception, e.what() = EOF reached", PermanentError),
+        (1001, "std::exception. type: std::bad_alloc", TransientError),
+        (60, "UNKNOWN_TABLE", TablesError),
+        (81, "UNKNOWN_DATABASE", TablesError),
+        (16, "NO_SUCH_COLUMN_IN_TABLE", TablesError),
+        (241, "MEMORY_LIMIT_EXCEEDED", TooLargeError),
+        (202, "TOO_MANY_SIMULTANEOUS_QUERIES", TransientError),
+        (242, "TABLE_IS_READ_ONLY", TransientError),
+        (243, "NOT_ENOUGH_SPACE", TransientError),
+        (999, "KEEPER_EXCEPTION", TransientError),
+        (516, "AUTHENTICATION_FAILED", TransientError),
+        (987654, "a code of a later version", TransientError),
+    ],
+)
+def test_code_decides(code: int, text: str, kind: type[Exception]) -> None:
+    """A row is never blamed for what is not its fault, and never tried for ever when it is."""
+    assert type(mapped(DatabaseError(f"Code: {code}. {text}", code=code))) is kind
+
+
+@pytest.mark.parametrize("error", [OperationalError("connection refused"), StreamFailureError("cut")])
+def test_network_errors_are_transient(error: OperationalError) -> None:
+    """Nothing is known of the insert: it is tried again, and identity makes two of it one."""
+    assert type(mapped(error)) is TransientError
+
+
+def test_unknown_code_is_loud(caplog: pytest.LogCaptureFixture) -> None:
+    """An operator sees it at once; a known one only by its retries."""
+    with caplog.at_level(logging.ERROR):
+        mapped(DatabaseError("Code: 987654.", code=987654))
+        mapped(DatabaseError("Code: 999.", code=999))
+
+    assert [record.message for record in caplog.records] == ["clickhouse_error_unknown"]

@@ -1,0 +1,169 @@
+"""What becomes of a record that no checksum vouches for."""
+
+import dataclasses
+import io
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.warehouse.container import Format, format_of
+from consumers.warehouse.foreign import (
+    DAMAGED,
+    EVENT_MS_MAX,
+    EVENT_MS_MIN,
+    INVALID,
+    NO_VALUE,
+    UNKNOWN_SCHEMA,
+    WRONG_TOPIC,
+    Check,
+    Refusal,
+)
+from schemas import topics, wire
+from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
+
+FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
+CHECK = Check(CATALOG, FORMATS)
+GOOD = {name: value(body(name)) for name in SAMPLES}
+
+
+def judge(
+    data: bytes | None, topic: str = topics.EVENTS, headers: Any = None
+) -> tuple[Format, bytes] | Refusal:
+    """Return what becomes of a value."""
+    return CHECK(topic, Message(data, topic, 3, 14, headers, b"app"))
+
+
+def refusal(data: bytes | None, topic: str = topics.EVENTS, headers: Any = None) -> Refusal:
+    """Return the refusal of a value that must be refused."""
+    found = judge(data, topic, headers)
+    assert isinstance(found, Refusal)
+    return found
+
+
+def encoded(name: str, **fields: Any) -> bytes:
+    """Return a sample's value with some Avro fields changed, also such as ingest would never send."""
+    release = CATALOG.newest(name)
+    assert release is not None
+    datum = CHECK.datum(FORMATS[release.wire_id], GOOD[name][wire.HEADER_BYTES :]) | fields
+    stream = io.BytesIO()
+    fastavro.schemaless_writer(stream, release.schema, datum)
+    return wire.prefix(release.wire_id) + stream.getvalue()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_right_value_becomes_the_same_row(name: str) -> None:
+    """Encoded again, it is what ingest would have sent."""
+    found = judge(GOOD[name])
+
+    assert not isinstance(found, Refusal)
+    assert found[0].prefix + found[1] == GOOD[name]
+
+
+@given(st.sampled_from(sorted(SAMPLES)), st.data())
+def test_cut_value_is_never_a_row(name: str, data: st.DataObject) -> None:
+    """Whatever is missing at the end, the value is damaged."""
+    good = GOOD[name]
+    cut = good[: data.draw(st.integers(0, len(good) - 1))]
+
+    assert refusal(cut).reason == DAMAGED
+
+
+@given(st.sampled_from(sorted(SAMPLES)), st.binary(min_size=1, max_size=40))
+def test_lengthened_value_is_never_a_row(name: str, rest: bytes) -> None:
+    """Every byte must be consumed: the engine's reader would skip what follows."""
+    assert refusal(GOOD[name] + rest).reason == DAMAGED
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_never_raise(data: bytes) -> None:
+    """Any bytes behind any schema's id are a row that decodes again, or a refusal; never an error."""
+    for release in CATALOG.releases:
+        found = judge(wire.prefix(release.wire_id) + data)
+        if not isinstance(found, Refusal):
+            assert CHECK.datum(*found)
+
+
+@given(st.sampled_from(sorted(SAMPLES)), st.data())
+def test_wrong_checksum_is_damage_even_if_it_decodes(name: str, data: st.DataObject) -> None:
+    """One flipped bit inside a text decodes well, and is not what was sent."""
+    good = GOOD[name]
+    place = data.draw(st.integers(0, len(good) - 1))
+    flipped = good[:place] + bytes([good[place] ^ 1 << data.draw(st.integers(0, 7))]) + good[place + 1 :]
+
+    assert refusal(flipped, headers=crc(good)).reason == DAMAGED
+
+
+@pytest.mark.parametrize(
+    ("data", "topic", "reason"),
+    [
+        (None, topics.EVENTS, NO_VALUE),
+        (b"", topics.EVENTS, DAMAGED),
+        (b"\x01" + GOOD["AppOpened"], topics.EVENTS, DAMAGED),
+        (wire.prefix(9999) + b"x", topics.EVENTS, UNKNOWN_SCHEMA),
+        (wire.prefix(CATALOG.quarantine.wire_id) + b"x", topics.EVENTS, WRONG_TOPIC),
+        (encoded("AppOpened", event_id=""), topics.EVENTS, INVALID),
+        (encoded("AppOpened", app_id=""), topics.EVENTS, INVALID),
+        (encoded("AppOpened", device_id=""), topics.EVENTS, INVALID),
+        (encoded("AppOpened", event_type="CartViewed"), topics.EVENTS, INVALID),
+        (encoded("AppOpened", timestamp=EVENT_MS_MIN - 1), topics.EVENTS, INVALID),
+        (encoded("AppOpened", timestamp=EVENT_MS_MAX + 1), topics.EVENTS, INVALID),
+        (encoded("AppOpened", received_at=1 << 62), topics.EVENTS, INVALID),
+    ],
+)
+def test_reason_is_told(data: bytes | None, topic: str, reason: str) -> None:
+    """Each kind of unfit record has its word, and its bytes are kept as they were."""
+    found = refusal(data, topic)
+
+    assert (found.reason, found.body, found.record) == (reason, data or b"", "tapcart.events/3/14")
+    assert (found.app_id, found.received_at_ms) == ("app", NOW_MS)
+
+
+def test_times_in_blocks_are_checked_too() -> None:
+    """A session's start beyond what DateTime64 shows would be another time in the table."""
+    release = CATALOG.newest("SessionStarted")
+    assert release is not None
+    datum = CHECK.datum(FORMATS[release.wire_id], GOOD["SessionStarted"][wire.HEADER_BYTES :])
+    block = datum["session_properties"] | {"session_start_time": 1 << 60}
+
+    assert refusal(encoded("SessionStarted", session_properties=block)).reason == INVALID
+
+
+@pytest.mark.parametrize("data", [None, b"junk", GOOD["AppOpened"]])
+def test_quarantine_record_that_is_damaged_becomes_its_row(data: bytes | None) -> None:
+    """It is kept in the table at once and never sent to the topic it came from."""
+    found = judge(data, topics.QUARANTINE)
+
+    assert not isinstance(found, Refusal)
+    row = CHECK.datum(*found)
+    assert (row["body"], row["source"]) == (data or b"", "warehouse")
+    assert row["record"] == "tapcart.quarantine/3/14"
+
+
+def test_right_checksum_tells_our_own_producers() -> None:
+    """A schema unknown here but a checksum that is right: a producer of ours is newer than this loader."""
+    data = wire.prefix(9999) + b"x"
+
+    assert refusal(data, headers=crc(data)).is_ours
+    assert not refusal(data).is_ours
+
+
+def test_engine_refusal_keeps_the_whole_value() -> None:
+    """The prefix is put back, and what can be read of the event is told."""
+    good = GOOD["CartViewed"]
+    form = FORMATS[wire.wire_id_of(good) or 0]
+    found = CHECK.refused(form, topics.EVENTS, (good[wire.HEADER_BYTES :], bytes([6, 8, 10])), "Code: 469")
+    datum = CHECK.datum(form, good[wire.HEADER_BYTES :])
+
+    assert dataclasses.asdict(found) == {
+        "reason": "refused",
+        "detail": "Code: 469",
+        "body": good,
+        "received_at_ms": NOW_MS,
+        "record": "tapcart.events/3/4",
+        "app_id": datum["app_id"],
+        "event_id": datum["event_id"],
+        "is_ours": False,
+    }

@@ -1,0 +1,36 @@
+"""The environment becomes settings, or every problem is told."""
+
+import pytest
+
+from consumers.warehouse.settings import Settings
+from schemas.environment import SettingsError
+
+ENOUGH = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}
+
+
+def test_kafka_alone_is_enough() -> None:
+    """All else has a default, and Kafka's properties go to the clients as they are."""
+    settings = Settings.from_env(ENOUGH | {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_PORT": "1"})
+
+    assert settings.kafka == {"bootstrap.servers": "127.0.0.1:9092", "security.protocol": "SSL"}
+    assert settings.group == "tapline.warehouse"
+
+
+def test_every_problem_is_told_at_once() -> None:
+    """One line each, by the variable's name."""
+    wrong = {"WAREHOUSE_BATCH_ROWS_MAX": "x", "WAREHOUSE_CLUSTER": "a'b", "CLICKHOUSE_URL": "host"}
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_env(wrong)
+    told = sorted(line.partition(":")[0] for line in str(raised.value).splitlines())
+
+    assert told == sorted([*wrong, "KAFKA_BOOTSTRAP_SERVERS"])
+
+
+def test_password_shows_nowhere() -> None:
+    """Neither in the settings' text nor in an error."""
+    settings = Settings.from_env(ENOUGH | {"CLICKHOUSE_URL": "http://me:hunter2@h:1"})
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_env(ENOUGH | {"CLICKHOUSE_URL": "ftp://me:hunter2@h:1"})
+
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(raised.value)

@@ -1,0 +1,167 @@
+"""Releases become DDL: columns, identities, and the same on a cluster."""
+
+import dataclasses
+import re
+
+import pytest
+
+from consumers.warehouse.container import format_of
+from consumers.warehouse.tables import Column, Options, Table, additions, creations, differences, tables
+from consumers.warehouse.views import views
+from schemas.catalog import Catalog, Release, table_name
+from tests.warehouse import CATALOG
+
+ALL = tables(CATALOG)
+BY_NAME = {table.name: table for table in ALL}
+TYPED = [release for release in CATALOG.newest_releases() if release.family == "mobile"]
+
+
+def types(table: Table) -> dict[str, str]:
+    """Return column -> type."""
+    return {column.name: column.type for column in table.columns}
+
+
+@pytest.mark.parametrize("release", CATALOG.releases, ids=lambda release: release.schema_id)
+def test_every_field_has_its_column(release: Release) -> None:
+    """Containers name no column that the table lacks."""
+    assert set(format_of(release).columns) <= set(types(BY_NAME[table_name(release.name)]))
+
+
+def test_types_are_plain() -> None:
+    """Texts are not Nullable, numbers and booleans are unless guaranteed, lists are lists."""
+    found = types(BY_NAME["product_viewed"])
+
+    assert found["event_id"] == "String"
+    assert found["device_properties.os"] == found["app_id"] == "LowCardinality(String)"
+    assert found["session_id"] == "String"
+    assert found["timestamp"] == "DateTime64(3, 'UTC')"
+    assert found["session_properties.session_start_time"] == "Nullable(DateTime64(3, 'UTC'))"
+    assert found["device_properties.wifi"] == "Nullable(Bool)"
+    assert found["event_properties.product_price_amount"] == "Nullable(Decimal(18, 4))"
+    assert "Array(String)" in found.values()
+
+
+def test_partition_is_a_function_of_the_event() -> None:
+    """Arrival decides neither partition nor identity of any table; types without a time have no partition."""
+    for table in ALL:
+        key = f"{table.partition_by} {table.order_by}"
+
+        assert not re.search(r"received_at|_loaded_at|_appended_at|_offset|now\(", key)
+    assert {table.name for table in ALL if not table.partition_by} == {
+        "clickstream",
+        "quarantine",
+        "quarantine_replays",
+    }
+    assert BY_NAME["unmodelled"].order_by.endswith("event_type")
+
+
+def test_tables_are_made_so_that_lists_may_differ_in_length() -> None:
+    """The setting cannot be changed later, so every CREATE has it."""
+    made = [sql for sql in creations(ALL, Options()) if sql.startswith("CREATE TABLE")]
+
+    assert len(made) == len(ALL)
+    assert all("share_nested_offsets = 0" in sql for sql in made)
+    assert all("min_age_to_force_merge_on_partition_only = 1" in sql for sql in made)
+
+
+def test_ttl_is_the_events_own_time() -> None:
+    """By setting; the quarantine and the clickstream have only the time of receipt; marks stay."""
+    made = {
+        sql.split("tapcart_raw.")[1].split()[0]: sql
+        for sql in creations(ALL, Options(ttl_days=30))
+        if "TABLE" in sql
+    }
+
+    assert "TTL toDateTime(timestamp) + INTERVAL 30 DAY" in made["app_opened"]
+    assert "TTL toDateTime(received_at) + INTERVAL 30 DAY" in made["quarantine"]
+    assert "TTL" not in made["quarantine_replays"]
+    assert not any("TTL" in sql for sql in creations(ALL, Options()))
+
+
+def test_cluster_makes_replicated_and_distributed_tables() -> None:
+    """One setting: local tables that replicate, and tables of the plain names over all shards."""
+    made = list(creations(ALL, Options(cluster="prod")))
+    text = "\n".join(made)
+
+    assert all("ON CLUSTER 'prod'" in sql for sql in made)
+    assert text.count("ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/") == len(ALL)
+    assert (
+        "CREATE TABLE IF NOT EXISTS tapcart_raw.app_opened ON CLUSTER 'prod' AS tapcart_raw.app_opened_local "
+        "ENGINE = Distributed('prod', tapcart_raw, app_opened_local, cityHash64(app_id, device_id))"
+    ) in made
+    assert all("ON CLUSTER 'prod'" in sql for sql in views(ALL, Options(cluster="prod")))
+
+
+def test_older_table_gets_what_it_lacks() -> None:
+    """One ALTER per table, with derived columns behind their texts; on a cluster both tables."""
+    table = BY_NAME["order_created"]
+    lacks = {"event_properties.total_price", "event_properties.total_price_amount"}
+    existing = {table.name: {name: kind for name, kind in types(table).items() if name not in lacks}}
+    [sql] = additions([table], existing, Options())
+    both = list(additions([table], existing, Options(cluster="c")))
+
+    assert sql.startswith(
+        "ALTER TABLE tapcart_raw.order_created ADD COLUMN IF NOT EXISTS `event_properties.total_price`"
+    )
+    assert "MATERIALIZED toDecimal64OrNull(`event_properties.total_price`, 4)" in sql
+    assert [statement.split()[2] for statement in both] == [
+        "tapcart_raw.order_created_local",
+        "tapcart_raw.order_created",
+    ]
+    assert list(additions(ALL, {table.name: types(table) for table in ALL}, Options())) == []
+
+
+def test_column_of_another_type_is_told() -> None:
+    """It is left as it is, for changing it may cost data, but not in silence."""
+    existing = {"app_opened": types(BY_NAME["app_opened"]) | {"session_id": "UInt8"}}
+
+    assert list(differences(ALL, existing)) == [("app_opened", "session_id", "UInt8", "String")]
+
+
+def test_table_has_columns_of_all_versions() -> None:
+    """A field that a newer version drops keeps its column, and one that it adds gets one."""
+    old = CATALOG.newest("AppInstalled")
+    assert old is not None
+    fields = [field for field in old.schema["fields"] if field["name"] != "timestamp_iso"]
+    added = {"name": "brand_new", "type": ["null", "string"], "default": None, "doc": "New."}
+    new = dataclasses.replace(
+        old, wire_id=99, version=(6, 0, 0), schema={**old.schema, "fields": [*fields, added]}
+    )
+    [table] = [t for t in tables(Catalog((*CATALOG.releases, new))) if t.name == "app_installed"]
+
+    assert {"timestamp_iso", "brand_new"} <= set(types(table))
+
+
+def test_views_read_final_and_list_their_columns() -> None:
+    """`*` would leave derived columns out; without FINAL duplicates count."""
+    for sql in views(ALL, Options()):
+        if sql.startswith("CREATE OR REPLACE VIEW"):
+            assert "FINAL" in sql
+            assert "SELECT *" not in sql
+            assert "_loaded_at" not in sql
+
+
+def test_events_has_what_all_types_share() -> None:
+    """Envelope, four blocks and extra; nothing of one type only."""
+    *_, merge, view = views(ALL, Options())
+    names = re.findall(r"^  `([^`]+)`", merge, re.MULTILINE)
+
+    assert names[:6] == ["event_type", "event_id", "app_id", "device_id", "timestamp", "received_at"]
+    assert {name.partition(".")[0] for name in names if "." in name} == {
+        "metadata",
+        "device_properties",
+        "shopify_properties",
+        "session_properties",
+        "app_properties",
+    }
+    assert {"extra", "_offset", "_loaded_at"} <= set(names)
+    assert all(f"{table_name(release.name)}|" in merge for release in TYPED)
+    assert "unmodelled)$" in merge
+    assert view.startswith("CREATE OR REPLACE VIEW tapcart.events")
+
+
+def test_quotes_in_words_do_not_end_a_comment() -> None:
+    """Documentation has apostrophes and backslashes."""
+    assert (
+        Column("a", "String", "it's \\ here").sql() == "`a` String COMMENT 'it\\'s \\\\ here' CODEC(ZSTD(1))"
+    )
