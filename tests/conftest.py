@@ -1,5 +1,6 @@
 """Fixtures of all tests: the real stack, whole or only its services, started once for a session."""
 
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from tests.stack import Stack
 # Machines that run several things at once are slow now and then: a deadline per example would only tell that.
 settings.register_profile("tapline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tapline")
+
+
+def pytest_configure() -> None:
+    """Let SIGINT through to what the tests start: a shell's background job, as CI may be, ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
