@@ -72,7 +72,7 @@ class Metrics:
 def serve(
     metrics: Metrics, host: str, port: int, is_alive: Callable[[], bool], is_ready: Callable[[], bool]
 ) -> None:
-    """Answer `/metrics`, `/healthz` and `/readyz` from a thread, while the process lives. Raises: SettingsError."""
+    """Answer `/metrics`, `/healthz` and `/readyz`, while the process lives. Raises: SettingsError."""
     exposition = make_wsgi_app(metrics.registry)
     questions = {"/healthz": is_alive, "/readyz": is_ready}
 

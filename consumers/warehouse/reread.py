@@ -5,6 +5,7 @@ record (a transaction's marks, what compaction took) are passed over.
 """
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -20,6 +21,7 @@ _log = logging.getLogger(__name__)
 
 _SECONDS_MAX = 10.0
 _RECORDS_MAX = 1_000
+_POLL_SECONDS = 0.05
 # Reading this many records costs less than finding a place once more.
 _NEAR = 2_000
 
@@ -53,6 +55,7 @@ class Kafka:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,
             "auto.offset.reset": "earliest",
         }
         try:
@@ -109,9 +112,15 @@ class Kafka:
     def _read(self, near: Sequence[Range]) -> Iterator[list[Record]]:
         first, end = near[0], near[-1].end
         self._consumer.assign([TopicPartition(first.topic, first.partition, first.start)])
-        next_offset = first.start
+        next_offset, deadline = first.start, time.monotonic() + _SECONDS_MAX
         while next_offset < end:
-            messages = self._consumer.consume(_RECORDS_MAX, 1.0)
+            messages = self._consumer.consume(_RECORDS_MAX, _POLL_SECONDS)
+            if messages:
+                deadline = time.monotonic() + _SECONDS_MAX
+            elif time.monotonic() > deadline:
+                raise TransientError(
+                    f"Kafka: no records of {first.topic}/{first.partition} for {_SECONDS_MAX} s"
+                )
             records = []
             for message in messages:
                 error = message.error()
