@@ -141,6 +141,7 @@ def _clock(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _drop(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
+    world.table_dropped.set()
     _alter(world, f"DROP TABLE IF EXISTS tapcart_raw.{_table(rng)} SYNC")
     yield
 
@@ -148,12 +149,12 @@ def _drop(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
 @contextlib.contextmanager
 def _drop_column(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
     column = rng.choice(("device_properties.model", "session_id", "app_properties.app_version"))
+    world.column_dropped.set()
     _alter(world, f"ALTER TABLE tapcart_raw.{_table(rng)} DROP COLUMN IF EXISTS `{column}`")
     yield
 
 
 def _alter(world: World, statement: str) -> None:
-    world.broken_tables.set()
     with contextlib.suppress(httpx.HTTPError):
         world.sql(statement, seconds_max=20)
 

@@ -1,8 +1,9 @@
 """What an operator does after the faults that take rows away, and the proof that every promise ends with.
 
-A dropped table, or column, takes what was loaded with it: Tapline promises that events which come afterwards
-are loaded at once, and that the documented repair brings back the rest. So does the judge ask for it, before
-it judges.
+A dropped table takes its rows with it, a dropped column its values: Tapline promises that what comes
+afterwards is loaded, and that one documented command brings back the rest out of Kafka: `reconcile --repair`
+the rows whose offsets have none, `replay --from --to` the values. So the judge has them run before it
+judges.
 """
 
 import importlib.util
@@ -27,12 +28,12 @@ def left_out() -> Iterator[tuple[str, str]]:
 
 
 def repair(world: World, folder: Path) -> list[str]:
-    """Bring back what tables and columns that were dropped took with them; return complaints."""
+    """Bring back what was dropped by our hand, if anything was; return complaints."""
     complaints = []
-    if _exists(_RELOAD):
-        complaints += _run(world, folder, [_RELOAD, "--from", "2020-01-01", "--to", "2099-01-01"])
-    if _exists(_REPAIR):
+    if world.table_dropped.is_set():
         complaints += _run(world, folder, [_REPAIR, "--repair"])
+    if world.column_dropped.is_set():
+        complaints += _run(world, folder, [_RELOAD, "--from", "2020-01-01", "--to", "2099-01-01"])
     return complaints
 
 

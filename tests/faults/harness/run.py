@@ -183,8 +183,7 @@ class Run:
 
     def _judge(self) -> None:
         outcome, options = self._outcome, self._options
-        if self._world.broken_tables.is_set():
-            outcome.complaints += repair.repair(self._world, options.folder)
+        outcome.complaints += repair.repair(self._world, options.folder)
         expected = Expected(self._world, options.seed)
         expected.load(self._ledger)
         outcome.figures = expected.figures

@@ -50,7 +50,8 @@ class World:
         self.data = folder / "stack"
         self.data.mkdir(parents=True)
         self.foreign = folder / "foreign.jsonl"  # what `damage` put into topics
-        self.broken_tables = threading.Event()  # rows that were loaded are gone by our hand
+        self.table_dropped = threading.Event()
+        self.column_dropped = threading.Event()
         self.clock = Clock(folder / "clock")
         self.disk = _mounted(folder / "disk")  # None: not root
         self.cluster = Cluster(folder / "brokers", brokers) if brokers else None
