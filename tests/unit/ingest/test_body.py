@@ -86,7 +86,9 @@ def test_the_limit_holds_after_decompression() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [gzip.compress(b"x" * 100)[:-5], gzip.compress(b"x") + b"rest", b"not gzip", b""]
+    "data",
+    [gzip.compress(b"x" * 100)[:-5], gzip.compress(b"x") + b"rest", b"not gzip", b""],
+    ids=["cut", "more", "not gzip", "empty"],
 )
 def test_what_is_not_as_it_says_is_refused(data: bytes) -> None:
     """Cut short, followed by other bytes, not compressed at all, empty."""
