@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from schemas.catalog import table_name
 from tests.stack import ROOT, Stack, wait_until
-from tests.warehouse import Loader, Sender, Tables, body, value
+from tests.warehouse import CATALOG, Loader, Sender, Tables, body, value
 
 
 class Site:
@@ -199,9 +200,13 @@ def test_rows_of_the_quarantine_topic_do_not_pass_for_events(site: Site) -> None
     site.tables.wait(f"SELECT count() FROM tapcart.quarantine WHERE app_id = '{site.app}'", 5)
     _, report = site.report()
     rows = {(p["topic"], p["partition"]): p["rows"] for p in report["partitions"]}
+    names = "|".join(table_name(r.name) for r in CATALOG.releases if r != CATALOG.quarantine)
 
     assert rows["tapcart.quarantine", 0] == site.tables.one(
         "SELECT uniqExact(_offset) FROM tapcart_raw.quarantine WHERE _partition = 0"
+    )
+    assert rows["tapcart.events", 0] == site.tables.one(
+        f"SELECT uniqExact(_offset) FROM merge('tapcart_raw', '^({names})$') WHERE _partition = 0"
     )
 
 
