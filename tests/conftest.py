@@ -19,6 +19,13 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left alone with it; the order within is random."""
+    folders = ("faults", "integration")
+    items.sort(key=lambda item: next((n for n, name in enumerate(folders) if name in item.path.parts), 9))
+
+
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka and ClickHouse, without our own processes."""
