@@ -26,8 +26,8 @@ _DEFAULTS = {
     "queued.max.messages.kbytes": 32_768,
     # Topics that ingest is about to make are found within this.
     "topic.metadata.refresh.interval.ms": 1_000,
-    # A loader that was killed is replaced after this (45 s by default): the least that brokers allow. Heartbeats come
-    # from librdkafka's own thread, so no insert, however slow, makes us late.
+    # A loader that was killed is replaced after this (45 s by default): the least that brokers allow.
+    # Heartbeats come from librdkafka's own thread, so no insert, however slow, makes us late.
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 1_500,
     "reconnect.backoff.max.ms": 1_000,
