@@ -159,6 +159,9 @@ def _free(port: int) -> bool:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Return the environment without what would turn our processes to something outside."""
-    ours = ("KAFKA_", "CLICKHOUSE_", "INGEST_", "WAREHOUSE_", "LIVE_", "DATA_DIR")
+    """Return the environment without what would turn our processes to something outside.
+
+    Nor what a `make test ARGS=...` above us hands on to every make below.
+    """
+    ours = ("KAFKA_", "CLICKHOUSE_", "INGEST_", "WAREHOUSE_", "LIVE_", "DATA_DIR", "MAKE", "MFLAGS", "ARGS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

@@ -1,6 +1,5 @@
 """README's commands do what it says: every one of them is executed here, on ports of the test's own."""
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -55,7 +54,7 @@ def test_a_command_of_readme_works(loaded: Stack, command: str) -> None:
     done = subprocess.run(
         ["bash", "-c", located(command, loaded)],
         cwd=ROOT,
-        env=_environment() | loaded.env,
+        env=loaded.env,
         capture_output=True,
         text=True,
         timeout=120,
@@ -64,13 +63,6 @@ def test_a_command_of_readme_works(loaded: Stack, command: str) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "problem" not in done.stdout
-
-
-def _environment() -> dict[str, str]:
-    """Return ours without what a `make test ARGS=...` above us would hand on to its likes."""
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "ARGS", "MFLAGS"))
-    }
 
 
 @pytest.mark.parametrize("query", blocks("sql"), ids=lambda query: query.splitlines()[0].strip("- "))
