@@ -13,7 +13,9 @@ import pytest
 from confluent_kafka import ConsumerGroupState, Message, Producer
 from confluent_kafka.admin import AdminClient
 
+from consumers.warehouse.clickhouse import ClickHouse
 from consumers.warehouse.reread import Kafka
+from consumers.warehouse.tables import Options, tables
 from schemas import topics, wire
 from schemas.catalog import table_name
 from tests.stack import Stack, wait_until
@@ -75,6 +77,8 @@ class Site:
 def site(services: Stack, tmp_path: Path) -> Iterator[Site]:
     """The services, with everything running again afterwards."""
     app = f"app-{uuid.uuid4()}"
+    # The tests look at tables before a loader that they start has made them.
+    ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30).make_tables()
     site = Site(services, tmp_path, Sender(services.kafka), Tables(services.clickhouse_url), app)
     yield site
     for name in ("clickhouse", "kafka"):
