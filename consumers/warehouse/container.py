@@ -55,8 +55,8 @@ def format_of(release: Release) -> Format:
 
 def container(form: Format, parts: Sequence[bytes]) -> bytes:
     """Return the container of rows whose bodies and tails lie in `parts` by turns."""
-    block = b"".join(parts)
-    return b"".join((form.header, long(len(parts) // 2), long(len(block)), block, _SYNC))
+    count, block_bytes = len(parts) // 2, sum(map(len, parts))
+    return b"".join((form.header, long(count), long(block_bytes), *parts, _SYNC))
 
 
 def place_of(tail: bytes) -> tuple[int, int, int]:

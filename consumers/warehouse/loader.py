@@ -26,6 +26,7 @@ _FLYING_SECONDS = 0.02
 # With a full batch the loop waits this long for the insert before it pauses: pausing drops what is fetched.
 _FULL_SECONDS_MAX = 0.5
 _LAG_SECONDS = 1.0
+_NOTE_SECONDS = 0.05
 # Longer than anything the loop waits for at once.
 _ALIVE_SECONDS_MAX = 60.0
 
@@ -62,7 +63,7 @@ class Loader:
         self._flight: _Flight | None = None
         self._bounds = bounds
         self._metrics = metrics
-        self._lag_at = 0.0
+        self._lag_at = self._noted_at = 0.0
         self._turned_at = time.monotonic()
         self._tables_made = False
         self._thread = ThreadPoolExecutor(1, "flush")
@@ -158,6 +159,9 @@ class Loader:
 
     def _note(self, now: float) -> None:
         self._turned_at = now
+        if now - self._noted_at < _NOTE_SECONDS:
+            return
+        self._noted_at = now
         self._metrics.turned_at.set_to_current_time()
         self._metrics.ready.set(self.is_ready)
         held = self._held()
