@@ -236,6 +236,7 @@ def test_a_body_over_the_limit_is_refused(ingest: Ingest, body: bytes, headers: 
 def test_a_rate_that_the_operator_set_is_held(ingest: Ingest, tmp_path: Path) -> None:
     """429 for what is over it, and nothing of it is kept; a second later the token may send again."""
     limited = Ingest(ingest.kafka, tmp_path, {"INGEST_REQUESTS_PER_SECOND_MAX": "5"}).start()
+    assert eventually(limited.direct)
     kept = Kept(ingest)
     answers = [limited.post(json.dumps(sample())) for _ in range(40)]
 
