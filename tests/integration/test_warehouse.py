@@ -47,15 +47,21 @@ def app() -> str:
     return f"app-{uuid.uuid4()}"
 
 
+def loaded(sender: Sender, tables: Tables, app: str, name: str) -> tuple[dict[str, Any], str]:
+    """Return a sample that was sent and can be read, and the view that has it."""
+    event: dict[str, Any] = json.loads(body(name, app_id=app))
+    sender.events(json.dumps(event).encode())
+    view = f"tapcart.{table_name(name)}"
+    tables.wait(f"SELECT count() FROM {view} WHERE app_id = '{app}'", 1)
+    return event, view
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_field_of_a_sample_is_in_its_column(
     loader: Loader, sender: Sender, tables: Tables, app: str, name: str
 ) -> None:
     """What Tapcart documents arrives in the column of its path, with its value, and numbers beside it."""
-    event = json.loads(body(name, app_id=app))
-    sender.events(json.dumps(event).encode())
-    view = f"tapcart.{table_name(name)}"
-    tables.wait(f"SELECT count() FROM {view} WHERE app_id = '{app}'", 1)
+    event, view = loaded(sender, tables, app, name)
     expected = dict(_columns(event))
     names = ", ".join(f"`{column}`" for column in expected)
     [row] = tables.rows(f"SELECT {names} FROM {view} WHERE app_id = '{app}'")
@@ -69,10 +75,7 @@ def test_numbers_stand_beside_their_texts(
     loader: Loader, sender: Sender, tables: Tables, app: str, name: str
 ) -> None:
     """`product_price` has `product_price_amount`; counts have `_number`; what is none is null."""
-    event = json.loads(body(name, app_id=app))
-    sender.events(json.dumps(event).encode())
-    view = f"tapcart.{table_name(name)}"
-    tables.wait(f"SELECT count() FROM {view} WHERE app_id = '{app}'", 1)
+    event, view = loaded(sender, tables, app, name)
     derived = [
         row[0] for row in tables.rows(f"DESCRIBE TABLE {view}") if row[0].endswith(("_amount", "_number"))
     ]
