@@ -1,24 +1,34 @@
 """A disk that is full, read-only or damaged under the spool: for real, on a small tmpfs."""
 
-import json
+import asyncio
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.process import SAMPLES, Ingest, eventually
-
-BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
+from schemas import topics
+from tests.faults.posting import event, ids_since, post_all
+from tests.process import Ingest, eventually
+from tests.stack import Stack
+from tests.topic import end_offsets
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    with mounted(tmp_path / "disk", "1m") as folder:
+        yield folder
+
+
+@contextmanager
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    """Have a small file system at `folder`."""
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
         pytest.skip("needs root and the right to mount a tmpfs")
     yield folder
@@ -27,7 +37,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def post(process: Ingest, number: int) -> int:
     """Return the status of an event that can be told from all others."""
-    return process.post(json.dumps(BODY | {"event_id": str(number)})).status_code
+    return process.post(event(number)).status_code
 
 
 def test_a_full_disk_is_told_and_heals(small_disk: Path, tmp_path: Path) -> None:
@@ -58,3 +68,27 @@ def test_a_read_only_disk_is_told(small_disk: Path, tmp_path: Path) -> None:
     assert post(process, 1) == 500
     assert process.client.get("/readyz").json()["spool_unavailable"] == "Read-only file system"
     process.stop()
+
+
+def test_a_full_disk_of_the_broker_costs_no_event(tmp_path: Path) -> None:
+    """The broker ends and cannot start: 200 from the spool; all is in the topic once there is room."""
+    with mounted(tmp_path / "data" / "kafka", "48m") as disk:
+        stack = Stack(tmp_path / "data", only="kafka").start()
+        process = Ingest(stack.kafka, tmp_path).start()
+        assert eventually(process.direct)
+        before = end_offsets(stack.kafka, topics.EVENTS)
+        filler = disk / "filler"
+        with contextlib.suppress(OSError):
+            filler.write_bytes(b"x" * 48 * 1024 * 1024)
+        answers = asyncio.run(post_all(process, range(400), padding=20_000))
+        kept = process.metric("tapline_ingest_spooled_records_total")
+        filler.unlink()
+        assert eventually(process.direct, 60)
+        arrived = ids_since(stack.kafka, before)["app"]
+        process.stop()
+        stack.stop()
+
+    assert {status for status, _ in answers} == {200}
+    assert max(seconds for _, seconds in answers) < 3
+    assert kept > 0
+    assert sorted(arrived, key=int) == [str(number) for number in range(400)]

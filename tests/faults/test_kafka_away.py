@@ -1,25 +1,23 @@
 """Kafka stops answering, dies, comes back: what the sender sees, and what is in the topic afterwards."""
 
 import asyncio
-import json
 import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from schemas import topics
-from tests.process import SAMPLES, Ingest, eventually
+from tests.faults.posting import event, ids_since, page_seconds_while, post_all
+from tests.process import Ingest, eventually
 from tests.stack import Stack
-from tests.topic import end_offsets, headers_of, messages_since
+from tests.topic import end_offsets
 
 # The documented run kills a hundred times: `TAPLINE_DRAIN_KILLS=100 make test ARGS=tests/faults`.
 _DRAIN_KILLS = int(os.environ.get("TAPLINE_DRAIN_KILLS", "12"))
 _DRAINED_EVENTS = 400 * _DRAIN_KILLS
-BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -42,63 +40,28 @@ def ingest(broker: Stack, tmp_path: Path) -> Iterator[Ingest]:
     process.stop()
 
 
-def event(number: int, padding: int = 0) -> bytes:
-    """Return an event that can be told from all others."""
-    return json.dumps(BODY | {"event_id": str(number), "app_id": "app", "padding": "x" * padding}).encode()
-
-
-async def post_all(
-    ingest: Ingest, numbers: range, connections: int = 16, padding: int = 0
-) -> list[tuple[int, float]]:
-    """Return (status, seconds) per event, sent over several connections."""
-    queue = iter(numbers)
-    answers = []
-
-    async def sender(client: httpx.AsyncClient) -> None:
-        for number in queue:
-            began = time.perf_counter()
-            answer = await client.post("/tapcart_webhooks/secret", content=event(number, padding))
-            answers.append((answer.status_code, time.perf_counter() - began))
-
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ingest.port}", timeout=10) as client:
-        await asyncio.gather(*(sender(client) for _ in range(connections)))
-    return answers
-
-
-def ids_since(broker: Stack, before: dict[int, int]) -> list[str]:
-    """Return the event ids in the topic, first arrivals only, in order."""
-    found = [
-        headers_of(message)[topics.EVENT_ID].decode()
-        for message in messages_since(broker.kafka, topics.EVENTS, before)
-    ]
-    return list(dict.fromkeys(found))
-
-
 def test_a_broker_that_hangs_costs_no_event_and_no_patience(broker: Stack, ingest: Ingest) -> None:
     """SIGSTOP: every answer is 200 within 3 s, health answers meanwhile, no event is missing after."""
     before = end_offsets(broker.kafka, topics.EVENTS)
     broker.kill("kafka", signal.SIGSTOP)
     try:
-        answers = asyncio.run(_hang(ingest))
+        answers, page_seconds = asyncio.run(_hang(ingest))
     finally:
         broker.kill("kafka", signal.SIGCONT)
 
     assert {status for status, _ in answers} == {200}
     assert max(seconds for _, seconds in answers) < 3
+    # The slowest shared its core with another process; a loop that is held up holds up more than one in ten.
+    assert page_seconds[len(page_seconds) * 9 // 10] < 0.1
+    assert page_seconds[-1] < 1
     assert eventually(ingest.direct, 30)
-    assert sorted(ids_since(broker, before), key=int) == [str(n) for n in range(200)]
+    assert sorted(ids_since(broker.kafka, before)["app"], key=int) == [str(n) for n in range(200)]
 
 
-async def _hang(ingest: Ingest) -> list[tuple[int, float]]:
-    posting = asyncio.create_task(post_all(ingest, range(200)))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ingest.port}") as client:
-        while not posting.done():
-            for page in ("/healthz", "/metrics", "/readyz"):
-                began = time.perf_counter()
-                assert (await client.get(page)).status_code == 200
-                assert time.perf_counter() - began < 0.5
-            await asyncio.wait([posting], timeout=0.05)
-    return await posting
+async def _hang(ingest: Ingest) -> tuple[list[tuple[int, float]], list[float]]:
+    posting = asyncio.ensure_future(post_all(ingest, range(200)))
+    page_seconds = await page_seconds_while(ingest, posting)
+    return await posting, page_seconds
 
 
 def test_events_sent_while_kafka_is_dead_arrive_in_order(broker: Stack, ingest: Ingest) -> None:
@@ -110,7 +73,7 @@ def test_events_sent_while_kafka_is_dead_arrive_in_order(broker: Stack, ingest: 
         assert ingest.post(event(number)).status_code == 200
 
     assert eventually(ingest.direct, 60)
-    assert ids_since(broker, before) == [str(n) for n in range(60)]
+    assert ids_since(broker.kafka, before)["app"] == [str(n) for n in range(60)]
 
 
 def test_the_spool_outlives_its_process(broker: Stack, tmp_path: Path) -> None:
@@ -124,7 +87,7 @@ def test_the_spool_outlives_its_process(broker: Stack, tmp_path: Path) -> None:
     process = Ingest(broker.kafka, tmp_path).start()
 
     assert eventually(process.direct)
-    assert ids_since(broker, before) == [str(n) for n in range(30)]
+    assert ids_since(broker.kafka, before)["app"] == [str(n) for n in range(30)]
     assert process.metric("tapline_ingest_spool_bytes") == 0
     process.stop()
 
@@ -163,5 +126,5 @@ def test_a_drain_killed_again_and_again_loses_nothing(broker: Stack, tmp_path: P
     last = Ingest(broker.kafka, tmp_path).start()
     assert eventually(last.direct, 60)
 
-    assert set(ids_since(broker, before)) == {str(n) for n in range(_DRAINED_EVENTS)}
+    assert set(ids_since(broker.kafka, before)["app"]) == {str(n) for n in range(_DRAINED_EVENTS)}
     last.stop()

@@ -9,7 +9,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.local import kafka, services, supervise
@@ -23,7 +23,7 @@ node.id={node}
 controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=CLIENTS://127.0.0.1:{port}
+advertised.listeners=CLIENTS://127.0.0.1:{advertised}
 listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENTS
 log.dirs={log_dir}
@@ -44,6 +44,7 @@ num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
 replica.lag.time.max.ms=5000
+replica.socket.timeout.ms=5000
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 """
@@ -56,11 +57,14 @@ BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 class Cluster:
     """The brokers."""
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, names: Sequence[str], advertised: Mapping[str, int] | None = None
+    ) -> None:
         self.names = names
         self._folder = folder
         ports = [int(port) for port in free_ports().values()][: len(names)]
-        self._ports = dict(zip(self.names, ports, strict=True))
+        self.ports = dict(zip(self.names, ports, strict=True))
+        self._advertised = self.ports | dict(advertised or {})  # of those behind a proxy, the proxy's
         self.servers = ",".join(f"127.0.0.1:{port}" for port in ports)
         self._running = contextlib.ExitStack()
 
@@ -84,14 +88,19 @@ class Cluster:
         return int((self._folder / "run" / f"{name}.pid").read_text())
 
     def _command(self, node: int, name: str) -> list[str]:
-        folder, port = self._folder / name, self._ports[name]
+        folder, port = self._folder / name, self.ports[name]
         cache = Settings.from_env(os.environ).cache_dir
         *java, _, _ = kafka.command(folder / "single", cache, "127.0.0.1", port, _say)
         properties = folder / "server.properties"
-        voters = ",".join(f"{n}@127.0.0.1:{p + 1}" for n, p in enumerate(self._ports.values(), 1))
+        voters = ",".join(f"{n}@127.0.0.1:{p + 1}" for n, p in enumerate(self.ports.values(), 1))
         properties.write_text(
             _PROPERTIES.format(
-                node=node, voters=voters, port=port, controller_port=port + 1, log_dir=folder / "log"
+                node=node,
+                voters=voters,
+                port=port,
+                advertised=self._advertised[name],
+                controller_port=port + 1,
+                log_dir=folder / "log",
             )
         )
         tool = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]

@@ -1,0 +1,91 @@
+"""Events that can be told apart, posted over several connections; what of them is in the topic afterwards."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from schemas import topics
+from tests.process import SAMPLES, Ingest
+from tests.topic import headers_of, messages_since
+
+BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
+
+
+def event(number: int, padding: int = 0, app_id: str = "app") -> bytes:
+    """Return an event that can be told from all others of its app, with so much that cannot be compressed."""
+    noise = random.Random(number).randbytes(padding // 2).hex()
+    return json.dumps(BODY | {"event_id": str(number), "app_id": app_id, "padding": noise}).encode()
+
+
+@asynccontextmanager
+async def client_of(ingest: Ingest) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client with room for every connection."""
+    limits = httpx.Limits(max_connections=None)
+    base = f"http://127.0.0.1:{ingest.port}"
+    async with httpx.AsyncClient(base_url=base, timeout=10, limits=limits) as client:
+        yield client
+
+
+async def timed_post(client: httpx.AsyncClient, body: bytes) -> tuple[int, float]:
+    """Return (status, seconds)."""
+    began = time.perf_counter()
+    answer = await client.post("/tapcart_webhooks/secret", content=body)
+    return answer.status_code, time.perf_counter() - began
+
+
+async def post_all(
+    ingest: Ingest, numbers: range, connections: int = 16, padding: int = 0
+) -> list[tuple[int, float]]:
+    """Return (status, seconds) per event of one app, sent over several connections."""
+    queue = iter(numbers)
+
+    async def sender(client: httpx.AsyncClient) -> list[tuple[int, float]]:
+        return [await timed_post(client, event(number, padding)) for number in queue]
+
+    async with client_of(ingest) as client:
+        answers = await asyncio.gather(*(sender(client) for _ in range(connections)))
+    return [answer for part in answers for answer in part]
+
+
+async def answers_while(
+    ingest: Ingest, until: asyncio.Future[None], apps: int
+) -> dict[str, list[tuple[int, float]]]:
+    """Return app id -> (status, seconds) of its events 0, 1, ..., sent one by one until `until` is done."""
+    answers: dict[str, list[tuple[int, float]]] = {f"app-{app}": [] for app in range(apps)}
+
+    async def sender(client: httpx.AsyncClient, app_id: str) -> None:
+        while not until.done():
+            answers[app_id].append(await timed_post(client, event(len(answers[app_id]), app_id=app_id)))
+
+    async with client_of(ingest) as client:
+        await asyncio.gather(*(sender(client, app_id) for app_id in answers))
+    return answers
+
+
+async def page_seconds_while(ingest: Ingest, until: asyncio.Future[Any]) -> list[float]:
+    """Return how long health and metrics took to answer until `until` is done, shortest first."""
+    seconds = []
+    async with client_of(ingest) as client:
+        while not until.done():
+            for page in ("/healthz", "/readyz", "/metrics"):
+                began = time.perf_counter()
+                assert (await client.get(page)).status_code == 200
+                seconds.append(time.perf_counter() - began)
+            await asyncio.wait([until], timeout=0.05)
+    return sorted(seconds)
+
+
+def ids_since(kafka: str, before: dict[int, int]) -> dict[str, list[str]]:
+    """Return app id -> its event ids in the topic, first arrivals only, in order."""
+    found: dict[str, dict[str, None]] = {}
+    for message in messages_since(kafka, topics.EVENTS, before):
+        key = message.key()
+        assert isinstance(key, bytes)
+        found.setdefault(key.decode(), {})[headers_of(message)[topics.EVENT_ID].decode()] = None
+    return {app_id: [*ids] for app_id, ids in found.items()}
