@@ -135,7 +135,7 @@ def alive(pid: int) -> bool:
 
 def free_ports() -> dict[str, str]:
     """Return the environment that gives each service a port that is free now."""
-    names = ("INGEST_PORT", "LIVE_PORT", "CLICKHOUSE_PORT", "KAFKA_PORT")
+    names = ("INGEST_PORT", "LIVE_PORT", "CLICKHOUSE_PORT", "KAFKA_PORT", "WAREHOUSE_METRICS_PORT")
     # Pairs: Kafka's controller is on the port after Kafka's.
     return dict(zip(names, map(str, _free_pairs(len(names))), strict=True))
 

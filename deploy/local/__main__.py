@@ -22,6 +22,7 @@ from deploy.local.errors import StackError
 from deploy.local.settings import Settings
 
 _LOOK_SECONDS = 0.5
+_METRICS_PORT = 8082  # of the loader, after live's
 
 
 class _Stopped(BaseException):
@@ -77,10 +78,13 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
     with data_folder.locked(folder):
         for name in data_folder.clean_up(folder):
             _say(f"{name}: left by a crash, ended")
-        _check_ports(services.ports(settings, names))
+        ports = services.ports(settings, names)
+        _check_ports(ports)
         tokens = tokens or data_folder.token(folder)
         starting = services.services(settings, names, _say)
         env = environment.of_services(os.environ, str(folder), tokens, at)
+        if "warehouse" in names and settings.warehouse_metrics_port is None:
+            env["WAREHOUSE_METRICS_PORT"] = str(_metrics_port(settings.warehouse_metrics_host, ports))
         with supervise.running(starting, folder, env) as supervisor, _stopping():
             for service in starting:
                 supervise.wait_ready(service, folder, supervisor, settings.start_seconds_max)
@@ -111,6 +115,14 @@ def _stopping() -> Iterator[None]:
         _say("stopping")
 
 
+def _metrics_port(host: str, ports: list[tuple[str, int, str]]) -> int:
+    """Return the loader's usual port for metrics, or 0, which is off, when it cannot be had."""
+    if _METRICS_PORT not in {port for _, port, _ in ports} and not _bind_error(host, _METRICS_PORT):
+        return _METRICS_PORT
+    _say(f"warehouse: no metrics, for port {_METRICS_PORT} is taken; WAREHOUSE_METRICS_PORT chooses another")
+    return 0
+
+
 def _check_ports(ports: list[tuple[str, int, str]]) -> None:
     """Raise StackError naming every port that cannot be had, and the variable that changes it."""
     faults, seen = [], set()
@@ -118,14 +130,21 @@ def _check_ports(ports: list[tuple[str, int, str]]) -> None:
         if port in seen:
             faults.append(f"  port {port} is given to two services: change {variable}")
         seen.add(port)
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                faults.append(f"  {host}:{port} cannot be had ({error.strerror}): change {variable}")
+        if error := _bind_error(host, port):
+            faults.append(f"  {host}:{port} cannot be had ({error}): change {variable}")
     if faults:
         raise StackError("\n".join(["some ports are taken:", *faults]))
+
+
+def _bind_error(host: str, port: int) -> str:
+    """Return why `port` cannot be had, nothing if it can."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def _ready_line(at: services.Addresses, tokens: str, only: set[str]) -> str:

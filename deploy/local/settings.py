@@ -29,6 +29,9 @@ class Settings(BaseModel):
     ingest_tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
     live_host: str = Field("127.0.0.1", alias="LIVE_HOST")
     live_port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
+    # Not set: 8082 when nobody has it, for a second stack on this machine did not ask for it.
+    warehouse_metrics_port: int | None = Field(None, alias="WAREHOUSE_METRICS_PORT", ge=0, le=65535)
+    warehouse_metrics_host: str = Field("127.0.0.1", alias="WAREHOUSE_METRICS_HOST")
     clickhouse_host: str = Field("127.0.0.1", alias="CLICKHOUSE_HOST")
     clickhouse_port: int = Field(8123, alias="CLICKHOUSE_PORT", ge=1, le=65535)
     clickhouse_password: SecretStr = Field(SecretStr(""), alias="CLICKHOUSE_PASSWORD")

@@ -1,7 +1,9 @@
 """`python -m deploy.local`: what it says, what it refuses, and what becomes of its children."""
 
+import contextlib
 import os
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -159,6 +161,31 @@ def test_brings_back_what_was_killed(services: Stack) -> None:
 
     assert consume(services, topic) == [b"before", b"after"]
     assert all(services.pid(name) != pid for name, pid in before.items())
+
+
+def test_every_process_of_ours_shows_its_metrics(stack: Stack) -> None:
+    """Ingest, loader and live page, each on a port."""
+    ports = {"ingest": "INGEST_PORT", "warehouse": "WAREHOUSE_METRICS_PORT", "live": "LIVE_PORT"}
+    for name, variable in ports.items():
+        with urllib.request.urlopen(f"http://127.0.0.1:{stack.env[variable]}/metrics", timeout=10) as answer:
+            assert f"tapline_{name}_".encode() in answer.read()
+
+
+def test_the_loader_without_a_port_for_metrics_says_so(services: Stack, tmp_path: Path) -> None:
+    """A second stack on a machine starts all the same."""
+    outside = {"KAFKA_BOOTSTRAP_SERVERS": services.kafka, "CLICKHOUSE_URL": services.clickhouse_url}
+    second = Stack(tmp_path, "warehouse", outside)
+    del second.env["WAREHOUSE_METRICS_PORT"]
+    with socket.socket() as usual:
+        usual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Whether by us or by somebody else: it is taken.
+        with contextlib.suppress(OSError):
+            usual.bind(("127.0.0.1", 8082))
+            usual.listen()
+        second.start()
+        second.stop()
+
+    assert "no metrics, for port 8082 is taken" in second.said
 
 
 def test_stops_in_order(tmp_path: Path) -> None:

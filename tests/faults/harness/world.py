@@ -118,7 +118,11 @@ class World:
     def second_loader(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run one more loader; whoever still runs at the end is stopped in order."""
         log = (self.data / "log" / "second.log").open("ab")
-        at = {"KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka, "CLICKHOUSE_URL": self.stack.clickhouse_url}
+        at = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka,
+            "CLICKHOUSE_URL": self.stack.clickhouse_url,
+            "WAREHOUSE_METRICS_PORT": "0",
+        }
         command = [self.stack.command[0], "-m", "consumers.warehouse"]
         with log, subprocess.Popen(command, cwd=ROOT, env=self.stack.env | at, stderr=log) as loader:
             try:
