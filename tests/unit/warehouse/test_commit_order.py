@@ -1,0 +1,179 @@
+"""The whole loop between a log and a table in memory: no offset moves past a record that has no place.
+
+A death is an exception on the line: what was done before stays done, and the next loader begins where the
+group's offsets are.
+"""
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+import fastavro
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.warehouse.batch import Batch, Limits
+from consumers.warehouse.container import Format
+from consumers.warehouse.errors import PermanentError, TransientError
+from consumers.warehouse.flush import Flusher, Policy
+from consumers.warehouse.foreign import Refusal
+from consumers.warehouse.loader import Bounds, Loader
+from consumers.warehouse.metrics import Metrics
+from consumers.warehouse.record import Place, Record
+from consumers.warehouse.source import Source
+from schemas import topics
+from tests.unit.warehouse.test_batch import CHECK, SPLIT
+from tests.warehouse import Message, body, message
+
+_RECORD: Message = message(body())
+
+
+class _DeathError(BaseException):
+    """The process ends here."""
+
+
+class _World:
+    """What outlives a loader: log, offsets, table, quarantine; and what is going to fail."""
+
+    def __init__(self, lengths: Sequence[int], poison: set[tuple[int, int]], fates: Sequence[str]) -> None:
+        self.log = {partition: length for partition, length in enumerate(lengths) if length}
+        self.committed = dict.fromkeys(self.log, 0)
+        self.poison = poison
+        self.table: set[tuple[int, int]] = set()
+        self.kept: set[tuple[int, int]] = set()
+        self.skipped: list[str] = []
+        self._fates = list(fates)
+
+    def make_tables(self) -> None:
+        """Do what `Warehouse` says."""
+
+    def insert(self, _: Format, data: bytes) -> None:
+        """Do what `Warehouse` says; a poisoned row is refused."""
+        read = cast("Iterator[dict[str, int]]", fastavro.reader(io.BytesIO(data)))
+        rows = {(row["_partition"], row["_offset"]) for row in read}
+        if rows & self.poison:
+            raise PermanentError("poison")
+        self._fated(lambda: self.table.update(rows))
+
+    def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
+        """Do what `Keep` says."""
+        places = {(int(p), int(o)) for p, o in (refusal.record.split("/")[1:] for refusal in refusals)}
+        self._fated(lambda: self.kept.update(places))
+        return []
+
+    def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Do what `Source.commit` says, and note what it skips."""
+        for (_, partition), end in offsets.items():
+            without = {(partition, offset) for offset in range(end)} - self.table - self.kept
+            if without:
+                self.skipped.append(f"{partition} to {end} without {sorted(without)}")
+        with contextlib.suppress(TransientError):  # the real one is silent too, and tries again
+            self._fated(lambda: self.committed.update({place[1]: end for place, end in offsets.items()}))
+
+    def _fated(self, act: Callable[[], None]) -> None:
+        fate = self._fates.pop() if self._fates else "does"
+        if fate == "dies before":
+            raise _DeathError
+        if fate == "fails":
+            raise TransientError("not now")
+        act()
+        if fate == "dies after":
+            raise _DeathError
+        if fate == "answers late":
+            raise TransientError("no answer")
+
+
+class _Source:
+    """What `Source` is to the loop: records from the group's offsets on, partitions that come and go."""
+
+    joined = True
+
+    def __init__(self, world: _World, revoked: Callable[[Sequence[Place]], None], turns: set[int]) -> None:
+        self.stop: Callable[[], None] = lambda: None
+        self._world = world
+        self._revoked = revoked
+        self._turns = turns  # in which a partition is taken away
+        self._turn = 0
+        self._next = dict(world.committed)
+
+    def poll(self, _seconds_max: float, records_max: int, _bytes_max: int) -> list[Record]:
+        """Return some records, a partition at a time."""
+        self._turn += 1
+        partition = self._turn % len(self._next)
+        if self._turn in self._turns:
+            self._revoked([(topics.EVENTS, partition)])
+            self._next[partition] = self._world.committed[partition]
+        if self._next == self._world.log:
+            self.stop()
+        first = self._next[partition]
+        self._next[partition] = end = min(first + max(1, min(records_max, 3)), self._world.log[partition])
+        records = [replace(_RECORD, partition_=partition, offset_=offset) for offset in range(first, end)]
+        return cast("list[Record]", records)
+
+    def pause(self) -> None:
+        """Do nothing: `poll` returns one record at most then, as one that comes late."""
+
+    def resume(self) -> None:
+        """Do nothing."""
+
+    def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Commit at once."""
+        self._world.commit(offsets)
+
+    def lags(self) -> dict[Place, int]:
+        """Return nothing."""
+        return {}
+
+    def close(self) -> None:
+        """Commit nothing more."""
+
+
+_FATES = st.sampled_from(["does", "does", "fails", "answers late", "dies before", "dies after"])
+_PLACES = st.sets(st.tuples(st.integers(0, 2), st.integers(0, 8)), max_size=4)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    poison=_PLACES,
+    fates=st.lists(_FATES, max_size=12),
+    turns=st.sets(st.integers(1, 8), max_size=3),
+)
+def test_no_offset_moves_past_a_record_without_a_place(
+    lengths: list[int], poison: set[tuple[int, int]], fates: list[str], turns: set[int]
+) -> None:
+    """Inserts fail or answer late, processes die, partitions go: every record is in table or quarantine."""
+    world = _World(lengths, poison, fates)
+    every = {(partition, offset) for partition, end in world.log.items() for offset in range(end)}
+    while not _runs_to_its_end(world, turns):
+        pass
+
+    assert world.skipped == []
+    assert world.committed == world.log
+    assert world.table == every - poison
+    assert world.kept == every & poison
+
+
+def _runs_to_its_end(world: _World, turns: set[int]) -> bool:
+    made: list[_Source] = []
+
+    def make_source(revoked: Callable[[Sequence[Place]], None]) -> Source:
+        made.append(_Source(world, revoked, turns))
+        return cast("Source", made[0])
+
+    metrics = Metrics()
+    flusher = Flusher(world, world, CHECK, Policy(0.0, 1000), metrics)
+    loader = Loader(
+        make_source,
+        lambda: Batch(Limits(4, 1 << 30, 0.0), SPLIT, CHECK),
+        flusher,
+        Bounds(1 << 30, 5.0),
+        metrics,
+    )
+    made[0].stop = loader.stop
+    try:
+        loader.run()
+    except _DeathError:
+        return False
+    return world.committed == world.log
