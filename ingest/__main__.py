@@ -12,7 +12,8 @@ from confluent_kafka import KafkaException
 
 from ingest.app import build
 from ingest.settings import Settings
-from schemas.catalog import Catalog, CatalogError
+from schemas.catalog import CatalogError
+from schemas.current import Current
 from schemas.environment import SettingsError, log_as_json
 
 
@@ -21,7 +22,7 @@ def main() -> int:
     log_as_json()
     try:
         settings = Settings.from_env(os.environ)
-        app = build(settings, Catalog.load())
+        app = build(settings, Current(settings.schemas_dir))
     except (SettingsError, CatalogError) as error:
         print(f"ingest cannot start:\n{error}", file=sys.stderr)
         return 2

@@ -1,5 +1,7 @@
-"""Settings -> the ASGI application of one ingest process."""
+"""Settings and schemas -> the ASGI application of one ingest process."""
 
+import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,17 +22,21 @@ from ingest.registry import Registry
 from ingest.settings import Settings
 from ingest.spool import Spool
 from ingest.webhook import Webhook
-from schemas.catalog import Catalog
+from schemas.catalog import CatalogError
+from schemas.current import LOOK_SECONDS, Current
+
+_LOG = logging.getLogger(__name__)
 
 
-def build(settings: Settings, catalog: Catalog) -> Starlette:
-    """Return the application; its lifespan starts and stops the publisher."""
+def build(settings: Settings, current: Current) -> Starlette:
+    """Return the application; its lifespan starts and stops the publisher, and follows the schemas."""
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         publisher = _publisher(settings, metrics)
-        webhook = Webhook(settings, Receiver(catalog), publisher, metrics)
+        webhook = Webhook(settings, Receiver(current.catalog), publisher, metrics)
+        metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
         metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
         metrics.watch(
             "requests_under_way_max", "POSTs that may be handled at once.", lambda: settings.requests_max
@@ -39,13 +45,35 @@ def build(settings: Settings, catalog: Catalog) -> Starlette:
             Route("/tapcart_webhooks/{token}", webhook, methods=["POST"]),
             Route("/tapcart_webhooks", webhook, methods=["POST"]),
             *Health(publisher, metrics).routes(),
-            Mount("/registry", routes=Registry(catalog).routes()),
+            Mount("/registry", routes=Registry(current).routes()),
         ]
         await publisher.start()
+        following = asyncio.create_task(_follow(current, webhook, metrics))
         yield
+        following.cancel()
         await publisher.close(settings.shutdown_seconds_max)
 
     return Starlette(lifespan=lifespan, exception_handlers={HTTPException: _http_error, 500: _our_fault})
+
+
+async def _follow(current: Current, webhook: Webhook, metrics: Metrics) -> None:
+    """Use what `schemas add` releases, from the next event on; what cannot be used is told."""
+    told = ""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            if receiver := await asyncio.to_thread(_newer, current):
+                webhook.receiver = receiver
+                _LOG.info("schemas_taken_up", extra={"releases": len(current.catalog.releases)})
+            told = ""
+        except CatalogError as error:
+            metrics.schemas_refused.inc()
+            if told != (told := str(error)):
+                _LOG.error("schemas_refused", extra={"problems": told.splitlines()})
+
+
+def _newer(current: Current) -> Receiver | None:
+    return Receiver(current.catalog) if current.look() else None
 
 
 def _publisher(settings: Settings, metrics: Metrics) -> Publisher:

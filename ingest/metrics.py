@@ -36,6 +36,9 @@ class Metrics:
         self.drained = self._counter("drained_records", "Spooled records that Kafka has acknowledged.")
         self.refused = self._counter("refused_records", "Records that Kafka will never take: too large.")
         self.damaged_bytes = self._counter("spool_damaged_bytes", "Bytes of the spool that cannot be read.")
+        self.schemas_refused = self._counter(
+            "schemas_refused", "Looks at a changed registry.json that found it of no use."
+        )
         self.direct = self._gauge("kafka_direct", "1 while records go to Kafka without the spool.")
         self.request_seconds = Histogram(
             f"{_PREFIX}_request_seconds",

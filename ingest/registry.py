@@ -1,6 +1,6 @@
 """Released schemas -> the read side of the Confluent Schema Registry's API: its clients work unchanged.
 
-Subjects follow TopicRecordNameStrategy: `tapcart.events-AppOpened`. Nothing here changes after start.
+Subjects follow TopicRecordNameStrategy: `tapcart.events-AppOpened`. Every answer is of the catalog in use.
 Source: Confluent Schema Registry API reference; its error codes are 40401 (subject), 40402 (version), 40403
 (schema).
 """
@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from schemas import topics
 from schemas.catalog import Catalog, Release
+from schemas.current import Current
 
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 _VERSION_MAX = 2**31 - 1  # Confluent's bound
@@ -26,13 +27,18 @@ def subject_of(catalog: Catalog, release: Release) -> str:
 
 
 class Registry:
-    """The registry's endpoints over one catalog."""
+    """The registry's endpoints over the catalog in use."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._releases = {release.wire_id: release for release in catalog.releases}
-        self._subjects: dict[str, list[Release]] = defaultdict(list)
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    @property
+    def _subjects(self) -> dict[str, list[Release]]:
+        catalog = self._current.catalog
+        subjects: dict[str, list[Release]] = defaultdict(list)
         for release in catalog.releases:
-            self._subjects[subject_of(catalog, release)].append(release)
+            subjects[subject_of(catalog, release)].append(release)
+        return subjects
 
     def routes(self) -> list[Route]:
         """Return the routes, to be mounted under a prefix."""
@@ -70,7 +76,7 @@ class Registry:
 
     def _get_schema(self, request: Request) -> Response:
         wire_id = request.path_params["wire_id"]
-        release = self._releases.get(int(wire_id)) if wire_id.isdecimal() else None
+        release = self._current.catalog.by_wire_id(int(wire_id)) if wire_id.isdecimal() else None
         return _json({"schema": release.text}) if release else _error(40403, f"Schema {wire_id} not found")
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr
 
 from schemas import environment
+from schemas.catalog import HERE
 
 _MEBIBYTE = 1024 * 1024
 
@@ -72,6 +73,8 @@ class Settings(BaseModel):
     spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")  # DATA_DIR/spool when unset
     # 2 GiB hold about 3 million events: an hour and a half of Kafka's absence at 500 events/s.
     spool_bytes_max: int = Field(2048 * _MEBIBYTE, alias="INGEST_SPOOL_BYTES_MAX", ge=_MEBIBYTE)
+    # Where registry.json and avro/ are; changes are taken up within a second or two.
+    schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     retention_hours: int = Field(720, alias="INGEST_RETENTION_HOURS", ge=1)
     kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
 

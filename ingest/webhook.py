@@ -41,7 +41,7 @@ class Webhook:
         self._body_bytes_max = settings.body_bytes_max
         self._requests_max = settings.requests_max
         self._rate = Rate(settings.requests_per_second_max) if settings.requests_per_second_max else None
-        self._receiver = receiver
+        self.receiver = receiver  # may be replaced between two requests
         self._publisher = publisher
         self._metrics = metrics
         self._now = now
@@ -94,11 +94,11 @@ class Webhook:
         except body.UnknownEncodingError:
             return problem(415, "the Content-Encoding must be gzip, deflate or none")
         except body.EncodingError as error:
-            received: Accepted | Rejected = self._receiver.reject(
+            received: Accepted | Rejected = self.receiver.reject(
                 sent, 400, "content_encoding", str(error), now_ms
             )
         else:
-            received = self._receiver.receive(plain, headers, now_ms)
+            received = self.receiver.receive(plain, headers, now_ms)
         if apps and received.app_id is not None and received.app_id not in apps:
             return problem(403, "the token is not for this app_id")
         try:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from schemas import evolution
-from schemas.catalog import HERE, Catalog, CatalogError, table_name
+from schemas.catalog import HERE, Catalog, CatalogError, table_name, unlisted
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,10 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--root", type=Path, default=HERE, help="folder of registry.json and avro/")
     given = parser.parse_args(arguments)
     try:
-        catalog = Catalog.load(given.root)
+        return _list(Catalog.load(given.root)) if given.command == "list" else _check(given.root)
     except CatalogError as error:
         return _fail(str(error).splitlines())
-    return _list(catalog) if given.command == "list" else _check(catalog)
 
 
 def _list(catalog: Catalog) -> int:
@@ -35,8 +34,12 @@ def _list(catalog: Catalog) -> int:
     return 0
 
 
-def _check(catalog: Catalog) -> int:
-    problems = list(evolution.problems(catalog))
+def _check(root: Path) -> int:
+    try:
+        catalog = Catalog.load(root)
+    except CatalogError as error:
+        return _fail([*str(error).splitlines(), *unlisted(root)])
+    problems = [*unlisted(root), *evolution.problems(catalog)]
     if problems:
         return _fail(problems)
     print(f"{len(catalog.releases)} releases of {len(catalog.newest_releases())} schemas are sound")

@@ -71,7 +71,7 @@ class Catalog:
         problems: list[str] = []
         try:
             entries = _entries(root)
-            problems += _registry_problems(entries, root)
+            problems += _registry_problems(entries)
             for entry in entries:
                 release = _release(root, entry)
                 problems += release if isinstance(release, list) else []
@@ -100,6 +100,20 @@ class Catalog:
         return tuple(sorted(self._newest.values(), key=lambda release: release.wire_id))
 
 
+def unlisted(root: Path = HERE) -> Iterator[str]:
+    """Yield what is wrong with files that no release names: `load` takes no notice of them.
+
+    Such a file is what `schemas add` leaves when it is killed. Raises: CatalogError.
+    """
+    entries = _entries(root)
+    listed = {entry.file for entry in entries}
+    for path in sorted((root / "avro").rglob("*.avsc")):
+        file = path.relative_to(root).as_posix()
+        if file not in listed:
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            yield f'{file}: not in registry.json (id {len(entries) + 1}, "sha256": "{sha256}" would be next)'
+
+
 def table_name(name: str) -> str:
     """Return the table of the schema `name`: AppOpened is app_opened."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
@@ -112,7 +126,7 @@ def _entries(root: Path) -> tuple[_Entry, ...]:
         raise CatalogError(f"registry.json: {_words(error)}") from None
 
 
-def _registry_problems(entries: tuple[_Entry, ...], root: Path) -> Iterator[str]:
+def _registry_problems(entries: tuple[_Entry, ...]) -> Iterator[str]:
     for index, entry in enumerate(entries, 1):
         if entry.id != index:
             yield f"registry.json: id {entry.id} in place {index}; ids go up from 1, no gap, no repetition"
@@ -122,12 +136,6 @@ def _registry_problems(entries: tuple[_Entry, ...], root: Path) -> Iterator[str]
     ):
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"registry.json: {what} {name} is given {names.count(name)} times"
-    listed = {entry.file for entry in entries}
-    for path in sorted((root / "avro").rglob("*.avsc")):
-        file = path.relative_to(root).as_posix()
-        if file not in listed:
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-            yield f'{file}: not in registry.json (id {len(entries) + 1}, "sha256": "{sha256}" would be next)'
 
 
 def _release(root: Path, entry: _Entry) -> Release | list[str]:

@@ -1,0 +1,57 @@
+"""The folder of released schemas, looked at again and again -> the catalog in use, without a restart.
+
+Invariants: a look costs one `stat` while nothing has changed. What cannot be used changes nothing: the old
+catalog stays, and the next look tries again. A catalog only grows: one in which a release of ours is gone or
+another is refused, for its id is in Kafka.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from schemas.catalog import HERE, Catalog, CatalogError
+
+LOOK_SECONDS = 1.0  # so soon every process has what `python -m schemas add` released
+
+
+def _as_it_is(catalog: Catalog) -> Catalog:
+    return catalog
+
+
+class Current:
+    """The catalog of one process. `catalog` may be read from any thread; `look` is one thread's.
+
+    `adopt` gets each catalog that was loaded and returns what to use in its place, or raises CatalogError.
+    """
+
+    def __init__(self, root: Path = HERE, adopt: Callable[[Catalog], Catalog] = _as_it_is) -> None:
+        self._root = root
+        self._adopt = adopt
+        self._seen = self._state()  # taken before what it vouches for
+        self._loaded = Catalog.load(root)
+        self.catalog = adopt(self._loaded)  # replaced as a whole, never changed
+
+    def look(self) -> bool:
+        """Return whether `catalog` is another one now. It reads files. Raises: CatalogError."""
+        state = self._state()
+        if state == self._seen:
+            return False
+        loaded = Catalog.load(self._root)
+        _check_that_it_grows(self._loaded, loaded)
+        self.catalog = self._adopt(loaded)
+        self._seen, self._loaded = state, loaded
+        return True
+
+    def _state(self) -> tuple[int, int, int] | None:
+        try:
+            found = (self._root / "registry.json").stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _check_that_it_grows(before: Catalog, after: Catalog) -> None:
+    gone = [old.schema_id for old in before.releases if after.by_wire_id(old.wire_id) != old]
+    if gone:
+        raise CatalogError(
+            f"registry.json: {', '.join(gone)}: in use, and gone or another now; it only grows"
+        )

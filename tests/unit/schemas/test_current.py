@@ -1,0 +1,90 @@
+"""The catalog in use: what is released is taken up, what cannot be used changes nothing."""
+
+import shutil
+
+import pytest
+
+from schemas.catalog import Catalog, CatalogError
+from schemas.current import Current
+from tests.unit.schemas.tree import Tree
+
+
+def release(tree: Tree, version: str = "5_1_0") -> None:
+    """Release AppOpened once more, with a field more."""
+    schema = tree.schema()
+    schema["fields"].insert(-1, {"name": "mood", "type": ["null", "string"], "default": None})
+    tree.release(f"avro/mobile/AppOpened/{version}.avsc", schema)
+
+
+def test_nothing_new_is_nothing_to_do(tree: Tree) -> None:
+    """A look at what has not changed keeps the very catalog."""
+    current = Current(tree.root)
+    before = current.catalog
+
+    assert not current.look()
+    assert current.catalog is before
+
+
+def test_a_release_is_taken_up(tree: Tree) -> None:
+    """By the next look, once; the catalog before it is as it was."""
+    current = Current(tree.root)
+    before = current.catalog
+    release(tree)
+
+    assert [current.look(), current.look()] == [True, False]
+    assert [len(catalog.releases) for catalog in (before, current.catalog)] == [17, 18]
+
+
+def test_what_cannot_be_used_changes_nothing(tree: Tree) -> None:
+    """Every look tells it again, until it is mended."""
+    current = Current(tree.root)
+    before = current.catalog
+    sound = (tree.root / "registry.json").read_bytes()
+    (tree.root / "registry.json").write_text("{")
+    for _ in range(2):
+        with pytest.raises(CatalogError):
+            current.look()
+
+    assert current.catalog is before
+
+    (tree.root / "registry.json").unlink()
+    with pytest.raises(CatalogError):
+        current.look()
+    (tree.root / "registry.json").write_bytes(sound)
+    release(tree)
+
+    assert current.look()
+
+
+@pytest.mark.parametrize("others", [(), ("5_2_0",)])
+def test_a_release_in_use_stays(tree: Tree, others: tuple[str, ...]) -> None:
+    """Its id is in Kafka: a folder without it, or with another under its id, is of no use."""
+    registry = tree.root / "registry.json"
+    before = registry.read_bytes()
+    release(tree)
+    current = Current(tree.root)
+    registry.write_bytes(before)
+    for version in others:
+        release(tree, version)
+
+    with pytest.raises(CatalogError, match="Event_AppOpened_5_1_0: in use, and gone or another now"):
+        current.look()
+
+
+def test_a_look_waits_for_what_adopts(tree: Tree) -> None:
+    """What adopts a catalog may put another into its place, or refuse it for now: then it is asked again."""
+    given: list[int] = []
+
+    def adopt(catalog: Catalog) -> Catalog:
+        given.append(len(catalog.releases))
+        if len(given) == 2:
+            raise CatalogError("not now")
+        return Catalog(catalog.releases[:17])
+
+    current = Current(tree.root, adopt)
+    release(tree)
+    with pytest.raises(CatalogError, match="not now"):
+        current.look()
+
+    assert current.look()
+    assert (given, len(current.catalog.releases)) == ([17, 18, 18], 17)
