@@ -39,6 +39,7 @@ class Health:
         state = {
             "ready": self._publisher.direct or room,
             "kafka": "direct" if self._publisher.direct else "away",
+            "spool_records": spool.records,
             "spool_bytes": spool.bytes,
             "spool_bytes_max": spool.bytes_max,
             "spool_oldest_ms": spool.oldest_ms(),

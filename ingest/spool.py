@@ -38,6 +38,7 @@ class Segment:
 
     size: int  # bytes
     oldest_ms: int  # timestamp of its first record
+    records: int  # estimated, where an earlier process left the segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class Spool:
     def empty(self) -> bool:
         """Whether nothing awaits Kafka, appends under way included."""
         return not (self._segments or self._writing)
+
+    @property
+    def records(self) -> int:
+        """How many records are on disk; about, as long as segments of an earlier process are there."""
+        return sum(segment.records for segment in self._segments.values())
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the record that has waited longest, or None when none does."""
@@ -136,7 +142,9 @@ class Spool:
         failure = None
         try:
             path = await self._on_disk(self._files.write, data)
-            self._segments.setdefault(path, Segment(0, batch[0].timestamp_ms)).size += len(data)
+            segment = self._segments.setdefault(path, Segment(0, batch[0].timestamp_ms, 0))
+            segment.size += len(data)
+            segment.records += len(batch)
             self.unavailable = ""
         except OSError as error:
             self.bytes -= len(data)
@@ -169,7 +177,7 @@ class _Files:
         self._directory.mkdir(parents=True, exist_ok=True)
         paths = sorted(self._directory.glob(f"*{_SUFFIX}"))
         self._sequence = int(paths[-1].stem) if paths else 0
-        return {path: Segment(path.stat().st_size, _first_ms(path)) for path in paths}
+        return {path: _segment(path) for path in paths}
 
     def write(self, data: bytes) -> Path:
         """Return the segment that now holds `data`, fsynced. Raises: OSError, with nothing of `data` kept."""
@@ -217,10 +225,16 @@ class _Files:
                 self._path.unlink()
 
 
-def _first_ms(path: Path) -> int:
+def _segment(path: Path) -> Segment:
+    """Return what the beginning of a file tells of it."""
+    status = path.stat()
     with path.open("rb") as file:
-        records = parse(file.read(_FIRST_BYTES)).records
-    return records[0].timestamp_ms if records else round(path.stat().st_mtime * 1000)
+        contents = parse(file.read(_FIRST_BYTES))
+    if not contents.records:
+        return Segment(status.st_size, round(status.st_mtime * 1000), 1 if status.st_size else 0)
+    read = min(status.st_size, _FIRST_BYTES) - contents.torn_bytes - contents.damaged_bytes
+    records = round(status.st_size * len(contents.records) / read)
+    return Segment(status.st_size, contents.records[0].timestamp_ms, records)
 
 
 def _unlink(path: Path) -> None:

@@ -51,6 +51,24 @@ def test_gives_back_in_order_what_was_appended(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_knows_how_many_records_wait(tmp_path: Path) -> None:
+    """Exactly what this process appended; of what an earlier one left, as many as its size tells."""
+
+    async def scenario() -> None:
+        first = await opened(tmp_path)
+        await asyncio.gather(*(first.append(record(n, 1000)) for n in range(1000)))
+        exact = first.records
+        await first.close()
+        second = await opened(tmp_path)
+
+        assert exact == 1000
+        assert second.records == pytest.approx(1000, rel=0.02)
+        await drained(second)
+        assert second.records == 0
+
+    asyncio.run(scenario())
+
+
 def test_concurrent_appends_share_an_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred appends at once cost a few fsyncs, not five hundred."""
     calls: list[int] = []
