@@ -24,7 +24,8 @@ from consumers.warehouse.accounting import Accounting, Partition, Report
 from consumers.warehouse.errors import TooManyRefusedError, TransientError
 from consumers.warehouse.reread import Range
 from consumers.warehouse.settings import Settings
-from schemas.catalog import Catalog, CatalogError
+from schemas.catalog import CatalogError
+from schemas.current import Current
 from schemas.environment import SettingsError
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     """Reconcile, print, and return the exit status."""
     options = _options(arguments)
     try:
-        accounting = Accounting(Settings.from_env(env), Catalog.load())
+        settings = Settings.from_env(env)
+        accounting = Accounting(settings, Current(settings.schemas_dir))
         logs = accounting.wait(options.wait)
         report = accounting.report(logs, _now_ms())
         if options.repair and report.missing:

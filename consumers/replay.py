@@ -33,13 +33,14 @@ from consumers.warehouse.clickhouse import connect
 from consumers.warehouse.container import container
 from consumers.warehouse.errors import PermanentError, TooManyRefusedError, TransientError
 from consumers.warehouse.foreign import DAMAGED, Refusal
+from consumers.warehouse.record import again
 from consumers.warehouse.reread import Kafka
 from consumers.warehouse.settings import Settings
 from consumers.warehouse.tables import PUBLIC, RAW
 from schemas import environment
-from schemas.catalog import Catalog, CatalogError
+from schemas.catalog import CatalogError
+from schemas.current import Current
 from schemas.environment import SettingsError
-from schemas.varint import long
 
 _QUERY_SECONDS_MAX = 300.0
 _POST_SECONDS_MAX = 10.0
@@ -61,35 +62,6 @@ class Row:
     app_id: str
     event_id: str
     received_at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A quarantined value as the record that it was, for the loader's checks."""
-
-    row: Row
-    place: tuple[str, int, int]
-
-    def topic(self) -> str:
-        return self.place[0]
-
-    def partition(self) -> int:
-        return self.place[1]
-
-    def offset(self) -> int:
-        return self.place[2]
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, self.row.received_at_ms
-
-    def headers(self) -> list[tuple[str, bytes | None]]:
-        return []  # no checksum: the value is decoded and checked field by field
-
-    def key(self) -> bytes:
-        return self.row.app_id.encode()
-
-    def value(self) -> bytes:
-        return self.row.body
 
 
 class IngestAccess(BaseModel):
@@ -198,15 +170,13 @@ class Replayer:
     def _load(self, row: Row) -> str:
         if row.reason == DAMAGED:
             return "damaged: what it was is not known"
-        topic, partition, offset = row.record.rsplit("/", 2)
-        record = _Kept(row, (topic, int(partition), int(offset)))
-        checked = self._parts.check(topic, record)
+        record = again(row.record, row.body, row.received_at_ms, row.app_id)
+        checked = self._parts.terms.check(record.topic(), record)
         if isinstance(checked, Refusal):
             return f"{checked.reason}: {checked.detail}"
         form, body = checked
-        tail = long(int(partition)) + long(int(offset)) + long(row.received_at_ms)
         try:
-            self._parts.warehouse.insert(form, container(form, (body, tail)))
+            self._parts.warehouse.insert(form, container(form, (body, record.tail)))
         except PermanentError as error:
             return f"refused: {error.detail[:200]}"
         return ""
@@ -221,7 +191,7 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
             print(f"{rows} rows that {source} refused as {reason}")
         print(f"{found.total()} rows would be sent again; nothing was")
         return 0
-    replayer = Replayer(Parts(settings, Catalog.load()), access)
+    replayer = Replayer(Parts(settings, Current(settings.schemas_dir)), access)
     again = Retrying(
         retry=retry_if_exception_type(TransientError),
         wait=wait_random_exponential(0.1, 5),
@@ -247,7 +217,7 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
     ranges = kafka.received(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
     records = sum(one.end - one.start for one in ranges)
     done = 0
-    for count in Parts(settings, Catalog.load()).load(kafka.records(ranges)):
+    for count in Parts(settings, Current(settings.schemas_dir)).load(kafka.records(ranges)):
         done += count
         print(f"{done} of about {records} records loaded", file=sys.stderr)
     kafka.close()

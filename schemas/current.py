@@ -30,6 +30,11 @@ class Current:
         self._loaded = Catalog.load(root)
         self.catalog = adopt(self._loaded)  # replaced as a whole, never changed
 
+    @property
+    def changed(self) -> bool:
+        """Whether a look would find something."""
+        return self._state() != self._seen
+
     def look(self) -> bool:
         """Return whether `catalog` is another one now. It reads files. Raises: CatalogError."""
         state = self._state()

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import lenient
+from schemas import lenient, shape
 from schemas.catalog import Catalog, Release
 from schemas.compiler import Codec, compile_release
 from schemas.envelope import Fault, Invalid, NotJson, clickstream_envelope, members_of_body, mobile_envelope
@@ -51,16 +51,17 @@ class EventDecoder:
 
     def __init__(self, catalog: Catalog) -> None:
         codecs = [compile_release(release) for release in catalog.releases]
-        self._by_schema_id = {codec.release.schema_id: codec for codec in codecs}
+        by_schema_id = {codec.release.schema_id: codec for codec in codecs}
+        self._by_schema_id = {codec.release.schema_id: _reader(codec, codecs) for codec in codecs}
         newest = [
-            self._by_schema_id[release.schema_id]
+            by_schema_id[release.schema_id]
             for release in catalog.newest_releases()
             if release.family == "mobile"
         ]
         self._by_event_type = {codec.release.name: codec for codec in newest}
         self._by_struct = {codec.struct: codec for codec in newest}
-        self._unmodelled = self._by_schema_id[catalog.unmodelled.schema_id]
-        self._clickstream = self._by_schema_id[catalog.clickstream.schema_id]
+        self._unmodelled = by_schema_id[catalog.unmodelled.schema_id]
+        self._clickstream = by_schema_id[catalog.clickstream.schema_id]
         union: Any = newest[0].struct
         for codec in newest[1:]:
             union = union | codec.struct
@@ -93,11 +94,26 @@ class EventDecoder:
         return _decoded(codec, event_type, *lenient.read(codec, rest, given))
 
     def _codec(self, event_type: str, schema_id: str | None) -> Codec:
-        """Return the codec of the version that is asked for, else of the newest, else of no type."""
+        """Return the codec that reads the version asked for, else the newest's, else that of no type."""
         asked = self._by_schema_id.get(schema_id or "")
         if asked and (asked.release.family, asked.release.name) == ("mobile", event_type):
             return asked
         return self._by_event_type.get(event_type, self._unmodelled)
+
+
+def _reader(asked: Codec, codecs: list[Codec]) -> Codec:
+    """Return the newest version that has every field of the one asked for.
+
+    Tapcart adds fields without a new version: those that our newer version has are columns for all events.
+    """
+    release, wanted = asked.release, shape.leaves(asked.release.schema).keys()
+    able = [
+        codec
+        for codec in codecs
+        if (codec.release.family, codec.release.name) == (release.family, release.name)
+        and wanted <= shape.leaves(codec.release.schema).keys()
+    ]
+    return max(able, key=lambda codec: codec.release.version)
 
 
 def _decoded(codec: Codec, event_type: str, event: Any, left: Leftovers) -> Decoded:

@@ -60,6 +60,17 @@ def fields(schema: dict[str, Any]) -> tuple[Field, ...]:
     return tuple(map(_field, schema.get("fields", ())))
 
 
+def leaves(schema: dict[str, Any]) -> dict[str, Field]:
+    """Return every field that holds a value by its path: `app_id`, `device_properties.os`."""
+    found: dict[str, Field] = {}
+    for field in fields(schema):
+        if field.kind == BLOCK:
+            found |= {f"{field.name}.{inner.name}": inner for inner in field.fields}
+        else:
+            found[field.name] = field
+    return found
+
+
 def problems(schema: dict[str, Any], family: str) -> Iterator[str]:
     """Yield what keeps a schema (one that fastavro accepts) from being used."""
     if schema.get("type") != "record":

@@ -184,6 +184,7 @@ class Loader:
             "WAREHOUSE_METRICS_PORT": str(self.port),
             "WAREHOUSE_BATCH_AGE_SECONDS_MAX": "0.1",
             "WAREHOUSE_RETRY_SECONDS_MAX": "0.5",
+            "WAREHOUSE_SCHEMA_SECONDS_MAX": "1",
             **self.env,
         }
 

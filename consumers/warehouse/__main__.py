@@ -14,7 +14,8 @@ from consumers.warehouse import metrics
 from consumers.warehouse.assembly import Parts, make_loader
 from consumers.warehouse.loader import Loader
 from consumers.warehouse.settings import Settings
-from schemas.catalog import Catalog, CatalogError
+from schemas.catalog import CatalogError
+from schemas.current import Current
 from schemas.environment import SettingsError, log_as_json
 
 _log = logging.getLogger("consumers.warehouse")
@@ -24,7 +25,8 @@ def main() -> int:
     """Run until told to stop; return the exit status."""
     log_as_json()
     try:
-        loader = _loader(Settings.from_env(os.environ), Catalog.load())
+        settings = Settings.from_env(os.environ)
+        loader = _loader(settings, Current(settings.schemas_dir))
     except (SettingsError, CatalogError) as error:
         print(f"the loader cannot start:\n{error}", file=sys.stderr)
         return 2
@@ -41,8 +43,8 @@ def main() -> int:
     return 0
 
 
-def _loader(settings: Settings, catalog: Catalog) -> Loader:
-    parts = Parts(settings, catalog)
+def _loader(settings: Settings, current: Current) -> Loader:
+    parts = Parts(settings, current)
     loader = make_loader(settings, parts)
     if settings.metrics_port:
         metrics.serve(

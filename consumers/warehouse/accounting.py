@@ -20,7 +20,7 @@ from consumers.warehouse.record import Place, Record
 from consumers.warehouse.reread import Kafka, Log, Range, merged
 from consumers.warehouse.settings import Settings
 from schemas import topics
-from schemas.catalog import Catalog
+from schemas.current import Current
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _WAIT_SECONDS = 0.2
@@ -70,15 +70,17 @@ class _Found:
 class Accounting:
     """Compares Kafka and ClickHouse. Every method raises: TransientError."""
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
-        self._parts = Parts(settings, catalog)
+    def __init__(self, settings: Settings, current: Current) -> None:
+        self._parts = Parts(settings, current)
         self._kafka = Kafka(settings.kafka, settings.group)
         self._lookup = Lookup(settings.clickhouse_url.get_secret_value())
         self._ttl_days = settings.ttl_days
-        self._tables = {
-            topic: sorted({form.table for form in forms.values()})
-            for topic, forms in self._parts.formats.by_topic.items()
-        }
+
+    @property
+    def _tables(self) -> dict[str, list[str]]:
+        """The tables of each topic."""
+        formats = self._parts.terms.formats.by_topic.items()
+        return {topic: sorted({form.table for form in forms.values()}) for topic, forms in formats}
 
     def wait(self, seconds_max: float) -> dict[Place, Log]:
         """Return the partitions as they are now, once the loader has come that far or time is up."""
@@ -93,6 +95,7 @@ class Accounting:
     def report(self, logs: dict[Place, Log], now_ms: int) -> Report:
         """Return where every record of `logs` is. `now_ms` decides what is past the TTL."""
         report = Report()
+        self._parts.contract.take_up()  # the loader may have done so while we waited
         gaps: list[Range] = []
         for topic, tables in self._tables.items():
             some = {partition: log for (name, partition), log in logs.items() if name == topic}
@@ -148,11 +151,11 @@ class Accounting:
 
     def _found(self, record: Record) -> _Found:
         place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
-        checked = self._parts.check(place[0], record)
+        checked = self._parts.terms.check(place[0], record)
         if isinstance(checked, Refusal):
             return _Found(place, offset, checked.body)
         form, body = checked
-        datum = self._parts.check.datum(form, body)
+        datum = self._parts.terms.check.datum(form, body)
         if place[0] == topics.QUARANTINE:
             return _Found(place, offset, datum["body"], timestamp_ms=datum["received_at"])
         columns = _EVENT_KEY if "timestamp" in datum else _CLICKSTREAM_KEY

@@ -1,13 +1,11 @@
-"""Settings and schemas -> the loader's parts, put together, for `__main__` and for `reconcile --repair`."""
+"""Settings and schemas -> the loader's parts, put together, for `__main__`, `reconcile` and `replay`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from consumers.warehouse import tables
-from consumers.warehouse.batch import Batch, Formats, Limits
+from consumers.warehouse.batch import Batch, Limits
 from consumers.warehouse.clickhouse import ClickHouse
-from consumers.warehouse.container import format_of
+from consumers.warehouse.contract import Contract, Terms
 from consumers.warehouse.flush import Flusher, Policy
-from consumers.warehouse.foreign import Check
 from consumers.warehouse.loader import Bounds, Loader
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.quarantine import Quarantine
@@ -15,37 +13,40 @@ from consumers.warehouse.record import Record
 from consumers.warehouse.settings import Settings
 from consumers.warehouse.source import Source
 from consumers.warehouse.tables import Options
-from schemas.catalog import Catalog
+from schemas.current import Current
 
 
 class Parts:
     """Everything of a loader but its loop; connects to nothing before it is used."""
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, settings: Settings, current: Current) -> None:
         self.metrics = Metrics()
-        by_id = {release.wire_id: format_of(release) for release in catalog.releases}
-        self.formats = Formats(by_id.values(), by_id[catalog.quarantine.wire_id].prefix)
-        self.check = Check(catalog, by_id)
+        self.contract = Contract(current, self.metrics)
         self._limits = Limits(
             settings.batch_rows_max, settings.batch_bytes_max, settings.batch_age_seconds_max
         )
         self.warehouse = ClickHouse(
             settings.clickhouse_url.get_secret_value(),
-            tables.tables(catalog),
+            self.terms.tables,
             Options(settings.ttl_days, settings.settle_seconds, settings.cluster),
             settings.insert_seconds_max,
         )
         self.flusher = Flusher(
             self.warehouse,
-            Quarantine(settings.kafka, catalog),
-            self.check,
-            Policy(settings.retry_seconds_max, settings.refused_rows_max),
+            Quarantine(settings.kafka, current.catalog),
+            self.contract,
+            Policy(settings.retry_seconds_max, settings.refused_rows_max, settings.schema_seconds_max),
             self.metrics,
         )
 
+    @property
+    def terms(self) -> Terms:
+        """What is made of the catalog in use."""
+        return self.contract.terms
+
     def make_batch(self) -> Batch:
         """Return an empty batch."""
-        return Batch(self._limits, self.formats, self.check)
+        return Batch(self._limits, self.terms.formats, self.terms.check)
 
     def load(self, records: Iterable[Sequence[Record]]) -> Iterator[int]:
         """Load records that were read outside the group; yield how many with each batch.

@@ -106,8 +106,8 @@ class ClickHouse:
     def __init__(
         self, url: str, found: tuple[Table, ...], options: Options, insert_seconds_max: float
     ) -> None:
+        self.tables = found  # to be made; those of a later catalog take their place
         self._url = url
-        self._tables = found
         self._options = options
         self._seconds_max = insert_seconds_max
         self._client: Client | None = None
@@ -124,13 +124,13 @@ class ClickHouse:
     def make_tables(self) -> None:
         """Make or extend every table, and replace every view. Raises: TransientError."""
         try:
-            for statement in tables.creations(self._tables, self._options):
+            for statement in tables.creations(self.tables, self._options):
                 self._connected().command(statement)
             existing = self._columns()
-            for statement in tables.additions(self._tables, existing, self._options):
+            for statement in tables.additions(self.tables, existing, self._options):
                 _log.warning("table_extended", extra={"statement": statement})
                 self._connected().command(statement)
-            for table, column, has, wants in tables.differences(self._tables, existing):
+            for table, column, has, wants in tables.differences(self.tables, existing):
                 extra = {"table": table, "column": column, "type": has, "type_expected": wants}
                 _log.warning("column_type_differs", extra=extra)
             for statement in self._views():
@@ -146,7 +146,7 @@ class ClickHouse:
             self._client = None
 
     def _views(self) -> Iterator[str]:
-        return views.views(self._tables, self._options)
+        return views.views(self.tables, self._options)
 
     def _columns(self) -> dict[str, dict[str, str]]:
         sql = "SELECT table, name, type FROM system.columns WHERE database = {database:String}"

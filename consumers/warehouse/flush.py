@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tenacity import (
@@ -24,6 +24,7 @@ from tenacity.nap import sleep_using_event
 from consumers.warehouse.batch import Batch, Group
 from consumers.warehouse.bisect import refused_rows
 from consumers.warehouse.container import Format, container
+from consumers.warehouse.contract import Contract
 from consumers.warehouse.errors import (
     PermanentError,
     TablesError,
@@ -31,8 +32,10 @@ from consumers.warehouse.errors import (
     TooManyRefusedError,
     TransientError,
 )
-from consumers.warehouse.foreign import UNKNOWN_SCHEMA, Check, Refusal
+from consumers.warehouse.foreign import UNKNOWN_SCHEMA, Refusal
 from consumers.warehouse.metrics import Metrics
+from consumers.warehouse.record import Again, again
+from consumers.warehouse.tables import Table
 from schemas import topics
 from schemas.varint import long
 
@@ -45,6 +48,8 @@ _NO_PLACE = long(-1) + long(-1)
 
 class Warehouse(Protocol):
     """Where rows go."""
+
+    tables: tuple[Table, ...]  # what `make_tables` makes
 
     def make_tables(self) -> None:
         """Make what is missing. Raises: TransientError."""
@@ -66,18 +71,19 @@ class Policy:
 
     retry_seconds_max: float
     refused_rows_max: int  # per batch
+    schema_seconds_max: float  # how long a batch waits for schemas that are not known yet
 
 
 class Flusher:
     """Writes batches, one at a time."""
 
     def __init__(
-        self, warehouse: Warehouse, quarantine: Keep, check: Check, policy: Policy, metrics: Metrics
+        self, warehouse: Warehouse, quarantine: Keep, contract: Contract, policy: Policy, metrics: Metrics
     ) -> None:
         self.give_up = threading.Event()
         self._warehouse = warehouse
         self._quarantine = quarantine
-        self._check = check
+        self._contract = contract
         self._policy = policy
         self._metrics = metrics
 
@@ -85,25 +91,63 @@ class Flusher:
         """Make what is missing of the tables. Raises: TransientError once given up."""
         self._again("tables")(self._warehouse.make_tables)
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether there is something to take up."""
+        return self._contract.changed
+
+    def take_up(self) -> None:
+        """Use what was released since: its tables are made before its first row. Raises: TransientError."""
+        if self._contract.take_up():
+            self._warehouse.tables = self._contract.terms.tables
+            self.make_tables()
+
     def write(self, batch: Batch) -> None:
         """Return once every record has its place. Raises: TooManyRefusedError, TransientError."""
-        refusals = list(batch.refusals)
+        refusals = [refusal for refusal in batch.refusals if not _is_newer(refusal)]
         refused_max = self._policy.refused_rows_max
-        unknown = [r for r in refusals if r.is_ours and r.reason == UNKNOWN_SCHEMA]
+        groups, unknown = self._newer([refusal for refusal in batch.refusals if _is_newer(refusal)])
         if len(unknown) > refused_max:
             raise TooManyRefusedError(
                 f"{len(unknown)} rows of newer producers, the first: {unknown[0].detail}"
             )
-        for group in batch.groups:
+        refusals += unknown
+        for group in [*batch.groups, *groups]:
             refused = self._load(group, refused_max)
             refused_max -= len(refused)
             refusals += refused
         if refusals:
             self._keep(refusals)
 
+    def _newer(self, refusals: Sequence[Refusal]) -> tuple[list[Group], list[Refusal]]:
+        """Return rows of releases that the batch did not know, and what nobody knows in time."""
+        if not refusals:
+            return [], []
+        records = [again(r.record, r.body, r.received_at_ms, r.app_id) for r in refusals]
+        deadline = time.monotonic() + self._policy.schema_seconds_max
+
+        def check() -> list[tuple[Again, tuple[Format, bytes] | Refusal]]:
+            self.take_up()
+            found = [(record, self._contract.terms.check(record.topic(), record)) for record in records]
+            if time.monotonic() < deadline:
+                for _, checked in found:
+                    if isinstance(checked, Refusal) and checked.reason == UNKNOWN_SCHEMA:
+                        raise TransientError(checked.detail)
+            return found
+
+        groups: dict[bytes, Group] = {}
+        refused = []
+        for (record, checked), refusal in zip(self._again("schemas")(check), refusals, strict=True):
+            if isinstance(checked, Refusal):
+                refused.append(replace(refusal, reason=checked.reason, detail=checked.detail))
+                continue
+            form, body = checked
+            groups.setdefault(form.prefix, Group(form, record.topic())).parts += (body, record.tail)
+        return [*groups.values()], refused
+
     def _keep(self, refusals: Sequence[Refusal]) -> None:
         for refusal in self._again("quarantine")(self._quarantine.write, refusals):
-            form, body = self._check.kept(refusal)
+            form, body = self._contract.terms.check.kept(refusal)
             self._insert(form, (body, _NO_PLACE + long(refusal.received_at_ms)))
         reasons = Counter(refusal.reason for refusal in refusals)
         for reason, count in reasons.items():
@@ -120,13 +164,13 @@ class Flusher:
         if group.topic != topics.QUARANTINE:
             return refusals
         for (row, _), refusal in zip(found, refusals, strict=True):
-            form, body = self._check.kept(refusal)
+            form, body = self._contract.terms.check.kept(refusal)
             self._insert(form, (body, group.parts[2 * row + 1]))
         return []
 
     def _refusal(self, group: Group, row: int, error: PermanentError) -> Refusal:
         body, tail = group.parts[2 * row : 2 * row + 2]
-        return self._check.refused(group.form, group.topic, (body, tail), error.detail)
+        return self._contract.terms.check.refused(group.form, group.topic, (body, tail), error.detail)
 
     def _insert(self, form: Format, parts: Sequence[bytes]) -> None:
         data = container(form, parts)
@@ -171,3 +215,8 @@ class Flusher:
             _log.warning("retrying", extra=extra)
 
         return note
+
+
+def _is_newer(refusal: Refusal) -> bool:
+    """Return whether a producer of ours wrote what only a later release explains."""
+    return refusal.is_ours and refusal.reason == UNKNOWN_SCHEMA

@@ -17,6 +17,7 @@ from consumers.warehouse.flush import Flusher
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.record import Place
 from consumers.warehouse.source import Source
+from schemas.current import LOOK_SECONDS
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Loader:
         self._flight: _Flight | None = None
         self._bounds = bounds
         self._metrics = metrics
-        self._lag_at = self._noted_at = 0.0
+        self._lag_at = self._noted_at = self._looked_at = 0.0
         self._turned_at = time.monotonic()
         self._tables_made = False
         self._thread = ThreadPoolExecutor(1, "flush")
@@ -98,6 +99,7 @@ class Loader:
     def _turn(self) -> None:
         now = time.monotonic()
         self._land()
+        self._look(now)
         self._take_off(self._batch.due(now))
         if self._batch.full and self._flight:
             wait([self._flight.done], _FULL_SECONDS_MAX)
@@ -111,6 +113,14 @@ class Loader:
 
     def _seconds(self, now: float) -> float:
         return min(_POLL_SECONDS_MAX, self._batch.seconds_left(now) + 0.001)
+
+    def _look(self, now: float) -> None:
+        """Take up what was released: as the first one, this flight carries nothing."""
+        if self._flight or now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        if self._flusher.is_outdated:
+            self._flight = _Flight(self._make_batch(), self._thread.submit(self._flusher.take_up))
 
     def _take_off(self, reason: Reason | None) -> None:
         if reason is None or self._flight:

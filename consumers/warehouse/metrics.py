@@ -45,6 +45,10 @@ class Metrics:
         self.refused_inserts = self._counter(
             "refused_inserts", "Inserts that ClickHouse refused for their data."
         )
+        self.schemas = self._gauge("schemas", "Releases in use.")
+        self.schemas_refused = self._counter(
+            "schemas_refused", "Looks at a changed registry.json that found it of no use."
+        )
         self.commits_failed = self._counter("commits_failed", "Commits that failed and are tried again.")
         self.lag = self._gauge("lag_records", "Records in Kafka not yet polled.", "topic", "partition")
         self.held_bytes = self._gauge("held_bytes", "Bytes of records in memory: filling and being inserted.")

@@ -1,6 +1,9 @@
 """What the pure parts need to know of a Kafka message, and nothing of the client library."""
 
+from dataclasses import dataclass
 from typing import Protocol
+
+from schemas.varint import long
 
 Place = tuple[str, int]  # topic, partition
 
@@ -15,3 +18,52 @@ class Record(Protocol):
     def headers(self) -> list[tuple[str, bytes | None]] | None: ...  # noqa: D102
     def key(self) -> bytes | None: ...  # noqa: D102
     def value(self) -> bytes | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A refused value as the record that it was, to be checked once more. It has no checksum."""
+
+    place: tuple[str, int, int]  # topic, partition, offset
+    body: bytes
+    received_at_ms: int  # the record's timestamp
+    app_id: str | None
+
+    def topic(self) -> str:
+        """Return the topic."""
+        return self.place[0]
+
+    def partition(self) -> int:
+        """Return the partition."""
+        return self.place[1]
+
+    def offset(self) -> int:
+        """Return the offset."""
+        return self.place[2]
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return the timestamp's kind and milliseconds."""
+        return 1, self.received_at_ms
+
+    def headers(self) -> list[tuple[str, bytes | None]]:
+        """Return nothing: the value is decoded and checked field by field."""
+        return []
+
+    def key(self) -> bytes | None:
+        """Return the key."""
+        return self.app_id.encode() if self.app_id else None
+
+    def value(self) -> bytes:
+        """Return the value."""
+        return self.body
+
+    @property
+    def tail(self) -> bytes:
+        """What follows its body in a container."""
+        return long(self.place[1]) + long(self.place[2]) + long(self.received_at_ms)
+
+
+def again(record: str, body: bytes, received_at_ms: int, app_id: str | None) -> Again:
+    """Return the record that was refused; `record`: topic/partition/offset."""
+    topic, partition, offset = record.rsplit("/", 2)
+    return Again((topic, int(partition), int(offset)), body, received_at_ms, app_id)

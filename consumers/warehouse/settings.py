@@ -5,12 +5,14 @@ Source: the public contract in DESIGN.md; the reason of a bound stands beside it
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from schemas import environment
+from schemas.catalog import HERE
 
 _MEBIBYTE = 1024 * 1024
 
@@ -41,6 +43,11 @@ class Settings(BaseModel):
         32 * _MEBIBYTE, alias="WAREHOUSE_BATCH_BYTES_MAX", ge=1024, le=512 * _MEBIBYTE
     )
     batch_age_seconds_max: float = Field(0.5, alias="WAREHOUSE_BATCH_AGE_SECONDS_MAX", ge=0.01, le=60)
+    # Where registry.json and avro/ are; changes are taken up within a second or two.
+    schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
+    # How long records of ours may wait for their schema, with all behind them: a folder of schemas may reach
+    # the loader later than ingest. Kubernetes takes a minute to carry a changed file into all containers.
+    schema_seconds_max: float = Field(90.0, alias="WAREHOUSE_SCHEMA_SECONDS_MAX", ge=0, le=3600)
     # Rows of one batch that ClickHouse refuses and that go to the quarantine; one more stops the process,
     # because then the tables or this program are wrong, not the events.
     refused_rows_max: int = Field(1000, alias="WAREHOUSE_REFUSED_ROWS_MAX", ge=0)

@@ -1,7 +1,5 @@
 """The catalog in use: what is released is taken up, what cannot be used changes nothing."""
 
-import shutil
-
 import pytest
 
 from schemas.catalog import Catalog, CatalogError

@@ -86,6 +86,20 @@ def test_each_event_is_read_by_its_own_version(
     assert json.loads(record["extra"]) == extra
 
 
+def test_an_older_version_is_read_by_a_newer_one_with_all_its_fields(tree: Tree) -> None:
+    """Tapcart adds fields under the old name: those that a version of ours knows become columns."""
+    schema = tree.schema()
+    schema["fields"].insert(-1, {"name": "mood", "type": ["null", "string"], "default": None})
+    tree.release("avro/mobile/AppOpened/5_1_0.avsc", schema)
+    event = json.loads((SAMPLES / "AppOpened.json").read_bytes()) | {"mood": "fine"}
+    for odd in ({}, {"unheard_of": 1}):
+        decoded = EventDecoder(Catalog.load(tree.root)).decode(json.dumps(event | odd).encode(), {})
+
+        assert event["metadata"]["schema_id"] == decoded.schema_id == "Event_AppOpened_5_0_0"
+        assert decoded.release.schema_id == "Event_AppOpened_5_1_0"
+        assert avro.read(decoded.release, decoded.encode(1))["mood"] == "fine"
+
+
 def test_an_older_version_is_read_though_the_newest_would_take_it(two_versions: Catalog) -> None:
     """Version 5_0_0 has a column for what 5_10_0 has none, and the event says which it is."""
     event = json.loads((SAMPLES / "AppOpened.json").read_bytes())

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from consumers.warehouse.batch import Batch, Limits
 from consumers.warehouse.container import Format
+from consumers.warehouse.contract import Contract
 from consumers.warehouse.errors import PermanentError, TransientError
 from consumers.warehouse.flush import Flusher, Policy
 from consumers.warehouse.foreign import Refusal
@@ -23,11 +24,15 @@ from consumers.warehouse.loader import Bounds, Loader
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.record import Place, Record
 from consumers.warehouse.source import Source
+from consumers.warehouse.tables import tables
 from schemas import topics
+from schemas.current import Current
 from tests.unit.warehouse.test_batch import CHECK, SPLIT
 from tests.warehouse import Message, body, message
 
 _RECORD: Message = message(body())
+_CURRENT = Current()
+_TABLES = tables(_CURRENT.catalog)
 
 
 class _DeathError(BaseException):
@@ -44,6 +49,7 @@ class _World:
         self.table: set[tuple[int, int]] = set()
         self.kept: set[tuple[int, int]] = set()
         self.skipped: list[str] = []
+        self.tables = _TABLES
         self._fates = list(fates)
 
     def make_tables(self) -> None:
@@ -163,7 +169,7 @@ def _runs_to_its_end(world: _World, turns: set[int]) -> bool:
         return cast("Source", made[0])
 
     metrics = Metrics()
-    flusher = Flusher(world, world, CHECK, Policy(0.0, 1000), metrics)
+    flusher = Flusher(world, world, Contract(_CURRENT, metrics), Policy(0.0, 1000, 0.0), metrics)
     loader = Loader(
         make_source,
         lambda: Batch(Limits(4, 1 << 30, 0.0), SPLIT, CHECK),

@@ -1,0 +1,68 @@
+"""The catalog in use -> what the loader makes of it: formats, checks, tables; then of the next one.
+
+Invariants: the three are of one catalog and replaced together; who holds older ones may go on using them, for
+releases only get more. One thread calls `take_up`, any may read `terms`.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from consumers.warehouse import tables
+from consumers.warehouse.batch import Formats
+from consumers.warehouse.container import format_of
+from consumers.warehouse.foreign import Check
+from consumers.warehouse.metrics import Metrics
+from consumers.warehouse.tables import Table
+from schemas.catalog import Catalog, CatalogError
+from schemas.current import Current
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the loader makes of one catalog."""
+
+    formats: Formats
+    check: Check
+    tables: tuple[Table, ...]
+
+
+class Contract:
+    """The terms in use."""
+
+    def __init__(self, current: Current, metrics: Metrics) -> None:
+        self._current = current
+        self._metrics = metrics
+        self._told = ""
+        self.terms = terms_of(current.catalog)
+        metrics.schemas.set(len(current.catalog.releases))
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to take up."""
+        return self._current.changed
+
+    def take_up(self) -> bool:
+        """Return whether the terms are other ones now; that a changed folder is of no use is told."""
+        try:
+            if not self._current.look():
+                return False
+        except CatalogError as error:
+            self._metrics.schemas_refused.inc()
+            if self._told != (told := str(error)):
+                _log.error("schemas_refused", extra={"problems": told.splitlines()})
+            self._told = told
+            return False
+        self._told = ""
+        self.terms = terms_of(self._current.catalog)
+        self._metrics.schemas.set(len(self._current.catalog.releases))
+        _log.info("schemas_taken_up", extra={"releases": len(self._current.catalog.releases)})
+        return True
+
+
+def terms_of(catalog: Catalog) -> Terms:
+    """Return the terms of a catalog."""
+    by_id = {release.wire_id: format_of(release) for release in catalog.releases}
+    formats = Formats(by_id.values(), by_id[catalog.quarantine.wire_id].prefix)
+    return Terms(formats, Check(catalog, by_id), tables.tables(catalog))

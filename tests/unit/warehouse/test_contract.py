@@ -1,0 +1,158 @@
+"""A release that the loader does not know when its first record comes is looked for, not quarantined."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+
+from consumers.warehouse.batch import Batch, Limits
+from consumers.warehouse.container import Format
+from consumers.warehouse.contract import Contract
+from consumers.warehouse.errors import TooManyRefusedError
+from consumers.warehouse.flush import Flusher, Policy
+from consumers.warehouse.foreign import Refusal
+from consumers.warehouse.metrics import Metrics
+from consumers.warehouse.tables import tables
+from schemas.catalog import Catalog
+from schemas.current import Current
+from schemas.events import EventDecoder
+from tests.unit.schemas.tree import Tree
+from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, crc, message
+
+WITH_MOOD = json.dumps(json.loads(SAMPLES["AppOpened"]) | {"mood": "fine"}).encode()
+
+
+class World:
+    """Tables and quarantine in memory, with all that is done to them in order."""
+
+    def __init__(self) -> None:
+        self.tables = tables(CATALOG)
+        self.done: list[str] = []
+        self.rows: list[dict[str, Any]] = []
+        self.kept: list[Refusal] = []
+
+    def make_tables(self) -> None:
+        """Do what `Warehouse` says."""
+        [table] = [table for table in self.tables if table.name == "app_opened"]
+        self.done.append(f"tables {'with' if 'mood' in {c.name for c in table.columns} else 'without'} mood")
+
+    def insert(self, form: Format, data: bytes) -> None:
+        """Do what `Warehouse` says."""
+        rows = [row for row in fastavro.reader(io.BytesIO(data)) if isinstance(row, dict)]
+        if form.table != "quarantine":
+            self.done.append(f"{len(rows)} of {form.release.schema_id}")
+            self.rows += rows
+
+    def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
+        """Do what `Keep` says."""
+        self.kept += refusals
+        return []
+
+
+class Site:
+    """A flusher over a folder of schemas."""
+
+    def __init__(self, tree: Tree, schema_seconds_max: float) -> None:
+        self.tree = tree
+        self.world = World()
+        self.metrics = Metrics()
+        self.contract = Contract(Current(tree.root), self.metrics)
+        policy = Policy(0.01, 2, schema_seconds_max)
+        self.flusher = Flusher(self.world, self.world, self.contract, policy, self.metrics)
+
+    def batch(self, *messages: Message) -> Batch:
+        """Return a batch of the terms in use."""
+        terms = self.contract.terms
+        batch = Batch(Limits(1000, 1 << 30, 0.0), terms.formats, terms.check)
+        batch.add(messages, 0.0)
+        return batch
+
+    def release(self) -> None:
+        """Add a version with the field `mood`."""
+        schema = self.tree.schema()
+        schema["fields"].insert(-1, {"name": "mood", "type": ["null", "string"], "default": None})
+        self.tree.release("avro/mobile/AppOpened/5_1_0.avsc", schema)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A copy of the released schemas."""
+    return Tree(tmp_path / "schemas")
+
+
+def newer(site: Site, offset: int) -> Message:
+    """Return a record by the newest of the site's folder."""
+    value = EventDecoder(Catalog.load(site.tree.root)).decode(WITH_MOOD, {}).encode(NOW_MS)
+    return Message(value, offset_=offset, headers_=crc(value))
+
+
+def test_a_release_is_looked_for_when_its_first_record_comes(tree: Tree) -> None:
+    """The table has its column before the row is written; what is known is written as ever."""
+    site = Site(tree, 5.0)
+    old = message(WITH_MOOD)
+    site.release()
+    site.flusher.write(site.batch(old, newer(site, 7), newer(site, 8)))
+
+    assert site.world.done == [
+        "tables with mood", "1 of Event_AppOpened_5_0_0", "2 of Event_AppOpened_5_1_0",
+    ]  # fmt: skip
+    rows = [(row["_offset"], row.get("mood"), row["_appended_at"].timestamp()) for row in site.world.rows]
+    assert rows == [(0, None, NOW_MS / 1000), (7, "fine", NOW_MS / 1000), (8, "fine", NOW_MS / 1000)]
+    assert site.world.kept == []
+    assert site.batch(newer(site, 9)).checked == 0
+
+
+def test_a_release_that_comes_late_is_waited_for(tree: Tree) -> None:
+    """Its record is tried again until the folder has it."""
+    site = Site(tree, 60.0)
+    before = (tree.root / "registry.json").read_bytes()
+    site.release()
+    record = newer(site, 7)
+    after = (tree.root / "registry.json").read_bytes()
+    (tree.root / "registry.json").write_bytes(before)
+    look = site.flusher.take_up
+    looks = 0
+
+    def take_up() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            (tree.root / "registry.json").write_bytes(after)
+        look()
+
+    site.flusher.take_up = take_up  # type: ignore[method-assign]
+    site.flusher.write(site.batch(record))
+
+    assert looks == 3
+    assert [row["mood"] for row in site.world.rows] == ["fine"]
+    assert site.world.kept == []
+
+
+def test_what_no_release_explains_in_time_is_refused(tree: Tree) -> None:
+    """A few go to the quarantine; more stop the process, for then the loader is the older one."""
+    site = Site(tree, 0.05)
+    site.release()
+    records = [newer(site, offset) for offset in range(3)]
+    site.tree.register(site.tree.entries()[:-1])
+    site.flusher.write(site.batch(*records[:2]))
+
+    assert [refusal.reason for refusal in site.world.kept] == ["unknown_schema"] * 2
+    with pytest.raises(TooManyRefusedError, match="3 rows of newer producers, the first: no schema has the"):
+        site.flusher.write(site.batch(*records))
+
+
+def test_a_broken_folder_changes_nothing(tree: Tree) -> None:
+    """It is counted with every look, and what is known goes on."""
+    site = Site(tree, 0.0)
+    (tree.root / "registry.json").write_text("{")
+    for _ in range(2):
+        site.flusher.take_up()
+    site.flusher.write(site.batch(message(WITH_MOOD)))
+
+    assert site.world.done == ["1 of Event_AppOpened_5_0_0"]
+    assert site.metrics.registry.get_sample_value("tapline_warehouse_schemas_refused_total") == 2
+    assert site.flusher.is_outdated
