@@ -20,6 +20,8 @@ from fastavro.schema import SchemaParseException, UnknownType
 from schemas import shape
 
 HERE = Path(__file__).parent
+# Tables that are no release's; those ending in `_local` are a cluster's.
+_TABLES_OF_OURS = frozenset({"events", "quarantine_replays"})
 
 
 class CatalogError(Exception):
@@ -78,7 +80,7 @@ class Catalog:
                 releases += [release] if isinstance(release, Release) else []
         except CatalogError as error:
             problems.append(str(error))
-        problems += [] if problems else _missing_of_ours(releases)
+        problems += [] if problems else [*_missing_of_ours(releases), *_table_problems(releases)]
         if problems:
             raise CatalogError("\n".join(problems))
         return cls(tuple(releases))
@@ -178,6 +180,17 @@ def _missing_of_ours(releases: list[Release]) -> list[str]:
     present = {(release.family, release.name) for release in releases}
     needed = (("tapline", "Unmodelled"), ("tapline", "Quarantine"), ("clickstream", "Clickstream"))
     return [f"registry.json: no release of {'/'.join(key)}" for key in needed if key not in present]
+
+
+def _table_problems(releases: list[Release]) -> Iterator[str]:
+    named: dict[str, Release] = {}
+    for release in releases:
+        table = table_name(release.name)
+        other = named.setdefault(table, release)
+        if (other.family, other.name) != (release.family, release.name):
+            yield f"{release.schema_id}: its table would be {table}, which is {other.name}'s"
+        elif table in _TABLES_OF_OURS or table.endswith("_local"):
+            yield f"{release.schema_id}: its table would be {table}, which is ours"
 
 
 def _words(error: Exception) -> str:

@@ -1,14 +1,17 @@
 """Two versions of an Avro schema -> what keeps readers of the newer from reading data of the older.
 
-Confluent's BACKWARD rule. Every problem is told with the path it is at and its reason.
+Confluent's BACKWARD rule, and Tapline's: what every event has stays, a column keeps its type, and every event
+type has the columns that `tapcart.events` shows of all. Every problem is told with its path and its reason.
 Source: Avro 1.12, "Schema Resolution"; the order of questions is that of Java's SchemaCompatibility.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas import shape
 from schemas.catalog import Catalog, Release
+from schemas.columns import columns
 
 # reader type -> the writer types whose data it can read
 _PROMOTED = {
@@ -22,21 +25,56 @@ _NAMED = ("record", "enum", "fixed")
 
 
 def problems(catalog: Catalog) -> Iterator[str]:
-    """Yield what keeps any version in the catalog from following the version before it."""
+    """Yield what keeps any version in the catalog from following the versions before it."""
+    shared = _shared(catalog)
     before: dict[tuple[str, str], Release] = {}
+    present: dict[tuple[str, str], dict[str, str]] = {}
     for release in sorted(catalog.releases, key=lambda release: release.version):
         key = (release.family, release.name)
+        found = {column.name: column.type for column in columns(release.schema["fields"])}
         if older := before.get(key):
-            if older.wire_id > release.wire_id:
-                yield f"{release.schema_id}: released before {older.schema_id}, though its version is higher"
-            for problem in backward_problems(older.schema, release.schema):
-                yield f"{release.schema_id} cannot read data of {older.schema_id}: {problem}"
+            yield from _version_problems(older, release)
+            yield from _column_problems(release, present[key], found)
         before[key] = release
+        present[key] = {**present.get(key, {}), **found}
+        if release.family == "mobile":
+            yield from _unshared(release, shared, present[key])
 
 
 def backward_problems(older: Any, newer: Any) -> tuple[str, ...]:
     """Return why a reader with `newer` cannot read what was written with `older`; empty when it can."""
     return tuple(_Comparison(_names(older), _names(newer)).problems(older, newer, ""))
+
+
+def _version_problems(older: Release, newer: Release) -> Iterator[str]:
+    if older.wire_id > newer.wire_id:
+        yield f"{newer.schema_id}: released before {older.schema_id}, though its version is higher"
+    for problem in backward_problems(older.schema, newer.schema):
+        yield f"{newer.schema_id} cannot read data of {older.schema_id}: {problem}"
+    left = shape.leaves(newer.schema)
+    for path, known in shape.leaves(older.schema).items():
+        if path not in left and not known.nullable:
+            yield f"{newer.schema_id}: {path}: removed, though every event has it"
+
+
+def _column_problems(release: Release, present: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(present.keys() & found.keys()):
+        if present[name] != found[name]:
+            was, would_be = present[name], found[name]
+            yield f"{release.schema_id}: {name}: its column is {was} and cannot become {would_be}"
+
+
+def _shared(catalog: Catalog) -> dict[str, str]:
+    """Return the columns that every event type has, with their types: all of Unmodelled's but its JSON."""
+    fields = [field for field in catalog.unmodelled.schema["fields"] if "json" not in field]
+    return {column.name: column.type for column in columns(fields)}
+
+
+def _unshared(release: Release, shared: Mapping[str, str], present: Mapping[str, str]) -> Iterator[str]:
+    for name, kind in shared.items():
+        if present.get(name) != kind:
+            has = f"is {present[name]}" if name in present else "is missing"
+            yield f"{release.schema_id}: {name}: {has}; tapcart.events shows it of every event, as {kind}"
 
 
 def _names(schema: Any) -> dict[str, Any]:

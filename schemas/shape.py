@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.columns import NUMBERS, repeated
+
 # Fields that receipt adds: an event's members of these names are unknown fields.
 OURS = ("received_at", "extra")
 
@@ -49,7 +51,7 @@ class Field:
     name: str
     kind: str  # one of the constants above; empty when Tapline has none for its type
     nullable: bool
-    member: str  # the JSON member it is read from
+    member: str  # the JSON member it is read from: may be no Avro name
     is_json: bool = False  # text that holds a JSON object
     type_name: str = ""  # of a block's record
     fields: tuple["Field", ...] = ()  # of a block
@@ -76,6 +78,13 @@ def problems(schema: dict[str, Any], family: str) -> Iterator[str]:
     if schema.get("type") != "record":
         yield "must be a record"
         return
+    told = [*_problems_of_fields(schema, family)]
+    yield from told
+    if not told:
+        yield from (f"{name}: a column of two fields" for name in repeated(schema["fields"]))
+
+
+def _problems_of_fields(schema: dict[str, Any], family: str) -> Iterator[str]:
     if "namespace" in schema:
         yield "must have no namespace"
     yield from _repeated(fields(schema), "")
@@ -95,7 +104,7 @@ def _field(declared: dict[str, Any]) -> Field:
     if isinstance(avro, list) and len(avro) == 2 and avro[0] == "null":  # noqa: PLR2004 - null and one type
         avro, nullable = avro[1], True
     is_json = "json" in declared
-    member = declared.get("json", name)
+    member = declared.get("json", declared.get("member", name))
     if isinstance(avro, dict) and avro.get("type") == "record":
         return Field(name, BLOCK, nullable, member, is_json, avro["name"], fields(avro))
     return Field(name, _kind(avro), nullable, member, is_json)
@@ -121,10 +130,23 @@ def _field_problems(field: Field, declared: dict[str, Any], block: str = "") -> 
         yield f"{path}: bytes must not be nullable, lists must be"
     if field.is_json and (field.kind != TEXT or not field.nullable or block):
         yield f"{path}: only nullable text of the top level can hold JSON"
+    yield from _attribute_problems(field, declared, path)
     if field.kind == BLOCK and (block or field.nullable):
         yield f"{path}: a block must be at the top level and must not be nullable"
     elif field.kind == BLOCK:
         yield from _block_problems(field, declared)
+
+
+def _attribute_problems(field: Field, declared: dict[str, Any], path: str) -> Iterator[str]:
+    for name in ("number", "category"):
+        if name in declared and field.kind != TEXT:
+            yield f"{path}: only text can have the attribute {name}"
+    if declared.get("number", "integer") not in NUMBERS:
+        yield f"{path}: its number is {declared['number']!r}, and may be {' or '.join(NUMBERS)}"
+    if not isinstance(field.member, str) or not field.member:
+        yield f"{path}: the member it is read from must be a name"
+    if not isinstance(declared.get("doc", ""), str):
+        yield f"{path}: its doc must be text"
 
 
 def _block_problems(block: Field, declared: dict[str, Any]) -> Iterator[str]:

@@ -1,27 +1,20 @@
 """Releases -> the tables of `tapcart_raw`, as DDL. Pure.
 
 Invariants: a table has every column of every release of its name; the partition is a function of the event,
-never of its arrival, so that a duplicate meets its twin; an odd text never makes an insert fail (derived
-columns become null). A column is named by its path in Tapcart's documents. Source: DESIGN.md, "ClickHouse".
+never of its arrival, so that a duplicate meets its twin. Source: DESIGN.md, "ClickHouse".
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from schemas.catalog import Catalog, Release, table_name
+from schemas.columns import MOMENT, Column, columns
 
 RAW, PUBLIC = "tapcart_raw", "tapcart"
 
-_MOMENT = "DateTime64(3, 'UTC')"
-_DERIVED = {
-    "decimal": ("_amount", "Nullable(Decimal(18, 4))", "toDecimal64OrNull({}, 4)", "as a number"),
-    "integer": ("_number", "Nullable(Int64)", "toInt64OrNull({})", "as a number"),
-}
-_AVRO_TYPES = {"string": "String", "bytes": "String", "boolean": "Bool", "int": "Int32", "long": "Int64"}
 # Sorted or slowly growing numbers: their differences pack well. Texts: half of LZ4's size.
 _CODECS = {
-    _MOMENT: "Delta, ZSTD(1)",
+    MOMENT: "Delta, ZSTD(1)",
     "Int64": "Delta, ZSTD(1)",
     "String": "ZSTD(1)",
     "Array(String)": "ZSTD(1)",
@@ -41,25 +34,6 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column."""
-
-    name: str
-    type: str
-    comment: str = ""
-    materialized: str = ""  # expression
-    default: str = ""  # expression
-
-    def sql(self) -> str:
-        """Return its definition."""
-        value = f" MATERIALIZED {self.materialized}" if self.materialized else ""
-        value = f" DEFAULT {self.default}" if self.default else value
-        comment = f" COMMENT {literal(self.comment)}" if self.comment else ""
-        codec = f" CODEC({_CODECS[self.type]})" if self.type in _CODECS else ""
-        return f"{quoted(self.name)} {self.type}{value}{comment}{codec}"
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
     """One table of `tapcart_raw`."""
 
@@ -75,15 +49,15 @@ class Table:
 _PLACE = (
     Column("_partition", "Int32", "The record's partition in Kafka."),
     Column("_offset", "Int64", "The record's offset in Kafka."),
-    Column("_appended_at", _MOMENT, "The record's timestamp in Kafka."),
-    Column("_loaded_at", _MOMENT, "When the row was written.", default="now64(3)"),
+    Column("_appended_at", MOMENT, "The record's timestamp in Kafka."),
+    Column("_loaded_at", MOMENT, "When the row was written.", default="now64(3)"),
 )
 # Marks apart from the rows, so that a row loaded once more is not unmarked.
 _REPLAYS = Table(
     "quarantine_replays",
     (
         Column("body_hash", "FixedString(16)", f"{_BODY_HASH} of the row in quarantine."),
-        Column("replayed_at", _MOMENT, "When the body became an event after all."),
+        Column("replayed_at", MOMENT, "When the body became an event after all."),
     ),
     order_by="body_hash",
     sharding="sipHash64(body_hash)",
@@ -115,9 +89,9 @@ def additions(
         present = existing.get(table.name, {})
         missing = [column for column in table.columns if column.name not in present]
         if missing:
-            columns = ", ".join(f"ADD COLUMN IF NOT EXISTS {column.sql()}" for column in missing)
+            added = ", ".join(f"ADD COLUMN IF NOT EXISTS {definition(column)}" for column in missing)
             for name in _physical(table, options):
-                yield f"ALTER TABLE {RAW}.{name}{_on_cluster(options)} {columns}"
+                yield f"ALTER TABLE {RAW}.{name}{_on_cluster(options)} {added}"
 
 
 def differences(
@@ -129,6 +103,15 @@ def differences(
         for column in table.columns:
             if present.get(column.name, column.type).replace(" ", "") != column.type.replace(" ", ""):
                 yield table.name, column.name, present[column.name], column.type
+
+
+def definition(column: Column) -> str:
+    """Return a column's definition."""
+    value = f" MATERIALIZED {column.materialized}" if column.materialized else ""
+    value = f" DEFAULT {column.default}" if column.default else value
+    comment = f" COMMENT {literal(column.comment)}" if column.comment else ""
+    codec = f" CODEC({_CODECS[column.type]})" if column.type in _CODECS else ""
+    return f"{quoted(column.name)} {column.type}{value}{comment}{codec}"
 
 
 def quoted(name: str) -> str:
@@ -144,15 +127,15 @@ def literal(text: str) -> str:
 
 def _table(releases: list[Release]) -> Table:
     newest = max(releases, key=lambda release: release.version)
-    columns: dict[str, Column] = {}
+    found: dict[str, Column] = {}
     for release in sorted(releases, key=lambda release: release.version):
-        columns |= {column.name: column for column in _columns(release.schema["fields"])}
+        found |= {column.name: column for column in columns(release.schema["fields"])}
     family, name = newest.family, newest.name
     if name == "Quarantine":
         body_hash = Column("body_hash", "FixedString(16)", "What a body is known by.", _BODY_HASH)
         return Table(
             table_name(name),
-            (*columns.values(), body_hash, *_PLACE),
+            (*found.values(), body_hash, *_PLACE),
             order_by="body_hash",
             sharding="sipHash64(body)",
             ttl_of="received_at",
@@ -161,13 +144,13 @@ def _table(releases: list[Release]) -> Table:
         # Without a time of the event's own there is no partition that a late twin would share.
         key = "app_id, event_id"
         return Table(
-            table_name(name), (*columns.values(), *_PLACE), key, f"cityHash64({key})", ttl_of="received_at"
+            table_name(name), (*found.values(), *_PLACE), key, f"cityHash64({key})", ttl_of="received_at"
         )
     # The types without a table of their own share one, and an id is unique within its type only.
     identity = _IDENTITY if family == "mobile" else f"{_IDENTITY}, event_type"
     return Table(
         table_name(name),
-        (*columns.values(), *_PLACE),
+        (*found.values(), *_PLACE),
         order_by=identity,
         sharding="cityHash64(app_id, device_id)",
         partition_by="toYYYYMMDD(timestamp)",
@@ -175,35 +158,9 @@ def _table(releases: list[Release]) -> Table:
     )
 
 
-def _columns(fields: Iterable[Mapping[str, Any]], block: str = "") -> Iterator[Column]:
-    for field in fields:
-        avro, name, comment = field["type"], f"{block}{field['name']}", field.get("doc", "")
-        if isinstance(avro, dict) and avro["type"] == "record":
-            yield from _columns(avro["fields"], f"{name}.")
-            continue
-        yield Column(name, "LowCardinality(String)" if field.get("category") else _type(avro), comment)
-        if "number" in field:
-            suffix, kind, expression, words = _DERIVED[field["number"]]
-            derived = f"{name} {words}; null where it is none."
-            yield Column(name + suffix, kind, derived, expression.format(quoted(name)))
-        if field.get("json", name) != name:
-            # Of all ways to JSON, the one that never fails: a text that is no JSON object becomes {}.
-            text = f"accurateCastOrDefault({quoted(name)}, 'JSON')"
-            yield Column(field["json"], "JSON", f"{name} as JSON; empty where it is none.", text)
-
-
-def _type(avro: Any) -> str:
-    nullable = isinstance(avro, list)
-    avro = avro[1] if nullable else avro
-    if isinstance(avro, dict) and avro["type"] == "array":
-        return "Array(String)"
-    kind = _MOMENT if isinstance(avro, dict) else _AVRO_TYPES[avro]
-    return f"Nullable({kind})" if nullable and kind != "String" else kind
-
-
 def _creation(table: Table, options: Options) -> Iterator[str]:
     on_cluster, local = _on_cluster(options), _physical(table, options)[0]
-    columns = ",\n  ".join([*(column.sql() for column in table.columns), *_indices(table)])
+    lines = ",\n  ".join([*(definition(column) for column in table.columns), *_indices(table)])
     engine = f"ReplacingMergeTree({table.version})"
     if options.cluster:
         path = f"'/clickhouse/tables/{{shard}}/{RAW}/{local}', '{{replica}}'"
@@ -215,7 +172,7 @@ def _creation(table: Table, options: Options) -> Iterator[str]:
     if options.ttl_days and table.ttl_of:
         clauses.append(f"TTL toDateTime({table.ttl_of}) + INTERVAL {options.ttl_days} DAY")
     clauses.append(f"SETTINGS {_settings(table, options)}")
-    yield f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{on_cluster} (\n  {columns}\n)\n" + "\n".join(clauses)
+    yield f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{on_cluster} (\n  {lines}\n)\n" + "\n".join(clauses)
     if options.cluster:
         shards = f"Distributed({literal(options.cluster)}, {RAW}, {local}, {table.sharding})"
         yield f"CREATE TABLE IF NOT EXISTS {RAW}.{table.name}{on_cluster} AS {RAW}.{local} ENGINE = {shards}"

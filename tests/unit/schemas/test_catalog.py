@@ -168,6 +168,25 @@ def test_every_fault_is_told(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("name", "table"),
     [
+        ("APPOpened", "app_opened, which is AppOpened's"),
+        ("QUARANTINE", "quarantine, which is Quarantine's"),
+        ("Events", "events, which is ours"),
+        ("QuarantineReplays", "quarantine_replays, which is ours"),
+        ("OpenedLocal", "opened_local, which is ours"),
+    ],
+)
+def test_a_table_belongs_to_one_schema(
+    tree: Tree, capsys: pytest.CaptureFixture[str], name: str, table: str
+) -> None:
+    """Names that differ may mean one table, and some tables are no schema's."""
+    tree.release(f"avro/mobile/{name}/1_0_0.avsc", tree.schema() | {"name": name})
+
+    assert faults(tree, capsys) == [f"Event_{name}_1_0_0: its table would be {table}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
         ("AppOpened", "app_opened"),
         ("SKUViewed", "sku_viewed"),
         ("Order2Created", "order2_created"),

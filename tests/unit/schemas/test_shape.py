@@ -77,6 +77,16 @@ def test_what_is_no_schema_is_refused(
         ("session_id", {"name": "event_id"}, "event_id: a name of two fields"),
         ("device_properties.os", {"name": "ip"}, "device_properties.ip: a name of two fields"),
         ("session_id", {"json": "timestamp_iso"}, "timestamp_iso: a member of two fields"),
+        ("session_id", {"member": "timestamp_iso"}, "timestamp_iso: a member of two fields"),
+        ("session_id", {"member": ""}, "session_id: the member it is read from must be a name"),
+        ("session_id", {"doc": 5}, "session_id: its doc must be text"),
+        (
+            "session_id",
+            {"number": "float"},
+            "session_id: its number is 'float', and may be decimal or integer",
+        ),
+        ("device_properties.wifi", {"category": True}, "device_properties.wifi: only text can have the"),
+        ("timestamp", {"number": "integer"}, "timestamp: only text can have the attribute number"),
         ("app_id", {"name": "app"}, "app_id must be there: text, not null"),
         ("timestamp", {"type": "long"}, "timestamp must be there: moment, not null"),
         ("extra", {"type": "string", "default": ""}, "extra must be there: text, nullable"),
@@ -89,6 +99,18 @@ def test_what_tapline_cannot_use_is_refused(
     tree.change(lambda schema: field_of(schema, path).update(change))
 
     assert any(line.startswith(f"{OPENED}: {fault}") for line in faults(tree, capsys))
+
+
+def test_a_column_of_two_fields_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is derived counts too."""
+
+    def change(schema: Schema) -> None:
+        field_of(schema, "session_id")["number"] = "integer"
+        field_of(schema, "timestamp_iso")["name"] = "session_id_number"
+
+    tree.change(change)
+
+    assert faults(tree, capsys) == [f"{OPENED}: session_id_number: a column of two fields"]
 
 
 def test_a_namespace_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:

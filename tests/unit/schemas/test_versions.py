@@ -9,20 +9,43 @@ from schemas.catalog import Catalog
 from schemas.events import EventDecoder
 from tests.process import SAMPLES
 from tests.unit.schemas import avro
-from tests.unit.schemas.tree import Tree, faults, field_of
+from tests.unit.schemas.tree import UNMODELLED, Tree, faults, field_of
 
 
 def test_an_incompatible_version_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     """The fault names both versions, the field and the reason."""
     schema = tree.schema()
     schema["fields"].append({"name": "new", "type": "string"})
-    field_of(schema, "event_properties.source")["type"] = ["null", "long"]
+    source = field_of(schema, "event_properties.source")
+    source["type"] = ["null", "long"]
+    del source["category"]
     tree.release("avro/mobile/AppOpened/5_1_0.avsc", schema)
+    column = "its column is LowCardinality(String) and cannot become Nullable(Int64)"
     words = "Event_AppOpened_5_1_0 cannot read data of Event_AppOpened_5_0_0"
 
     assert faults(tree, capsys) == [
         f"{words}: event_properties.source: string is none of null | long",
         f"{words}: new: new, and has no default",
+        f"Event_AppOpened_5_1_0: event_properties.source: {column}",
+    ]
+
+
+def test_what_every_event_has_stays(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fields that are never null outlive all versions; a new type has them, and the blocks that all share."""
+    schema = tree.schema(UNMODELLED) | {"name": "Wished"}
+    schema["fields"].remove(field_of(schema, "raw"))
+    field_of(schema, "device_properties.os")["category"] = False
+    schema["fields"].remove(field_of(schema, "session_id"))
+    tree.release("avro/mobile/Wished/1_0_0.avsc", schema)
+    clickstream = tree.schema("avro/clickstream/Clickstream/1_0_0.avsc")
+    clickstream["fields"].remove(field_of(clickstream, "event"))
+    tree.release("avro/clickstream/Clickstream/1_1_0.avsc", clickstream)
+    shows = "tapcart.events shows it of every event, as"
+
+    assert faults(tree, capsys) == [
+        f"Event_Wished_1_0_0: session_id: is missing; {shows} String",
+        f"Event_Wished_1_0_0: device_properties.os: is String; {shows} LowCardinality(String)",
+        "Event_Clickstream_1_1_0: event: removed, though every event has it",
     ]
 
 
@@ -98,6 +121,24 @@ def test_an_older_version_is_read_by_a_newer_one_with_all_its_fields(tree: Tree)
         assert event["metadata"]["schema_id"] == decoded.schema_id == "Event_AppOpened_5_0_0"
         assert decoded.release.schema_id == "Event_AppOpened_5_1_0"
         assert avro.read(decoded.release, decoded.encode(1))["mood"] == "fine"
+
+
+def test_a_member_may_have_any_name(tree: Tree) -> None:
+    """The field is named as Avro wants it; what reads the body knows both names."""
+    schema = tree.schema()
+    odd = {"type": ["null", "string"], "default": None}
+    schema["fields"].insert(-1, {"name": "gift_note", "member": "gift-note.1"} | odd)
+    block = field_of(schema, "device_properties")
+    block["type"]["fields"].append({"name": "os_2", "member": "os 2", "number": "integer"} | odd)
+    block["default"]["os_2"] = None
+    tree.release("avro/mobile/AppOpened/5_1_0.avsc", schema)
+    event = json.loads((SAMPLES / "AppOpened.json").read_bytes()) | {"gift-note.1": "hi", "gift_note": "no"}
+    event["device_properties"] |= {"os 2": "17", "os_2": 5}
+    decoded = EventDecoder(Catalog.load(tree.root)).decode(json.dumps(event).encode(), {})
+    record = avro.read(decoded.release, decoded.encode(1))
+
+    assert (record["gift_note"], record["device_properties"]["os_2"]) == ("hi", "17")
+    assert json.loads(record["extra"]) == {"gift_note": "no", "device_properties.os_2": 5}
 
 
 def test_an_older_version_is_read_though_the_newest_would_take_it(two_versions: Catalog) -> None:

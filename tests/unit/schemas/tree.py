@@ -12,6 +12,7 @@ import pytest
 from schemas.__main__ import main
 from schemas.catalog import HERE
 
+UNMODELLED = "avro/tapline/Unmodelled/1_0_0.avsc"
 OPENED = "avro/mobile/AppOpened/5_0_0.avsc"
 Schema = dict[str, Any]
 

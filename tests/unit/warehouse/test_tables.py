@@ -6,9 +6,10 @@ import re
 import pytest
 
 from consumers.warehouse.container import format_of
-from consumers.warehouse.tables import Column, Options, Table, additions, creations, differences, tables
+from consumers.warehouse.tables import Options, Table, additions, creations, definition, differences, tables
 from consumers.warehouse.views import views
 from schemas.catalog import Catalog, Release, table_name
+from schemas.columns import Column
 from tests.warehouse import CATALOG
 
 ALL = tables(CATALOG)
@@ -163,5 +164,6 @@ def test_events_has_what_all_types_share() -> None:
 def test_quotes_in_words_do_not_end_a_comment() -> None:
     """Documentation has apostrophes and backslashes."""
     assert (
-        Column("a", "String", "it's \\ here").sql() == "`a` String COMMENT 'it\\'s \\\\ here' CODEC(ZSTD(1))"
+        definition(Column("a", "String", "it's \\ here"))
+        == "`a` String COMMENT 'it\\'s \\\\ here' CODEC(ZSTD(1))"
     )
