@@ -1,49 +1,160 @@
-"""`python -m schemas list | check`: what is released, and whether it may be.
+"""`python -m schemas list | check | diff | infer | add`: what is released, and what may be next.
 
-Exit status: 0, or 1 when the schemas are not sound; every problem is one line on stderr.
+`infer` proposes schemas for what arrived without a column; `add` releases files, which running processes
+take up within a second or two. Exit status: 0; 1 when schemas are not sound, not compatible or refused, each
+problem a line on stderr; 2 for arguments or settings that make no sense, or when ClickHouse does not answer.
 """
 
 import argparse
+import os
+import re
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from schemas import evolution
-from schemas.catalog import HERE, Catalog, CatalogError, table_name, unlisted
+from schemas import evolution, infer, version
+from schemas.add import add
+from schemas.arrivals import AwayError, Question, arrivals
+from schemas.catalog import Catalog, CatalogError, table_name, unlisted, unnumbered
+from schemas.environment import SettingsError
+from schemas.settings import Settings
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m schemas", description="Tapline's released schemas.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, words in (
-        ("list", "print every release: wire id, schema id, table"),
-        ("check", "fail, naming each fault, when a released schema was edited or may not be released"),
-    ):
-        command = commands.add_parser(name, help=words, description=words)
-        command.add_argument("--root", type=Path, default=HERE, help="folder of registry.json and avro/")
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
     try:
-        return _list(Catalog.load(given.root)) if given.command == "list" else _check(given.root)
+        settings = Settings.from_env(os.environ)
+        given.root = given.root or settings.schemas_dir
+        given.clickhouse_url = settings.clickhouse_url.get_secret_value()
+        command: Callable[[argparse.Namespace], int] = given.run
+        return command(given)
     except CatalogError as error:
         return _fail(str(error).splitlines())
+    except (SettingsError, AwayError) as error:
+        _fail([str(error)])
+        return 2
 
 
-def _list(catalog: Catalog) -> int:
-    for release in catalog.releases:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m schemas", description="Tapline's released schemas.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=words, description=words)
+        added.add_argument("--root", type=Path, help="folder of registry.json and avro/ (SCHEMAS_DIR)")
+        added.set_defaults(run=run)
+        return added
+
+    command("list", _list, "print every release: wire id, schema id, table")
+    command(
+        "check", _check, "fail, naming each fault, when a released schema was edited or may not be released"
+    )
+    asking = command("infer", _infer, "propose schemas for what arrived without a column, as diffs")
+    asking.add_argument("--event-type", metavar="TYPE", help="this type alone")
+    asking.add_argument("--since", type=_moment, metavar="WHEN", help="2026-01-31, or 90m, 24h, 7d ago")
+    asking.add_argument("--rows", type=int, default=10_000, metavar="N", help="per type, the newest (10000)")
+    asking.add_argument("--at-least", type=int, default=1, metavar="N", help="events that have a field (1)")
+    asking.add_argument(
+        "--out", type=Path, metavar="PATH", help="write them: into a folder, or one as FILE.avsc"
+    )
+    adding = command("add", _add, "release schema files; running processes take them up")
+    adding.add_argument("files", type=Path, nargs="+", metavar="FILE", help="an .avsc, or a folder of them")
+    comparing = command("diff", _diff, "print what differs, and whether B reads the data of A")
+    comparing.add_argument("older", metavar="A", help="a schema id such as Event_AppOpened_5_0_0, or a file")
+    comparing.add_argument("newer", metavar="B", help="the same")
+    return parser
+
+
+def _list(given: argparse.Namespace) -> int:
+    for release in Catalog.load(given.root).releases:
         print(f"{release.wire_id:>4}  {release.schema_id:<40} {table_name(release.name)}")
     return 0
 
 
-def _check(root: Path) -> int:
+def _check(given: argparse.Namespace) -> int:
     try:
-        catalog = Catalog.load(root)
+        catalog = Catalog.load(given.root)
     except CatalogError as error:
-        return _fail([*str(error).splitlines(), *unlisted(root)])
-    problems = [*unlisted(root), *evolution.problems(catalog)]
+        return _fail([*str(error).splitlines(), *unlisted(given.root)])
+    problems = [*unlisted(given.root), *evolution.problems(catalog)]
     if problems:
         return _fail(problems)
     print(f"{len(catalog.releases)} releases of {len(catalog.newest_releases())} schemas are sound")
     return 0
+
+
+def _infer(given: argparse.Namespace) -> int:
+    catalog = Catalog.load(given.root)
+    question = Question(given.event_type, given.since, given.rows)
+    found = [
+        infer.propose(catalog, event_type, seen, given.at_least)
+        for event_type, seen in arrivals(given.clickhouse_url, catalog, question)
+    ]
+    proposals = [proposal for proposal in found if proposal.schema]
+    is_file = given.out is not None and given.out.suffix == ".avsc"
+    if is_file and len(proposals) > 1:
+        names = ", ".join(proposal.event_type for proposal in proposals)
+        return _fail([f"{given.out}: one file cannot hold {names}; give --event-type, or a folder"])
+    for proposal in found:
+        for line in (*proposal.proposed, *(f"not proposed: {line}" for line in proposal.told)):
+            print(f"# {proposal.event_type}: {line}")
+        if proposal.schema:
+            print(proposal.diff(), end="")
+        if proposal.schema and given.out:
+            _write(given.out if is_file else given.out / proposal.file.removeprefix("avro/mobile/"), proposal)
+    if not proposals:
+        print("nothing to propose", file=sys.stderr)
+    return 0
+
+
+def _write(path: Path, proposal: infer.Proposal) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(proposal.text())
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def _add(given: argparse.Namespace) -> int:
+    files = [
+        file for path in given.files for file in (sorted(path.rglob("*.avsc")) if path.is_dir() else [path])
+    ]
+    for release in add(given.root, files):
+        print(f"released {release.schema_id} as {release.wire_id}; its table is {table_name(release.name)}")
+    return 0
+
+
+def _diff(given: argparse.Namespace) -> int:
+    older, newer = _schema(given.root, given.older), _schema(given.root, given.newer)
+    for line in version.differences(older, newer):
+        print(line)
+    problems = evolution.backward_problems(older, newer)
+    print(f"{given.newer} {'cannot read' if problems else 'reads'} data of {given.older}")
+    return _fail(list(problems)) if problems else 0
+
+
+def _schema(root: Path, name: str) -> dict[str, Any]:
+    release = Catalog.load(root).by_schema_id(name)
+    if release:
+        return release.schema
+    try:
+        return unnumbered(Path(name).read_bytes(), "any").schema
+    except OSError as error:
+        reason = f"neither a released schema id nor a file: {error.strerror}"
+    except CatalogError as error:
+        reason = str(error)
+    raise CatalogError("\n".join(f"{name}: {line}" for line in reason.splitlines()))
+
+
+def _moment(text: str) -> datetime:
+    ago = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if ago:
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _fail(problems: list[str]) -> int:

@@ -8,7 +8,7 @@ Source: DESIGN.md, "Schemas"; Avro 1.12.
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,15 +41,19 @@ class Release:
     text: str = field(repr=False)  # the same without white space, as the registry serves it
 
 
-class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of registry.json."""
+
     id: int
     schema_id: str
     file: str  # relative to the folder of registry.json
     sha256: str  # of the file's bytes
 
 
-class _Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    releases: tuple[_Entry, ...]
+class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """registry.json."""
+
+    releases: tuple[Entry, ...]
 
 
 class Catalog:
@@ -72,15 +76,15 @@ class Catalog:
         releases: list[Release] = []
         problems: list[str] = []
         try:
-            entries = _entries(root)
-            problems += _registry_problems(entries)
-            for entry in entries:
+            found = entries(root)
+            problems += _registry_problems(found)
+            for entry in found:
                 release = _release(root, entry)
                 problems += release if isinstance(release, list) else []
                 releases += [release] if isinstance(release, Release) else []
         except CatalogError as error:
             problems.append(str(error))
-        problems += [] if problems else [*_missing_of_ours(releases), *_table_problems(releases)]
+        problems += [] if problems else [*_missing_of_ours(releases), *table_problems(releases)]
         if problems:
             raise CatalogError("\n".join(problems))
         return cls(tuple(releases))
@@ -107,44 +111,28 @@ def unlisted(root: Path = HERE) -> Iterator[str]:
 
     Such a file is what `schemas add` leaves when it is killed. Raises: CatalogError.
     """
-    entries = _entries(root)
-    listed = {entry.file for entry in entries}
+    found = entries(root)
+    listed = {entry.file for entry in found}
     for path in sorted((root / "avro").rglob("*.avsc")):
         file = path.relative_to(root).as_posix()
         if file not in listed:
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-            yield f'{file}: not in registry.json (id {len(entries) + 1}, "sha256": "{sha256}" would be next)'
+            yield f'{file}: not in registry.json (id {len(found) + 1}, "sha256": "{sha256}" would be next)'
 
 
-def table_name(name: str) -> str:
-    """Return the table of the schema `name`: AppOpened is app_opened."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
-def _entries(root: Path) -> tuple[_Entry, ...]:
+def entries(root: Path) -> tuple[Entry, ...]:
+    """Return what the registry of a folder lists. Raises: CatalogError."""
     try:
-        return msgspec.json.decode((root / "registry.json").read_bytes(), type=_Registry).releases
+        return msgspec.json.decode((root / "registry.json").read_bytes(), type=Registry).releases
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CatalogError(f"registry.json: {_words(error)}") from None
 
 
-def _registry_problems(entries: tuple[_Entry, ...]) -> Iterator[str]:
-    for index, entry in enumerate(entries, 1):
-        if entry.id != index:
-            yield f"registry.json: id {entry.id} in place {index}; ids go up from 1, no gap, no repetition"
-    for what, names in (
-        ("schema_id", [entry.schema_id for entry in entries]),
-        ("file", [entry.file for entry in entries]),
-    ):
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"registry.json: {what} {name} is given {names.count(name)} times"
-
-
-def _release(root: Path, entry: _Entry) -> Release | list[str]:
+def parsed(entry: Entry, data: bytes) -> Release | list[str]:
+    """Return the release that the bytes of an entry's file are, or what is wrong with it."""
     try:
-        data = (root / entry.file).read_bytes()
         schema = json.loads(data)
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         return [f"{entry.file}: {_words(error)}"]
     place = re.fullmatch(r"avro/(\w+)/([A-Za-z]\w*)/(\d+)_(\d+)_(\d+)\.avsc", entry.file, re.ASCII)
     if place is None:
@@ -157,8 +145,69 @@ def _release(root: Path, entry: _Entry) -> Release | list[str]:
     return [f"{entry.file}: {problem}" for problem in problems] or release
 
 
+def name_of(data: bytes) -> str:
+    """Return the name of the record that a file's bytes declare. Raises: CatalogError."""
+    try:
+        schema = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CatalogError(f"no JSON: {error}") from None
+    name = schema.get("name") if isinstance(schema, dict) else None
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+        raise CatalogError("must be an Avro record whose name, the event type, is letters, digits and _")
+    return name
+
+
+def unnumbered(data: bytes, family: str) -> Release:
+    """Return the release that a file's bytes would be, as version 0_0_0. Raises: CatalogError.
+
+    `family` decides what is asked of it: mobile means the envelope of Tapcart's events.
+    """
+    name = name_of(data)
+    file = f"avro/{family}/{name}/0_0_0.avsc"
+    release = parsed(Entry(0, f"Event_{name}_0_0_0", file, hashlib.sha256(data).hexdigest()), data)
+    if isinstance(release, Release):
+        return release
+    raise CatalogError("\n".join(fault.removeprefix(f"{file}: ") for fault in release))
+
+
+def table_name(name: str) -> str:
+    """Return the table of the schema `name`: AppOpened is app_opened."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def table_problems(releases: Iterable[Release]) -> Iterator[str]:
+    """Yield what is wrong with the tables that releases would have."""
+    named: dict[str, Release] = {}
+    for release in releases:
+        table = table_name(release.name)
+        other = named.setdefault(table, release)
+        if (other.family, other.name) != (release.family, release.name):
+            yield f"{release.schema_id}: its table would be {table}, which is {other.name}'s"
+        elif table in _TABLES_OF_OURS or table.endswith("_local"):
+            yield f"{release.schema_id}: its table would be {table}, which is ours"
+
+
+def _registry_problems(found: tuple[Entry, ...]) -> Iterator[str]:
+    for index, entry in enumerate(found, 1):
+        if entry.id != index:
+            yield f"registry.json: id {entry.id} in place {index}; ids go up from 1, no gap, no repetition"
+    for what, names in (
+        ("schema_id", [entry.schema_id for entry in found]),
+        ("file", [entry.file for entry in found]),
+    ):
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"registry.json: {what} {name} is given {names.count(name)} times"
+
+
+def _release(root: Path, entry: Entry) -> Release | list[str]:
+    try:
+        return parsed(entry, (root / entry.file).read_bytes())
+    except OSError as error:
+        return [f"{entry.file}: {_words(error)}"]
+
+
 def _file_problems(
-    entry: _Entry, data: bytes, schema: Any, key: tuple[str, str], version: str
+    entry: Entry, data: bytes, schema: Any, key: tuple[str, str], version: str
 ) -> Iterator[str]:
     family, name = key
     if hashlib.sha256(data).hexdigest() != entry.sha256:
@@ -180,17 +229,6 @@ def _missing_of_ours(releases: list[Release]) -> list[str]:
     present = {(release.family, release.name) for release in releases}
     needed = (("tapline", "Unmodelled"), ("tapline", "Quarantine"), ("clickstream", "Clickstream"))
     return [f"registry.json: no release of {'/'.join(key)}" for key in needed if key not in present]
-
-
-def _table_problems(releases: list[Release]) -> Iterator[str]:
-    named: dict[str, Release] = {}
-    for release in releases:
-        table = table_name(release.name)
-        other = named.setdefault(table, release)
-        if (other.family, other.name) != (release.family, release.name):
-            yield f"{release.schema_id}: its table would be {table}, which is {other.name}'s"
-        elif table in _TABLES_OF_OURS or table.endswith("_local"):
-            yield f"{release.schema_id}: its table would be {table}, which is ours"
 
 
 def _words(error: Exception) -> str:

@@ -22,7 +22,7 @@ _JSON_DEPTH_MAX = 64
 
 members_of: Callable[[msgspec.Raw | bytes], Members] = msgspec.json.Decoder(Members).decode
 _any_of = msgspec.json.Decoder().decode
-_list_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
+elements_of: Callable[[msgspec.Raw], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
 text_of: Callable[[msgspec.Raw], str] = msgspec.json.Decoder(str).decode
 _typed = {
     kind: msgspec.json.Decoder(TYPES[kind]).decode for kind in (shape.INTEGER, shape.MOMENT, shape.BOOLEAN)
@@ -155,7 +155,7 @@ def _as_text(raw: msgspec.Raw, kind: str) -> str:
 def _list(raw: msgspec.Raw, kind: str, path: str, left: Leftovers) -> list[str]:
     if kind != "an array":
         raise _UnfitError
-    elements = [(element, kind_of(element)) for element in _list_of(raw)]
+    elements = [(element, kind_of(element)) for element in elements_of(raw)]
     texts = [_as_text(element, kind) for element, kind in elements]
     if any(kind != "a string" for _, kind in elements):
         left.odd.append(path)

@@ -33,6 +33,9 @@ _LIST = {"type": "array", "items": "string"}
 # Avro's, but for a leading underscore: such names are the loader's. fastavro takes any text, and repetitions.
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
+# What msgspec can look for in JSON without unescaping it.
+MEMBER = re.compile(r'[^"\\\x00-\x1f]+')
+
 _ENVELOPE = {
     "event_type": (TEXT, False),
     "event_id": (TEXT, False),
@@ -143,8 +146,8 @@ def _attribute_problems(field: Field, declared: dict[str, Any], path: str) -> It
             yield f"{path}: only text can have the attribute {name}"
     if declared.get("number", "integer") not in NUMBERS:
         yield f"{path}: its number is {declared['number']!r}, and may be {' or '.join(NUMBERS)}"
-    if not isinstance(field.member, str) or not field.member:
-        yield f"{path}: the member it is read from must be a name"
+    if not isinstance(field.member, str) or not MEMBER.fullmatch(field.member):
+        yield f"{path}: the member it is read from must be a name without quotes, backslashes and controls"
     if not isinstance(declared.get("doc", ""), str):
         yield f"{path}: its doc must be text"
 

@@ -14,6 +14,7 @@ import deploy.local.clickhouse.settings
 import deploy.local.settings
 import ingest.metrics
 import ingest.settings
+import schemas.settings
 from ingest.problem import TITLES
 from schemas import topics
 
@@ -28,6 +29,7 @@ SETTINGS = (
     deploy.local.clickhouse.settings.Settings,
     deploy.local.settings.Settings,
     ingest.settings.Settings,
+    schemas.settings.Settings,
 )
 VARIABLES = sorted({str(field.alias) for settings in SETTINGS for field in settings.model_fields.values()})
 METRICS = sorted(

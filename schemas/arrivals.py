@@ -1,0 +1,119 @@
+"""ClickHouse -> what arrived of each event type and has no column. The one file here that asks a server.
+
+Invariants: it only reads, so many rows per type at most, the newest first, none of which is kept; each event
+once, as the views show it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+
+from schemas.catalog import Catalog, table_name
+from schemas.seen import Seen
+
+_SECONDS_MAX = 300
+_TYPES_MAX = 200
+# What is longer is no set of fields; ingest takes bodies of up to 2 MiB.
+_JSON_BYTES_MAX = 65_536
+_UNKNOWN_TABLE = 60
+
+_ROWS_SQL = """
+SELECT extra, {raw}, `metadata.schema_id` FROM tapcart.{view}
+WHERE {where} AND (extra != '' OR {raw} != '')
+  AND length(extra) <= {bytes_max} AND length({raw}) <= {bytes_max}
+ORDER BY received_at DESC LIMIT {rows_max}
+"""
+_COUNT_SQL = "SELECT count() FROM tapcart.{view} WHERE {where}"
+_TYPES_SQL = (
+    "SELECT event_type FROM tapcart.unmodelled WHERE {where} GROUP BY event_type ORDER BY count() DESC"
+)
+
+
+class AwayError(Exception):
+    """ClickHouse does not answer, or refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked for."""
+
+    event_type: str | None  # None: all
+    since: datetime | None  # None: ever
+    rows_max: int  # per event type
+
+
+def arrivals(url: str, catalog: Catalog, question: Question) -> Iterator[tuple[str, Seen]]:
+    """Yield event type -> what was seen of it: types without a schema first. Raises: AwayError."""
+    try:
+        client = _connect(url)
+        try:
+            yield from _arrivals(client, catalog, question)
+        finally:
+            client.close()
+    except ClickHouseError as error:
+        raise AwayError(f"ClickHouse: {str(error)[:500]}") from error
+
+
+def _arrivals(client: Client, catalog: Catalog, question: Question) -> Iterator[tuple[str, Seen]]:
+    for event_type in _types_without_schema(client, catalog, question):
+        yield event_type, _seen(client, "unmodelled", event_type, question)
+    for release in catalog.newest_releases():
+        if release.family == "mobile" and question.event_type in (None, release.name):
+            try:
+                yield release.name, _seen(client, table_name(release.name), release.name, question)
+            except Error as error:
+                if error.code != _UNKNOWN_TABLE:  # its loader makes it yet
+                    raise
+
+
+def _types_without_schema(client: Client, catalog: Catalog, question: Question) -> list[str]:
+    sql = f"{_TYPES_SQL.format(where=_where(question))} LIMIT {_TYPES_MAX}"
+    types = [str(row[0]) for row in client.query(sql, parameters=_parameters(question)).result_rows]
+    known = {release.name for release in catalog.releases if release.family == "mobile"}
+    return [one for one in types if one not in known and question.event_type in (None, one)]
+
+
+def _seen(client: Client, view: str, event_type: str, question: Question) -> Seen:
+    where = _where(question) + (" AND event_type = {event_type:String}" if view == "unmodelled" else "")
+    parameters = {**_parameters(question), "event_type": event_type}
+    raw = "raw" if view == "unmodelled" else "''"
+    sql = _ROWS_SQL.format(
+        raw=raw, view=view, where=where, bytes_max=_JSON_BYTES_MAX, rows_max=question.rows_max
+    )
+    seen = Seen()
+    with client.query_rows_stream(sql, parameters=parameters) as rows:
+        for extra, properties, schema_id in rows:
+            seen.add(extra, properties, schema_id)
+    if seen.events < question.rows_max:
+        counted = _COUNT_SQL.format(view=view, where=where)
+        seen.events = max(seen.events, client.query(counted, parameters=parameters).result_rows[0][0])
+    return seen
+
+
+def _where(question: Question) -> str:
+    return "received_at >= {since:DateTime64(3, 'UTC')}" if question.since else "1"
+
+
+def _parameters(question: Question) -> dict[str, object]:
+    return {"since": question.since} if question.since else {}
+
+
+def _connect(url: str) -> Client:
+    parts = urlsplit(url)
+    return clickhouse_connect.get_client(
+        interface=parts.scheme,
+        host=parts.hostname or "",
+        port=parts.port or (8443 if parts.scheme == "https" else 8123),
+        username=unquote(parts.username or "default"),
+        password=unquote(parts.password or ""),
+        send_receive_timeout=_SECONDS_MAX,
+        query_retries=0,
+        autogenerate_session_id=False,
+        client_name="tapline.schemas",
+        settings={"readonly": 2, "max_execution_time": _SECONDS_MAX},
+    )
