@@ -17,15 +17,20 @@ import uvicorn
 from starlette.applications import Starlette
 
 from consumers.live import app
+from consumers.live.board import ALL, Board
 from consumers.live.clickhouse import ClickHouse, Limits
 from consumers.live.feed import Feed, Source
 from consumers.live.hub import Hub
 from consumers.live.ingest import Ingest
 from consumers.live.kafka import Kafka
 from consumers.live.metrics import Metrics
+from consumers.live.newest import Newest
+from consumers.live.replays import Replays
+from consumers.live.samples import Samples
 from consumers.live.settings import Settings
-from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, LOADER, Board
-from schemas.catalog import Catalog
+from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
+from schemas.catalog import CatalogError
+from schemas.current import Current
 from schemas.environment import SettingsError, log_as_json
 
 _log = logging.getLogger("consumers.live")
@@ -37,38 +42,42 @@ def main() -> int:
     _quieten()
     try:
         settings = Settings.from_env(os.environ)
-    except SettingsError as error:
+        current = Current(settings.schemas_dir)
+    except (SettingsError, CatalogError) as error:
         print(error, file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal once more after its orderly stop; that one is not to end us.
         signal.signal(number, lambda *_: None)
     try:
-        asyncio.run(_serve(settings))
+        asyncio.run(_serve(settings, current))
     except Exception:
         _log.exception("live_failed")
         return 1
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, current: Current) -> None:
     metrics = Metrics()
     hub = Hub(settings.pages_max, metrics)
-    sources = _sources(settings)
-    shown = [*([INGEST] if INGEST in sources else []), KAFKA, LOADER, CLICKHOUSE]
-    board = Board(tuple(shown), _now_ms(), round(settings.refresh_seconds * 1000))
+    sources = _sources(settings, current)
+    shown = tuple(name for name in ALL if name != INGEST or INGEST in sources)
+    board = Board(shown, _now_ms(), round(settings.refresh_seconds * 1000))
     feed = Feed(board, sources, hub, metrics, _now_ms)
+    replays = Replays(settings.of_replay(os.environ), board, metrics, _now_ms)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         running = asyncio.create_task(feed.run(settings.refresh_seconds))
         yield
         running.cancel()
+        await replays.close()
 
     token = settings.token.get_secret_value() if settings.token else None
+    parts = app.Parts(board, hub, metrics, replays, _now_ms, token)
     server = uvicorn.Server(
         uvicorn.Config(
-            app.build(board, hub, metrics, token, _now_ms, lifespan),
+            app.build(parts, lifespan),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -84,12 +93,14 @@ async def _serve(settings: Settings) -> None:
     _log.info("live_stopped")
 
 
-def _sources(settings: Settings) -> dict[str, Source]:
-    types = [release.name for release in Catalog.load().newest_releases() if release.family == "mobile"]
+def _sources(settings: Settings, current: Current) -> dict[str, Source]:
+    newest = current.catalog.newest_releases()
+    types = [release.name for release in newest if release.family == "mobile"]
     limits = Limits(settings.query_seconds_max, settings.query_share_max)
+    url = settings.clickhouse_url.get_secret_value()
     sources: dict[str, Source] = {
-        CLICKHOUSE: ClickHouse(settings.clickhouse_url.get_secret_value(), types, limits),
-        KAFKA: Kafka(settings.kafka, settings.group),
+        CLICKHOUSE: ClickHouse(url, types, limits, Samples(current).text),
+        KAFKA: Kafka(settings.kafka, settings.group, Newest(current)),
     }
     if settings.ingest_url:
         sources[INGEST] = Ingest(settings.ingest_url)

@@ -2,13 +2,15 @@
 
 Invariants: with a token set, everything but the probes asks for it, compared in constant time. Without one,
 only requests that name this machine itself are answered: neither a public name that a proxy forwards nor
-one that a web site points at 127.0.0.1 (DNS rebinding) opens the page. The policy allows no inline script,
-no other host and no markup from text.
+one that a web site points at 127.0.0.1 (DNS rebinding) opens the page. What is not a mere question comes from
+the page itself: a browser says where a request comes from, and no other site can make it say otherwise. The
+policy allows no inline script, no other host and no markup from text.
 """
 
 import binascii
 import hmac
 from base64 import b64decode
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -17,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from consumers.live.settings import is_loopback
 
 PROBES = frozenset({"/healthz", "/readyz"})
+_QUESTIONS = frozenset({"GET", "HEAD"})
 
 _HEADERS = {
     "content-security-policy": (
@@ -50,8 +53,11 @@ class Access:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        app = self._app if scope["path"] in PROBES else self._refusal(Headers(scope=scope)) or self._app
-        await app(scope, receive, send_with_headers)
+        headers = Headers(scope=scope)
+        refusal = None if scope["path"] in PROBES else self._refusal(headers)
+        if refusal is None and scope["method"] not in _QUESTIONS and not _is_of_the_page(headers):
+            refusal = PlainTextResponse("Only the page itself may ask for this.\n", 403)
+        await (refusal or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, headers: Headers) -> PlainTextResponse | None:
         if self._token is None:
@@ -62,6 +68,15 @@ class Access:
             return None
         challenge = {"www-authenticate": 'Basic realm="Tapline", charset="UTF-8"'}
         return PlainTextResponse("Needs LIVE_TOKEN as the password; the name is free.\n", 401, challenge)
+
+
+def _is_of_the_page(headers: Headers) -> bool:
+    origin = urlsplit(headers.get("origin", ""))
+    return (
+        origin.scheme in {"http", "https"}
+        and origin.netloc == headers.get("host")
+        and headers.get("sec-fetch-site", "same-origin") == "same-origin"
+    )
 
 
 def _host(value: str) -> str:

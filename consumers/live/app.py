@@ -1,13 +1,16 @@
-"""Hub, board and metrics -> the ASGI application of the live page.
+"""The parts of a live page -> its ASGI application.
 
-Invariants: the page is three static files read once at start; every number reaches it as JSON and is put in
-as text.
+Invariants: the page is static files read once at start; every number reaches it as JSON and is put in as
+text. No request asks Kafka or ClickHouse: all answers come from what the feed has seen.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
+import msgspec
 from msgspec import json
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -17,50 +20,79 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from consumers.live.access import Access
+from consumers.live.board import Board
 from consumers.live.hub import Hub
 from consumers.live.metrics import Metrics
-from consumers.live.state import Board, Component
+from consumers.live.replays import Replays
+from consumers.live.state import Component, Group
 
-_STATIC = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/live.css": ("live.css", "text/css; charset=utf-8"),
-    "/live.js": ("live.js", "text/javascript; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+_MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 _JSON = "application/json"
 # How long a browser waits before it connects again by itself.
 _HELLO = b"retry: 2000\n\n"
+_BODY_BYTES_MAX = 10_000
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
-def build(
-    board: Board,
-    hub: Hub,
-    metrics: Metrics,
-    token: str | None,
-    clock_ms: Callable[[], int],
-    lifespan: Lifespan | None = None,
-) -> Starlette:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an application is made of."""
+
+    board: Board
+    hub: Hub
+    metrics: Metrics
+    replays: Replays
+    clock_ms: Callable[[], int]
+    token: str | None = None
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """What is to be put back."""
+
+    reason: str
+    pointer: str
+    source: str
+
+
+def build(parts: Parts, lifespan: Lifespan | None = None) -> Starlette:
     """Return the application; `lifespan` runs the feed."""
     endpoints: Mapping[str, Endpoint] = {
-        **{path: _file(*file) for path, file in _STATIC.items()},
-        "/events": _events(hub),
-        "/api/snapshot": _snapshot(board, clock_ms),
+        **dict(_static(files(__package__) / "static", "/")),
+        "/events": _events(parts.hub),
+        "/api/snapshot": _snapshot(parts),
+        "/api/events/{key}": _event(parts.board),
+        "/api/samples/{key}": _sample(parts.board),
         "/healthz": _healthz,
-        "/readyz": _readyz(board),
-        "/metrics": _metrics(metrics),
+        "/readyz": _readyz(parts.board),
+        "/metrics": _metrics(parts.metrics),
     }
     return Starlette(
-        routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()],
-        middleware=[Middleware(Access, token=token)],
+        routes=[
+            *(Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()),
+            Route("/api/replay", _replay(parts), methods=["POST"]),
+        ],
+        middleware=[Middleware(Access, token=parts.token)],
         lifespan=lifespan,
     )
 
 
-def _file(name: str, media_type: str) -> Endpoint:
-    body = files(__package__).joinpath("static", name).read_bytes()
+def _static(folder: Traversable, path: str) -> Iterator[tuple[str, Endpoint]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _static(entry, f"{path}{entry.name}/")
+        elif media_type := _MEDIA_TYPES.get(entry.name[entry.name.rfind(".") :]):
+            yield path + ("" if entry.name == "index.html" else entry.name), _file(entry, media_type)
+
+
+def _file(entry: Traversable, media_type: str) -> Endpoint:
+    body = entry.read_bytes()
 
     async def endpoint(_request: Request) -> Response:
         return Response(body, media_type=media_type)
@@ -87,11 +119,68 @@ def _events(hub: Hub) -> Endpoint:
     return endpoint
 
 
-def _snapshot(board: Board, clock_ms: Callable[[], int]) -> Endpoint:
+def _snapshot(parts: Parts) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
-        return Response(json.encode(board.state(clock_ms())), media_type=_JSON)
+        return _answer(parts.board.state(parts.clock_ms()))
 
     return endpoint
+
+
+def _event(board: Board) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        event = board.event(request.path_params["key"])
+        if event is None:
+            return _problem(404, "This event is no longer among the newest; SQL finds it by its event_id.")
+        return Response(event.fields, media_type=_JSON)
+
+    return endpoint
+
+
+def _sample(board: Board) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        text = board.tables.samples.get(request.path_params["key"])
+        if text is None:
+            return _problem(404, "This body is no longer the newest of its kind.")
+        return _answer({"text": text})
+
+    return endpoint
+
+
+def _replay(parts: Parts) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        if request.headers.get("content-type") != _JSON:
+            return _problem(415, "Send JSON.")
+        try:
+            wanted = json.decode(await _body(request), type=_Wanted)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return _problem(422, "Send reason, pointer and source.")
+        group = _group(parts.board, wanted)
+        if group is None:
+            return _problem(404, "The quarantine has no such bodies.")
+        if parts.replays.running:
+            return _problem(409, "A replay is under way; one at a time.")
+        if not group.waiting:
+            return _problem(409, "None of these bodies waits.")
+        parts.replays.begin(group)
+        return _answer(parts.board.replay, 202)
+
+    return endpoint
+
+
+async def _body(request: Request) -> bytes:
+    """Return the body, or an empty one when it is larger than any that the page sends."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _BODY_BYTES_MAX:
+            return b""
+    return body
+
+
+def _group(board: Board, wanted: _Wanted) -> Group | None:
+    groups = board.tables.quarantine.groups if board.tables.quarantine else ()
+    asked = (wanted.reason, wanted.pointer, wanted.source)
+    return next((group for group in groups if (group.reason, group.pointer, group.source) == asked), None)
 
 
 async def _healthz(_request: Request) -> Response:
@@ -102,7 +191,7 @@ def _readyz(board: Board) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
         away: list[Component] = list(board.away)
         body = {"ready": board.ready, "away": {component.name: component.detail for component in away}}
-        return Response(json.encode(body), 200 if board.ready else 503, media_type=_JSON)
+        return _answer(body, 200 if board.ready else 503)
 
     return endpoint
 
@@ -112,3 +201,13 @@ def _metrics(metrics: Metrics) -> Endpoint:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return endpoint
+
+
+def _answer(content: object, status: int = 200) -> Response:
+    return Response(json.encode(content), status, media_type=_JSON)
+
+
+def _problem(status: int, detail: str) -> Response:
+    return Response(
+        json.encode({"status": status, "detail": detail}), status, media_type="application/problem+json"
+    )

@@ -1,11 +1,11 @@
 """A ClickHouse URL -> the numbers of the page, each asked for as often as its cost allows.
 
 Invariants: the one module of the live page that knows clickhouse_connect; every query ends by itself (time,
-rows, memory) and only reads. A query that took d seconds rests for d/share seconds; until then its last
-answer stands.
+rows, memory) and only reads. A query that took long rests long, so that all of them together never cost more
+than their share of a core; until it is asked again, its last answer stands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,74 +18,129 @@ from msgspec.structs import replace
 
 from consumers.live import queries
 from consumers.live.feed import Away
-from consumers.live.state import Quarantine, Tables, Total, Window
+from consumers.live.state import Quarantine, Shop, Tables
 
 _CONNECT_SECONDS_MAX = 2
 # A window of 5,000 events/s groups 4.5 million identities: about 600 MB.
 _MEMORY_BYTES_MAX = 1_000_000_000
 _ROWS_MAX = 1_000
-# UNKNOWN_TABLE, UNKNOWN_DATABASE, CANNOT_EXTRACT_TABLE_STRUCTURE: before the loader's first start.
-_NO_TABLES = frozenset({60, 81, 636})
+# Of the share of all queries; they add up to 1.
+_PARTS = {"window": 0.4, "day": 0.2, "shop": 0.2, "total": 0.1, "quarantine": 0.1}
+_UNKNOWN_TABLE = 60
+# And UNKNOWN_DATABASE, CANNOT_EXTRACT_TABLE_STRUCTURE: before the loader's first start.
+_NO_TABLES = frozenset({_UNKNOWN_TABLE, 81, 636})
+# TIMEOUT_EXCEEDED, MEMORY_LIMIT_EXCEEDED, TOO_SLOW: the query costs too much; ClickHouse is well.
+_TOO_COSTLY = frozenset({159, 160, 241})
+_COSTLY = "takes too long, or too much memory"
+# Without these there is no page; without the others it has a gap.
+_NEEDED = ("window", "total")
+
+_Rows = Sequence[Sequence[Any]]
 
 
 class Limits(Struct, frozen=True):
     """What the page may cost ClickHouse."""
 
     query_seconds_max: float
-    query_share_max: float  # of one core, for each query
+    query_share_max: float  # of one core, for all queries together
 
 
 class ClickHouse:
     """Looks at the tables. Not thread-safe: one look at a time."""
 
-    def __init__(self, url: str, types: Sequence[str], limits: Limits) -> None:
+    def __init__(
+        self, url: str, types: Sequence[str], limits: Limits, sample: Callable[[bytes, str], str]
+    ) -> None:
         self._url = url
         self._types = types
         self._limits = limits
+        self._sample = sample  # a body's beginning and who refused it -> text
         self._client: Client | None = None
         self._tables = Tables()
-        self._due = {"window": 0.0, "total": 0.0, "quarantine": 0.0}
-        self._refusals: dict[str, str] = {}  # of queries that ClickHouse refused and that rest now
+        self._due = dict.fromkeys(_PARTS, 0.0)
 
     def look(self, now_ms: int) -> Tables:
         """Return the newest numbers. Raises: Away."""
         for name in self._due:
             if monotonic() >= self._due[name]:
                 self._refresh(name, now_ms)
-        for refusal in self._refusals.values():
-            raise Away(refusal)
+        for name in _NEEDED:
+            trouble = self._tables.troubles.get(name)
+            if trouble and trouble != _COSTLY:
+                raise Away(trouble)
         return self._tables
 
     def _refresh(self, name: str, now_ms: int) -> None:
         started = monotonic()
+        troubles = {other: why for other, why in self._tables.troubles.items() if other != name}
+        changes: dict[str, Any] = {}
         try:
             if self._client is None:
                 self._client = _connect(self._url, self._limits.query_seconds_max)
                 started = monotonic()  # connecting is no reason to rest
-            answer = self._answer(self._client, name, now_ms)
+            changes = self._answer(self._client, name, now_ms)
         except ClickHouseError as error:
             if not isinstance(error, Error) or error.code is None:
                 raise Away("does not answer") from error
-            self._refusals[name] = _refusal(error)
-        else:
-            self._refusals.pop(name, None)
-            self._tables = replace(self._tables, **{name: answer})
+            troubles[name] = _trouble(error)
+        self._tables = replace(self._tables, troubles=troubles, **changes)
         ended = monotonic()
-        self._due[name] = ended + (ended - started) / self._limits.query_share_max
+        self._due[name] = ended + (ended - started) / (self._limits.query_share_max * _PARTS[name])
 
-    def _answer(self, client: Client, name: str, now_ms: int) -> Window | Total | Quarantine:
+    def _answer(self, client: Client, name: str, now_ms: int) -> dict[str, Any]:
         match name:
             case "window":
                 rows = _rows(client, queries.WINDOW, queries.window_parameters(now_ms))
-                return queries.window(rows, self._types, now_ms)
+                return {"window": queries.window(rows, self._types, now_ms)}
             case "total":
-                return queries.total(_rows(client, queries.TOTAL, {}), now_ms)
+                return {"total": queries.total(_rows(client, queries.TOTAL, {}), now_ms)}
+            case "day":
+                return {
+                    "day": queries.day(_rows(client, queries.DAY, queries.day_parameters(now_ms)), now_ms)
+                }
+            case "shop":
+                return {"shop": _shop(client, now_ms)}
             case _:
-                return queries.quarantine(_rows(client, queries.QUARANTINE, {}), now_ms)
+                found = queries.quarantine(_rows(client, queries.QUARANTINE, {}), now_ms)
+                return {"quarantine": found, "samples": self._samples(client, found)}
+
+    def _samples(self, client: Client, found: Quarantine) -> dict[str, str]:
+        """Return sample -> text; only those that were not read before are read."""
+        sources = {group.sample: group.source for group in found.groups}
+        known = {sample: text for sample, text in self._tables.samples.items() if sample in sources}
+        missing = sorted(sources.keys() - known.keys())
+        if missing:
+            for sample, body, length in _rows(client, queries.SAMPLES, {"samples": missing}):
+                text = self._sample(bytes.fromhex(body), sources[sample])
+                cut = f"\n… the first {queries.SAMPLE_BYTES_MAX} of {length} bytes"
+                known[sample] = text + cut * (length > queries.SAMPLE_BYTES_MAX)
+        return known
 
 
-def _rows(client: Client, sql: str, parameters: dict[str, int]) -> Sequence[Sequence[Any]]:
-    return client.query(sql, parameters=parameters).result_rows
+def _shop(client: Client, now_ms: int) -> Shop:
+    days = queries.days(now_ms)
+    funnel = _of_view(client, queries.FUNNEL, days)
+    revenue = _of_view(client, queries.REVENUE, days)
+    return Shop(
+        days["today"],
+        None if funnel is None else queries.funnel(funnel),
+        None if revenue is None else queries.revenue(revenue),
+        now_ms,
+    )
+
+
+def _of_view(client: Client, sql: str, days: Mapping[str, str]) -> _Rows | None:
+    """Return a view's rows of some days; None: there is no such view."""
+    try:
+        return _rows(client, sql, days)
+    except Error as error:
+        if error.code != _UNKNOWN_TABLE:
+            raise
+        return None
+
+
+def _rows(client: Client, sql: str, parameters: Mapping[str, Any]) -> _Rows:
+    return client.query(sql, parameters=dict(parameters)).result_rows
 
 
 def _connect(url: str, seconds_max: float) -> Client:
@@ -112,7 +167,9 @@ def _connect(url: str, seconds_max: float) -> Client:
     )
 
 
-def _refusal(error: Error) -> str:
+def _trouble(error: Error) -> str:
     if error.code in _NO_TABLES:
         return "has no tables yet; the loader makes them when it starts"
+    if error.code in _TOO_COSTLY:
+        return _COSTLY
     return f"refused a query: {error.name or 'error'} (code {error.code})"

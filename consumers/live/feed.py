@@ -14,9 +14,10 @@ from typing import Protocol
 
 from msgspec import json
 
+from consumers.live.board import Board
 from consumers.live.hub import Hub
 from consumers.live.metrics import Metrics
-from consumers.live.state import Board, Intake, Log, Tables
+from consumers.live.state import Intake, Log, Tables
 
 _log = logging.getLogger(__name__)
 

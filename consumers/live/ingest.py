@@ -1,4 +1,4 @@
-"""ingest's base URL -> whether it takes events, and since when some wait in its spool.
+"""ingest's base URL -> whether it takes events, and what waits in its spool.
 
 Invariant: a look reads a bounded answer within a bounded time and follows no redirect.
 """
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from consumers.live.feed import Away
-from consumers.live.state import Intake
+from consumers.live.state import Intake, Spool
 
 _SECONDS_MAX = 2.0
 _BYTES_MAX = 10_000
@@ -18,6 +18,10 @@ _OK = 200
 
 
 class _Readiness(msgspec.Struct):
+    kafka: str = "direct"
+    spool_records: int = 0
+    spool_bytes: int = 0
+    spool_bytes_max: int = 0
     spool_oldest_ms: int | None = None
 
 
@@ -45,10 +49,15 @@ class Ingest:
         if answer.status != _OK:
             raise Away(f"takes no events: /readyz answered {answer.status}")
         try:
-            oldest_ms = _readiness(body).spool_oldest_ms
+            found = _readiness(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Away("/readyz answers something else than ingest's") from error
-        return Intake(f"takes events, answered in {(monotonic() - started) * 1000:.0f} ms", oldest_ms, now_ms)
+        where = "to Kafka" if found.kafka == "direct" else "to its disk, because Kafka is away"
+        spool = Spool(
+            found.spool_records, found.spool_bytes, found.spool_bytes_max, found.spool_oldest_ms, now_ms
+        )
+        spent_ms = (monotonic() - started) * 1000
+        return Intake(f"takes events {where}; answered in {spent_ms:.0f} ms", spool, now_ms)
 
     def _connect(self) -> HTTPConnection:
         kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection

@@ -1,20 +1,29 @@
-"""Kafka's offsets and the loader's -> how far the loader is behind, and since when.
+"""Kafka's offsets and the loader's -> how far the loader is behind, since when, and what came last.
 
 Invariants: the one module of the live page that knows confluent_kafka; it commits nothing and joins no
 group. Freshness is read from the oldest waiting record itself (its time is received_at), so that it is
-right also when the loader is dead.
+right also when the loader is dead. However much comes, a look reads a few records of each partition.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from consumers.live.balance import midnight_ms, settled_ms
 from consumers.live.feed import Away
-from consumers.live.state import Log, Partition
+from consumers.live.newest import Arrival, Newest
+from consumers.live.state import Log, Mark, Partition, Today
 from schemas import topics
 
 _log = logging.getLogger(__name__)
@@ -25,6 +34,8 @@ _PEEK_SECONDS_MAX = 1.0
 # comes whole.
 _PEEK_BYTES = 16_384
 _NO_OFFSET = 0  # librdkafka's special offsets are negative
+_NEWEST_MAX = 10  # records read of a partition in one look
+_MARKS_MAX = 60  # two minutes: ClickHouse's count up to one of them comes within seconds
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -36,15 +47,31 @@ _SILENCE = frozenset(
     }
 )
 
+# The client goes by leaders of yesterday, and does not ask for today's by itself.
+_STALE = frozenset(
+    {
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
+
 _Place = tuple[str, int]
 
 
 class Kafka:
     """Looks at the topics. Not thread-safe: one look at a time."""
 
-    def __init__(self, properties: Mapping[str, str], group: str) -> None:
+    def __init__(
+        self,
+        properties: Mapping[str, str],
+        group: str,
+        newest: Newest,
+    ) -> None:
         self._group = group
+        self._newest = newest
         common: dict[str, Any] = {"reconnect.backoff.max.ms": 1_000, **properties, "log_level": 0}
+        self._common = common
         self._admin = AdminClient(common, logger=_log)
         self._consumer = Consumer(
             {
@@ -61,6 +88,10 @@ class Kafka:
             logger=_log,
         )
         self._times: dict[_Place, tuple[int, int]] = {}  # first waiting record of a partition: offset, time
+        self._seen: dict[_Place, int] = {}  # where each partition of events ended when it was read last
+        self._day_ms = -1
+        self._starts: dict[_Place, int] = {}  # the first offset of the day
+        self._marks: dict[int, Mark] = {}
 
     def look(self, now_ms: int) -> Log:
         """Return where the loader is. Raises: Away."""
@@ -71,8 +102,12 @@ class Kafka:
                 loaders=self._loaders(),
                 oldest_waiting_ms=self._oldest_ms([p for p in partitions if p.lag]),
                 as_of_ms=now_ms,
+                today=self._today(now_ms, [p for p in partitions if p.topic == topics.EVENTS]),
+                newest=self._newest.read(self._arrivals([p for p in partitions if p.topic == topics.EVENTS])),
             )
         except KafkaException as error:
+            if error.args[0].code() in _STALE:
+                self._admin = AdminClient(self._common, logger=_log)
             raise _away(error) from error
 
     def close(self) -> None:
@@ -134,18 +169,66 @@ class Kafka:
     def _peek(self, wanted: Mapping[_Place, int]) -> None:
         for place in wanted:
             self._times.pop(place, None)
-        missing = set(wanted)
-        self._consumer.assign([TopicPartition(*place, offset) for place, offset in wanted.items()])
+        for place, record in self._records({place: (offset, offset + 1) for place, offset in wanted.items()}):
+            self._times.setdefault(place, (wanted[place], record.timestamp()[1]))
+
+    def _arrivals(self, partitions: Sequence[Partition]) -> list[Arrival]:
+        """Return the last records of each partition that has any which were not returned before."""
+        ranges = {}
+        for p in partitions:
+            seen = self._seen.get((p.topic, p.partition), 0)
+            start = max(seen if seen <= p.end_offset else 0, p.end_offset - _NEWEST_MAX)
+            if start < p.end_offset:
+                ranges[p.topic, p.partition] = start, p.end_offset
+        found: list[Arrival] = []
+        for place, record in self._records(ranges):
+            offset, value = record.offset() or 0, record.value()
+            self._seen[place] = offset + 1
+            if isinstance(value, bytes):
+                found.append(((place[1], offset), record.timestamp()[1], value))
+        return found
+
+    def _records(self, ranges: Mapping[_Place, tuple[int, int]]) -> Iterator[tuple[_Place, Message]]:
+        """Yield the records at offsets start to end - 1 of each place, as far as they come in time."""
+        if not ranges:
+            return
+        missing = set(ranges)
+        self._consumer.assign([TopicPartition(*place, start) for place, (start, _) in ranges.items()])
         deadline = monotonic() + _PEEK_SECONDS_MAX
         while missing and monotonic() < deadline:
             record = self._consumer.poll(0.1)
             if record is None or record.error() is not None:
                 continue
-            place = str(record.topic()), record.partition() or 0
-            if place in missing:
+            place, offset = (str(record.topic()), record.partition() or 0), record.offset() or 0
+            if offset + 1 >= ranges[place][1]:
                 missing.discard(place)
-                self._times[place] = wanted[place], record.timestamp()[1]
+            # The first one may lie behind the end: the offsets before it have no record any more.
+            yield place, record
         self._consumer.unassign()
+
+    def _today(self, now_ms: int, partitions: Sequence[Partition]) -> Today | None:
+        ends = {(p.topic, p.partition): p.end_offset for p in partitions}
+        if not ends:
+            return None
+        day_ms, at_ms = midnight_ms(now_ms), settled_ms(now_ms)
+        if day_ms != self._day_ms or any(end < self._starts.get(place, 0) for place, end in ends.items()):
+            self._marks, self._starts, self._day_ms = {}, self._offsets_at(day_ms, ends), day_ms
+        if at_ms not in self._marks:
+            offsets = self._offsets_at(at_ms, ends)
+            waiting = sum(max(0, offsets[p.topic, p.partition] - p.next_offset) for p in partitions)
+            self._marks[at_ms] = Mark(at_ms, self._since_midnight(offsets), waiting)
+            self._marks = dict(list(self._marks.items())[-_MARKS_MAX:])
+        return Today(day_ms, self._since_midnight(ends), tuple(self._marks.values()))
+
+    def _since_midnight(self, offsets: Mapping[_Place, int]) -> int:
+        return sum(max(0, offset - self._starts.get(place, 0)) for place, offset in offsets.items())
+
+    def _offsets_at(self, moment_ms: int, ends: Mapping[_Place, int]) -> dict[_Place, int]:
+        """Return the first offset of each place that was received at `moment_ms` or later."""
+        found = self._offsets([TopicPartition(*place) for place in ends], OffsetSpec.for_timestamp(moment_ms))
+        return {
+            place: end if found.get(place, -1) < _NO_OFFSET else found[place] for place, end in ends.items()
+        }
 
 
 def _key(place: TopicPartition) -> _Place:

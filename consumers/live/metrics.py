@@ -39,6 +39,12 @@ class Metrics:
             "Age of the oldest acknowledged event that can't be queried yet; 0: none; NaN: not known.",
             registry=self.registry,
         )
+        self.replays = Counter(
+            f"{_PREFIX}_replays",
+            "Replays that the page began, by how they ended (done, stays, failed).",
+            ("result",),
+            registry=self.registry,
+        )
         self.up = Gauge(
             f"{_PREFIX}_component_up",
             "1 while a component answers, by component.",

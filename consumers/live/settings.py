@@ -7,12 +7,14 @@ Source: the public contract in DESIGN.md; the reason of a bound stands beside it
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
 from schemas import environment
+from schemas.catalog import HERE
 
 
 def _base_url(value: object) -> object:
@@ -38,9 +40,9 @@ class Settings(BaseModel):
     refresh_seconds: float = Field(1.0, alias="LIVE_REFRESH_SECONDS", ge=0.1, le=60)
     # ClickHouse ends a query that takes longer; it counts as a failed look.
     query_seconds_max: float = Field(5.0, alias="LIVE_QUERY_SECONDS_MAX", ge=0.1, le=60)
-    # A query that took d seconds rests for d/share seconds: no table, however big, costs more than this
-    # share of a core.
-    query_share_max: float = Field(0.2, alias="LIVE_QUERY_SHARE_MAX", gt=0, le=1)
+    # A query rests the longer the longer it took: all together, however big the tables are, cost no more
+    # than this share of a core.
+    query_share_max: float = Field(0.3, alias="LIVE_QUERY_SHARE_MAX", gt=0, le=1)
     # Pages open at once; one more is answered 503. Each costs a socket and one pending state.
     pages_max: int = Field(200, alias="LIVE_PAGES_MAX", ge=1, le=10_000)
     # The loader's consumer group, whose lag is shown.
@@ -48,6 +50,8 @@ class Settings(BaseModel):
     clickhouse_url: Annotated[SecretStr, BeforeValidator(_base_url)] = Field(
         SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
     )
+    # Where registry.json and avro/ are, to read the newest events.
+    schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
 
     @model_validator(mode="after")
@@ -60,6 +64,10 @@ class Settings(BaseModel):
     def loopback(self) -> bool:
         """Return whether only this machine can reach the port."""
         return is_loopback(self.host)
+
+    def of_replay(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of a replay: that of this process, and where it found ingest."""
+        return {**({"INGEST_URL": self.ingest_url} if self.ingest_url else {}), **env}
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

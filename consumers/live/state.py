@@ -1,19 +1,18 @@
-"""What was seen of each component -> one state of the page, and its JSON.
+"""What was seen of each component, and the state of the page that is made of it: values only.
 
 Invariants: times are milliseconds since 1970 by the clock named in the field's comment; a number that is
-not known is None, never zero; a component that does not answer keeps its last numbers, with the time they
-are of.
+not known is None, never zero; a number that can be old comes with the time it is of.
 """
 
 from enum import StrEnum
 
 from msgspec import Struct
 
-BUCKET_MS = 15_000
-BUCKETS = 60
+BUCKET_MS = 5_000
+BUCKETS = 180
 WINDOW_MS = BUCKET_MS * BUCKETS
 
-INGEST, KAFKA, LOADER, CLICKHOUSE = "ingest", "kafka", "loader", "clickhouse"
+INGEST, KAFKA, WAREHOUSE, CLICKHOUSE, LIVE = "ingest", "kafka", "warehouse", "clickhouse", "live"
 
 
 class EventType(Struct, frozen=True):
@@ -37,6 +36,8 @@ class Window(Struct, frozen=True):
     other: int  # events of types beyond those listed
     delay_p50_ms: int | None  # from received_at to _loaded_at
     delay_p99_ms: int | None
+    delays_p50_ms: tuple[int | None, ...]  # the same for each bucket
+    delays_p99_ms: tuple[int | None, ...]
 
 
 class Total(Struct, frozen=True):
@@ -47,12 +48,28 @@ class Total(Struct, frozen=True):
     as_of_ms: int
 
 
-class Reason(Struct, frozen=True):
-    """Why events are in the quarantine, and how many."""
+class Day(Struct, frozen=True):
+    """What ClickHouse has of the records received from `start_ms` on and before `end_ms`."""
+
+    start_ms: int  # midnight, UTC
+    end_ms: int
+    events: int  # distinct ones
+    refused: int  # acknowledged events that the loader refused; the quarantine has them
+    turned_away: int  # bodies that ingest answered 400 or 422; the quarantine has them
+    as_of_ms: int
+
+
+class Group(Struct, frozen=True):
+    """Bodies of the quarantine with the same fault."""
 
     reason: str
+    pointer: str  # JSON pointer of the first fault; "": the whole body, or none is known
+    source: str  # who refused it
     count: int
     waiting: int  # not replayed yet
+    newest_ms: int  # by received_at
+    detail: str  # of the newest, shortened
+    sample: str  # what the newest body is known by
 
 
 class Quarantine(Struct, frozen=True):
@@ -60,7 +77,38 @@ class Quarantine(Struct, frozen=True):
 
     count: int
     waiting: int
-    reasons: tuple[Reason, ...]  # the most frequent; they need not add up to `count`
+    groups: tuple[Group, ...]  # the most frequent; they need not add up to `count`
+    as_of_ms: int
+
+
+class Funnel(Struct, frozen=True):
+    """Devices of one app that reached each step, in order, on one day."""
+
+    day: str  # YYYY-MM-DD, UTC
+    app_id: str
+    opened: int
+    viewed: int
+    added: int
+    checkout: int
+    ordered: int
+
+
+class Revenue(Struct, frozen=True):
+    """Orders of one app and currency on one day."""
+
+    day: str
+    app_id: str
+    currency_code: str
+    orders: int
+    revenue: str  # decimal
+
+
+class Shop(Struct, frozen=True):
+    """What the analytics views say of today and yesterday. None: the view does not exist."""
+
+    today: str  # YYYY-MM-DD, UTC
+    funnel: tuple[Funnel, ...] | None
+    revenue: tuple[Revenue, ...] | None
     as_of_ms: int
 
 
@@ -69,7 +117,11 @@ class Tables(Struct, frozen=True):
 
     window: Window | None = None
     total: Total | None = None
+    day: Day | None = None
     quarantine: Quarantine | None = None
+    shop: Shop | None = None
+    samples: dict[str, str] = {}  # Group.sample -> that body as text, shortened
+    troubles: dict[str, str] = {}  # of these names: why there is no newer answer
 
 
 class Partition(Struct, frozen=True):
@@ -86,6 +138,34 @@ class Partition(Struct, frozen=True):
         return max(0, self.end_offset - self.next_offset)
 
 
+class Mark(Struct, frozen=True):
+    """The records of events that Kafka received today before `at_ms`."""
+
+    at_ms: int
+    records: int
+    waiting: int  # of them, not loaded when Kafka was asked
+
+
+class Today(Struct, frozen=True):
+    """What Kafka received of events since midnight, UTC."""
+
+    start_ms: int
+    records: int
+    marks: tuple[Mark, ...]  # the newest last
+
+
+class Event(Struct, frozen=True):
+    """One record of an event, decoded, with what names a person shortened."""
+
+    key: str  # partition-offset
+    received_at_ms: int
+    timestamp_ms: int | None
+    event_type: str
+    app_id: str
+    device: str
+    fields: bytes  # JSON: path -> value; what is null is left out
+
+
 class Log(Struct, frozen=True):
     """What Kafka answered."""
 
@@ -93,13 +173,25 @@ class Log(Struct, frozen=True):
     loaders: int  # members of the loader's group
     oldest_waiting_ms: int | None  # received_at of the oldest record not loaded; None: none, or not known
     as_of_ms: int
+    today: Today | None = None
+    newest: tuple[Event, ...] = ()  # the newest first
+
+
+class Spool(Struct, frozen=True):
+    """What awaits Kafka on ingest's disk."""
+
+    records: int
+    bytes: int
+    bytes_max: int
+    oldest_ms: int | None  # received_at of the oldest record; None: none waits
+    as_of_ms: int
 
 
 class Intake(Struct, frozen=True):
     """What ingest answered."""
 
     detail: str
-    spool_oldest_ms: int | None  # received_at of the oldest record that waits on disk; None: none does
+    spool: Spool
     as_of_ms: int
 
 
@@ -145,6 +237,45 @@ class Freshness(Struct, frozen=True):
     age_ms: int | None
 
 
+class Balance(Struct, frozen=True):
+    """Where the events acknowledged today are: the other counts add up to `acknowledged`."""
+
+    start_ms: int  # midnight, UTC
+    acknowledged: int
+    clickhouse: int  # distinct events, received before `settled_ms`
+    under_way: int  # received since then, or not loaded yet
+    spooled: int
+    refused: int
+    repeats: int  # records of an event that another record has too: it counts once
+    turned_away: int  # not among `acknowledged`
+    settled_ms: int
+
+
+class Replay(Struct, frozen=True):
+    """One run of `consumers.replay` that the page began."""
+
+    reason: str
+    pointer: str
+    source: str
+    total: int  # rows that waited when it began
+    placed: int
+    stays: int
+    started_ms: int
+    ended_ms: int | None = None
+    result: str = "running"  # | "done" | "stays" | "failed"
+    words: tuple[str, ...] = ()  # what it said at the end
+
+
+class Brief(Struct, frozen=True):
+    """One line of the newest events."""
+
+    key: str
+    received_at_ms: int
+    event_type: str
+    app_id: str
+    device: str
+
+
 class State(Struct, frozen=True):
     """All that a page shows."""
 
@@ -154,97 +285,11 @@ class State(Struct, frozen=True):
     components: tuple[Component, ...]
     window: Window | None
     total: Total | None
+    balance: Balance | None
     quarantine: Quarantine | None
+    shop: Shop | None
+    troubles: dict[str, str]  # as in Tables
     lag: Lag | None
-
-
-class Board:
-    """The latest look at each component. Components are shown in the order they are named in."""
-
-    def __init__(self, components: tuple[str, ...], now_ms: int, refresh_ms: int) -> None:
-        self._refresh_ms = refresh_ms
-        self._components = {
-            name: Component(name, Health.UNKNOWN, "not looked at yet", now_ms) for name in components
-        }
-        self._tables = Tables()
-        self._log: Log | None = None
-        self._intake: Intake | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Return whether ClickHouse has answered once."""
-        return self._tables.window is not None
-
-    @property
-    def away(self) -> tuple[Component, ...]:
-        """Return the components that do not answer."""
-        return tuple(c for c in self._components.values() if c.health is not Health.UP)
-
-    def saw(self, name: str, seen: Tables | Log | Intake, now_ms: int) -> bool:
-        """Take what a component answered; return whether that is new."""
-        if isinstance(seen, Tables):
-            self._tables = seen
-        elif isinstance(seen, Log):
-            self._log = seen
-            self._judge_loader(seen, now_ms)
-        else:
-            self._intake = seen
-        return self._set(name, Health.UP, seen.detail if isinstance(seen, Intake) else "answers", now_ms)
-
-    def lost(self, name: str, detail: str, now_ms: int) -> bool:
-        """Take that a component did not answer; return whether that is new."""
-        if name == KAFKA:
-            self._set(LOADER, Health.UNKNOWN, "only Kafka knows whether it runs", now_ms)
-        return self._set(name, Health.DOWN, detail, now_ms)
-
-    def state(self, now_ms: int) -> State:
-        """Return the state of the page at `now_ms`."""
-        return State(
-            now_ms=now_ms,
-            refresh_ms=self._refresh_ms,
-            freshness=self._freshness(),
-            components=tuple(self._components.values()),
-            window=self._tables.window,
-            total=self._tables.total,
-            quarantine=self._tables.quarantine,
-            lag=_lag(self._log) if self._log else None,
-        )
-
-    def _judge_loader(self, log: Log, now_ms: int) -> None:
-        if log.loaders:
-            self._set(
-                LOADER, Health.UP, "1 process" if log.loaders == 1 else f"{log.loaders} processes", now_ms
-            )
-        else:
-            self._set(LOADER, Health.DOWN, "no process has joined its consumer group", now_ms)
-
-    def _set(self, name: str, health: Health, detail: str, now_ms: int) -> bool:
-        before = self._components[name]
-        changed = before.health is not health
-        self._components[name] = Component(name, health, detail, now_ms if changed else before.since_ms)
-        return changed
-
-    def _freshness(self) -> Freshness:
-        spooled, waiting = self._spooled_ms(), self._waiting_ms()
-        if waiting is None:
-            return Freshness(spooled or None)  # at least that old
-        return Freshness(max(spooled or 0, waiting))
-
-    def _spooled_ms(self) -> int | None:
-        ingest, intake = self._components.get(INGEST), self._intake
-        if ingest is None or ingest.health is not Health.UP or intake is None:
-            return None
-        return max(0, intake.as_of_ms - intake.spool_oldest_ms) if intake.spool_oldest_ms else 0
-
-    def _waiting_ms(self) -> int | None:
-        if self._log is None or self._components[KAFKA].health is not Health.UP:
-            return None
-        if not any(partition.lag for partition in self._log.partitions):
-            return 0
-        oldest_ms = self._log.oldest_waiting_ms
-        return None if oldest_ms is None else max(0, self._log.as_of_ms - oldest_ms)
-
-
-def _lag(log: Log) -> Lag:
-    cells = tuple(PartitionLag(p.topic, p.partition, p.lag) for p in log.partitions)
-    return Lag(sum(cell.lag for cell in cells), cells, log.as_of_ms)
+    spool: Spool | None
+    newest: tuple[Brief, ...]
+    replay: Replay | None

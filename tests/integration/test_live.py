@@ -1,68 +1,23 @@
-"""The live page on the whole pipeline: its numbers are SQL's, it says what is away, and nothing injects."""
+"""What the live page is told on the whole pipeline: its numbers are SQL's, and what is away is away."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
 from deploy.demo.samples import FOLDER
-from tests.integration import chromium
-from tests.process import eventually, free_port
+from tests.live import Live, event, hanging, post, settled, sql
+from tests.process import eventually
 from tests.stack import ROOT, Stack
 
 SESAME = "0123456789abcdef"
-HOSTILE = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
-
-needs_browser = pytest.mark.skipif(chromium.PATH is None, reason="no chromium on PATH")
-
-
-class Live:
-    """`python -m consumers.live` beside the stack's own, quick to notice."""
-
-    def __init__(self, stack: Stack, **env: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._env = os.environ | {
-            "LIVE_PORT": str(self.port),
-            "LIVE_REFRESH_SECONDS": "0.2",
-            "LIVE_QUERY_SECONDS_MAX": "1",
-            "LIVE_QUERY_SHARE_MAX": "1",
-            "LIVE_INGEST_URL": stack.ingest_url.partition("/tapcart_webhooks/")[0],
-            "CLICKHOUSE_URL": stack.clickhouse_url,
-            "KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
-            **env,
-        }
-        self.start()
-
-    def start(self) -> None:
-        """Start, on the same port each time."""
-        self.process = subprocess.Popen([sys.executable, "-m", "consumers.live"], cwd=ROOT, env=self._env)
-        assert eventually(lambda: httpx.get(f"{self.url}/readyz").json() == {"ready": True, "away": {}})
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state of the page now."""
-        answer: dict[str, Any] = httpx.get(f"{self.url}/api/snapshot").raise_for_status().json()
-        return answer
-
-    def health(self, name: str) -> str:
-        """Return what the page says of a component."""
-        (found,) = (one["health"] for one in self.snapshot()["components"] if one["name"] == name)
-        return str(found)
-
-    def stop(self) -> int:
-        """End it in order; return the exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+PARTS = ("clickhouse", "under_way", "spooled", "refused", "repeats")
 
 
 @pytest.fixture(scope="module")
@@ -73,25 +28,6 @@ def live(stack: Stack) -> Iterator[Live]:
     yield page
     if page.process.poll() is None:
         assert page.stop() == 0
-
-
-def event(name: str, **changes: Any) -> bytes:
-    """Return a sample with an id of its own."""
-    sample: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
-    return json.dumps(sample | {"event_id": str(uuid4())} | changes).encode()
-
-
-def post(stack: Stack, *bodies: bytes) -> None:
-    """Send events, and return when SQL finds them all."""
-    before = int(sql(stack, "SELECT count() FROM tapcart.events"))
-    for body in bodies:
-        assert httpx.post(stack.ingest_url, content=body).status_code == 200
-    eventually(lambda: int(sql(stack, "SELECT count() FROM tapcart.events")) >= before + len(set(bodies)))
-
-
-def sql(stack: Stack, query: str) -> str:
-    """Return ClickHouse's answer."""
-    return httpx.post(stack.clickhouse_url, content=query.encode(), timeout=20).raise_for_status().text
 
 
 def table(stack: Stack, query: str) -> dict[str, int]:
@@ -112,23 +48,12 @@ def types_since(stack: Stack, start_ms: int) -> dict[str, int]:
     )
 
 
-def settled(live: Live) -> dict[str, Any]:
-    """Return a state that was looked at after all that was posted before this call had been loaded."""
-    posted_ms = time.time() * 1000
-
-    def loaded() -> bool:
-        lag = live.snapshot()["lag"]
-        return bool(lag["as_of_ms"] > posted_ms and lag["records"] == 0)
-
-    def seen() -> bool:
-        state = live.snapshot()
-        looked = (state["window"]["end_ms"], state["total"]["as_of_ms"], state["quarantine"]["as_of_ms"])
-        return bool(min(looked) > loaded_ms)
-
-    assert eventually(loaded)
-    loaded_ms = time.time() * 1000
-    assert eventually(seen)
-    return live.snapshot()
+def sums(groups: list[dict[str, Any]]) -> dict[str, int]:
+    """Return the page's counts of the quarantine by reason."""
+    found: Counter[str] = Counter()
+    for group in groups:
+        found[group["reason"]] += group["count"]
+    return dict(found)
 
 
 def test_the_numbers_are_those_of_sql(stack: Stack, live: Live) -> None:
@@ -145,9 +70,53 @@ def test_the_numbers_are_those_of_sql(stack: Stack, live: Live) -> None:
     assert types_shown(state) == by_type
     assert {"AppOpened", "WishlistShared"} <= by_type.keys()
     assert state["window"]["count"] == sum(by_type.values()) == sum(state["window"]["buckets"])
-    assert {one["reason"]: one["count"] for one in state["quarantine"]["reasons"]} == by_reason
+    assert sums(state["quarantine"]["groups"]) == by_reason
     assert state["freshness"]["age_ms"] == 0
     assert {one["health"] for one in state["components"]} == {"up"}
+
+
+def test_where_todays_events_are_adds_up(stack: Stack, live: Live) -> None:
+    """Acknowledged ones are Kafka's records of today; a repeat is one, a body turned away is none."""
+    before = settled(live)["balance"]
+    twice = event("AppOpened")
+    post(stack, twice, event("AppOpened"))
+    assert httpx.post(stack.ingest_url, content=twice).status_code == 200
+    assert httpx.post(stack.ingest_url, content=event("AppOpened", device_id="")).status_code == 422
+    after = settled(live)["balance"]
+    today = f"received_at >= fromUnixTimestamp64Milli({after['start_ms']}, 'UTC')"
+
+    assert {name: after[name] - before[name] for name in ("acknowledged", "clickhouse", "repeats")} == {
+        "acknowledged": 3,
+        "clickhouse": 2,
+        "repeats": 1,
+    }
+    assert after["turned_away"] == before["turned_away"] + 1
+    assert (after["under_way"], after["spooled"]) == (0, 0)
+    assert after["clickhouse"] == int(sql(stack, f"SELECT count() FROM tapcart.events WHERE {today}"))
+    assert after["acknowledged"] == sum(after[name] for name in PARTS)
+
+
+def test_the_newest_event_comes_first_and_whole(stack: Stack, live: Live) -> None:
+    """Each field that was sent, by its path; who sent it is shortened."""
+    sent = json.loads(event("ProductViewed"))
+    post(stack, json.dumps(sent).encode())
+    keys = [one["key"] for one in settled(live)["newest"]]
+    newest = [httpx.get(f"{live.url}/api/events/{key}").json() for key in keys]
+    (shown,) = (fields for fields in newest if fields["event_id"] == sent["event_id"])
+
+    assert shown["event_properties.product_title"] == sent["event_properties"]["product_title"]
+    assert shown["device_id"] == f"{sent['device_id'][:4]}…"
+    assert shown["device_properties.ip"] == f"{sent['device_properties']['ip'][:1]}…"
+
+
+def test_a_sample_tells_what_was_sent(stack: Stack, live: Live) -> None:
+    """The newest body of each fault, with the place of the fault."""
+    assert httpx.post(stack.ingest_url, content=event("AppOpened", event_id=7)).status_code == 422
+    groups = settled(live)["quarantine"]["groups"]
+    (group,) = (one for one in groups if one["pointer"] == "/event_id")
+    sample = json.loads(httpx.get(f"{live.url}/api/samples/{group['sample']}").json()["text"])
+
+    assert (group["reason"], group["source"], sample["event_id"]) == ("invalid_field", "ingest", 7)
 
 
 def test_lag_and_freshness_are_kafkas(stack: Stack, live: Live) -> None:
@@ -244,53 +213,6 @@ def test_is_not_open_to_others_without_a_token(stack: Stack) -> None:
 
     assert (refused.returncode, "LIVE_TOKEN" in refused.stderr) == (2, True)
     assert answers == [401, 401, 200]
-
-
-@needs_browser
-def test_the_page_shows_the_numbers_and_hostile_values_stay_text(
-    stack: Stack, live: Live, tmp_path: Path
-) -> None:
-    """In a real browser: SQL's total is on the page, markup in a value is shown as its characters."""
-    post(stack, event("AppOpened", event_type=HOSTILE), event("AppOpened", app_id=HOSTILE, device_id=HOSTILE))
-    total = int(sql(stack, "SELECT count() FROM tapcart.events"))
-    with chromium.browser(tmp_path) as page:
-        page.open(live.url)
-        page.wait(f"document.getElementById('total').textContent === '{total:,}'")
-        page.wait("document.body.innerText.includes('<img src=x onerror=')")
-
-        assert page.evaluate("document.title") == "Tapline live"
-        assert page.evaluate("document.querySelectorAll('main img, main script, main iframe').length") == 0
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
-@needs_browser
-def test_the_page_says_what_is_away_and_recovers(stack: Stack, live: Live, tmp_path: Path) -> None:
-    """First ClickHouse, then the live process itself; both times without a reload."""
-    notices = "document.getElementById('notices').innerText"
-    connection = "document.body.dataset.connection"
-    with chromium.browser(tmp_path) as page:
-        page.open(live.url, width=390)
-        page.wait(f"{connection} === 'live'")
-        with hanging(stack, "clickhouse"):
-            page.wait(f"{notices}.includes('ClickHouse: does not answer')")
-        page.wait(f"{notices} === ''")
-        live.process.kill()
-        live.process.wait(10)
-        page.wait(f"{connection} === 'lost' && {notices}.includes('Disconnected')")
-        live.start()
-        page.wait(f"{connection} === 'live' && {notices} === ''")
-
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
-@contextmanager
-def hanging(stack: Stack, name: str) -> Iterator[None]:
-    """Stop a service of the stack without ending it."""
-    pid = stack.kill(name, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def metric(live: Live, name: str) -> float:

@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from schemas import topics
 from schemas.catalog import Catalog
-from schemas.events import EventDecoder, encode_quarantine
-from schemas.wire import checksum
+from schemas.events import EventDecoder
 from tests.process import SAMPLES, eventually
+from tests.quarantine import quarantine
 from tests.stack import ROOT, Stack
 
 CATALOG = Catalog.load()
@@ -46,18 +46,6 @@ def event(**changes: object) -> dict[str, Any]:
     """Return a valid event with an id of its own."""
     body: dict[str, Any] = json.loads((SAMPLES / "OrderCreated.json").read_text())
     return body | {"event_id": str(uuid.uuid4())} | changes
-
-
-def quarantine(stack: Stack, body: bytes, **fields: Any) -> None:
-    """Put a body into the quarantine, as an earlier release of ingest or the loader would have done."""
-    given = {"app_id": "a7Kq2mXw9L", "event_id": None, "reason": "invalid_field", "detail": "an old rule"}
-    given |= {"pointer": None, "source": "ingest", "record": None, "body": body} | fields
-    value = encode_quarantine(CATALOG, received_at_ms=round(datetime.now(UTC).timestamp() * 1000), **given)
-    producer = Producer({"bootstrap.servers": stack.kafka})
-    producer.produce(topics.QUARANTINE, value, headers=[(topics.CRC32, checksum(value))])
-    assert producer.flush(10) == 0
-    where = f"body = unhex('{body.hex()}')"
-    assert eventually(lambda: sql(stack, f"SELECT count() FROM tapcart.quarantine WHERE {where}") == "1")
 
 
 def orders(stack: Stack, event_id: str) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from importlib.resources import files
 
 import httpx
@@ -10,28 +11,48 @@ import pytest
 from starlette.applications import Starlette
 
 from consumers.live import app
+from consumers.live.board import Board
 from consumers.live.hub import Hub
 from consumers.live.metrics import Metrics
 from consumers.live.queries import window
-from consumers.live.state import CLICKHOUSE, Board, Tables
+from consumers.live.replays import Replays, condition
+from consumers.live.state import CLICKHOUSE, KAFKA, WAREHOUSE, Event, Group, Log, Quarantine, Tables
 
 NOW = 7
 SESAME = "0123456789abcdef"
-PATHS = ["/", "/live.js", "/live.css", "/icon.svg", "/api/snapshot", "/metrics", "/events"]
+PATHS = [
+    "/", "/live.js", "/live.css", "/icon.svg", "/vendor/uPlot.iife.min.js", "/api/snapshot", "/metrics",
+    "/events", "/api/events/0-1", "/api/samples/AB",
+]  # fmt: skip
 STATIC = files("consumers.live") / "static"
+WAITING = Group("invalid_field", "/device_id", "ingest", 3, 2, 5, "is missing", "AB")
+REPLAYED = Group("not_json", "", "ingest", 1, 0, 5, "cut", "CD")
+WANTED = {"reason": "invalid_field", "pointer": "/device_id", "source": "ingest"}
+OURS = {"origin": "http://127.0.0.1:8081", "content-type": "application/json"}
 
 
 @pytest.fixture
 def board() -> Board:
     """A board nobody has looked at yet."""
-    return Board((CLICKHOUSE,), 0, 1000)
+    return Board((CLICKHOUSE, KAFKA, WAREHOUSE), 0, 1000)
 
 
 def page(board: Board, token: str | None = None) -> Starlette:
     """Return the application with one state published and its streams ended."""
     hub = Hub(2, Metrics())
     hub.publish(b'{"now_ms":1}')
-    return app.build(board, hub, Metrics(), token, lambda: NOW)
+    return app.build(parts(board, hub, token))
+
+
+def parts(board: Board, hub: Hub, token: str | None = None) -> app.Parts:
+    """Return the parts of an application whose replays find no Kafka."""
+    replays = Replays({"KAFKA_BOOTSTRAP_SERVERS": ""}, board, Metrics(), lambda: NOW)
+    return app.Parts(board, hub, Metrics(), replays, lambda: NOW, token)
+
+
+def seen(*groups: Group) -> Tables:
+    """Return what ClickHouse has of the quarantine."""
+    return Tables(quarantine=Quarantine(4, 2, groups, 5), samples={"AB": "<b>"})
 
 
 def get(application: Starlette, path: str, **headers: str) -> httpx.Response:
@@ -41,6 +62,18 @@ def get(application: Starlette, path: str, **headers: str) -> httpx.Response:
         transport = httpx.ASGITransport(application)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8081") as client:
             return await client.get(path, headers=headers)
+
+    return asyncio.run(ask())
+
+
+def post(application: Starlette, body: object, **headers: str) -> httpx.Response:
+    """Return the answer to a request for a replay from http://127.0.0.1."""
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8081") as client:
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            return await client.post("/api/replay", content=content, headers=headers)
 
     return asyncio.run(ask())
 
@@ -104,7 +137,7 @@ def test_every_answer_is_shielded(board: Board, path: str) -> None:
 
 def test_the_page_puts_values_in_as_text() -> None:
     """Its script has no way to make markup of a value, its HTML no inline script or style."""
-    script = (STATIC / "live.js").read_text()
+    scripts = "".join(file.read_text() for file in STATIC.iterdir() if file.name.endswith(".js"))
     html = (STATIC / "index.html").read_text()
 
     for way in (
@@ -113,21 +146,130 @@ def test_the_page_puts_values_in_as_text() -> None:
         "insertAdjacentHTML",
         "document.write",
         "eval(",
+        "new Function",
         'setAttribute("style"',
     ):
-        assert way not in script
+        assert way not in scripts
     assert "<style" not in html
     assert " style=" not in html
-    assert " onload" not in html
+    assert not re.search(r"\son\w+\s*=", html)
     assert html.count("<script") == html.count('<script src="')
 
 
-def test_only_get_is_answered(board: Board) -> None:
-    """The page changes nothing."""
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "null"},
+        {"origin": "https://example.org"},
+        {"origin": "http://127.0.0.1:8082"},
+        {"origin": "http://127.0.0.1:8081.example.org"},
+        {"origin": "http://me@127.0.0.1:8081"},
+        {"origin": "file://127.0.0.1:8081"},
+        {"origin": "http://127.0.0.1:8081", "sec-fetch-site": "cross-site"},
+        {"origin": "http://127.0.0.1:8081", "sec-fetch-site": "same-site"},
+    ],
+)
+def test_no_other_site_can_begin_a_replay(board: Board, headers: dict[str, str]) -> None:
+    """A browser sends a merchant's token or reaches 127.0.0.1 for any site that asks; Origin tells which."""
+    board.saw(CLICKHOUSE, seen(WAITING), 1)
+    open_page = post(page(board), WANTED, **{"content-type": "application/json", **headers})
+    with_token = post(page(board, SESAME), WANTED, authorization=basic(SESAME), **headers)
+
+    assert (open_page.status_code, with_token.status_code) == (403, 403)
+    assert board.replay is None
+
+
+def test_a_replay_needs_the_token(board: Board) -> None:
+    """As everything does, where one is set."""
+    board.saw(CLICKHOUSE, seen(WAITING), 1)
+
+    assert post(page(board, SESAME), WANTED, **OURS).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (WANTED, "text/plain", 415),
+        (b"{", "application/json", 422),
+        (b"\xff", "application/json", 422),
+        (b" " * 20_000, "application/json", 422),
+        ({"reason": "invalid_field"}, "application/json", 422),
+        (WANTED | {"pointer": "' OR 1 --"}, "application/json", 404),
+        ({"reason": "not_json", "pointer": "", "source": "ingest"}, "application/json", 409),
+    ],
+)
+def test_only_what_waits_can_be_replayed(board: Board, body: object, content_type: str, status: int) -> None:
+    """What is asked for must be what the page shows."""
+    board.saw(CLICKHOUSE, seen(WAITING, REPLAYED), 1)
+    answer = post(page(board), body, origin=OURS["origin"], **{"content-type": content_type})
+
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+    assert board.replay is None
+
+
+def test_one_replay_at_a_time_and_a_failed_one_is_told(board: Board) -> None:
+    """The second is refused; what the command complained of is on the page."""
+    board.saw(CLICKHOUSE, seen(WAITING), 1)
+    whole = parts(board, Hub(2, Metrics()))
+
+    async def story() -> tuple[int, int]:
+        transport = httpx.ASGITransport(app.build(whole))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8081") as client:
+            first = await client.post("/api/replay", json=WANTED, headers=OURS)
+            second = await client.post("/api/replay", json=WANTED, headers=OURS)
+            await (whole.replays._task or asyncio.sleep(0))
+        return first.status_code, second.status_code
+
+    assert asyncio.run(story()) == (202, 409)
+    assert board.replay
+    assert (board.replay.result, board.replay.total) == ("failed", 2)
+    assert "KAFKA_BOOTSTRAP_SERVERS" in board.replay.words[0]
+
+
+def test_stopping_ends_a_replay(board: Board) -> None:
+    """No process is left behind."""
+    whole = parts(board, Hub(2, Metrics()))
+
+    async def story() -> None:
+        whole.replays.begin(WAITING)
+        await asyncio.sleep(0)
+        await whole.replays.close()
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+    assert not whole.replays.running
+
+
+def test_no_text_of_an_event_becomes_sql() -> None:
+    """A reason or pointer that somebody sent is hexadecimal digits in the condition."""
+    hostile = Group("'; DROP TABLE x; --", "\\' OR 1=1", "ingest", 1, 1, 1, "", "")
+    found = condition(hostile)
+
+    assert re.fullmatch(r"(\w+ = unhex\('[0-9a-f]*'\)( AND )?){3}", found)
+    assert b"'; DROP TABLE x; --".hex() in found
+
+
+def test_events_and_samples_come_from_memory(board: Board) -> None:
+    """As JSON, whatever they hold; and what is gone is told."""
+    board.saw(CLICKHOUSE, seen(WAITING), 1)
+    board.saw(KAFKA, Log((), 1, None, 1, None, (Event("0-1", 1, 1, "A", "b", "c", b'{"x":"<i>"}'),)), 1)
+    answers = [
+        get(page(board), f"/api/{path}") for path in ("samples/AB", "events/0-1", "samples/X", "events/X")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 404, 404]
+    assert [answer.json() for answer in answers[:2]] == [{"text": "<b>"}, {"x": "<i>"}]
+    assert {answer.headers["content-type"] for answer in answers[:2]} == {"application/json"}
+
+
+def test_nothing_else_can_be_sent(board: Board) -> None:
+    """The page changes nothing but by a replay."""
 
     async def ask() -> int:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(page(board))) as client:
-            return (await client.post("http://localhost/api/snapshot")).status_code
+            headers = {"origin": "http://localhost"}
+            return (await client.post("http://localhost/api/snapshot", headers=headers)).status_code
 
     assert asyncio.run(ask()) == 405
 
@@ -136,13 +278,14 @@ def test_ready_after_the_first_look_at_clickhouse(board: Board) -> None:
     """Before, it says what is away; afterwards it stays ready, because it shows what is away."""
     application = page(board)
     before = get(application, "/readyz")
-    seen = window([(1, "", 0, 0, ([], []), (0.0, 0.0))], [], 1)
-    board.saw(CLICKHOUSE, Tables(window=seen), 1)
+    found = window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], [], 1)
+    board.saw(KAFKA, Log((), 1, None, 1), 1)
+    board.saw(CLICKHOUSE, Tables(window=found), 1)
     after = get(application, "/readyz")
     board.lost(CLICKHOUSE, "does not answer", 2)
     later = get(application, "/readyz")
 
-    assert (before.status_code, before.json()["away"]) == (503, {CLICKHOUSE: "not looked at yet"})
+    assert (before.status_code, before.json()["away"][CLICKHOUSE]) == (503, "not looked at yet")
     assert (after.status_code, after.json()) == (200, {"ready": True, "away": {}})
     assert (later.status_code, later.json()["away"]) == (200, {CLICKHOUSE: "does not answer"})
 
@@ -161,7 +304,7 @@ def test_too_many_pages_are_refused(board: Board) -> None:
     """503, and when to come back."""
     hub = Hub(2, Metrics())
     hub.close()
-    answer = get(app.build(board, hub, Metrics(), None, lambda: NOW), "/events")
+    answer = get(app.build(parts(board, hub)), "/events")
 
     assert answer.status_code == 503
     assert answer.headers["retry-after"]

@@ -1,9 +1,13 @@
 """From ClickHouse's rows to the page's numbers."""
 
+from typing import Any
+
 from consumers.live import queries
 from consumers.live.state import BUCKET_MS, BUCKETS
 
 NOW = 1_800_000_007_000
+Row = tuple[Any, ...]
+Delays = tuple[float, float]
 NO_DELAYS = (float("nan"), float("nan"))
 
 
@@ -16,13 +20,25 @@ def test_the_window_is_whole_buckets_up_to_now() -> None:
         assert start_ms + (BUCKETS - 1) * BUCKET_MS <= now_ms < start_ms + BUCKETS * BUCKET_MS
 
 
+def row(
+    kind: str, name: object, events: int, *, recent: int = 0, delays: tuple[float, float] = (1.0, 1.0)
+) -> Row:
+    """Return a row of the window: of "all", of a "type" at bucket 0, or of a "bucket"."""
+    bucket = name if kind == "bucket" else 0
+    return (
+        int(kind != "type"), int(kind != "bucket"), name if kind == "type" else "", bucket,
+        events, recent, ([0], [events]) if events else ([], []), delays,
+    )  # fmt: skip
+
+
 def test_known_types_keep_their_place_and_unknown_ones_follow() -> None:
     """A page whose rows jump cannot be read; a type without events is shown with zero."""
     rows = [
-        (1, "", 7, 3, ([0, 59], [4, 3]), (100.4, 900.6)),
-        (0, "Zeta", 4, 0, ([0], [4]), (1.0, 1.0)),
-        (0, "AppOpened", 2, 2, ([59], [2]), (1.0, 1.0)),
-        (0, "Alpha", 1, 1, ([59], [1]), (1.0, 1.0)),
+        row("all", "", 7, recent=3, delays=(100.4, 900.6)),
+        row("type", "Zeta", 4),
+        row("bucket", 0, 7, delays=(3.0, 4.0)),
+        row("type", "AppOpened", 2),
+        row("type", "Alpha", 1),
     ]
     window = queries.window(rows, ["AppInstalled", "AppOpened"], NOW)
 
@@ -33,25 +49,37 @@ def test_known_types_keep_their_place_and_unknown_ones_follow() -> None:
         ("Zeta", 4),
     ]
     assert (window.count, window.per_second, window.other) == (7, 3 / 60, 0)
-    assert (window.buckets[0], window.buckets[59], sum(window.buckets)) == (4, 3, 7)
+    assert (window.buckets[0], sum(window.buckets), len(window.buckets)) == (7, 7, BUCKETS)
     assert (window.delay_p50_ms, window.delay_p99_ms) == (100, 901)
+    assert (window.delays_p50_ms[:2], window.delays_p99_ms[:2]) == ((3, None), (4, None))
 
 
 def test_types_beyond_the_limit_are_counted_together() -> None:
     """Whoever sends a thousand invented types cannot make the page a thousand rows long."""
-    rows = [
-        (1, "", 10, 0, ([0], [10]), (1.0, 1.0)),
-        (0, "AppOpened", 8, 0, ([0], [8]), (1.0, 1.0)),
-    ]
+    rows = [row("all", "", 500), *(row("type", f"Type{n}", 5) for n in range(100))]
+    window = queries.window(rows, ["AppOpened"], NOW)
 
-    assert queries.window(rows, ["AppOpened"], NOW).other == 2
+    assert len(window.types) == 51
+    assert window.other == 250
 
 
 def test_an_empty_window_has_no_delay() -> None:
     """The median of nothing is not a number."""
-    window = queries.window([(1, "", 0, 0, ([], []), NO_DELAYS)], ["AppOpened"], NOW)
+    window = queries.window([row("all", "", 0, delays=NO_DELAYS)], ["AppOpened"], NOW)
 
     assert (window.count, window.delay_p50_ms, window.delay_p99_ms) == (0, None, None)
+
+
+def test_a_fault_is_told_without_what_names_a_person() -> None:
+    """ClickHouse's and ingest's words may quote the event."""
+    rows = [
+        (1, "", "", "", 3, 2, 5, "", ""),
+        (0, "refused", "", "warehouse", 3, 2, 5, "cannot parse 'ann@example.org'", "AB"),
+    ]
+    found = queries.quarantine(rows, NOW)
+
+    assert (found.count, found.waiting) == (3, 2)
+    assert found.groups[0].detail == "cannot parse 'a…'"
 
 
 def test_no_event_has_no_newest_one() -> None:

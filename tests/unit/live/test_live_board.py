@@ -1,17 +1,23 @@
 """What the page says of what was seen."""
 
+from consumers.live.board import ALL, Board
 from consumers.live.state import (
     CLICKHOUSE,
     INGEST,
     KAFKA,
-    LOADER,
-    Board,
+    LIVE,
+    WAREHOUSE,
     Component,
+    Day,
+    Event,
     Health,
     Intake,
     Log,
+    Mark,
     Partition,
+    Spool,
     Tables,
+    Today,
     Total,
 )
 
@@ -20,7 +26,7 @@ NOW = 1_000_000
 
 def board() -> Board:
     """Return a board of all components."""
-    return Board((INGEST, KAFKA, LOADER, CLICKHOUSE), NOW, 1000)
+    return Board(ALL, NOW, 1000)
 
 
 def component(at: Board, name: str) -> Component:
@@ -33,12 +39,23 @@ def log(next_offset: int = 10, *, loaders: int = 1, oldest_ms: int | None = None
     return Log((Partition("tapcart.events", 0, next_offset, 10),), loaders, oldest_ms, NOW)
 
 
+def intake(oldest_ms: int | None, records: int = 3) -> Intake:
+    """Return a look at ingest."""
+    return Intake("takes events", Spool(records if oldest_ms else 0, 0, 1, oldest_ms, NOW), NOW)
+
+
+def day(end_ms: int, events: int) -> Tables:
+    """Return what ClickHouse has of the day up to a moment."""
+    return Tables(day=Day(0, end_ms, events, 0, 0, NOW))
+
+
 def test_nothing_is_known_before_the_first_look() -> None:
-    """Unknown is neither up nor zero."""
+    """Unknown is neither up nor zero; but the page itself is there."""
     state = board().state(NOW)
 
-    assert {one.health for one in state.components} == {Health.UNKNOWN}
-    assert (state.total, state.lag, state.freshness.age_ms) == (None, None, None)
+    assert {one.health for one in state.components if one.name != LIVE} == {Health.UNKNOWN}
+    assert component(board(), LIVE).health is Health.UP
+    assert (state.total, state.lag, state.balance, state.freshness.age_ms) == (None, None, None, None)
 
 
 def test_nothing_waiting_is_fresh() -> None:
@@ -70,13 +87,13 @@ def test_freshness_is_not_known_when_the_record_could_not_be_read() -> None:
 
 def test_freshness_counts_what_waits_on_ingests_disk() -> None:
     """The older of the two decides; while Kafka is away, what is spooled is known all the same."""
-    at = Board((INGEST, KAFKA, LOADER), NOW, 1000)
-    at.saw(INGEST, Intake("takes events", NOW - 9000, NOW), NOW)
+    at = Board((INGEST, KAFKA, WAREHOUSE), NOW, 1000)
+    at.saw(INGEST, intake(NOW - 9000), NOW)
 
     assert at.state(NOW).freshness.age_ms == 9000
     at.saw(KAFKA, log(7, oldest_ms=NOW - 4000), NOW)
     assert at.state(NOW).freshness.age_ms == 9000
-    at.saw(INGEST, Intake("takes events", None, NOW), NOW)
+    at.saw(INGEST, intake(None), NOW)
     assert at.state(NOW).freshness.age_ms == 4000
 
 
@@ -89,7 +106,7 @@ def test_freshness_is_not_known_without_kafka() -> None:
 
     assert state.freshness.age_ms is None
     assert state.lag
-    assert component(at, LOADER).health is Health.UNKNOWN
+    assert component(at, WAREHOUSE).health is Health.UNKNOWN
 
 
 def test_a_group_without_members_is_a_loader_that_is_down() -> None:
@@ -97,7 +114,7 @@ def test_a_group_without_members_is_a_loader_that_is_down() -> None:
     at = board()
     at.saw(KAFKA, log(loaders=0), NOW)
 
-    assert component(at, LOADER).health is Health.DOWN
+    assert component(at, WAREHOUSE).health is Health.DOWN
 
 
 def test_a_component_keeps_the_time_its_health_changed() -> None:
@@ -118,3 +135,51 @@ def test_numbers_stay_while_their_component_is_away() -> None:
     at.lost(CLICKHOUSE, "does not answer", NOW + 9000)
 
     assert at.state(NOW + 9000).total == Total(5, NOW, NOW)
+
+
+def test_a_day_counts_once_kafka_has_counted_up_to_the_same_moment() -> None:
+    """Numbers of two moments never meet; until there is a newer pair, the older one stands."""
+    at = board()
+    at.saw(KAFKA, Log((), 1, None, NOW, Today(0, 12, (Mark(8, 10, 0),))), NOW)
+    at.saw(CLICKHOUSE, day(8, 9), NOW)
+    paired = at.state(NOW).balance
+    at.saw(CLICKHOUSE, day(10, 11), NOW)
+    unpaired = at.state(NOW).balance
+
+    assert paired
+    assert (paired.clickhouse, paired.repeats, paired.under_way) == (9, 1, 2)
+    assert unpaired == paired
+
+
+def test_what_waits_on_disk_is_acknowledged() -> None:
+    """Also while Kafka is away."""
+    at = board()
+    at.saw(KAFKA, Log((), 1, None, NOW, Today(0, 10, (Mark(8, 10, 0),))), NOW)
+    at.saw(CLICKHOUSE, day(8, 10), NOW)
+    at.lost(KAFKA, "does not answer", NOW)
+    at.saw(INGEST, intake(NOW - 9000, records=7), NOW)
+    found = at.state(NOW).balance
+
+    assert found
+    assert (found.acknowledged, found.spooled) == (17, 7)
+
+
+def test_a_query_that_costs_too_much_is_no_outage() -> None:
+    """ClickHouse answers; the page tells which number is old, and why."""
+    at = board()
+    at.saw(CLICKHOUSE, Tables(troubles={"day": "takes too long"}), NOW)
+
+    assert component(at, CLICKHOUSE).health is Health.UP
+    assert component(at, CLICKHOUSE).detail == "answers, but not all: day takes too long"
+    assert at.state(NOW).troubles == {"day": "takes too long"}
+
+
+def test_only_the_newest_events_are_found() -> None:
+    """The page's memory is bounded; SQL has the rest."""
+    at = board()
+    events = tuple(Event(f"0-{n}", n, n, "AppOpened", "app", "d", b"{}") for n in range(20, 0, -1))
+    at.saw(KAFKA, Log((), 1, None, NOW, None, events), NOW)
+
+    assert [one.key for one in at.state(NOW).newest] == [f"0-{n}" for n in range(20, 5, -1)]
+    assert at.event("0-1") == events[-1]
+    assert at.event("0-99") is None

@@ -1,0 +1,176 @@
+"""Looks at the components -> one state of the page, whenever it is asked for.
+
+Invariants: a component that does not answer keeps its last numbers, with the time they are of; health is
+judged by the last look alone.
+"""
+
+from consumers.live.balance import balance
+from consumers.live.state import (
+    CLICKHOUSE,
+    INGEST,
+    KAFKA,
+    LIVE,
+    WAREHOUSE,
+    Balance,
+    Brief,
+    Component,
+    Day,
+    Event,
+    Freshness,
+    Health,
+    Intake,
+    Lag,
+    Log,
+    Mark,
+    PartitionLag,
+    Replay,
+    State,
+    Tables,
+)
+
+ALL = (INGEST, KAFKA, WAREHOUSE, CLICKHOUSE, LIVE)
+_NEWEST_MAX = 15
+
+
+class Board:
+    """The latest look at each component. Components are shown in the order they are named in."""
+
+    def __init__(self, components: tuple[str, ...], now_ms: int, refresh_ms: int) -> None:
+        self._refresh_ms = refresh_ms
+        self._components = {
+            name: Component(name, Health.UNKNOWN, "not looked at yet", now_ms) for name in components
+        }
+        if LIVE in components:
+            self._set(LIVE, Health.UP, "made this page", now_ms)
+        self._tables = Tables()
+        self._log: Log | None = None
+        self._intake: Intake | None = None
+        self._account: tuple[Day, Mark] | None = None  # counted up to the same moment
+        self.replay: Replay | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Return whether ClickHouse has answered once."""
+        return self._tables.window is not None
+
+    @property
+    def away(self) -> tuple[Component, ...]:
+        """Return the components that do not answer."""
+        return tuple(c for c in self._components.values() if c.health is not Health.UP)
+
+    @property
+    def tables(self) -> Tables:
+        """Return what ClickHouse answered last."""
+        return self._tables
+
+    def event(self, key: str) -> Event | None:
+        """Return one of the newest events, as long as it is among them."""
+        newest = self._log.newest if self._log else ()
+        return next((event for event in newest if event.key == key), None)
+
+    def saw(self, name: str, seen: Tables | Log | Intake, now_ms: int) -> bool:
+        """Take what a component answered; return whether that is new."""
+        if isinstance(seen, Tables):
+            self._tables = seen
+        elif isinstance(seen, Log):
+            self._log = seen
+            self._judge_warehouse(seen, now_ms)
+        else:
+            self._intake = seen
+        self._settle()
+        return self._set(name, Health.UP, _detail(seen), now_ms)
+
+    def lost(self, name: str, detail: str, now_ms: int) -> bool:
+        """Take that a component did not answer; return whether that is new."""
+        if name == KAFKA:
+            self._set(WAREHOUSE, Health.UNKNOWN, "only Kafka knows whether it runs", now_ms)
+        return self._set(name, Health.DOWN, detail, now_ms)
+
+    def state(self, now_ms: int) -> State:
+        """Return the state of the page at `now_ms`."""
+        log, intake = self._log, self._intake
+        return State(
+            now_ms=now_ms,
+            refresh_ms=self._refresh_ms,
+            freshness=self._freshness(),
+            components=tuple(self._components.values()),
+            window=self._tables.window,
+            total=self._tables.total,
+            balance=self._balance(),
+            quarantine=self._tables.quarantine,
+            shop=self._tables.shop,
+            troubles=self._tables.troubles,
+            lag=_lag(log) if log else None,
+            spool=intake.spool if intake else None,
+            newest=_briefs(log) if log else (),
+            replay=self.replay,
+        )
+
+    def _settle(self) -> None:
+        """Keep the newest day that Kafka has a mark for."""
+        day, today = self._tables.day, self._log.today if self._log else None
+        if day is None or today is None or (self._account and self._account[0] == day):
+            return
+        mark = next((mark for mark in today.marks if mark.at_ms == day.end_ms), None)
+        if mark is not None:
+            self._account = day, mark
+
+    def _balance(self) -> Balance | None:
+        today = self._log.today if self._log else None
+        if self._account is None or today is None:
+            return None
+        return balance(*self._account, today, self._intake.spool if self._intake else None)
+
+    def _judge_warehouse(self, log: Log, now_ms: int) -> None:
+        if log.loaders:
+            running = "1 process" if log.loaders == 1 else f"{log.loaders} processes"
+            self._set(WAREHOUSE, Health.UP, running, now_ms)
+        else:
+            self._set(WAREHOUSE, Health.DOWN, "no process has joined its consumer group", now_ms)
+
+    def _set(self, name: str, health: Health, detail: str, now_ms: int) -> bool:
+        before = self._components[name]
+        changed = before.health is not health
+        self._components[name] = Component(name, health, detail, now_ms if changed else before.since_ms)
+        return changed
+
+    def _freshness(self) -> Freshness:
+        spooled, waiting = self._spooled_ms(), self._waiting_ms()
+        if waiting is None:
+            return Freshness(spooled or None)  # at least that old
+        return Freshness(max(spooled or 0, waiting))
+
+    def _spooled_ms(self) -> int | None:
+        ingest, intake = self._components.get(INGEST), self._intake
+        if ingest is None or ingest.health is not Health.UP or intake is None:
+            return None
+        oldest_ms = intake.spool.oldest_ms
+        return max(0, intake.as_of_ms - oldest_ms) if oldest_ms else 0
+
+    def _waiting_ms(self) -> int | None:
+        if self._log is None or self._components[KAFKA].health is not Health.UP:
+            return None
+        if not any(partition.lag for partition in self._log.partitions):
+            return 0
+        oldest_ms = self._log.oldest_waiting_ms
+        return None if oldest_ms is None else max(0, self._log.as_of_ms - oldest_ms)
+
+
+def _detail(seen: Tables | Log | Intake) -> str:
+    if isinstance(seen, Intake):
+        return seen.detail
+    if isinstance(seen, Tables) and seen.troubles:
+        return "answers, but not all: " + "; ".join(f"{name} {why}" for name, why in seen.troubles.items())
+    return "answers"
+
+
+def _lag(log: Log) -> Lag:
+    cells = tuple(PartitionLag(p.topic, p.partition, p.lag) for p in log.partitions)
+    return Lag(sum(cell.lag for cell in cells), cells, log.as_of_ms)
+
+
+def _briefs(log: Log) -> tuple[Brief, ...]:
+    return tuple(
+        Brief(event.key, event.received_at_ms, event.event_type, event.app_id, event.device)
+        for event in log.newest[:_NEWEST_MAX]
+    )

@@ -1,0 +1,136 @@
+"""Values of `tapcart.events` -> the newest events as people read them.
+
+Invariants: what names a person or a device is shortened before it is kept; memory is bounded, and however
+many arrive at once, a few are decoded. A value that does not decode is passed over: the loader will say why
+it is none.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import fastavro
+import msgspec
+
+from consumers.live.shorten import text_shortened, value_shortened
+from consumers.live.state import Event
+from schemas.catalog import Catalog, CatalogError
+from schemas.current import Current
+from schemas.wire import HEADER_BYTES, wire_id_of
+
+# Place (partition and offset), received_at in milliseconds, value.
+Arrival = tuple[tuple[int, int], int, bytes]
+
+_KEPT_MAX = 200
+_READ_MAX = 15
+_FIELD_BYTES_MAX = 20_000  # of one event's fields
+# Fields whose value is an object as JSON text, and the block that it is.
+_BLOCKS_AS_TEXT = {
+    "raw": "event_properties",
+    "extra": "extra",
+    "data": "data",
+    "properties": "properties",
+    "mp_metadata": "mp_metadata",
+}
+
+
+class Newest:
+    """Reads what arrives and remembers the newest."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._events: tuple[Event, ...] = ()
+
+    def read(self, arrivals: Sequence[Arrival]) -> tuple[Event, ...]:
+        """Return the newest events, the newest first, after these have arrived."""
+        newest = sorted(arrivals, key=lambda arrival: arrival[1])[-_READ_MAX:]
+        if any(self._is_unknown(value) for _, _, value in newest):
+            with suppress(CatalogError):
+                self._current.look()
+        read = [event(self._current.catalog, value, place, at_ms) for place, at_ms, value in newest]
+        known = {one.key: one for one in (*self._events, *filter(None, read))}
+        ordered = sorted(known.values(), key=lambda one: one.received_at_ms, reverse=True)
+        self._events = tuple(ordered[:_KEPT_MAX])
+        return self._events
+
+    def _is_unknown(self, value: bytes) -> bool:
+        wire_id = wire_id_of(value)
+        return wire_id is not None and self._current.catalog.by_wire_id(wire_id) is None
+
+
+def event(catalog: Catalog, value: bytes, place: tuple[int, int], received_at_ms: int) -> Event | None:
+    """Return the event in a Kafka value from `place` (partition, offset); None: it is none that is known."""
+    datum = decoded(catalog, value)
+    if datum is None:
+        return None
+    return Event(
+        key=f"{place[0]}-{place[1]}",
+        received_at_ms=received_at_ms,
+        timestamp_ms=datum.get("timestamp"),
+        event_type=text_shortened(str(datum.get("event_type") or datum.get("event") or ""))[:80],
+        app_id=text_shortened(str(datum.get("app_id") or ""))[:80],
+        device=str(value_shortened("device_id", datum.get("device_id") or "")),
+        fields=_fields(datum),
+    )
+
+
+def decoded(catalog: Catalog, value: bytes) -> dict[str, Any] | None:
+    """Return the fields of a Kafka value, times as milliseconds; None: it cannot be decoded."""
+    wire_id = wire_id_of(value)
+    release = None if wire_id is None else catalog.by_wire_id(wire_id)
+    if release is None:
+        return None
+    try:
+        found = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), _schema(release.text), None)
+    except (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _fields(datum: dict[str, Any]) -> bytes:
+    """Return what is said, as JSON: {path: value}."""
+    said: dict[str, Any] = {}
+    for name, given in datum.items():
+        block, value = _BLOCKS_AS_TEXT.get(name, name), _readable(given)
+        if name in _BLOCKS_AS_TEXT:
+            value = _parsed(value)
+        if isinstance(value, dict):
+            said |= {f"{block}.{member}": value_shortened(member, part) for member, part in value.items()}
+        else:
+            said[block] = value_shortened(block, value)
+    return msgspec.json.encode(_within_bounds({k: v for k, v in said.items() if v not in (None, "", [], {})}))
+
+
+def _readable(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def _within_bounds(said: dict[str, Any]) -> dict[str, Any]:
+    within: dict[str, Any] = {}
+    room = _FIELD_BYTES_MAX
+    for name, value in said.items():
+        room -= len(name) + len(json.dumps(value))
+        within[name] = value if room > 0 else "…"
+    return within
+
+
+@lru_cache(maxsize=256)
+def _schema(text: str) -> Any:
+    return fastavro.parse_schema(_plain(json.loads(text)))
+
+
+def _plain(avro: Any) -> Any:
+    """Return the schema with times as numbers: a datetime ends at the year 9999."""
+    if isinstance(avro, dict):
+        return {key: _plain(value) for key, value in avro.items() if key not in ("logicalType", "doc")}
+    return [_plain(part) for part in avro] if isinstance(avro, list) else avro

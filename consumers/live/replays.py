@@ -1,0 +1,130 @@
+"""A group of the quarantine -> one run of `python -m consumers.replay`, and how far it has come.
+
+Invariants: one run at a time, in a process of its own: it may take long, and it must not take the page down.
+The condition is made here, of values that ClickHouse told us, as hexadecimal digits: no text of an event
+becomes SQL. To end a run at any time is safe; so is to begin it again.
+"""
+
+import asyncio
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
+
+from consumers.live.board import Board
+from consumers.live.metrics import Metrics
+from consumers.live.shorten import text_shortened
+from consumers.live.state import Group, Replay
+
+_log = logging.getLogger(__name__)
+
+_PROGRESS = re.compile(r"(\d+) put back, (\d+) stay")
+_RESULTS = {0: "done", 1: "stays"}
+_WORDS_MAX = 8
+_LINE_BYTES_MAX = 1_000_000
+_STOP_SECONDS_MAX = 5.0
+
+
+class Replays:
+    """The runs of one live page process."""
+
+    def __init__(
+        self, env: Mapping[str, str], board: Board, metrics: Metrics, clock_ms: Callable[[], int]
+    ) -> None:
+        self._env = env
+        self._board = board
+        self._metrics = metrics
+        self._clock_ms = clock_ms
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Return whether a run is under way."""
+        return self._task is not None and not self._task.done()
+
+    def begin(self, group: Group) -> None:
+        """Begin to put back what waits in `group`; the board tells the rest. Only while none is running."""
+        self._board.replay = Replay(
+            group.reason, group.pointer, group.source, group.waiting, 0, 0, started_ms=self._clock_ms()
+        )
+        _log.info("replay_started", extra={"reason": group.reason, "rows": group.waiting})
+        self._task = asyncio.create_task(self._run(condition(group)))
+
+    async def close(self) -> None:
+        """End a run that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self, where: str) -> None:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "consumers.replay", "--where", where,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=_LINE_BYTES_MAX,
+                env=self._env,
+            )  # fmt: skip
+        except OSError as error:
+            self._finish(-1, [], [f"the replay could not be started: {error.strerror}"])
+            return
+        try:
+            said, complained = await asyncio.gather(
+                _lines(process.stdout, lambda _: None), _lines(process.stderr, self._progress)
+            )
+            status = await process.wait()
+        finally:
+            await _end(process)
+        self._finish(status, said, complained)
+
+    def _progress(self, line: str) -> None:
+        found = _PROGRESS.match(line)
+        if found and self._board.replay:
+            placed, stays = map(int, found.groups())
+            self._board.replay = replace(self._board.replay, placed=placed, stays=stays)
+
+    def _finish(self, status: int, said: list[str], complained: list[str]) -> None:
+        result = _RESULTS.get(status, "failed")
+        # The first line of what it said is the sum, which is shown as numbers.
+        words = said[1:] if result != "failed" else complained[-1:]
+        if self._board.replay:
+            self._board.replay = replace(
+                self._board.replay,
+                ended_ms=self._clock_ms(),
+                result=result,
+                words=tuple(text_shortened(word) for word in words),
+            )
+        self._metrics.replays.labels(result).inc()
+        _log.info("replay_ended", extra={"result": result})
+
+
+def condition(group: Group) -> str:
+    """Return the SQL that finds the rows of `group`."""
+    columns = (("reason", group.reason), ("pointer", group.pointer), ("source", group.source))
+    return " AND ".join(f"{name} = unhex('{value.encode().hex()}')" for name, value in columns)
+
+
+async def _lines(stream: asyncio.StreamReader | None, take: Callable[[str], None]) -> list[str]:
+    """Return the first lines of a stream and its last, after `take` got each."""
+    lines: list[str] = []
+    if stream is None:
+        return lines
+    async for line in stream:
+        text = line.decode("utf-8", "replace").strip()
+        take(text)
+        lines = [*lines[:_WORDS_MAX], text]
+    return lines
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_SECONDS_MAX)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,26 @@
+"""A body of the quarantine -> text that a person can read, with what names a person shortened.
+
+Invariant: what the loader refused is a Kafka value; it is shown decoded where it can be.
+"""
+
+import msgspec
+
+from consumers.live.newest import decoded
+from consumers.live.shorten import body_shortened
+from schemas.current import Current
+
+
+class Samples:
+    """Reads bodies by the schemas in use."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    def text(self, body: bytes, source: str) -> str:
+        """Return the body (or its beginning) as text; `source` is who refused it."""
+        if source == "warehouse":
+            datum = decoded(self._current.catalog, body)
+            if datum is None:
+                return f"{len(body)} bytes that do not decode, beginning with {body[:32].hex(' ')}"
+            body = msgspec.json.encode(datum)
+        return body_shortened(body)

@@ -1,0 +1,43 @@
+// Elements of the page. Every value is put in as text, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+export function put(id, text) {
+  const element = byId(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function element(name, className, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+export const drawn = (name) => document.createElementNS(SVG, name);
+
+export function cell(text, className) {
+  return element("td", className, text);
+}
+
+export function rowHeader(text) {
+  const made = element("th", "", text);
+  made.scope = "row";
+  return made;
+}
+
+// Keeps one child per item, in the items' order; `make` builds it once, `fill` brings it up to date.
+export function list(parent, items, keyOf, make, fill) {
+  const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  items.forEach((item, index) => {
+    const key = keyOf(item);
+    const child = known.get(key) ?? make(item);
+    child.dataset.key = key;
+    known.delete(key);
+    fill(child, item);
+    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
+  });
+  known.forEach((child) => child.remove());
+}

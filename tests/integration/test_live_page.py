@@ -1,0 +1,281 @@
+"""The live page in a real browser: its numbers are SQL's, it does what it offers, and nothing injects."""
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Route, expect
+
+from consumers.live.board import ALL, Board
+from consumers.live.queries import window
+from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, Intake, Log, Quarantine, Spool, Tables, Total
+from deploy.demo.samples import FOLDER
+from tests.browser import DESKTOP, NO_BROWSER, PATH, PHONE, Scheme, chromium, opened, violations
+from tests.live import Live, event, hanging, post, settled, sql
+from tests.process import eventually
+from tests.quarantine import quarantine
+from tests.stack import Stack
+
+if PATH is None:
+    pytest.skip(NO_BROWSER, allow_module_level=True)
+
+HOSTILE = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
+# Where the analytics views are not made yet.
+STAND_INS = """
+CREATE VIEW IF NOT EXISTS tapcart.funnel_daily AS
+SELECT toDate(timestamp) AS day, app_id, uniqExact(device_id) AS opened,
+    3 AS viewed, 2 AS added, 1 AS checkout, 1 AS ordered
+FROM tapcart.events GROUP BY day, app_id;
+CREATE VIEW IF NOT EXISTS tapcart.revenue_daily AS
+SELECT toDate(timestamp) AS day, app_id, event_properties.currency_code AS currency_code, count() AS orders,
+    sum(event_properties.total_price_amount) AS revenue
+FROM tapcart.purchase_completed GROUP BY day, app_id, currency_code
+"""
+# What a browser says of a stream that ended.
+CUT = r"ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser; each test has a profile of its own in it."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def live(stack: Stack) -> Iterator[Live]:
+    """A live page of this module's own, and events of its own to show."""
+    post(stack, *(event(path.stem) for path in FOLDER.glob("*.json")))
+    page = Live(stack)
+    yield page
+    if page.process.poll() is None:
+        assert page.stop() == 0
+
+
+def number(of: Locator) -> int:
+    """Return a number as it is shown."""
+    return int((of.text_content() or "").replace(",", ""))
+
+
+def group(page: Page, reason: str, pointer: str) -> Locator:
+    """Return one fault of the quarantine."""
+    return page.locator("#groups > li").filter(has_text=re.compile(f"^{reason}{pointer}"))
+
+
+def is_live(page: Page) -> None:
+    """Return once the page is connected and nothing is wrong."""
+    expect(page.locator("body")).to_have_attribute("data-connection", "live")
+    expect(page.locator("#notices > *")).to_have_count(0)
+
+
+def test_the_numbers_are_those_of_sql(stack: Stack, live: Live, browser: Browser) -> None:
+    """Headline, types, where today's events are, and the quarantine; each as a reader sees it."""
+    twice = event("AppOpened")
+    post(stack, twice, event("ProductViewed"), event("ProductViewed"))
+    assert httpx.post(stack.ingest_url, content=twice).status_code == 200
+    assert httpx.post(stack.ingest_url, content=b"{").status_code == 400
+    state = settled(live)
+    today = f"received_at >= fromUnixTimestamp64Milli({state['balance']['start_ms']}, 'UTC')"
+    since = f"received_at >= fromUnixTimestamp64Milli({state['window']['start_ms']}, 'UTC')"
+    events = int(sql(stack, f"SELECT count() FROM tapcart.events WHERE {today}"))
+    viewed = int(sql(stack, f"SELECT count() FROM tapcart.product_viewed WHERE {since}"))
+    waiting = int(sql(stack, "SELECT count() FROM tapcart.quarantine WHERE replayed_at IS NULL"))
+    with opened(browser, live.url) as page:
+        is_live(page)
+        expect(page.locator("#balance-parts tr").first).to_have_text(f"In ClickHouse{events:,}")
+        parts = [number(cell) for cell in page.locator("#balance-parts td").all()]
+
+        assert number(page.locator("#balance-sum")) == sum(parts)
+        expect(page.locator("#acknowledged")).to_have_text(f"{sum(parts):,}")
+        row = page.locator("#types tr", has_text="ProductViewed")
+        expect(row.locator("td.number")).to_have_text(f"{viewed:,}")
+        expect(page.locator("#waiting")).to_have_text(f"{waiting:,}")
+        expect(page.locator("#freshness")).to_have_text("0 s")
+        expect(page.locator("#health > .up")).to_have_count(5)
+        assert all(number(lag) == 0 for lag in page.locator(".cells .lag").all())
+
+
+def test_funnel_and_revenue_are_those_of_the_views(stack: Stack, live: Live, browser: Browser) -> None:
+    """Of all apps, and of the one that is chosen; currencies are never added up."""
+    now_ms = live.snapshot()["now_ms"]
+    post(stack, *(event(name, timestamp=now_ms) for name in ("AppOpened", "PurchaseCompleted")))
+    for stand_in in STAND_INS.split(";"):
+        sql(stack, stand_in)
+    day = "day = toDate(now('UTC'))"
+    opened_by = f"SELECT sum(opened) FROM tapcart.funnel_daily WHERE {day}"
+    orders = (
+        f"SELECT currency_code, sum(orders) FROM tapcart.revenue_daily WHERE {day} GROUP BY currency_code"
+    )
+    with opened(browser, live.url) as page:
+        expect(page.locator("#funnel-steps tr").first).to_contain_text(f"{int(sql(stack, opened_by)):,}")
+        shown = page.locator("#revenue-rows tr")
+        found = {row.locator("th").inner_text(): row.locator("td").first.inner_text() for row in shown.all()}
+
+        assert found == dict(line.split("\t") for line in sql(stack, orders).splitlines())
+        assert found
+
+
+def test_hostile_values_stay_text(stack: Stack, live: Live, browser: Browser) -> None:
+    """In a line, a type, an app, a field, a name of a field, a fault and a sample."""
+    sample: dict[str, Any] = json.loads(event("ProductViewed"))
+    sample["event_properties"] |= {"product_title": HOSTILE, HOSTILE: HOSTILE}
+    post(stack, event("AppOpened", event_type=HOSTILE), json.dumps(sample | {"app_id": HOSTILE}).encode())
+    quarantine(stack, HOSTILE.encode(), reason=HOSTILE, detail=HOSTILE, pointer=f"/{HOSTILE}")
+    with opened(browser, live.url) as page:
+        expect(page.locator("#types")).to_contain_text("<img src=x onerror=")
+        page.locator("#newest summary", has_text="<img src=x").first.click()
+        expect(page.locator(".fields")).to_contain_text(HOSTILE)
+        fault = page.locator("#groups > li", has_text=HOSTILE).first
+        fault.locator("summary").click()
+        expect(fault.locator("pre")).to_have_text(HOSTILE)
+        fault.get_by_role("button").click()
+        expect(page.locator("#ask-what")).to_contain_text(HOSTILE)
+
+        assert page.title() == "Tapline live"
+        assert page.locator("main img, main script, main iframe, dialog img").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_an_event_opens_to_its_fields_and_stays_while_it_is_read(
+    stack: Stack, live: Live, browser: Browser
+) -> None:
+    """Whole but for who it is; meanwhile the page says that there are newer ones."""
+    sent = json.loads(event("PurchaseCompleted"))
+    post(stack, json.dumps(sent).encode())
+    with opened(browser, live.url) as page:
+        line = page.locator("#newest li", has_text="PurchaseCompleted").first
+        line.locator("summary").click()
+        expect(line.locator(".fields")).to_contain_text(sent["event_id"])
+        expect(line.locator(".fields")).to_contain_text(sent["event_properties"]["checkout_id"])
+        post(stack, event("AppOpened"), event("AppOpened"))
+        expect(page.locator("#newest-paused")).to_contain_text("2 newer ones")
+
+        assert sent["device_id"] not in page.content()
+        assert sent["event_properties"]["purchase_zip"] not in line.inner_text()
+        page.get_by_role("button", name="Show them").click()
+        expect(page.locator("#newest li").first).to_contain_text("AppOpened")
+        expect(page.locator("#newest-paused")).to_be_hidden()
+
+
+def test_replay_from_the_button_to_the_table(stack: Stack, live: Live, browser: Browser) -> None:
+    """It asks first; what the rules of today allow is an event then, and what they do not is told."""
+    good = [json.loads(event("OrderCreated")) for _ in range(3)]
+    for body in good:
+        quarantine(stack, json.dumps(body).encode(), reason="old_rule", pointer="/order")
+    quarantine(stack, event("OrderCreated", timestamp=17), reason="old_rule", pointer="/order")
+    ids = ", ".join(f"'{body['event_id']}'" for body in good)
+    orders = f"SELECT count() FROM tapcart.order_created WHERE event_id IN ({ids})"
+    with opened(browser, live.url) as page:
+        button = group(page, "old_rule", "/order").get_by_role("button")
+        expect(button).to_have_text("Replay 4…")
+        button.click()
+        page.get_by_role("button", name="Cancel").click()
+        assert live.snapshot()["replay"] is None
+        button.click()
+        expect(page.locator("#ask")).to_contain_text("Replay 4 bodies?")
+        page.locator("#ask").get_by_role("button", name="Replay 4").click()
+        expect(page.locator("#replay-title")).to_contain_text("Some stay.")
+        expect(page.locator("#replay-text")).to_contain_text("3 put back, 1 stay")
+        expect(page.locator("#replay-words")).to_contain_text("422 /timestamp")
+        expect(group(page, "old_rule", "/order").get_by_role("button")).to_have_text("Replayed")
+        expect(group(page, "old_rule", "/order").get_by_role("button")).to_be_disabled()
+
+    assert eventually(lambda: sql(stack, orders) == "3\n")
+
+
+def test_says_what_is_away_and_recovers(stack: Stack, live: Live, browser: Browser) -> None:
+    """ClickHouse killed, Kafka hanging, the page's own process killed: each is told, none needs a reload."""
+    notices = "#notices"
+    with opened(browser, live.url, PHONE, expected_errors=CUT) as page:
+        is_live(page)
+        stack.kill("clickhouse", signal.SIGKILL)
+        expect(page.locator(notices)).to_contain_text("ClickHouse: does not answer")
+        is_live(page)
+        with hanging(stack, "kafka"):
+            expect(page.locator(notices)).to_contain_text("Kafka: ")
+            expect(page.locator("#strip .down")).to_contain_text("Kafka")
+            assert httpx.post(stack.ingest_url, content=event("AppOpened"), timeout=10).status_code == 200
+            expect(page.locator("#spool-text")).to_contain_text("record")
+        is_live(page)
+        expect(page.locator("#spool-text")).to_contain_text("Spool: empty")
+        live.process.kill()
+        live.process.wait(10)
+        expect(page.locator(notices)).to_contain_text("Disconnected")
+        expect(page.locator("#strip .down")).to_contain_text("live")
+        assert page.title() == "Tapline live (disconnected)"
+        live.start()
+        is_live(page)
+        assert page.title() == "Tapline live"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_everybody_can_read_it(
+    stack: Stack, live: Live, browser: Browser, size: tuple[int, int], scheme: Scheme
+) -> None:
+    """Axe finds nothing against WCAG A and AA, and nothing is wider than the screen, all opened."""
+    assert httpx.post(stack.ingest_url, content=event("AppOpened", app_id="")).status_code == 422
+    with opened(browser, live.url, size, scheme) as page:
+        is_live(page)
+        page.locator("#types button").first.click()
+        page.locator("#newest summary").first.click()
+        page.locator("#groups summary").first.click()
+        page.locator("footer summary").click()
+        expect(page.locator(".fields dd").first).to_be_visible()
+
+        assert violations(page) == ""
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("document.getAnimations().length") == 0
+        page.locator("#groups button:enabled").first.click()
+        assert violations(page) == ""
+
+
+def test_everything_can_be_done_by_keyboard(stack: Stack, live: Live, browser: Browser) -> None:
+    """Tab reaches each control in the order of the page; Enter opens, Escape closes, the focus comes back."""
+    assert httpx.post(stack.ingest_url, content=event("AppOpened", device_id=3)).status_code == 422
+    with opened(browser, live.url) as page:
+        is_live(page)
+        page.keyboard.press("Tab")
+        expect(page.get_by_text("Skip to the numbers")).to_be_focused()
+        page.locator("#types button").first.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#types button").first).to_have_attribute("aria-pressed", "true")
+        page.locator("#newest summary").first.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(".fields dd").first).to_be_visible()
+        button = page.locator("#groups button:enabled").first
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.locator("#ask")).to_be_hidden()
+        expect(button).to_be_focused()
+
+
+def test_the_first_view_says_what_to_do(live: Live, browser: Browser) -> None:
+    """Before the first event: the next steps, and no word of the secret."""
+    board = Board(ALL, 1_800_000_000_000, 1000)
+    nothing = window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], ["AppOpened"], 1_800_000_000_000)
+    empty = Tables(nothing, Total(0, None, 0), quarantine=Quarantine(0, 0, (), 0))
+    board.saw(CLICKHOUSE, empty, 1_800_000_000_000)
+    board.saw(KAFKA, Log((), 1, None, 0), 1_800_000_000_000)
+    board.saw(INGEST, Intake("takes events", Spool(0, 0, 10, None, 0), 0), 1_800_000_000_000)
+    stream = b"event: state\ndata: " + msgspec.json.encode(board.state(1_800_000_000_000)) + b"\n\n"
+
+    def answer(route: Route) -> None:
+        route.fulfill(content_type="text/event-stream", body=stream)
+
+    with opened(browser, "about:blank", PHONE) as page:
+        page.route("**/events", answer)
+        page.goto(live.url)
+        expect(page.get_by_role("heading", name="No events yet")).to_be_visible()
+        expect(page.locator("#empty")).to_contain_text("make demo")
+        expect(page.locator("#rate-chart")).to_be_hidden()
+
+        assert violations(page) == ""
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,0 +1,107 @@
+"""A live page as an operator starts it, events of one's own to show on it, and what SQL says of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from deploy.demo.samples import FOLDER
+from tests.process import eventually, free_port
+from tests.stack import ROOT, Stack
+
+
+class Live:
+    """`python -m consumers.live` beside the stack's own, quick to notice."""
+
+    def __init__(self, stack: Stack, **env: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._env = os.environ | {
+            "LIVE_PORT": str(self.port),
+            "LIVE_REFRESH_SECONDS": "0.2",
+            "LIVE_QUERY_SECONDS_MAX": "1",
+            "LIVE_QUERY_SHARE_MAX": "1",
+            "LIVE_INGEST_URL": stack.ingest_url.partition("/tapcart_webhooks/")[0],
+            "CLICKHOUSE_URL": stack.clickhouse_url,
+            "KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
+            "DATA_DIR": str(stack.data_dir),
+            **env,
+        }
+        self.start()
+
+    def start(self) -> None:
+        """Start, on the same port each time."""
+        self.process = subprocess.Popen([sys.executable, "-m", "consumers.live"], cwd=ROOT, env=self._env)
+        ready = {"ready": True, "away": {}}
+        assert eventually(lambda: httpx.get(f"{self.url}/readyz").json() == ready), self.snapshot()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state of the page now."""
+        answer: dict[str, Any] = httpx.get(f"{self.url}/api/snapshot").raise_for_status().json()
+        return answer
+
+    def health(self, name: str) -> str:
+        """Return what the page says of a component."""
+        (found,) = (one["health"] for one in self.snapshot()["components"] if one["name"] == name)
+        return str(found)
+
+    def stop(self) -> int:
+        """End it in order; return the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+
+def event(name: str, **changes: Any) -> bytes:
+    """Return a sample with an id of its own."""
+    sample: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+    return json.dumps(sample | {"event_id": str(uuid4())} | changes).encode()
+
+
+def post(stack: Stack, *bodies: bytes) -> None:
+    """Send events, and return when SQL finds them all."""
+    before = int(sql(stack, "SELECT count() FROM tapcart.events"))
+    for body in bodies:
+        assert httpx.post(stack.ingest_url, content=body).status_code == 200
+    eventually(lambda: int(sql(stack, "SELECT count() FROM tapcart.events")) >= before + len(set(bodies)))
+
+
+def sql(stack: Stack, query: str) -> str:
+    """Return ClickHouse's answer."""
+    return httpx.post(stack.clickhouse_url, content=query.encode(), timeout=20).raise_for_status().text
+
+
+def settled(live: Live) -> dict[str, Any]:
+    """Return a state that was looked at after all that was posted before this call had been loaded."""
+    posted_ms = time.time() * 1000
+
+    def loaded() -> bool:
+        lag = live.snapshot()["lag"]
+        return bool(lag["as_of_ms"] > posted_ms and lag["records"] == 0)
+
+    def seen() -> bool:
+        state = live.snapshot()
+        looked = (state["window"]["end_ms"], state["total"]["as_of_ms"], state["quarantine"]["as_of_ms"])
+        return bool(min(looked) > loaded_ms and (state["balance"] or {}).get("settled_ms", 0) > posted_ms)
+
+    assert eventually(loaded)
+    loaded_ms = time.time() * 1000
+    assert eventually(seen)
+    return live.snapshot()
+
+
+@contextmanager
+def hanging(stack: Stack, name: str) -> Iterator[None]:
+    """Stop a service of the stack without ending it."""
+    pid = stack.kill(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

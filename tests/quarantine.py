@@ -1,0 +1,28 @@
+"""Bodies -> rows of the quarantine, as an earlier release of ingest or the loader would have refused them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from confluent_kafka import Producer
+
+from schemas import topics
+from schemas.catalog import Catalog
+from schemas.events import encode_quarantine
+from schemas.wire import checksum
+from tests.process import eventually
+from tests.stack import Stack
+
+_CATALOG = Catalog.load()
+
+
+def quarantine(stack: Stack, body: bytes, **fields: Any) -> None:
+    """Put a body into the quarantine, and return when its row is there."""
+    given = {"app_id": "a7Kq2mXw9L", "event_id": None, "reason": "invalid_field", "detail": "an old rule"}
+    given |= {"pointer": None, "source": "ingest", "record": None, "body": body} | fields
+    value = encode_quarantine(_CATALOG, received_at_ms=round(datetime.now(UTC).timestamp() * 1000), **given)
+    producer = Producer({"bootstrap.servers": stack.kafka})
+    producer.produce(topics.QUARANTINE, value, headers=[(topics.CRC32, checksum(value))])
+    assert producer.flush(10) == 0
+    query = f"SELECT count() FROM tapcart.quarantine WHERE body = unhex('{body.hex()}')"
+    assert eventually(lambda: httpx.post(stack.clickhouse_url, content=query).text == "1\n")

@@ -1,0 +1,102 @@
+"""From Kafka's values to the lines and fields of the newest events."""
+
+import json
+from typing import Any
+
+import pytest
+
+from consumers.live.newest import Arrival, Newest, event
+from consumers.live.samples import Samples
+from schemas.current import Current
+from schemas.events import EventDecoder
+from tests.process import SAMPLES
+
+CURRENT = Current()
+DECODER = EventDecoder(CURRENT.catalog)
+
+
+def value(name: str, **changes: Any) -> bytes:
+    """Return the Kafka value of a sample."""
+    body = json.loads((SAMPLES / f"{name}.json").read_text()) | changes
+    return DECODER.decode(json.dumps(body).encode(), {}).encode(1_800_000_000_000)
+
+
+def fields(name: str, **changes: Any) -> dict[str, Any]:
+    """Return what the page shows of a sample's fields."""
+    shown = event(CURRENT.catalog, value(name, **changes), (3, 7), 5)
+    assert shown
+    found: dict[str, Any] = json.loads(shown.fields)
+    return found
+
+
+def arrival(offset: int, at_ms: int) -> Arrival:
+    """Return an arrival at an offset of partition 0."""
+    return (0, offset), at_ms, value("AppOpened", event_id=str(offset))
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
+def test_every_type_can_be_read(path: Any) -> None:
+    """Each field that was sent is there, by its path; what is null is left out."""
+    sent = json.loads(path.read_text())
+    found = fields(path.stem)
+    expected = {
+        f"event_properties.{n}" for n, v in sent["event_properties"].items() if v not in (None, "", [])
+    }
+
+    assert expected <= found.keys()
+    assert None not in found.values()
+
+
+def test_a_line_tells_what_where_and_of_which_device() -> None:
+    """The key says where Kafka has it."""
+    shown = event(CURRENT.catalog, value("AppOpened"), (3, 7), 5)
+
+    assert shown
+    assert (shown.key, shown.event_type, shown.received_at_ms) == ("3-7", "AppOpened", 5)
+    assert shown.device.endswith("…")
+
+
+def test_devices_and_addresses_are_shortened() -> None:
+    """In the blocks, and in what no schema knows."""
+    found = fields("AppOpened", customer={"email": "ann@example.org", "first_name": "Annabel"})
+    device = json.loads((SAMPLES / "AppOpened.json").read_text())["device_id"]
+    text = json.dumps(found)
+
+    assert device not in text
+    assert found["device_properties.ip"].endswith("…")
+    assert found["extra.customer"] == {"email": "a…", "first_name": "A…"}
+
+
+def test_an_unknown_type_shows_its_properties() -> None:
+    """Its block is JSON as text in Kafka, and fields on the page."""
+    assert fields("AppOpened", event_type="Wish", event_properties={"n": 1})["event_properties.n"] == 1
+
+
+@pytest.mark.parametrize(
+    "broken", [b"", b"x", b"\0\0\0\0\x09", value("AppOpened")[:40], b"\0\xff\xff\xff\xffxx"]
+)
+def test_what_does_not_decode_is_passed_over(broken: bytes) -> None:
+    """The loader will say why; the page goes on."""
+    assert event(CURRENT.catalog, broken, (0, 0), 1) is None
+
+
+def test_the_newest_come_first_and_memory_is_bounded() -> None:
+    """However many arrive, a few are read, and the oldest are forgotten."""
+    newest = Newest(CURRENT)
+    first = newest.read([arrival(offset, offset) for offset in range(100)])
+    for start in range(100, 1000, 10):
+        last = newest.read([arrival(offset, offset) for offset in range(start, start + 10)])
+
+    assert [one.received_at_ms for one in first] == list(range(99, 84, -1))
+    assert last[0].received_at_ms == 999
+    assert len(last) == 200
+    assert newest.read([]) == last
+
+
+def test_a_body_that_the_loader_refused_is_shown_decoded() -> None:
+    """It is a Kafka value; what does not decode is shown as bytes."""
+    samples = Samples(CURRENT)
+
+    assert '"event_type": "AppOpened"' in samples.text(value("AppOpened"), "warehouse")
+    assert samples.text(b"\0\0", "warehouse") == "2 bytes that do not decode, beginning with 00 00"
+    assert samples.text(b'{"ip":"203.0.113.7"', "ingest") == '{"ip":"2…"'
