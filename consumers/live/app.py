@@ -121,6 +121,7 @@ def _events(hub: Hub) -> Endpoint:
 
 def _snapshot(parts: Parts) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
+        parts.hub.ask()
         return _answer(parts.board.state(parts.clock_ms()))
 
     return endpoint

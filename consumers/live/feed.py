@@ -1,8 +1,9 @@
 """Looks at the components, again and again -> states for all pages at once.
 
 Invariants: each component is asked once per round, however many pages are open, and by its own task: one
-that hangs delays neither the others nor the next state. A look that fails is told on the page and tried
-again; it never ends the feed.
+that hangs delays neither the others nor the next state. While nobody looks at the page, ClickHouse is asked
+seldom; Kafka and ingest as always, for freshness is a metric to alert on. A look that fails is told on the
+page and tried again; it never ends the feed.
 """
 
 import asyncio
@@ -17,11 +18,12 @@ from msgspec import json
 from consumers.live.board import Board
 from consumers.live.hub import Hub
 from consumers.live.metrics import Metrics
-from consumers.live.state import Intake, Log, Tables
+from consumers.live.state import CLICKHOUSE, Intake, Log, Tables
 
 _log = logging.getLogger(__name__)
 
 _CAUSE_LENGTH_MAX = 500
+_IDLE_SECONDS = 10.0
 
 
 class Away(Exception):  # noqa: N818 - a state of the world, not a fault of ours
@@ -64,6 +66,8 @@ class Feed:
         while True:
             await self._look(name, source)
             await asyncio.sleep(refresh_seconds)
+            if name == CLICKHOUSE:
+                await self._hub.watched(_IDLE_SECONDS)
 
     async def _publish(self, refresh_seconds: float) -> None:
         while True:

@@ -2,16 +2,19 @@
 
 Invariants: a page holds at most one state not yet taken: a newer one replaces it, because each state is
 whole. A page that takes none for STALLED_MAX states is let go (a sleeping laptop keeps its socket for a
-quarter of an hour).
+quarter of an hour). Whether anybody looks is known, so that nothing need be done for nobody.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic
 
 from consumers.live.metrics import Metrics
 
 STALLED_MAX = 60
+# Who asked for a snapshot may well ask for another.
+_ASKED_SECONDS = 10.0
 
 
 class Page:
@@ -62,6 +65,8 @@ class Hub:
         self._metrics = metrics
         self._pages: set[Page] = set()
         self._closed = False
+        self._asked = float("-inf")  # when a snapshot was asked for last, by the monotonic clock
+        self._watched = asyncio.Event()
         self.latest: bytes | None = None
 
     @property
@@ -74,6 +79,7 @@ class Hub:
         """Yield a page that gets the latest state at once and each newer one, until the block ends."""
         page = Page()
         self._pages.add(page)
+        self._watched.set()
         self._metrics.pages.set(len(self._pages))
         if self.latest is not None:
             page.put(self.latest)
@@ -84,6 +90,18 @@ class Hub:
         finally:
             self._pages.discard(page)
             self._metrics.pages.set(len(self._pages))
+
+    def ask(self) -> None:
+        """Note that somebody looks who keeps no page open."""
+        self._asked = monotonic()
+        self._watched.set()
+
+    async def watched(self, seconds_max: float) -> None:
+        """Return as soon as somebody looks: at once while a page is open; and after `seconds_max`."""
+        if not self._pages and monotonic() > self._asked + _ASKED_SECONDS:
+            self._watched.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._watched.wait(), seconds_max)
 
     def publish(self, state: bytes) -> None:
         """Hand a state to every page."""

@@ -67,6 +67,33 @@ def test_closing_ends_every_stream() -> None:
     run(story)
 
 
+def test_nobody_looks_until_a_page_opens_or_a_snapshot_is_asked_for() -> None:
+    """What waits for somebody goes on at once then, and not before time is up."""
+
+    async def story(hub: Hub) -> None:
+        first, second = asyncio.create_task(hub.watched(60)), asyncio.create_task(hub.watched(60))
+        await asyncio.sleep(0)
+        assert not first.done()
+        with hub.open():
+            await asyncio.wait_for(asyncio.gather(first, second, hub.watched(60)), 5)
+        third = asyncio.create_task(hub.watched(60))
+        await asyncio.sleep(0)
+        assert not third.done()
+        hub.ask()
+        await asyncio.wait_for(asyncio.gather(third, hub.watched(60)), 5)
+
+    run(story)
+
+
+def test_what_waits_for_nobody_goes_on_after_a_while() -> None:
+    """Readiness and metrics stay true without a page."""
+
+    async def story(hub: Hub) -> None:
+        await asyncio.wait_for(hub.watched(0.01), 5)
+
+    run(story)
+
+
 def test_a_page_that_takes_nothing_is_let_go() -> None:
     """A laptop asleep does not keep its place for ever."""
 
