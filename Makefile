@@ -16,7 +16,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo test check fmt reconcile replay faults faults-mutants lock clean
+.PHONY: help run demo test check fmt reconcile replay schemas faults faults-mutants lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -44,8 +44,11 @@ fmt: $(STAMP) ## format the code
 reconcile: $(STAMP) ## prove that every Kafka offset has its row, or list what is missing
 	@$(AT) $(BIN)/python -m consumers.reconcile $(ARGS)
 
-replay: $(STAMP) ## put quarantined events back
+replay: $(STAMP) ## put quarantined events back; ARGS=--untyped gives rows the columns of new schemas
 	@$(AT) $(BIN)/python -m consumers.replay $(ARGS)
+
+schemas: $(STAMP) ## list schemas; ARGS="infer --out proposed", then ARGS="add proposed": columns for what is new
+	@$(AT) $(BIN)/python -m schemas $(or $(ARGS),list)
 
 faults: $(STAMP) ## break everything while events are sent, then judge that nothing is lost
 	@$(BIN)/python -m tests.faults.harness $(ARGS)

@@ -1,4 +1,4 @@
-"""Quarantined bodies -> events after all; or Kafka's retained log -> the tables once more.
+"""Quarantined bodies -> events after all; untyped rows -> typed ones; Kafka's log -> the tables once more.
 
 `python -m consumers.replay --where "<SQL condition>" [--dry-run]` takes the rows of `tapcart.quarantine` that
 the condition finds and that were not replayed yet. What ingest had refused is posted to ingest, whose rules
@@ -6,180 +6,46 @@ of today decide; what the loader had refused takes the loader's own path. What p
 (`replayed_at`); what fails stays, with its new reason. Safe to repeat and to kill: identities make duplicates
 of what is sent twice.
 
+`python -m consumers.replay --untyped [--event-type TYPE] [--dry-run]` gives what was kept untyped its columns
+once `python -m schemas add` released a schema for it: see `consumers.warehouse.untyped`. First it waits,
+within bounds, until ingest uses that release and the loader has loaded what was received before.
+
 `python -m consumers.replay --from DATE --to DATE` loads what Kafka received from the one (inclusive) to the
-other (exclusive, UTC) once more. Committed offsets are not moved.
+other (exclusive, UTC) once more, and types it as `--untyped` does. Committed offsets are not moved.
 
 Exit status: 0 all was put back, 1 something stays, 2 it could not be done.
 """
 
 import argparse
 import os
+import re
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
-from typing import Self
 
 import urllib3
-from clickhouse_connect.driver.exceptions import ClickHouseError
-from pydantic import BaseModel, Field, SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from consumers.warehouse.accounting import Accounting
 from consumers.warehouse.assembly import Parts
-from consumers.warehouse.clickhouse import connect
-from consumers.warehouse.container import container
-from consumers.warehouse.errors import PermanentError, TooManyRefusedError, TransientError
-from consumers.warehouse.foreign import DAMAGED, Refusal
-from consumers.warehouse.record import again
+from consumers.warehouse.errors import TooManyRefusedError, TransientError
+from consumers.warehouse.replayer import IngestAccess, Quarantine, Replayer, Row
 from consumers.warehouse.reread import Kafka
 from consumers.warehouse.settings import Settings
-from consumers.warehouse.tables import PUBLIC, RAW
-from schemas import environment
+from consumers.warehouse.untyped import Untyped, sources
 from schemas.catalog import CatalogError
 from schemas.current import Current
 from schemas.environment import SettingsError
 
-_QUERY_SECONDS_MAX = 300.0
-_POST_SECONDS_MAX = 10.0
 _ATTEMPTS_MAX = 8
+# Before untyped rows are typed: for ingest to use what was released, for the loader to load what came before.
+_USED_SECONDS_MAX, _WAIT_SECONDS_MAX = 10.0, 60.0
+_LOOK_SECONDS = 0.2
 # Marked together; what was posted but not marked is posted again by the next run.
 _MARKED_TOGETHER = 500
-_PLACED, _UNPLACEABLE = 200, frozenset({400, 413, 415, 422})
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the quarantine."""
-
-    body_hash: bytes
-    body: bytes
-    source: str  # "ingest" | "warehouse"
-    reason: str
-    record: str  # topic/partition/offset, of the loader's rows
-    app_id: str
-    event_id: str
-    received_at_ms: int
-
-
-class IngestAccess(BaseModel):
-    """How to reach ingest; aliases are the environment's."""
-
-    model_config = environment.CONFIG
-
-    port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
-    url: str = Field("", alias="INGEST_URL")  # when ingest is elsewhere: http://host:port
-    tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
-    data_dir: Path = Field(Path("data"), alias="DATA_DIR")  # `make run` keeps its token there
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Return what `env` says. Raises: SettingsError."""
-        return environment.read(cls, env)
-
-    def endpoint(self) -> str:
-        """Return where to post."""
-        return f"{self.url or f'http://127.0.0.1:{self.port}'}/tapcart_webhooks"
-
-    def secret(self, app_id: str) -> str:
-        """Return a token that may speak for `app_id`. Raises: SettingsError when there is none."""
-        given = self.tokens.get_secret_value() or self._kept_token()
-        for token in given.split(","):
-            secret, _, apps = token.strip().partition(":")
-            if secret and (not apps or app_id in apps.split("|")):
-                return secret
-        raise SettingsError(
-            f"INGEST_TOKENS: no token for app_id {app_id!r}, and none in {self.data_dir}/token"
-        )
-
-    def _kept_token(self) -> str:
-        try:
-            return (self.data_dir / "token").read_text().strip()
-        except OSError:
-            return ""
-
-
-class Quarantine:
-    """The table of what could not be placed. Every method raises: TransientError."""
-
-    def __init__(self, url: str) -> None:
-        self._client = connect(url, _QUERY_SECONDS_MAX)
-
-    def rows(self, where: str) -> Iterator[Row]:
-        """Yield the rows that the condition finds and that were not replayed, the oldest first."""
-        sql = f"""
-            SELECT sipHash128(body) AS body_hash, hex(body), source, reason, record, app_id, event_id,
-                   toUnixTimestamp64Milli(received_at)
-            FROM {PUBLIC}.quarantine
-            WHERE replayed_at IS NULL AND ({where})
-            ORDER BY received_at"""  # noqa: S608 - the condition is SQL by intent, its author's own
-        try:
-            with self._client.query_rows_stream(sql) as stream:
-                for body_hash, body, *rest in stream:
-                    yield Row(_fixed(body_hash), bytes.fromhex(body), *rest)
-        except ClickHouseError as error:
-            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
-
-    def mark(self, hashes: Sequence[bytes], now: datetime) -> None:
-        """Note that these bodies are events now."""
-        try:
-            self._client.insert(
-                f"{RAW}.quarantine_replays",
-                [(body_hash, now) for body_hash in hashes],
-                column_names=("body_hash", "replayed_at"),
-            )
-        except ClickHouseError as error:
-            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
-
-
-class Replayer:
-    """Puts rows back, each by the way that it came. `stays` counts the reasons of those that stay."""
-
-    def __init__(self, parts: Parts, access: IngestAccess) -> None:
-        self.stays: Counter[str] = Counter()
-        self._parts = parts
-        self._access = access
-        self._http = urllib3.PoolManager(timeout=_POST_SECONDS_MAX, retries=False)
-
-    def put_back(self, row: Row) -> bool:
-        """Return whether `row` is an event now. Raises: TransientError, SettingsError."""
-        reason = self._load(row) if row.source == "warehouse" else self._post(row)
-        if reason:
-            self.stays[reason] += 1
-        return not reason
-
-    def _post(self, row: Row) -> str:
-        headers = {"Authorization": f"Bearer {self._access.secret(row.app_id)}"}
-        # A clickstream event says in headers what its body does not; others' are not looked at.
-        headers |= {
-            name: value for name, value in (("appid", row.app_id), ("eventid", row.event_id)) if value
-        }
-        try:
-            answer = self._http.request("POST", self._access.endpoint(), body=row.body, headers=headers)
-        except urllib3.exceptions.HTTPError as error:
-            raise TransientError(f"ingest does not answer: {error}") from error
-        if answer.status == _PLACED:
-            return ""
-        detail = f"{answer.status} {answer.json().get('detail', '')}"
-        if answer.status in _UNPLACEABLE:
-            return detail
-        raise TransientError(f"ingest answers {detail}")
-
-    def _load(self, row: Row) -> str:
-        if row.reason == DAMAGED:
-            return "damaged: what it was is not known"
-        record = again(row.record, row.body, row.received_at_ms, row.app_id)
-        checked = self._parts.terms.check(record.topic(), record)
-        if isinstance(checked, Refusal):
-            return f"{checked.reason}: {checked.detail}"
-        form, body = checked
-        try:
-            self._parts.warehouse.insert(form, container(form, (body, record.tail)))
-        except PermanentError as error:
-            return f"refused: {error.detail[:200]}"
-        return ""
 
 
 def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: bool) -> int:
@@ -192,12 +58,7 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
         print(f"{found.total()} rows would be sent again; nothing was")
         return 0
     replayer = Replayer(Parts(settings, Current(settings.schemas_dir)), access)
-    again = Retrying(
-        retry=retry_if_exception_type(TransientError),
-        wait=wait_random_exponential(0.1, 5),
-        stop=stop_after_attempt(_ATTEMPTS_MAX),
-        reraise=True,
-    )
+    again = _again()
     placed = 0
     for some in _together(quarantine.rows(where)):
         hashes = [row.body_hash for row in some if again(replayer.put_back, row)]
@@ -222,29 +83,105 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
         print(f"{done} of about {records} records loaded", file=sys.stderr)
     kafka.close()
     print(f"{done} records loaded once more")
-    return 0
+    return _give_columns(settings, None)
+
+
+def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *, dry_run: bool) -> int:
+    """Give untyped rows their columns; return the exit status. Raises: TransientError."""
+    current = Current(settings.schemas_dir)
+    if dry_run:
+        untyped = _untyped(settings, current)
+        for source in sources(current.catalog, event_type):
+            if rows := sum(untyped.days(source).values()):
+                print(f"{source.event_type}: {rows} rows of {source.table} would be read again")
+        return 0
+    if not _is_used(access, len(current.catalog.releases)):
+        print("ingest does not tell that it uses all releases: repeat this once it does", file=sys.stderr)
+    Accounting(settings, current).wait(_WAIT_SECONDS_MAX)
+    return _give_columns(settings, event_type)
+
+
+def _give_columns(settings: Settings, event_type: str | None) -> int:
+    current = Current(settings.schemas_dir)
+    untyped = _untyped(settings, current)
+    refused: Counter[str] = Counter()
+    for source in sources(current.catalog, event_type):
+        written = 0
+        for day in untyped.days(source):
+            report = _again()(untyped.move, source, day)
+            written += report.written
+            refused += report.refused
+            print(f"{source.event_type}: {day} done", file=sys.stderr)
+        if written:
+            words = f"moved out of {source.table}" if source.moves else f"of {source.table} read again"
+            print(f"{source.event_type}: {written} rows {words}")
+    for reason, count in refused.most_common():
+        print(f"  {count} stay: {reason}")
+    return 1 if refused else 0
+
+
+def _untyped(settings: Settings, current: Current) -> Untyped:
+    parts = Parts(settings, current)
+    parts.flusher.make_tables()
+    return Untyped(parts, settings)
+
+
+def _is_used(access: IngestAccess, releases: int) -> bool:
+    """Return whether ingest uses so many releases, within a bound."""
+    deadline = time.monotonic() + _USED_SECONDS_MAX
+    while time.monotonic() < deadline:
+        try:
+            text = urllib3.request(
+                "GET", f"{access.base()}/metrics", timeout=1.0, retries=False
+            ).data.decode()
+        except urllib3.exceptions.HTTPError:
+            return False
+        found = re.search(r"^tapline_ingest_schemas ([0-9.]+)$", text, re.MULTILINE)
+        if found and float(found[1]) >= releases:
+            return True
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
+def _again() -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(TransientError),
+        wait=wait_random_exponential(0.1, 5),
+        stop=stop_after_attempt(_ATTEMPTS_MAX),
+        reraise=True,
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the arguments say; return the exit status."""
+    options = _options(arguments)
+    try:
+        settings, access = Settings.from_env(os.environ), IngestAccess.from_env(os.environ)
+        if options.untyped:
+            return untyped(settings, access, options.event_type, dry_run=options.dry_run)
+        if options.where is None:
+            return reload(settings, options.start, options.end)
+        return replay(settings, access, options.where, dry_run=options.dry_run)
+    except (SettingsError, CatalogError, TransientError, TooManyRefusedError) as error:
+        print(f"could not replay: {error}", file=sys.stderr)
+        return 2
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="replay", description="Put quarantined events back, or reload tables."
+        prog="replay", description="Put quarantined events back, type untyped rows, or reload tables."
     )
     parser.add_argument("--where", metavar="SQL", help="which rows of tapcart.quarantine; 1 means all")
+    parser.add_argument("--untyped", action="store_true", help="give rows columns that schemas have by now")
+    parser.add_argument("--event-type", metavar="TYPE", help="with --untyped: rows of this type alone")
     parser.add_argument("--dry-run", action="store_true", help="only count them")
     parser.add_argument("--from", dest="start", type=_moment, metavar="DATE", help="reload from then, UTC")
     parser.add_argument("--to", dest="end", type=_moment, metavar="DATE", help="reload what came before then")
     options = parser.parse_args(arguments)
-    if (options.where is None) == (options.start is None) or (options.start is None) != (options.end is None):
-        parser.error("give either --where, or --from and --to")
-    try:
-        settings = Settings.from_env(os.environ)
-        if options.where is None:
-            return reload(settings, options.start, options.end)
-        return replay(settings, IngestAccess.from_env(os.environ), options.where, dry_run=options.dry_run)
-    except (SettingsError, CatalogError, TransientError, TooManyRefusedError) as error:
-        print(f"could not replay: {error}", file=sys.stderr)
-        return 2
+    ways = (options.where is not None, options.untyped, options.start is not None)
+    if sum(ways) != 1 or (options.start is None) != (options.end is None):
+        parser.error("give either --where, or --untyped, or --from and --to")
+    return options
 
 
 def _moment(text: str) -> datetime:
@@ -255,10 +192,6 @@ def _moment(text: str) -> datetime:
 def _together(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while some := list(islice(rows, _MARKED_TOGETHER)):
         yield some
-
-
-def _fixed(value: bytes | str) -> bytes:
-    return value if isinstance(value, bytes) else value.encode("latin-1")
 
 
 if __name__ == "__main__":

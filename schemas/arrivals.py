@@ -115,5 +115,5 @@ def _connect(url: str) -> Client:
         query_retries=0,
         autogenerate_session_id=False,
         client_name="tapline.schemas",
-        settings={"readonly": 2, "max_execution_time": _SECONDS_MAX},
+        settings={"readonly": 2},
     )

@@ -80,6 +80,11 @@ def kind_of(raw: msgspec.Raw) -> str:
     return _KINDS.get(memoryview(raw)[0], "a number")
 
 
+def escaped(name: str) -> str:
+    """Return a member's name as paths in `extra` have it."""
+    return name.replace("%", "%25").replace(".", "%2E")
+
+
 _KINDS = {
     ord('"'): "a string",
     ord("{"): "an object",
@@ -91,7 +96,7 @@ _KINDS = {
 
 
 def _value(codec: Codec, known: Field, raw: msgspec.Raw, left: Leftovers) -> Any:
-    path = _escaped(known.member)
+    path = escaped(known.member)
     if known.kind != shape.BLOCK:
         return _json_text(raw, path, left) if known.is_json else _scalar(known, raw, path, left)
     kind = kind_of(raw)
@@ -107,11 +112,11 @@ def _value(codec: Codec, known: Field, raw: msgspec.Raw, left: Leftovers) -> Any
 
 
 def _block(codec: Codec, block: Field, members: Members, left: Leftovers) -> msgspec.Struct:
-    prefix = f"{_escaped(block.member)}."
+    prefix = f"{escaped(block.member)}."
     values = {}
     for known in block.fields:
         if (raw := members.pop(known.member, None)) is not None:
-            values[attribute(known)] = _scalar(known, raw, prefix + _escaped(known.member), left)
+            values[attribute(known)] = _scalar(known, raw, prefix + escaped(known.member), left)
     _unknown(members, prefix, left)
     filled: msgspec.Struct = codec.blocks[block.name].type(**values)
     return filled
@@ -119,7 +124,7 @@ def _block(codec: Codec, block: Field, members: Members, left: Leftovers) -> msg
 
 def _unknown(members: Members, prefix: str, left: Leftovers) -> None:
     for name, raw in members.items():
-        path = prefix + _escaped(name)
+        path = prefix + escaped(name)
         left.unknown.append(path)
         left.extra[path] = raw
 
@@ -174,7 +179,7 @@ def _json_text(raw: msgspec.Raw, path: str, left: Leftovers) -> str | None:
     members = members_of(raw)
     refused = [name for name, member in members.items() if not _is_portable(member)]
     left.odd += [path] if refused else []
-    left.extra |= {f"{path}.{_escaped(name)}": members.pop(name) for name in refused}
+    left.extra |= {f"{path}.{escaped(name)}": members.pop(name) for name in refused}
     return msgspec.json.encode(members).decode()
 
 
@@ -186,7 +191,3 @@ def _is_portable(raw: msgspec.Raw) -> bool:
     except msgspec.DecodeError:  # a number beyond a double
         return False
     return True
-
-
-def _escaped(name: str) -> str:
-    return name.replace("%", "%25").replace(".", "%2E")

@@ -4,7 +4,7 @@ Invariants: nothing that the row holds is left out, `extra` least of all; null, 
 which a table does not tell apart, become the last of them. Source: `lenient`, whose work is undone here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,10 +16,11 @@ from schemas.lenient import members_of
 Columns = Mapping[str, Any]  # by name, as of `shape.leaves`; moments in milliseconds since 1970
 
 
-def body_of(release: Release, columns: Columns) -> bytes:
-    """Return the body of the event whose row, written by `release`, holds `columns`."""
+def body_of(releases: Iterable[Release], columns: Columns) -> bytes:
+    """Return the body of the event whose row holds `columns`: those of all releases of its table."""
     event: dict[str, Any] = {}
-    for field in shape.fields(release.schema):
+    fields = [field for release in releases for field in shape.fields(release.schema)]
+    for field in fields:
         if field.name in shape.OURS:
             continue
         if field.kind == shape.BLOCK:
@@ -28,7 +29,9 @@ def body_of(release: Release, columns: Columns) -> bytes:
         else:
             value = _value(columns, field.name)
             value = members_of(value.encode()) if field.is_json and value else value
-        if value is not None:
+        if isinstance(value, dict):
+            event[field.member] = {**event.get(field.member, {}), **value}
+        elif value is not None:
             event[field.member] = value
     for key, raw in members_of(columns["extra"].encode()).items() if columns["extra"] else ():
         *block, name = map(unescaped, key.split("."))

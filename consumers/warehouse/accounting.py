@@ -1,7 +1,8 @@
 """Kafka and ClickHouse -> what became of every record of our topics; and the missing ones, loaded once more.
 
 A record is accounted for when its offset has a row; or its identity has one (a merge took the duplicate's
-row); or the quarantine has its body; or it is past the TTL.
+row), where its event type had no schema also in the table that the type has by now (`replay --untyped` moved
+it); or the quarantine has its body; or it is past the TTL.
 
 Invariants: only offsets without a row are read from Kafka again; memory does not grow with their number;
 committed offsets are never moved.
@@ -14,12 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consumers.warehouse.assembly import Parts
+from consumers.warehouse.container import Format
 from consumers.warehouse.foreign import Refusal
 from consumers.warehouse.lookup import Key, Lookup
 from consumers.warehouse.record import Place, Record
 from consumers.warehouse.reread import Kafka, Log, Range, merged
 from consumers.warehouse.settings import Settings
 from schemas import topics
+from schemas.catalog import table_name
 from schemas.current import Current
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
@@ -61,7 +64,7 @@ class _Found:
     offset: int
     body: bytes  # what the quarantine would have
     event_type: str = ""
-    table: str = ""
+    tables: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     key: Key = ()
     timestamp_ms: int | None = None
@@ -129,16 +132,16 @@ class Accounting:
     def _judge(self, found: Sequence[_Found], report: Report, now_ms: int) -> None:
         report.types.update(one.event_type for one in found if one.event_type)
         there: set[tuple[str, Key]] = set()
-        for table, columns in {(one.table, one.columns) for one in found if one.table}:
-            keys = {one.key for one in found if one.table == table}
+        for table, columns in {(table, one.columns) for one in found for table in one.tables}:
+            keys = {one.key for one in found if table in one.tables}
             there |= {(table, key) for key in self._lookup.keys(table, columns, keys)}
-        rest = [one for one in found if (one.table, one.key) not in there]
+        rest = [one for one in found if not _is_there(one, there)]
         kept = self._lookup.bodies({one.body for one in rest})
         lost: list[Range] = []
         for one in found:
             partition = report.partitions[one.place]
             partition.empty -= 1
-            if (one.table, one.key) in there:
+            if _is_there(one, there):
                 partition.merged += 1
             elif one.body in kept:
                 partition.quarantined += 1
@@ -164,15 +167,25 @@ class Accounting:
             offset,
             form.prefix + body,
             datum.get("event_type", form.release.name),
-            form.table,
+            self._tables_of(form, datum),
             columns,
             tuple(_value(datum, column) for column in columns),
             datum.get("timestamp", datum["received_at"]),
         )
 
+    def _tables_of(self, form: Format, datum: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return where the event may be: one without a schema also in the table that its type has by now."""
+        catalog = self._parts.contract.catalog
+        typed = catalog.newest(datum["event_type"]) if form.release.name == catalog.unmodelled.name else None
+        return (form.table, table_name(typed.name)) if typed else (form.table,)
+
     def _is_expired(self, one: _Found, now_ms: int) -> bool:
         at = one.timestamp_ms
         return bool(self._ttl_days) and at is not None and at < now_ms - self._ttl_days * _DAY_MS
+
+
+def _is_there(one: _Found, there: set[tuple[str, Key]]) -> bool:
+    return any((table, one.key) in there for table in one.tables)
 
 
 def _value(datum: dict[str, Any], column: str) -> Any:

@@ -39,6 +39,11 @@ class Contract:
         metrics.schemas.set(len(current.catalog.releases))
 
     @property
+    def catalog(self) -> Catalog:
+        """The catalog that the terms are of."""
+        return self._current.catalog
+
+    @property
     def changed(self) -> bool:
         """Whether there is something to take up."""
         return self._current.changed

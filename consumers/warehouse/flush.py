@@ -89,7 +89,7 @@ class Flusher:
 
     def make_tables(self) -> None:
         """Make what is missing of the tables. Raises: TransientError once given up."""
-        self._again("tables")(self._warehouse.make_tables)
+        self._again("tables")(self._make_tables)
 
     @property
     def is_outdated(self) -> bool:
@@ -99,7 +99,6 @@ class Flusher:
     def take_up(self) -> None:
         """Use what was released since: its tables are made before its first row. Raises: TransientError."""
         if self._contract.take_up():
-            self._warehouse.tables = self._contract.terms.tables
             self.make_tables()
 
     def write(self, batch: Batch) -> None:
@@ -155,11 +154,23 @@ class Flusher:
         extra = {"reasons": reasons, "records": [refusal.record for refusal in refusals[:10]]}
         _log.warning("records_quarantined", extra=extra)
 
-    def _load(self, group: Group, refused_max: int) -> list[Refusal]:
+    def insert(self, group: Group, refused_max: int) -> list[tuple[int, PermanentError]]:
+        """Insert a group's rows; return (row, error) of those that are refused, which are kept nowhere.
+
+        Raises: TooManyRefusedError beyond `refused_max`, TransientError.
+        """
+
         def insert(start: int, end: int) -> None:
             self._insert(group.form, group.parts[2 * start : 2 * end])
 
-        found = refused_rows(len(group.parts) // 2, insert, refused_max)
+        return refused_rows(len(group.parts) // 2, insert, refused_max)
+
+    def _make_tables(self) -> None:
+        self._warehouse.tables = self._contract.terms.tables
+        self._warehouse.make_tables()
+
+    def _load(self, group: Group, refused_max: int) -> list[Refusal]:
+        found = self.insert(group, refused_max)
         refusals = [self._refusal(group, row, error) for row, error in found]
         if group.topic != topics.QUARANTINE:
             return refusals
@@ -184,7 +195,7 @@ class Flusher:
             self._warehouse.insert(form, data)
         except TablesError:
             _log.warning("tables_made_again", exc_info=True)
-            self._warehouse.make_tables()
+            self._make_tables()
             raise
         except PermanentError:
             self._metrics.refused_inserts.inc()

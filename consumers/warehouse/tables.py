@@ -105,6 +105,21 @@ def differences(
                 yield table.name, column.name, present[column.name], column.type
 
 
+def removal(table: str, other: str, day: int, options: Options) -> str:
+    """Return the statement that removes rows of the parameter `event_type` whose identity has one in `other`.
+
+    Both tables have the same partitions and shards, so that it finds on each server what it needs.
+    """
+    suffix = "_local" if options.cluster else ""
+    within = f"toYYYYMMDD(timestamp) = {day}"
+    return (
+        f"DELETE FROM {RAW}.{table}{suffix}{_on_cluster(options)} WHERE {within}"  # noqa: S608 - our names
+        f" AND event_type = {{event_type:String}} AND ({_IDENTITY}) IN"
+        f" (SELECT {_IDENTITY} FROM {RAW}.{other}{suffix} WHERE {within})"
+        " SETTINGS lightweight_deletes_sync = 2, allow_nondeterministic_mutations = 1"
+    )
+
+
 def definition(column: Column) -> str:
     """Return a column's definition."""
     value = f" MATERIALIZED {column.materialized}" if column.materialized else ""

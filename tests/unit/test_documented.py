@@ -7,8 +7,8 @@ import pytest
 
 import consumers.live.metrics
 import consumers.live.settings
-import consumers.replay
 import consumers.warehouse.metrics
+import consumers.warehouse.replayer
 import consumers.warehouse.settings
 import deploy.local.clickhouse.settings
 import deploy.local.settings
@@ -24,7 +24,7 @@ WORDS = frozenset(re.findall(r"[\w.]+", TEXT))
 
 SETTINGS = (
     consumers.live.settings.Settings,
-    consumers.replay.IngestAccess,
+    consumers.warehouse.replayer.IngestAccess,
     consumers.warehouse.settings.Settings,
     deploy.local.clickhouse.settings.Settings,
     deploy.local.settings.Settings,

@@ -1,0 +1,332 @@
+"""A type and fields never seen before get columns by `infer`, `add` and `replay`, while everything runs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from consumers.warehouse.assembly import Parts
+from consumers.warehouse.settings import Settings
+from consumers.warehouse.untyped import Source, Untyped, sources
+from schemas.catalog import HERE
+from schemas.current import Current
+from tests.process import SAMPLES
+from tests.stack import ROOT, Stack, wait_until
+from tests.warehouse import Sender, Tables
+
+PROCESSES = ("ingest", "warehouse", "kafka", "clickhouse")
+ARRIVAL = ("app_id", "received_at", "app_properties.app_id")
+_OPENED: dict[str, Any] = json.loads((SAMPLES / "AppOpened.json").read_text())
+
+
+class Site:
+    """A stack with a folder of schemas of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.schemas = folder / "schemas"
+        self.schemas.mkdir()
+        shutil.copytree(HERE / "avro", self.schemas / "avro")
+        shutil.copy(HERE / "registry.json", self.schemas)
+        env = {"SCHEMAS_DIR": str(self.schemas), "WAREHOUSE_BATCH_AGE_SECONDS_MAX": "0.1"}
+        self.stack = Stack(folder / "data", "kafka,clickhouse,warehouse,ingest", env).start()
+        self.tables = Tables(self.stack.clickhouse_url)
+
+    def run(self, module: str, *arguments: object, status: int = 0) -> str:
+        """Run a command as make does; return what it printed."""
+        base = self.stack.ingest_url.partition("/tapcart_webhooks")[0]
+        ours = {"INGEST_URL": base, "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka}
+        ours |= {"CLICKHOUSE_URL": self.stack.clickhouse_url}
+        done = subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=ROOT, env=os.environ | self.stack.env | ours, capture_output=True, text=True, timeout=120,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def post(self, *events: dict[str, Any]) -> None:
+        """Send events, all of which must be acknowledged."""
+        with httpx.Client(timeout=20) as client:
+            for event in events:
+                assert client.post(self.stack.ingest_url, json=event).status_code == 200
+
+    def count(self, table: str, where: str) -> int:
+        """Return how many rows a view shows."""
+        return int(self.tables.one(f"SELECT count() FROM tapcart.{table} WHERE {where}"))
+
+    def rows(self, table: str, app: str) -> list[dict[str, Any]]:
+        """Return an app's rows of a raw table, whole but for how they arrived, in the events' order."""
+        names = self.tables.rows(
+            f"SELECT name FROM system.columns WHERE database = 'tapcart' AND table = '{table}'"
+        )
+        found = [str(name) for (name,) in names if name not in ARRIVAL]
+        listed = ", ".join(f"toString(`{name}`)" for name in found)
+        answer = self.tables.rows(
+            f"SELECT {listed} FROM tapcart.{table} WHERE app_id = '{app}' ORDER BY event_id"
+        )
+        return [dict(zip(found, row, strict=True)) for row in answer]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A stack of our own: its schemas change."""
+    running = Site(tmp_path_factory.mktemp("untyped"))
+    try:
+        yield running
+    finally:
+        running.stack.stop()
+
+
+def opened(app: str, number: int, **more: Any) -> dict[str, Any]:
+    """Return an AppOpened event; the same number is the same event of whichever app."""
+    return (
+        _OPENED | {"app_id": app, "event_id": f"e{number:04}", "timestamp": 1_760_000_000_000 + number} | more
+    )
+
+
+def with_news(app: str, number: int) -> dict[str, Any]:
+    """Return an AppOpened event with fields never seen: at the top level, in blocks, in a new block."""
+    joined_at = 1_700_000_000_000 + number
+    event_properties = {
+        "gift-note": f'To № {number}\n"you"',
+        "voucher_total": f"{number}.50",
+        "lines": [{"sku": number}],
+        "odd one": None if number % 3 else "x",
+    }
+    news = {
+        "mood": ["fine", "so so"][number % 2],
+        "device_properties": _OPENED["device_properties"] | {"battery": number / 7, "os": "iOS"},
+        "event_properties": _OPENED["event_properties"] | event_properties,
+        "loyalty_properties": {"tier": "gold", "points": str(number), "joined_at": joined_at},
+        "session_id": 17,
+    }  # fmt: skip
+    return opened(app, number, **news)
+
+
+def wished(app: str, number: int) -> dict[str, Any]:
+    """Return an event of a type never seen."""
+    properties = {"list_id": str(number), "price": "19.90", "tags": ["a", number], "gift": number % 2 == 0}
+    properties |= {"deep": {"er": [1, {"x": None}]}, "empty": "", "big": number + 0.5}
+    metadata = {"schema_id": "Event_Wished_5_0_0"}
+    return opened(
+        app, number, event_type="Wished", event_properties=properties, metadata=metadata, coupon="C1"
+    )
+
+
+@dataclass
+class Said:
+    """What the commands printed."""
+
+    reconciled: str
+    inferred: str
+    released: str
+    replayed: str
+
+
+@pytest.fixture(scope="module")
+def said(site: Site) -> Said:
+    """Three commands, between events that came before them (some of them twice) and the same after them."""
+    events = [make("before", number) for make in (wished, with_news) for number in range(30)]
+    site.post(*events, *events[:3], opened("before", 900))
+    site.tables.wait("SELECT count() FROM tapcart.events WHERE app_id = 'before'", 61)
+    said = Said(
+        site.run("consumers.reconcile"),
+        site.run("schemas", "infer", "--out", site.folder / "proposed"),
+        site.run("schemas", "add", site.folder / "proposed"),
+        site.run("consumers.replay", "--untyped"),
+    )
+    events = [make("after", number) for make in (wished, with_news) for number in range(30)]
+    site.post(*events, opened("after", 900))
+    site.tables.wait("SELECT count() FROM tapcart.events WHERE app_id = 'after'", 61)
+    return said
+
+
+def test_three_commands_say_what_they_do(said: Said) -> None:
+    """What is proposed and what is not, what was released, how many rows have their columns now."""
+    assert "# Wished: event_properties.price: string, number decimal" in said.inferred
+    assert "# AppOpened: not proposed: event_properties.lines: objects and lists of them" in said.inferred
+    assert [line.split()[1] for line in said.released.splitlines()] == [
+        "Event_AppOpened_5_1_0", "Event_Wished_5_0_0",
+    ]  # fmt: skip
+    assert sorted(said.replayed.splitlines()) == [
+        "AppOpened: 30 rows of app_opened read again", "Wished: 30 rows moved out of unmodelled",
+    ]  # fmt: skip
+
+
+def test_rows_become_what_they_would_have_been_from_the_start(site: Site, said: Said) -> None:
+    """Unmodelled has none left, extra keeps what no column holds, nothing is doubled or missing."""
+    for table, count in (("wished", 30), ("app_opened", 31), ("unmodelled", 0)):
+        before, after = site.rows(table, "before"), site.rows(table, "after")
+        assert before == after
+        assert len(before) == count
+    assert site.count("events", "app_id = 'before'") == 61
+    extras = site.tables.rows(
+        "SELECT DISTINCT arraySort(JSONExtractKeys(extra)) FROM tapcart.events"
+        " WHERE extra != '' AND app_id IN ('before', 'after')"
+    )
+    assert sorted(extras) == [
+        [["event_properties.deep", "event_properties.empty"]], [["event_properties.lines"]],
+    ]  # fmt: skip
+    sums = (
+        "sum(event_properties.price_amount), sum(event_properties.big_amount), countIf(event_properties.gift)"
+    )
+    assert site.tables.rows(f"SELECT {sums} FROM tapcart.wished WHERE app_id = 'before'") == [[597, 450, 15]]
+    assert "nothing is missing" in said.reconciled
+    assert "nothing is missing" in site.run("consumers.reconcile")
+
+
+@pytest.mark.usefixtures("said")
+def test_a_second_replay_changes_nothing(site: Site) -> None:
+    """Rows that gain nothing are not written again; a dry run writes none at all."""
+    site.post(*(wished("again", number) for number in range(3)))
+    site.tables.wait("SELECT count() FROM tapcart.wished WHERE app_id = 'again'", 3)
+    loaded = "SELECT max(_loaded_at) FROM tapcart_raw.{}"
+    before = [site.tables.one(loaded.format(table)) for table in ("wished", "app_opened")]
+
+    assert site.run("consumers.replay", "--untyped") == ""
+    assert site.run("consumers.replay", "--untyped", "--dry-run") == ""
+    assert [site.tables.one(loaded.format(table)) for table in ("wished", "app_opened")] == before
+
+
+@pytest.mark.usefixtures("said")
+def test_what_the_log_still_has_untyped_is_typed_when_it_is_loaded_again(site: Site) -> None:
+    """Kafka keeps what ingest wrote then; loading it again must not undo what the schema gave."""
+    before = {table: site.rows(table, "before") for table in ("wished", "app_opened")}
+    site.run("consumers.replay", "--from", "2020-01-01", "--to", "2099-01-01")
+
+    assert {table: site.rows(table, "before") for table in before} == before
+    assert site.count("unmodelled", "event_type = 'Wished'") == 0
+
+
+class DeathError(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.usefixtures("said")
+def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
+    """What is on its way is in one table or in both, and the next run brings it where it belongs."""
+    sender = Sender(site.stack.kafka)  # knows no schema of these: its records are unmodelled
+    settings = Settings.from_env(
+        {"KAFKA_BOOTSTRAP_SERVERS": site.stack.kafka, "CLICKHOUSE_URL": site.stack.clickhouse_url}
+    )
+    parts = Parts(settings, Current(site.schemas))
+    [source] = [one for one in sources(parts.contract.catalog, "Wished") if one.moves]
+    places = set()
+    line = 0
+    while True:
+        app = f"killed{line}"
+        sender.events(*(json.dumps(wished(app, number)).encode() for number in range(3)))
+        site.tables.wait(f"SELECT count() FROM tapcart.unmodelled WHERE app_id = '{app}'", 3)
+        died = _move_killed(Untyped(parts, settings), source, line)
+        counts = [site.count(table, f"app_id = '{app}'") for table in ("unmodelled", "wished")]
+        assert counts[0] == 3 or counts[1] == 3
+        places.add(tuple(counts))
+        Untyped(parts, settings).move(source, 20251009)
+        assert site.count("events", f"app_id = '{app}'") == site.count("wished", f"app_id = '{app}'") == 3
+        if not died:
+            break
+        line += 1
+    assert places == {(3, 0), (3, 3), (0, 3)}
+
+
+def _move_killed(untyped: Untyped, source: Source, line: int) -> bool:
+    """Move, and die before the line of that number where rows are moved; return whether that came."""
+    lines = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal lines
+        if frame.f_globals.get("__name__") != Untyped.__module__ or frame.f_code.co_name not in (
+            "move",
+            "_remove",
+        ):
+            return None
+        lines += event == "line"
+        if lines > line:
+            raise DeathError
+        return trace
+
+    try:
+        sys.settrace(trace)
+        untyped.move(source, 20251009)
+    except DeathError:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+class Traffic:
+    """Events posted one after the other, at a steady rate, and which of them were acknowledged."""
+
+    def __init__(self, site: Site, per_second: float) -> None:
+        self.site = site
+        self.acknowledged: set[str] = set()
+        self.refused: list[int] = []
+        self._pause = 1 / per_second
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        with httpx.Client(timeout=20) as client:
+            due, number = time.monotonic(), 0
+            while not self._stopping.wait(max(0.0, due - time.monotonic())):
+                due, number = due + self._pause, number + 1
+                event = opened("flow", number, event_id=str(uuid.UUID(int=number)), weather={"wind": "5"})
+                if number % 2:
+                    event |= {"event_type": "Greeted", "event_properties": {"words": "Hi", "length": "2"}}
+                status = client.post(self.site.stack.ingest_url, json=event).status_code
+                if status == 200:
+                    self.acknowledged.add(event["event_id"])
+                else:
+                    self.refused.append(status)
+
+
+@pytest.mark.usefixtures("said")
+def test_columns_come_while_events_flow(site: Site) -> None:
+    """No process is started again, no event is refused, lost or doubled; all end in typed columns."""
+    pids = {name: site.stack.pid(name) for name in PROCESSES}
+    with Traffic(site, per_second=200) as traffic:
+        site.tables.wait("SELECT count() > 200 FROM tapcart.unmodelled WHERE event_type = 'Greeted'", 1)
+        site.run("schemas", "infer", "--since", "1h", "--out", site.folder / "while")
+        site.run("schemas", "add", site.folder / "while")
+        replayed = site.run("consumers.replay", "--untyped")
+        sent = len(traffic.acknowledged)
+        wait_until(lambda: len(traffic.acknowledged) > sent + 200, 30, "traffic")
+    seen = "SELECT count() FROM tapcart.events WHERE app_id = 'flow'"
+    site.tables.wait(seen, len(traffic.acknowledged))
+    ids = {row[0] for row in site.tables.rows("SELECT event_id FROM tapcart.events WHERE app_id = 'flow'")}
+
+    assert traffic.refused == []
+    assert ids == traffic.acknowledged
+    assert {name: site.stack.pid(name) for name in PROCESSES} == pids
+    assert site.count("unmodelled", "event_type = 'Greeted'") == 0
+    assert (
+        site.count("greeted", "event_properties.length_number = 2 AND weather.wind_number = 5")
+        == len(ids) // 2 + len(ids) % 2
+    )
+    assert site.count("app_opened", "app_id = 'flow' AND weather.wind_number = 5") == len(ids) // 2
+    assert site.count("events", "app_id = 'flow' AND extra != ''") == 0
+    assert site.count("quarantine", "1") == 0
+    assert "Greeted" in replayed
+    assert "nothing is missing" in site.run("consumers.reconcile")
