@@ -1,4 +1,4 @@
-"""`python -m schemas list | check | diff | infer | add`: what is released, and what may be next.
+"""`python -m schemas list | check | docs | diff | infer | add`: what is released, and what may be next.
 
 `infer` proposes schemas for what arrived without a column; `add` releases files, which running processes
 take up within a second or two. Exit status: 0; 1 when schemas are not sound, not compatible or refused, each
@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from schemas import evolution, infer, version
-from schemas.add import add
+from schemas import evolution, infer, page, version
+from schemas.add import add, write
 from schemas.arrivals import AwayError, Question, arrivals
 from schemas.catalog import Catalog, CatalogError, table_name, unlisted, unnumbered
 from schemas.environment import SettingsError
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "check", _check, "fail, naming each fault, when a released schema was edited or may not be released"
     )
+    command("docs", _docs, "write the page that documents every field and column, beside registry.json")
     asking = command("infer", _infer, "propose schemas for what arrived without a column, as diffs")
     asking.add_argument("--event-type", metavar="TYPE", help="this type alone")
     asking.add_argument("--since", type=_moment, metavar="WHEN", help="2026-01-31, or 90m, 24h, 7d ago")
@@ -81,10 +82,25 @@ def _check(given: argparse.Namespace) -> int:
         catalog = Catalog.load(given.root)
     except CatalogError as error:
         return _fail([*str(error).splitlines(), *unlisted(given.root)])
-    problems = [*unlisted(given.root), *evolution.problems(catalog)]
+    problems = [*unlisted(given.root), *evolution.problems(catalog), *_page_problems(given.root, catalog)]
     if problems:
         return _fail(problems)
     print(f"{len(catalog.releases)} releases of {len(catalog.newest_releases())} schemas are sound")
+    return 0
+
+
+def _page_problems(root: Path, catalog: Catalog) -> list[str]:
+    """Return whether the page, where there is one, is not the catalog's."""
+    try:
+        is_current = (root / page.FILE).read_text() == page.page(catalog)
+    except FileNotFoundError:
+        return []
+    return [] if is_current else [f"{page.FILE}: not of these releases: run `python -m schemas docs`"]
+
+
+def _docs(given: argparse.Namespace) -> int:
+    write(given.root / page.FILE, page.page(Catalog.load(given.root)).encode())
+    print(given.root / page.FILE)
     return 0
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from schemas import evolution, version
+from schemas import evolution, page, version
 from schemas.catalog import (
     Catalog,
     CatalogError,
@@ -50,10 +50,29 @@ def add(root: Path, files: Sequence[Path]) -> list[Release]:
         if faults:
             raise CatalogError("\n".join(faults))
         for entry, data, _ in made:
-            _write(root / entry.file, data)
+            write(root / entry.file, data)
         listed = [*entries(root), *(entry for entry, _, _ in made)]
-        _write(root / "registry.json", _registry(listed))
+        write(root / "registry.json", _registry(listed))
+        if (root / page.FILE).exists():
+            write(root / page.FILE, page.page(catalog).encode())
         return [release for _, _, release in made]
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put a file into its place, whole or not at all, and onto the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    with new.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    for folder in (path.parent, path.parent.parent):  # the second: the first may be new
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _release(root: Path, catalog: Catalog, path: Path) -> tuple[Entry, bytes, Release]:
@@ -127,20 +146,3 @@ def _locked(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Put a file into its place, whole or not at all, and onto the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    for folder in (path.parent, path.parent.parent):  # the second: the first may be new
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -20,8 +20,8 @@ from fastavro.schema import SchemaParseException, UnknownType
 from schemas import shape
 
 HERE = Path(__file__).parent
-# Tables that are no release's; those ending in `_local` are a cluster's.
-_TABLES_OF_OURS = frozenset({"events", "quarantine_replays"})
+# Tables and views that are no release's; those ending in `_local` are a cluster's.
+_TABLES_OF_OURS = frozenset({"events", "quarantine_replays", "funnel_daily", "revenue_daily"})
 
 
 class CatalogError(Exception):

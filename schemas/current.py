@@ -5,6 +5,7 @@ catalog stays, and the next look tries again. A catalog only grows: one in which
 another is refused, for its id is in Kafka.
 """
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def _as_it_is(catalog: Catalog) -> Catalog:
 
 
 class Current:
-    """The catalog of one process. `catalog` may be read from any thread; `look` is one thread's.
+    """The catalog of one process, for any thread.
 
     `adopt` gets each catalog that was loaded and returns what to use in its place, or raises CatalogError.
     """
@@ -26,6 +27,7 @@ class Current:
     def __init__(self, root: Path = HERE, adopt: Callable[[Catalog], Catalog] = _as_it_is) -> None:
         self._root = root
         self._adopt = adopt
+        self._looking = threading.Lock()
         self._seen = self._state()  # taken before what it vouches for
         self._loaded = Catalog.load(root)
         self.catalog = adopt(self._loaded)  # replaced as a whole, never changed
@@ -37,14 +39,15 @@ class Current:
 
     def look(self) -> bool:
         """Return whether `catalog` is another one now. It reads files. Raises: CatalogError."""
-        state = self._state()
-        if state == self._seen:
-            return False
-        loaded = Catalog.load(self._root)
-        _check_that_it_grows(self._loaded, loaded)
-        self.catalog = self._adopt(loaded)
-        self._seen, self._loaded = state, loaded
-        return True
+        with self._looking:
+            state = self._state()
+            if state == self._seen:
+                return False
+            loaded = Catalog.load(self._root)
+            _check_that_it_grows(self._loaded, loaded)
+            self.catalog = self._adopt(loaded)
+            self._seen, self._loaded = state, loaded
+            return True
 
     def _state(self) -> tuple[int, int, int] | None:
         try:

@@ -48,7 +48,7 @@ def words(version: Version) -> str:
 
 def differences(older: dict[str, Any], newer: dict[str, Any]) -> Iterator[str]:
     """Yield what differs, a line each: `+ path: kind`, `- path: kind`, `~ path: what was -> what is`."""
-    was, is_now = _described(older), _described(newer)
+    was, is_now = described(older), described(newer)
     for path in [*was, *(path for path in is_now if path not in was)]:
         if path not in is_now:
             yield f"- {path}: {was[path]['kind']}"
@@ -63,8 +63,8 @@ def differences(older: dict[str, Any], newer: dict[str, Any]) -> Iterator[str]:
         yield f"~ {newer['name']}: doc: {older.get('doc')} -> {newer.get('doc')}"
 
 
-def _described(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what is said of each field, by its path."""
+def described(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what is said of each field, by its path: its kind, its doc, its attributes."""
     found: dict[str, dict[str, Any]] = {}
     for field, declared in zip(shape.fields(schema), schema["fields"], strict=True):
         if field.kind != shape.BLOCK:

@@ -30,7 +30,7 @@ from consumers.live.samples import Samples
 from consumers.live.settings import Settings
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
 from schemas.catalog import CatalogError
-from schemas.current import Current
+from schemas.current import LOOK_SECONDS, Current
 from schemas.environment import SettingsError, log_as_json
 
 _log = logging.getLogger("consumers.live")
@@ -66,15 +66,19 @@ async def _serve(settings: Settings, current: Current) -> None:
     feed = Feed(board, sources, hub, metrics, _now_ms)
     replays = Replays(settings.of_replay(os.environ), board, metrics, _now_ms)
 
+    metrics.schemas.set_function(lambda: len(current.catalog.releases))
+
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         running = asyncio.create_task(feed.run(settings.refresh_seconds))
+        following = asyncio.create_task(_follow(current, metrics))
         yield
         running.cancel()
+        following.cancel()
         await replays.close()
 
     token = settings.token.get_secret_value() if settings.token else None
-    parts = app.Parts(board, hub, metrics, replays, _now_ms, token)
+    parts = app.Parts(board, hub, metrics, replays, current, _now_ms, token)
     server = uvicorn.Server(
         uvicorn.Config(
             app.build(parts, lifespan),
@@ -93,9 +97,24 @@ async def _serve(settings: Settings, current: Current) -> None:
     _log.info("live_stopped")
 
 
+async def _follow(current: Current, metrics: Metrics) -> None:
+    """Show what `schemas add` releases; what cannot be used is told."""
+    told = ""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            await asyncio.to_thread(current.look)
+            told = ""
+        except CatalogError as error:
+            metrics.schemas_refused.inc()
+            if told != (told := str(error)):
+                _log.error("schemas_refused", extra={"problems": told.splitlines()})
+
+
 def _sources(settings: Settings, current: Current) -> dict[str, Source]:
-    newest = current.catalog.newest_releases()
-    types = [release.name for release in newest if release.family == "mobile"]
+    def types() -> list[str]:
+        return [release.name for release in current.catalog.newest_releases() if release.family == "mobile"]
+
     limits = Limits(settings.query_seconds_max, settings.query_share_max)
     url = settings.clickhouse_url.get_secret_value()
     sources: dict[str, Source] = {

@@ -25,6 +25,8 @@ from consumers.live.hub import Hub
 from consumers.live.metrics import Metrics
 from consumers.live.replays import Replays
 from consumers.live.state import Component, Group
+from schemas.current import Current
+from schemas.page import page
 
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -49,6 +51,7 @@ class Parts:
     hub: Hub
     metrics: Metrics
     replays: Replays
+    current: Current
     clock_ms: Callable[[], int]
     token: str | None = None
 
@@ -69,6 +72,7 @@ def build(parts: Parts, lifespan: Lifespan | None = None) -> Starlette:
         "/api/snapshot": _snapshot(parts),
         "/api/events/{key}": _event(parts.board),
         "/api/samples/{key}": _sample(parts.board),
+        "/schemas": _schemas(parts.current),
         "/healthz": _healthz,
         "/readyz": _readyz(parts.board),
         "/metrics": _metrics(parts.metrics),
@@ -115,6 +119,18 @@ def _events(hub: Hub) -> Endpoint:
         return StreamingResponse(
             stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
         )
+
+    return endpoint
+
+
+def _schemas(current: Current) -> Endpoint:
+    shown = current.catalog, page(current.catalog)
+
+    async def endpoint(_request: Request) -> Response:
+        nonlocal shown
+        if shown[0] is not current.catalog:
+            shown = current.catalog, page(current.catalog)
+        return Response(shown[1], media_type=_MEDIA_TYPES[".html"])
 
     return endpoint
 

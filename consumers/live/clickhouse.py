@@ -48,10 +48,14 @@ class ClickHouse:
     """Looks at the tables. Not thread-safe: one look at a time."""
 
     def __init__(
-        self, url: str, types: Sequence[str], limits: Limits, sample: Callable[[bytes, str], str]
+        self,
+        url: str,
+        types: Callable[[], Sequence[str]],
+        limits: Limits,
+        sample: Callable[[bytes, str], str],
     ) -> None:
         self._url = url
-        self._types = types
+        self._types = types  # those that have a schema now
         self._limits = limits
         self._sample = sample  # a body's beginning and who refused it -> text
         self._client: Client | None = None
@@ -90,7 +94,7 @@ class ClickHouse:
         match name:
             case "window":
                 rows = _rows(client, queries.WINDOW, queries.window_parameters(now_ms))
-                return {"window": queries.window(rows, self._types, now_ms)}
+                return {"window": queries.window(rows, self._types(), now_ms)}
             case "total":
                 return {"total": queries.total(_rows(client, queries.TOTAL, {}), now_ms)}
             case "day":

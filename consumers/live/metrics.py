@@ -39,6 +39,12 @@ class Metrics:
             "Age of the oldest acknowledged event that can't be queried yet; 0: none; NaN: not known.",
             registry=self.registry,
         )
+        self.schemas = Gauge(f"{_PREFIX}_schemas", "Releases in use.", registry=self.registry)
+        self.schemas_refused = Counter(
+            f"{_PREFIX}_schemas_refused",
+            "Looks at a changed registry.json that found it of no use.",
+            registry=self.registry,
+        )
         self.replays = Counter(
             f"{_PREFIX}_replays",
             "Replays that the page began, by how they ended (done, stays, failed).",

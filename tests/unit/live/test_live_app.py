@@ -17,6 +17,8 @@ from consumers.live.metrics import Metrics
 from consumers.live.queries import window
 from consumers.live.replays import Replays, condition
 from consumers.live.state import CLICKHOUSE, KAFKA, WAREHOUSE, Event, Group, Log, Quarantine, Tables
+from schemas.catalog import HERE
+from schemas.current import Current
 
 NOW = 7
 SESAME = "0123456789abcdef"
@@ -47,7 +49,7 @@ def page(board: Board, token: str | None = None) -> Starlette:
 def parts(board: Board, hub: Hub, token: str | None = None) -> app.Parts:
     """Return the parts of an application whose replays find no Kafka."""
     replays = Replays({"KAFKA_BOOTSTRAP_SERVERS": ""}, board, Metrics(), lambda: NOW)
-    return app.Parts(board, hub, Metrics(), replays, lambda: NOW, token)
+    return app.Parts(board, hub, Metrics(), replays, Current(), lambda: NOW, token)
 
 
 def seen(*groups: Group) -> Tables:
@@ -81,6 +83,14 @@ def post(application: Starlette, body: object, **headers: str) -> httpx.Response
 def basic(password: str) -> str:
     """Return a Basic authorization with any user name."""
     return "Basic " + base64.b64encode(f"me:{password}".encode()).decode()
+
+
+def test_the_schemas_are_a_page(board: Board) -> None:
+    """Of the catalog in use, as it is committed."""
+    answer = get(page(board), "/schemas")
+
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.text == (HERE / "schemas.html").read_text()
 
 
 @pytest.mark.parametrize("path", PATHS)
