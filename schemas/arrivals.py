@@ -20,7 +20,8 @@ _SECONDS_MAX = 300
 _TYPES_MAX = 200
 # What is longer is no set of fields; ingest takes bodies of up to 2 MiB.
 _JSON_BYTES_MAX = 65_536
-_UNKNOWN_TABLE = 60
+# UNKNOWN_TABLE, UNKNOWN_DATABASE: its loader makes it yet.
+_NO_TABLE = frozenset({60, 81})
 
 _ROWS_SQL = """
 SELECT extra, {raw}, `metadata.schema_id` FROM tapcart.{view}
@@ -60,22 +61,28 @@ def arrivals(url: str, catalog: Catalog, question: Question) -> Iterator[tuple[s
 
 
 def _arrivals(client: Client, catalog: Catalog, question: Question) -> Iterator[tuple[str, Seen]]:
-    for event_type in _types_without_schema(client, catalog, question):
-        yield event_type, _seen(client, "unmodelled", event_type, question)
-    for release in catalog.newest_releases():
-        if release.family == "mobile" and question.event_type in (None, release.name):
+    unknown = _types_without_schema(client, catalog, question)
+    known = [release.name for release in catalog.newest_releases() if release.family == "mobile"]
+    views = [*((one, "unmodelled") for one in unknown), *((one, table_name(one)) for one in known)]
+    for event_type, view in views:
+        if question.event_type in (None, event_type):
             try:
-                yield release.name, _seen(client, table_name(release.name), release.name, question)
+                yield event_type, _seen(client, view, event_type, question)
             except Error as error:
-                if error.code != _UNKNOWN_TABLE:  # its loader makes it yet
+                if error.code not in _NO_TABLE:
                     raise
 
 
 def _types_without_schema(client: Client, catalog: Catalog, question: Question) -> list[str]:
     sql = f"{_TYPES_SQL.format(where=_where(question))} LIMIT {_TYPES_MAX}"
-    types = [str(row[0]) for row in client.query(sql, parameters=_parameters(question)).result_rows]
+    try:
+        types = [str(row[0]) for row in client.query(sql, parameters=_parameters(question)).result_rows]
+    except Error as error:
+        if error.code in _NO_TABLE:
+            return []
+        raise
     known = {release.name for release in catalog.releases if release.family == "mobile"}
-    return [one for one in types if one not in known and question.event_type in (None, one)]
+    return [one for one in types if one not in known]
 
 
 def _seen(client: Client, view: str, event_type: str, question: Question) -> Seen:

@@ -10,16 +10,15 @@ from typing import Any
 import msgspec
 
 from schemas import shape
-from schemas.catalog import Release
 from schemas.lenient import members_of
+from schemas.shape import Field
 
 Columns = Mapping[str, Any]  # by name, as of `shape.leaves`; moments in milliseconds since 1970
 
 
-def body_of(releases: Iterable[Release], columns: Columns) -> bytes:
-    """Return the body of the event whose row holds `columns`: those of all releases of its table."""
+def body_of(fields: Iterable[Field], columns: Columns) -> bytes:
+    """Return the body of the event whose row holds `columns`; `fields`: of all releases of its table."""
     event: dict[str, Any] = {}
-    fields = [field for release in releases for field in shape.fields(release.schema)]
     for field in fields:
         if field.name in shape.OURS:
             continue

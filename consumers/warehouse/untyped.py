@@ -28,6 +28,7 @@ from schemas.catalog import Catalog, Release, table_name
 from schemas.events import EventDecoder, Invalid, NotJson
 from schemas.lenient import escaped, members_of
 from schemas.restore import body_of
+from schemas.shape import Field
 from schemas.varint import long
 from schemas.wire import HEADER_BYTES
 
@@ -48,7 +49,7 @@ class Source:
 
     event_type: str
     table: str  # where they are
-    releases: tuple[Release, ...]  # whose columns that table has
+    fields: tuple[Field, ...]  # whose columns that table has
     where: str
     paths: tuple[str, ...] = ()  # parameter of `where`: what `extra` may hold
 
@@ -99,7 +100,7 @@ class Untyped:
         return report
 
     def _pages(self, source: Source, day: int) -> Iterator[Sequence[Sequence[Any]]]:
-        names = [_selected(name, one) for name, one in _leaves(source.releases).items()]
+        names = [_selected(name, one) for name, one in _leaves(source.fields).items()]
         head = f"SELECT {', '.join(names)}, {_PLACE}, {_NEXT} FROM {RAW}.{source.table} FINAL"  # noqa: S608 - our names
         where = f"WHERE toYYYYMMDD(timestamp) = {day} AND {source.where}"
         tail = f"ORDER BY {_KEY} LIMIT {_PAGE_ROWS}"
@@ -114,13 +115,13 @@ class Untyped:
 
     def _groups(self, source: Source, page: Iterable[Sequence[Any]], report: Report) -> list[Group]:
         """Return the rows that gain by being read again."""
-        names = [*_leaves(source.releases)]
+        names = [*_leaves(source.fields)]
         forms = self._parts.terms.formats.by_topic[topics.EVENTS]
         groups: dict[bytes, Group] = {}
         for row in page:
             columns = dict(zip(names, row, strict=False))
             try:
-                event = self._decoder.decode(body_of(source.releases, columns), {})
+                event = self._decoder.decode(body_of(source.fields, columns), {})
             except (NotJson, Invalid, msgspec.DecodeError) as error:  # of a foreign producer
                 report.refused[str(error)[:200]] += 1
                 continue
@@ -150,18 +151,18 @@ class Untyped:
 
 def sources(catalog: Catalog, event_type: str | None) -> Iterator[Source]:
     """Yield where untyped rows may lie, of one type or of all."""
-    unmodelled = tuple(r for r in catalog.releases if r.name == catalog.unmodelled.name)
+    unmodelled = _fields(r for r in catalog.releases if r.name == catalog.unmodelled.name)
     for newest in catalog.newest_releases():
         if newest.family != "mobile" or event_type not in (None, newest.name):
             continue
         yield Source(
             newest.name, table_name(catalog.unmodelled.name), unmodelled, "event_type = {event_type:String}"
         )
-        releases = tuple(r for r in catalog.releases if (r.family, r.name) == ("mobile", newest.name))
+        releases = (r for r in catalog.releases if (r.family, r.name) == ("mobile", newest.name))
         yield Source(
             newest.name,
             table_name(newest.name),
-            tuple(sorted(releases, key=lambda release: release.version)),
+            _fields(sorted(releases, key=lambda release: release.version)),
             "extra != '' AND hasAny(JSONExtractKeys(extra), {paths:Array(String)})",
             _paths(newest),
         )
@@ -176,11 +177,20 @@ def _paths(release: Release) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _leaves(releases: Iterable[Release]) -> dict[str, shape.Field]:
-    return {name: one for release in releases for name, one in shape.leaves(release.schema).items()}
+def _fields(releases: Iterable[Release]) -> tuple[Field, ...]:
+    return tuple(dict.fromkeys(field for release in releases for field in shape.fields(release.schema)))
 
 
-def _selected(name: str, one: shape.Field) -> str:
+def _leaves(fields: Iterable[Field]) -> dict[str, Field]:
+    found: dict[str, Field] = {}
+    for one in fields:
+        found |= (
+            {f"{one.name}.{inner.name}": inner for inner in one.fields} if one.fields else {one.name: one}
+        )
+    return found
+
+
+def _selected(name: str, one: Field) -> str:
     return f"toUnixTimestamp64Milli({quoted(name)})" if one.kind == shape.MOMENT else quoted(name)
 
 

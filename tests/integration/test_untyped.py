@@ -211,6 +211,48 @@ def test_what_the_log_still_has_untyped_is_typed_when_it_is_loaded_again(site: S
     assert site.count("unmodelled", "event_type = 'Wished'") == 0
 
 
+@pytest.mark.usefixtures("said")
+def test_one_type_may_be_asked_for(site: Site) -> None:
+    """Its proposal fits into a file, several do not; nothing is written that was not asked for."""
+    site.post(
+        opened("asked", 1, event_type="Asked", event_properties={"a": "b"}), opened("asked", 2, asked="x")
+    )
+    site.tables.wait("SELECT count() FROM tapcart.events WHERE app_id = 'asked'", 2)
+    file = site.folder / "asked.avsc"
+    site.run("schemas", "infer", "--out", file, status=1)
+    said = site.run("schemas", "infer", "--event-type", "Asked", "--since", "2020-01-01", "--out", file)
+    rare = site.run("schemas", "infer", "--event-type", "AppOpened", "--at-least", 2)
+    never = site.run("schemas", "infer", "--event-type", "Asked", "--since", "2099-01-01")
+
+    assert json.loads(file.read_text())["name"] == "Asked"
+    assert "# Asked: event_properties.a: string" in said
+    assert "# AppOpened: not proposed: asked: in fewer than 2 events" in rare
+    assert never == ""
+
+
+@pytest.mark.usefixtures("said")
+def test_a_folder_that_is_broken_costs_nothing(site: Site) -> None:
+    """It is counted and told, and what is known goes on; once mended it is used again."""
+    registry = site.schemas / "registry.json"
+    sound = registry.read_bytes()
+    refused = {"ingest": "INGEST_PORT", "warehouse": "WAREHOUSE_METRICS_PORT"}
+
+    def metric(process: str, name: str) -> float:
+        text = httpx.get(f"http://127.0.0.1:{site.stack.env[refused[process]]}/metrics").text
+        [line] = [line for line in text.splitlines() if line.startswith(f"tapline_{process}_{name} ")]
+        return float(line.split()[1])
+
+    before = [metric(process, "schemas") for process in refused]
+    registry.write_text("{")
+    wait_until(lambda: all(metric(one, "schemas_refused_total") for one in refused), 20, "both tell")
+    site.post(wished("broken", 1))
+    site.tables.wait("SELECT count() FROM tapcart.wished WHERE app_id = 'broken'", 1)
+    registry.write_bytes(sound)
+
+    assert [metric(process, "schemas") for process in refused] == before
+    assert all("schemas_refused" in site.stack.log(process) for process in refused)
+
+
 class DeathError(BaseException):
     """The process ends here."""
 
