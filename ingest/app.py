@@ -45,7 +45,7 @@ def build(settings: Settings, current: Current) -> Starlette:
             Route("/tapcart_webhooks/{token}", webhook, methods=["POST"]),
             Route("/tapcart_webhooks", webhook, methods=["POST"]),
             *Health(publisher, metrics).routes(),
-            Mount("/registry", routes=Registry(current).routes()),
+            Mount("/registry", Registry(current).app()),
         ]
         await publisher.start()
         following = asyncio.create_task(_follow(current, webhook, metrics))

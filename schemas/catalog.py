@@ -170,6 +170,15 @@ def unnumbered(data: bytes, family: str) -> Release:
     raise CatalogError("\n".join(fault.removeprefix(f"{file}: ") for fault in release))
 
 
+def avro_fault(schema: Any) -> str:
+    """Return why JSON is no Avro schema; empty when it is one."""
+    try:
+        fastavro.parse_schema(schema)
+    except (SchemaParseException, UnknownType, ValueError, TypeError, LookupError, AttributeError) as error:
+        return f"no Avro schema: {_words(error)}"
+    return ""
+
+
 def table_name(name: str) -> str:
     """Return the table of the schema `name`: AppOpened is app_opened."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
@@ -214,10 +223,8 @@ def _file_problems(
         yield "edited after its release (its SHA-256 is not the registry's): add a version instead"
     if entry.schema_id != f"Event_{name}_{version}":
         yield f"its schema_id is {entry.schema_id}, its path says Event_{name}_{version}"
-    try:
-        fastavro.parse_schema(schema)
-    except (SchemaParseException, UnknownType, ValueError, TypeError, LookupError, AttributeError) as error:
-        yield f"no Avro schema: {_words(error)}"
+    if fault := avro_fault(schema):
+        yield fault
         return
     if not isinstance(schema, dict) or schema.get("name") != name:
         yield f"its record must be named {name}"
