@@ -118,10 +118,9 @@ class _Draft:
         known = self._known.get(path[0])
         if len(path) == 1 and path[0] in shape.OURS:
             return "a name of Tapline's own"
-        if known is not None and (len(path) == 1 or known.kind != shape.BLOCK):
-            return "known, but these values do not fit its type"
-        if known is not None and path[1] in {field.member for field in known.fields}:
-            return "known, but these values do not fit its type"
+        is_leaf = known is not None and (len(path) == 1 or known.kind != shape.BLOCK)
+        if is_leaf or (known and path[1] in {field.member for field in known.fields}):
+            return "known by now: `replay --untyped` gives it its column where these values fit its type"
         return "its name is too long" if any(len(name) > _NAME_CHARS_MAX for name in path) else ""
 
     def _place(self, path: Path, declared: dict[str, Any]) -> dict[str, Any] | None:
