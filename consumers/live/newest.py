@@ -8,7 +8,6 @@ it is none.
 import io
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +16,7 @@ import msgspec
 
 from consumers.live.shorten import text_shortened, value_shortened
 from consumers.live.state import Event
-from schemas.catalog import Catalog, CatalogError
+from schemas.catalog import Catalog
 from schemas.current import Current
 from schemas.wire import HEADER_BYTES, wire_id_of
 
@@ -47,18 +46,11 @@ class Newest:
     def read(self, arrivals: Sequence[Arrival]) -> tuple[Event, ...]:
         """Return the newest events, the newest first, after these have arrived."""
         newest = sorted(arrivals, key=lambda arrival: arrival[1])[-_READ_MAX:]
-        if any(self._is_unknown(value) for _, _, value in newest):
-            with suppress(CatalogError):
-                self._current.look()
         read = [event(self._current.catalog, value, place, at_ms) for place, at_ms, value in newest]
         known = {one.key: one for one in (*self._events, *filter(None, read))}
         ordered = sorted(known.values(), key=lambda one: one.received_at_ms, reverse=True)
         self._events = tuple(ordered[:_KEPT_MAX])
         return self._events
-
-    def _is_unknown(self, value: bytes) -> bool:
-        wire_id = wire_id_of(value)
-        return wire_id is not None and self._current.catalog.by_wire_id(wire_id) is None
 
 
 def event(catalog: Catalog, value: bytes, place: tuple[int, int], received_at_ms: int) -> Event | None:
