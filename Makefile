@@ -16,7 +16,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo test check fmt reconcile replay schemas faults faults-mutants lock clean
+.PHONY: help run demo test test-clients check fmt reconcile replay schemas faults faults-mutants lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -29,6 +29,9 @@ demo: $(STAMP) ## send the sample events and show what SQL says of them
 
 test: $(STAMP) ## run all tests, on the real broker and the real engine
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-clients: $(STAMP) ## read the topic by clients in Node, Go and Java; compare with what was posted
+	@$(BIN)/python -m tests.clients $(ARGS)
 
 check: $(STAMP) ## check style, types, layers and schemas
 	@$(BIN)/ruff check .

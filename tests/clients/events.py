@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ TYPES = frozenset(release.name for release in Catalog.load().releases if release
 _DAY_MS, _START_MS = 86_400_000, 1_777_593_600_000
 _CONNECTIONS = 64
 _CATALOG = Catalog.load()
+_MOMENTS = frozenset({"received_at", "timestamp", "session_start_time"})
 
 Event = dict[str, Any]
 
@@ -90,8 +92,8 @@ def expected(body: bytes) -> Reading:
 
 
 def reading(record: str, fields: Event) -> Reading:
-    """Return what a client read, to be compared with what is expected."""
-    told = dict(fields)
+    """Return what a client read, to be compared with what is expected; moments may be ISO text."""
+    told = {name: _moments(name, value) for name, value in fields.items()}
     received_at = told.pop("received_at")
     assert isinstance(received_at, int), told
     assert received_at > _START_MS, told
@@ -101,9 +103,17 @@ def reading(record: str, fields: Event) -> Reading:
     return Reading(record, told)
 
 
-def differences(events: Sequence[bytes], readings: Sequence[Reading]) -> Iterator[str]:
-    """Yield what was not read as it must be: nothing when every event was read once, field by field."""
+def differences(
+    events: Sequence[bytes], readings: Sequence[Reading], *, has_null_lists: bool = True
+) -> Iterator[str]:
+    """Yield what was not read as it must be: nothing when every event was read once, field by field.
+
+    `has_null_lists`: whether the client tells an empty list from none.
+    """
     wanted = {one.fields["event_id"]: one for one in map(expected, events)}
+    if not has_null_lists:
+        wanted = {event_id: _without_empty(one) for event_id, one in wanted.items()}
+        readings = [*map(_without_empty, readings)]
     if len(wanted) != len(events):
         yield f"{len(events)} events have {len(wanted)} ids"
     missing = dict(wanted)
@@ -115,6 +125,27 @@ def differences(events: Sequence[bytes], readings: Sequence[Reading]) -> Iterato
         elif want and (one.record, _text(one.fields)) != (want.record, _text(want.fields)):
             yield f"{event_id}: {one.record}, not {want.record}: {', '.join(_differing(one, want))}"
     yield from (f"{event_id}: not read" for event_id in missing)
+
+
+def _without_empty(one: Reading) -> Reading:
+    """Return the reading with null in place of empty lists."""
+    fields = {
+        name: {inner: part if part != [] else None for inner, part in value.items()}
+        if isinstance(value, dict)
+        else value
+        for name, value in one.fields.items()
+    }
+    return Reading(one.record, fields)
+
+
+def _moments(name: str, value: Any) -> Any:
+    """Return a field with moments in milliseconds since 1970."""
+    if isinstance(value, dict):
+        return {inner: _moments(inner, part) for inner, part in value.items()}
+    if name not in _MOMENTS or not isinstance(value, str):
+        return value
+    moment = datetime.fromisoformat(value)
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _differing(one: Reading, want: Reading) -> Iterator[str]:

@@ -1,0 +1,20 @@
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require("kafkajs");
+const { SchemaRegistry } = require("@kafkajs/confluent-schema-registry");
+const lz4 = require("lz4js");
+
+// ingest compresses by LZ4, which kafkajs leaves to others.
+CompressionCodecs[CompressionTypes.LZ4] = () => ({ decompress: async (data) => Buffer.from(lz4.decompress(data)) });
+
+const kafka = new Kafka({ brokers: [process.env.KAFKA ?? "127.0.0.1:9092"], logLevel: logLevel.ERROR });
+const registry = new SchemaRegistry({ host: process.env.REGISTRY ?? "http://127.0.0.1:8080/registry" });
+const consumer = kafka.consumer({ groupId: "my-node-consumer" });
+
+async function main() {
+  await consumer.connect();
+  await consumer.subscribe({ topic: "tapcart.events", fromBeginning: true });
+  await consumer.run({
+    eachMessage: async ({ message }) => console.log(JSON.stringify(await registry.decode(message.value))),
+  });
+}
+
+main();
