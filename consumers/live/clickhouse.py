@@ -23,6 +23,7 @@ from consumers.live.state import Quarantine, Shop, Tables
 _CONNECT_SECONDS_MAX = 2
 _MEMORY_BYTES_MAX = 1_000_000_000
 _ROWS_MAX = 1_000
+_SAMPLES_MAX = 200
 # Of the share of all queries; they add up to 1.
 _PARTS = {"window": 0.4, "day": 0.2, "shop": 0.2, "total": 0.1, "quarantine": 0.1}
 _UNKNOWN_TABLE = 60
@@ -108,9 +109,12 @@ class ClickHouse:
                 return {"quarantine": found, "samples": self._samples(client, found)}
 
     def _samples(self, client: Client, found: Quarantine) -> dict[str, str]:
-        """Return sample -> text; only those that were not read before are read."""
+        """Return sample -> text; only those that were not read before are read.
+
+        Older ones stay for a while: a page may ask for what it was shown a moment ago.
+        """
         sources = {group.sample: group.source for group in found.groups}
-        known = {sample: text for sample, text in self._tables.samples.items() if sample in sources}
+        known = dict(list(self._tables.samples.items())[-_SAMPLES_MAX:])
         missing = sorted(sources.keys() - known.keys())
         if missing:
             for sample, body, length in _rows(client, queries.SAMPLES, {"samples": missing}):

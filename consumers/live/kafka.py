@@ -96,23 +96,31 @@ class Kafka:
     def look(self, now_ms: int) -> Log:
         """Return where the loader is. Raises: Away."""
         try:
-            partitions = self._partitions()
+            partitions = self._partitions_of_now()
+            events = [p for p in partitions if p.topic == topics.EVENTS]
             return Log(
                 partitions=partitions,
                 loaders=self._loaders(),
                 oldest_waiting_ms=self._oldest_ms([p for p in partitions if p.lag]),
                 as_of_ms=now_ms,
-                today=self._today(now_ms, [p for p in partitions if p.topic == topics.EVENTS]),
-                newest=self._newest.read(self._arrivals([p for p in partitions if p.topic == topics.EVENTS])),
+                today=self._today(now_ms, events),
+                newest=self._newest.read(self._arrivals(events)),
             )
         except KafkaException as error:
-            if error.args[0].code() in _STALE:
-                self._admin = AdminClient(self._common, logger=_log)
             raise _away(error) from error
 
     def close(self) -> None:
         """End the connections."""
         self._consumer.close()
+
+    def _partitions_of_now(self) -> tuple[Partition, ...]:
+        try:
+            return self._partitions()
+        except KafkaException as error:
+            if error.args[0].code() not in _STALE:
+                raise
+        self._admin = AdminClient(self._common, logger=_log)
+        return self._partitions()
 
     def _partitions(self) -> tuple[Partition, ...]:
         places = [

@@ -23,7 +23,7 @@ from schemas.wire import HEADER_BYTES, wire_id_of
 # Place (partition and offset), received_at in milliseconds, value.
 Arrival = tuple[tuple[int, int], int, bytes]
 
-_KEPT_MAX = 200
+_KEPT_MAX = 1_000  # 3 MB; a page whose list stands still can open its lines for a minute at any rate
 _READ_MAX = 15
 _FIELD_BYTES_MAX = 20_000  # of one event's fields
 # Fields whose value is an object as JSON text, and the block that it is.

@@ -52,6 +52,7 @@ class Settings(BaseModel):
     )
     # Where registry.json and avro/ are, to read the newest events.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
+    schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
     kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
 
     @model_validator(mode="after")
