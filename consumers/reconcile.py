@@ -25,8 +25,8 @@ from consumers.warehouse.errors import TooManyRefusedError, TransientError
 from consumers.warehouse.reread import Range
 from consumers.warehouse.settings import Settings
 from schemas.catalog import CatalogError
-from schemas.current import Current
 from schemas.environment import SettingsError
+from schemas.numbering import looking_up
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
 _INGEST_SECONDS_MAX = 2.0
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     options = _options(arguments)
     try:
         settings = Settings.from_env(env)
-        accounting = Accounting(settings, Current(settings.schemas_dir))
+        accounting = Accounting(settings, looking_up(settings.schemas_dir, settings.schema_registry))
         logs = accounting.wait(options.wait)
         report = accounting.report(logs, _now_ms())
         if options.repair and report.missing:

@@ -39,6 +39,7 @@ from consumers.warehouse.untyped import Untyped, sources
 from schemas.catalog import CatalogError
 from schemas.current import Current
 from schemas.environment import SettingsError
+from schemas.numbering import looking_up
 
 _ATTEMPTS_MAX = 8
 # Before untyped rows are typed: for ingest to use what was released, for the loader to load what came before.
@@ -57,7 +58,7 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
             print(f"{rows} rows that {source} refused as {reason}")
         print(f"{found.total()} rows would be sent again; nothing was")
         return 0
-    replayer = Replayer(Parts(settings, Current(settings.schemas_dir)), access)
+    replayer = Replayer(Parts(settings, looking_up(settings.schemas_dir, settings.schema_registry)), access)
     again = _again()
     placed = 0
     for some in _together(quarantine.rows(where)):
@@ -78,7 +79,9 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
     ranges = kafka.received(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
     records = sum(one.end - one.start for one in ranges)
     done = 0
-    for count in Parts(settings, Current(settings.schemas_dir)).load(kafka.records(ranges)):
+    for count in Parts(settings, looking_up(settings.schemas_dir, settings.schema_registry)).load(
+        kafka.records(ranges)
+    ):
         done += count
         print(f"{done} of about {records} records loaded", file=sys.stderr)
     kafka.close()
@@ -88,7 +91,7 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
 
 def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *, dry_run: bool) -> int:
     """Give untyped rows their columns; return the exit status. Raises: TransientError."""
-    current = Current(settings.schemas_dir)
+    current = looking_up(settings.schemas_dir, settings.schema_registry)
     if dry_run:
         untyped = _untyped(settings, current)
         for source in sources(current.catalog, event_type):
@@ -102,7 +105,7 @@ def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *,
 
 
 def _give_columns(settings: Settings, event_type: str | None) -> int:
-    current = Current(settings.schemas_dir)
+    current = looking_up(settings.schemas_dir, settings.schema_registry)
     untyped = _untyped(settings, current)
     refused: Counter[str] = Counter()
     for source in sources(current.catalog, event_type):

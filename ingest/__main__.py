@@ -15,6 +15,7 @@ from ingest.settings import Settings
 from schemas.catalog import CatalogError
 from schemas.current import Current
 from schemas.environment import SettingsError, log_as_json
+from schemas.numbering import registering
 
 
 def main() -> int:
@@ -22,7 +23,7 @@ def main() -> int:
     log_as_json()
     try:
         settings = Settings.from_env(os.environ)
-        app = build(settings, Current(settings.schemas_dir))
+        app = build(settings, _current(settings))
     except (SettingsError, CatalogError) as error:
         print(f"ingest cannot start:\n{error}", file=sys.stderr)
         return 2
@@ -45,6 +46,11 @@ def main() -> int:
         signal.signal(number, lambda *_: None)
     server.run()
     return 0 if server.started else 1
+
+
+def _current(settings: Settings) -> Current:
+    memory = settings.spool_dir / "schema-registry.json"
+    return registering(settings.schemas_dir, settings.schema_registry, memory)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ class Receiver:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._decoder = EventDecoder(catalog)
+        self._numbering = [(topics.SCHEMA_REGISTRY, b"1")] if catalog.is_registered else []
 
     def receive(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Accepted | Rejected:
         """Return where `body` belongs. `now_ms`: milliseconds since 1970, taken as the receive time."""
@@ -78,7 +79,7 @@ class Receiver:
             (topics.RECEIVED_AT_MS, b"%d" % now_ms),
             (topics.CRC32, wire.checksum(value)),
         ]
-        return Record(topics.EVENTS, event.app_id.encode(), value, headers, now_ms)
+        return Record(topics.EVENTS, event.app_id.encode(), value, headers + self._numbering, now_ms)
 
     def _invalid(self, body: bytes, error: Invalid, reason: str, now_ms: int) -> Rejected:
         detail = "; ".join(f"{fault.pointer or '(whole body)'}: {fault.detail}" for fault in error.faults)
@@ -109,6 +110,7 @@ class Receiver:
             headers.append((topics.EVENT_TYPE, known.event_type.encode()))
         if known.event_id:
             headers.append((topics.EVENT_ID, known.event_id.encode()))
+        headers += self._numbering
         return Record(topics.QUARANTINE, (known.app_id or "").encode(), value, headers, now_ms)
 
 

@@ -75,6 +75,8 @@ class Settings(BaseModel):
     spool_bytes_max: int = Field(2048 * _MEBIBYTE, alias="INGEST_SPOOL_BYTES_MAX", ge=_MEBIBYTE)
     # Where registry.json and avro/ are; changes are taken up within a second or two.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
+    # A schema registry: every release is registered there, and values begin with its ids.
+    schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
     retention_hours: int = Field(720, alias="INGEST_RETENTION_HOURS", ge=1)
     kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
 

@@ -8,8 +8,8 @@ Source: DESIGN.md, "Schemas"; Avro 1.12.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from fastavro.schema import SchemaParseException, UnknownType
 from schemas import shape
 
 HERE = Path(__file__).parent
+# A registry's ids are below; what it does not have (yet) gets one above, which no value has.
+_REGISTRY_ID_END = 2**31
 # Tables and views that are no release's; those ending in `_local` are a cluster's.
 _TABLES_OF_OURS = frozenset({"events", "quarantine_replays", "funnel_daily", "revenue_daily"})
 
@@ -59,8 +61,9 @@ class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Catalog:
     """Every release, found by id or name. Immutable."""
 
-    def __init__(self, releases: tuple[Release, ...]) -> None:
+    def __init__(self, releases: tuple[Release, ...], own: "Catalog | None" = None) -> None:
         self.releases = releases
+        self.own = own or self  # the same releases by our own wire ids
         self._by_wire_id = {release.wire_id: release for release in releases}
         self._by_schema_id = {release.schema_id: release for release in releases}
         self._newest: dict[tuple[str, str], Release] = {}
@@ -88,6 +91,30 @@ class Catalog:
         if problems:
             raise CatalogError("\n".join(problems))
         return cls(tuple(releases))
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the wire ids are a registry's."""
+        return self.own is not self
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every release has a wire id that values may have."""
+        return all(release.wire_id < _REGISTRY_ID_END for release in self.releases)
+
+    def with_wire_ids(self, registered: Mapping[int, int]) -> "Catalog":
+        """Return the same releases as a registry numbers them; `registered`: own wire id -> the registry's.
+
+        Raises: CatalogError when that is no numbering.
+        """
+        ids = registered.values()
+        if len({*ids}) < len(ids) or not all(0 < wire_id < _REGISTRY_ID_END for wire_id in ids):
+            raise CatalogError(f"the registry's ids are no numbering of the releases: {dict(registered)}")
+        releases = (
+            replace(release, wire_id=registered.get(release.wire_id, _REGISTRY_ID_END + release.wire_id))
+            for release in self.releases
+        )
+        return Catalog(tuple(releases), self)
 
     def by_wire_id(self, wire_id: int) -> Release | None:
         """Return the release that Kafka values name by `wire_id`."""

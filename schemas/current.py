@@ -40,14 +40,14 @@ class Current:
     def look(self) -> bool:
         """Return whether `catalog` is another one now. It reads files. Raises: CatalogError."""
         with self._looking:
-            state = self._state()
-            if state == self._seen:
+            state, before = self._state(), self.catalog
+            if state == self._seen and before.is_complete:
                 return False
             loaded = Catalog.load(self._root)
             _check_that_it_grows(self._loaded, loaded)
             self.catalog = self._adopt(loaded)
             self._seen, self._loaded = state, loaded
-            return True
+            return self.catalog.releases != before.releases
 
     def _state(self) -> tuple[int, int, int] | None:
         try:

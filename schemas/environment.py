@@ -8,6 +8,7 @@ own.
 import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -31,8 +32,18 @@ def _needs_servers(properties: dict[str, str]) -> dict[str, str]:
     return properties
 
 
+def _needs_url(properties: dict[str, str]) -> dict[str, str]:
+    urls = [urlsplit(url.strip()) for url in properties.get("url", "").split(",")]
+    if properties and not all(url.scheme in {"http", "https"} and url.hostname for url in urls):
+        raise ValueError("must be `http://[user:password@]host:port` or the same with https, comma separated")
+    return properties
+
+
 # The librdkafka properties in the environment; the alias of such a field is KAFKA_BOOTSTRAP_SERVERS.
 KafkaProperties = Annotated[dict[str, str], AfterValidator(_needs_servers)]
+# Those of Confluent's registry client; the alias of such a field is SCHEMA_REGISTRY_URL. Empty: no registry.
+RegistryProperties = Annotated[dict[str, str], AfterValidator(_needs_url)]
+_PROPERTIES = {"KAFKA_BOOTSTRAP_SERVERS": "KAFKA_", "SCHEMA_REGISTRY_URL": "SCHEMA_REGISTRY_"}
 
 
 def read(
@@ -43,8 +54,9 @@ def read(
     Raises: SettingsError.
     """
     given: dict[str, Any] = {**(defaults or {}), **{name: value for name, value in env.items() if value}}
-    if any(field.annotation == dict[str, str] for field in settings.model_fields.values()):
-        given["KAFKA_BOOTSTRAP_SERVERS"] = topics.client_properties(env)
+    for field in settings.model_fields.values():
+        if field.annotation == dict[str, str] and field.alias:
+            given[field.alias] = topics.client_properties(env, _PROPERTIES[field.alias])
     try:
         return settings.model_validate(given)
     except ValidationError as error:

@@ -17,6 +17,8 @@ EVENT_TYPE = "event_type"
 EVENT_ID = "event_id"
 RECEIVED_AT_MS = "received_at_ms"
 CRC32 = "crc32"
+# There, and the last, if the value's schema id is that of the registry at SCHEMA_REGISTRY_URL, not our own.
+SCHEMA_REGISTRY = "schema_registry"
 
 PARTITIONER = "murmur2_random"
 
@@ -24,13 +26,13 @@ PARTITIONER = "murmur2_random"
 _NOT_PROPERTIES = frozenset({"KAFKA_PORT"})
 
 
-def client_properties(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the librdkafka properties in `env`: `KAFKA_SECURITY_PROTOCOL` is `security.protocol`.
+def client_properties(env: Mapping[str, str], prefix: str = "KAFKA_") -> dict[str, str]:
+    """Return the client properties in `env`: `KAFKA_SECURITY_PROTOCOL` is `security.protocol`.
 
-    Empty variables are left out. The names are not checked here: librdkafka does, when a client is made.
+    Empty variables are left out. The names are not checked here: the library does, when a client is made.
     """
     return {
-        name.removeprefix("KAFKA_").lower().replace("_", "."): value
+        name.removeprefix(prefix).lower().replace("_", "."): value
         for name, value in env.items()
-        if name.startswith("KAFKA_") and name not in _NOT_PROPERTIES and value
+        if name.startswith(prefix) and name not in _NOT_PROPERTIES and value
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from consumers.warehouse.container import Format
+from consumers.warehouse.container import Format, registered
 from consumers.warehouse.foreign import Refusal
 from consumers.warehouse.record import Place, Record
 from schemas import topics
@@ -60,12 +60,13 @@ class Check(Protocol):
 class Formats:
     """Which schemas belong to which topic: values of the others are foreign."""
 
-    def __init__(self, formats: Iterable[Format], quarantine_prefix: bytes) -> None:
-        by_prefix = {form.prefix: form for form in formats}
-        self.by_topic: Mapping[str, Mapping[bytes, Format]] = {
-            topics.EVENTS: {key: form for key, form in by_prefix.items() if key != quarantine_prefix},
-            topics.QUARANTINE: {quarantine_prefix: by_prefix[quarantine_prefix]},
-        }
+    def __init__(self, formats: Iterable[Format], quarantine: str) -> None:
+        """`quarantine`: the schema_id of what belongs into the quarantine topic."""
+        by_topic: dict[str, dict[bytes, Format]] = {topics.EVENTS: {}, topics.QUARANTINE: {}}
+        for form in formats:
+            is_event = form.release.schema_id != quarantine
+            by_topic[topics.EVENTS if is_event else topics.QUARANTINE][form.key] = form
+        self.by_topic: Mapping[str, Mapping[bytes, Format]] = by_topic
 
 
 class Batch:
@@ -82,7 +83,7 @@ class Batch:
         self._limits = limits
         self._check = check
         self._groups = {
-            topic: {prefix: Group(form, topic) for prefix, form in forms.items()}
+            topic: {key: Group(form, topic) for key, form in forms.items()}
             for topic, forms in formats.by_topic.items()
         }
 
@@ -125,8 +126,9 @@ class Batch:
             if at != last_at:
                 last_at, last_at_bytes = at, long(at)
                 self.oldest_ms = min(self.oldest_ms, at)
-            group = self._groups[topic].get(value[:HEADER_BYTES]) if value is not None else None
-            if group is None or value is None or not _is_intact(value, record.headers()):
+            key = _key(value, record.headers()) if value is not None else None
+            group = self._groups[topic].get(key) if key is not None else None
+            if group is None or value is None:
                 group, body = self._checked(topic, record)
             else:
                 body = value[HEADER_BYTES:]
@@ -150,16 +152,19 @@ class Batch:
             self.refusals.append(checked)
             return None, checked.body
         form, body = checked
-        return self._groups[topic][form.prefix], body
+        return self._groups[topic][form.key], body
 
 
-def _is_intact(value: bytes, headers: list[tuple[str, bytes | None]] | None) -> bool:
+def _key(value: bytes, headers: list[tuple[str, bytes | None]] | None) -> bytes | None:
+    """Return the key of the format that an intact record of ours names; None for all others."""
     if not headers:
-        return False
-    name, given = headers[-1]
+        return None
+    (name, given), key = headers[-1], value[:HEADER_BYTES]
     if name != topics.CRC32:
-        given = dict(headers).get(topics.CRC32)
-    return given == checksum(value)
+        named = dict(headers)
+        given = named.get(topics.CRC32)
+        key = registered(key) if topics.SCHEMA_REGISTRY in named else key
+    return key if given == checksum(value) else None
 
 
 class _Partitions(dict[int, bytes]):

@@ -68,6 +68,7 @@ class Contract:
 
 def terms_of(catalog: Catalog) -> Terms:
     """Return the terms of a catalog."""
-    by_id = {release.wire_id: format_of(release) for release in catalog.releases}
-    formats = Formats(by_id.values(), by_id[catalog.quarantine.wire_id].prefix)
-    return Terms(formats, Check(catalog, by_id), tables.tables(catalog))
+    forms = [format_of(release) for release in catalog.own.releases]
+    if catalog.is_registered:
+        forms += [format_of(release, is_registered=True) for release in catalog.releases]
+    return Terms(Formats(forms, catalog.quarantine.schema_id), Check(catalog, forms), tables.tables(catalog))

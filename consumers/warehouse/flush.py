@@ -38,6 +38,7 @@ from consumers.warehouse.record import Again, again
 from consumers.warehouse.tables import Table
 from schemas import topics
 from schemas.varint import long
+from schemas.wire import checksum
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class Flusher:
         """Return rows of releases that the batch did not know, and what nobody knows in time."""
         if not refusals:
             return [], []
-        records = [again(r.record, r.body, r.received_at_ms, r.app_id) for r in refusals]
+        records = [_once_more(refusal) for refusal in refusals]
         deadline = time.monotonic() + self._policy.schema_seconds_max
 
         def check() -> list[tuple[Again, tuple[Format, bytes] | Refusal]]:
@@ -141,7 +142,7 @@ class Flusher:
                 refused.append(replace(refusal, reason=checked.reason, detail=checked.detail))
                 continue
             form, body = checked
-            groups.setdefault(form.prefix, Group(form, record.topic())).parts += (body, record.tail)
+            groups.setdefault(form.key, Group(form, record.topic())).parts += (body, record.tail)
         return [*groups.values()], refused
 
     def _keep(self, refusals: Sequence[Refusal]) -> None:
@@ -226,6 +227,13 @@ class Flusher:
             _log.warning("retrying", extra=extra)
 
         return note
+
+
+def _once_more(refusal: Refusal) -> Again:
+    headers: list[tuple[str, bytes | None]] = [(topics.CRC32, checksum(refusal.body))]
+    if refusal.is_registered:
+        headers.append((topics.SCHEMA_REGISTRY, b"1"))
+    return again(refusal.record, refusal.body, refusal.received_at_ms, refusal.app_id, tuple(headers))
 
 
 def _is_newer(refusal: Refusal) -> bool:

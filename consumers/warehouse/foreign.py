@@ -8,18 +8,19 @@ Source: DESIGN.md, "Data path".
 """
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import fastavro
 from fastavro.types import Schema
 
-from consumers.warehouse.container import Format, place_of
+from consumers.warehouse.container import Format, place_of, registered
 from consumers.warehouse.record import Record
 from schemas import topics
 from schemas.catalog import Catalog, Release
 from schemas.events import encode_quarantine
-from schemas.wire import HEADER_BYTES, checksum, wire_id_of
+from schemas.wire import HEADER_BYTES, checksum, prefix, wire_id_of
 
 # 2010-01-01: what ingest takes. 2100-01-01: ClickHouse counts hours from 1970 to 2106.
 EVENT_MS_MIN, EVENT_MS_MAX = 1_262_304_000_000, 4_102_444_800_000
@@ -48,6 +49,7 @@ class Refusal:
     app_id: str | None = None
     event_id: str | None = None
     is_ours: bool = False  # its checksum is right, so a producer of ours wrote it
+    is_registered: bool = False  # the schema's id is a registry's
 
 
 class _Unfit(Exception):  # noqa: N818 - ends one check
@@ -59,16 +61,16 @@ class _Unfit(Exception):  # noqa: N818 - ends one check
 class Check:
     """Checks records one by one."""
 
-    def __init__(self, catalog: Catalog, formats: dict[int, Format]) -> None:
+    def __init__(self, catalog: Catalog, forms: Iterable[Format]) -> None:
         self._catalog = catalog
-        self._formats = formats
-        self._plain = {release.wire_id: _plain(release.schema) for release in catalog.releases}
+        self._forms = {form.key: form for form in forms}
+        self._plain = {release.schema_id: _plain(release.schema) for release in catalog.releases}
 
     def __call__(self, topic: str, record: Record) -> tuple[Format, bytes] | Refusal:
         """Return the record as a row (its format and body), or why it is none."""
         value, given = record.value(), _header(record, topics.CRC32)
         try:
-            return self._row(topic, value, given)
+            return self._row(topic, record, value, given)
         except _Unfit as unfit:
             refusal = Refusal(
                 reason=unfit.reason,
@@ -79,17 +81,18 @@ class Check:
                 app_id=_text(record.key()),
                 event_id=_text(_header(record, topics.EVENT_ID)),
                 is_ours=value is not None and given == checksum(value),
+                is_registered=_is_registered(record),
             )
         return self.kept(refusal) if topic == topics.QUARANTINE else refusal
 
     def kept(self, refusal: Refusal) -> tuple[Format, bytes]:
         """Return the refusal as a row of the quarantine."""
-        form = self._formats[self._catalog.quarantine.wire_id]
+        form = self._forms[prefix(self._catalog.own.quarantine.wire_id)]
         return form, encode_refusal(self._catalog, refusal)[HEADER_BYTES:]
 
     def datum(self, form: Format, body: bytes) -> dict[str, Any]:
         """Return the fields of a row that is one; times as milliseconds."""
-        return _decoded(self._plain[form.release.wire_id], form.prefix + body)
+        return _decoded(self._plain[form.release.schema_id], form.prefix + body)
 
     def refused(self, form: Format, topic: str, row: tuple[bytes, bytes], detail: str) -> Refusal:
         """Return what becomes of a row (body and tail) that the engine refused."""
@@ -97,7 +100,7 @@ class Check:
         partition, offset, appended_at = place_of(tail)
         value = form.prefix + body
         try:
-            datum = _decoded(self._plain[form.release.wire_id], value)
+            datum = _decoded(self._plain[form.release.schema_id], value)
         except _Unfit:
             datum = {}
         return Refusal(
@@ -108,25 +111,40 @@ class Check:
             record=f"{topic}/{partition}/{offset}",
             app_id=datum.get("app_id"),
             event_id=datum.get("event_id"),
+            is_registered=form.key != form.prefix,
         )
 
-    def _row(self, topic: str, value: bytes | None, given: bytes | None) -> tuple[Format, bytes]:
+    def _row(
+        self, topic: str, record: Record, value: bytes | None, given: bytes | None
+    ) -> tuple[Format, bytes]:
         if value is None:
             raise _Unfit(NO_VALUE, "the record has no value")
         if given is not None and given != checksum(value):
             raise _Unfit(DAMAGED, "the value is not the one its header crc32 was made of")
+        form = self._form(value, is_ours=given is not None, is_registered=_is_registered(record))
+        release = form.release
+        if (topic == topics.QUARANTINE) is not (release.schema_id == self._catalog.quarantine.schema_id):
+            raise _Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
+        schema = self._plain[release.schema_id]
+        datum = _decoded(schema, value)
+        _require(release, datum)
+        return form, _encoded(schema, datum)
+
+    def _form(self, value: bytes, *, is_ours: bool, is_registered: bool) -> Format:
+        """Return the format that a value names; others' ids are the registry's if it has them, else ours."""
         wire_id = wire_id_of(value)
         if wire_id is None:
             raise _Unfit(DAMAGED, "the value does not begin with 0 and a schema's id")
-        release = self._catalog.by_wire_id(wire_id)
-        if release is None:
-            raise _Unfit(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
-        if (topic == topics.QUARANTINE) is not (release == self._catalog.quarantine):
-            raise _Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
-        schema = self._plain[wire_id]
-        datum = _decoded(schema, value)
-        _require(release, datum)
-        return self._formats[wire_id], _encoded(schema, datum)
+        own = prefix(wire_id)
+        keys = [registered(own)] if is_registered else [own] if is_ours else [registered(own), own]
+        for key in keys:
+            if key in self._forms:
+                return self._forms[key]
+        if is_registered and not self._catalog.is_registered:
+            raise _Unfit(
+                UNKNOWN_SCHEMA, f"{wire_id} is a registry's id: set SCHEMA_REGISTRY_URL as for ingest"
+            )
+        raise _Unfit(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
 
 
 def encode_refusal(catalog: Catalog, refusal: Refusal) -> bytes:
@@ -191,6 +209,10 @@ def _plain(avro: Any) -> Any:
     if isinstance(avro, dict):
         return {key: _plain(value) for key, value in avro.items() if key not in ("logicalType", "doc")}
     return [_plain(part) for part in avro] if isinstance(avro, list) else avro
+
+
+def _is_registered(record: Record) -> bool:
+    return any(name == topics.SCHEMA_REGISTRY for name, _ in record.headers() or ())
 
 
 def _header(record: Record, name: str) -> bytes | None:

@@ -68,6 +68,8 @@ class Quarantine:
         headers: _Headers = [(name, text.encode()) for name, text in known.items() if text]
         headers.append((topics.RECEIVED_AT_MS, str(refusal.received_at_ms).encode()))
         headers.append((topics.CRC32, wire.checksum(value)))
+        if self._catalog.is_registered:
+            headers.append((topics.SCHEMA_REGISTRY, b"1"))
         producer.produce(
             topics.QUARANTINE,
             value,

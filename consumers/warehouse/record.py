@@ -22,12 +22,13 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A refused value as the record that it was, to be checked once more. It has no checksum."""
+    """A refused value as the record that it was, to be checked once more."""
 
     place: tuple[str, int, int]  # topic, partition, offset
     body: bytes
     received_at_ms: int  # the record's timestamp
     app_id: str | None
+    headers_: tuple[tuple[str, bytes | None], ...] = ()
 
     def topic(self) -> str:
         """Return the topic."""
@@ -46,8 +47,8 @@ class Again:
         return 1, self.received_at_ms
 
     def headers(self) -> list[tuple[str, bytes | None]]:
-        """Return nothing: the value is decoded and checked field by field."""
-        return []
+        """Return the headers that are known; without a checksum, the value is decoded and checked."""
+        return [*self.headers_]
 
     def key(self) -> bytes | None:
         """Return the key."""
@@ -63,7 +64,13 @@ class Again:
         return long(self.place[1]) + long(self.place[2]) + long(self.received_at_ms)
 
 
-def again(record: str, body: bytes, received_at_ms: int, app_id: str | None) -> Again:
+def again(
+    record: str,
+    body: bytes,
+    received_at_ms: int,
+    app_id: str | None,
+    headers: tuple[tuple[str, bytes | None], ...] = (),
+) -> Again:
     """Return the record that was refused; `record`: topic/partition/offset."""
     topic, partition, offset = record.rsplit("/", 2)
-    return Again((topic, int(partition), int(offset)), body, received_at_ms, app_id)
+    return Again((topic, int(partition), int(offset)), body, received_at_ms, app_id, headers)

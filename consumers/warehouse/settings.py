@@ -45,6 +45,8 @@ class Settings(BaseModel):
     batch_age_seconds_max: float = Field(0.5, alias="WAREHOUSE_BATCH_AGE_SECONDS_MAX", ge=0.01, le=60)
     # Where registry.json and avro/ are; changes are taken up within a second or two.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
+    # Where ingest has registered them, if it has: that registry's ids are in Kafka.
+    schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
     # How long records of ours may wait for their schema, with all behind them: a folder of schemas may reach
     # the loader later than ingest. Kubernetes takes a minute to carry a changed file into all containers.
     schema_seconds_max: float = Field(90.0, alias="WAREHOUSE_SCHEMA_SECONDS_MAX", ge=0, le=3600)

@@ -6,6 +6,7 @@ Each is a trap that the loader's design goes around; when an engine no longer do
 import io
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import fastavro
@@ -304,7 +305,7 @@ def test_errors_of_a_real_engine_are_told_apart(scratch: Scratch, services: Stac
     """A table that is gone is told from an engine that is away; both are tried again."""
     form = format_of(CATALOG.unmodelled)
     warehouse = ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30)
-    gone = type(form)(form.release, f"no_such_{scratch.name}", form.columns, form.prefix, form.header)
+    gone = replace(form, table=f"no_such_{scratch.name}")
     away = ClickHouse("http://127.0.0.1:1", (), Options(), 30)
 
     with pytest.raises(TablesError):

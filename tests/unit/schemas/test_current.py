@@ -77,7 +77,7 @@ def test_a_look_waits_for_what_adopts(tree: Tree) -> None:
         given.append(len(catalog.releases))
         if len(given) == 2:
             raise CatalogError("not now")
-        return Catalog(catalog.releases[:17])
+        return Catalog(catalog.releases[1:])
 
     current = Current(tree.root, adopt)
     release(tree)

@@ -11,8 +11,8 @@ from schemas import topics, wire
 from tests.warehouse import CATALOG, NOW_MS, Message, body, crc, message, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
-CHECK = Check(CATALOG, FORMATS)
-SPLIT = Formats(FORMATS.values(), FORMATS[CATALOG.quarantine.wire_id].prefix)
+CHECK = Check(CATALOG, FORMATS.values())
+SPLIT = Formats(FORMATS.values(), CATALOG.quarantine.schema_id)
 
 
 def batch(rows: int = 1000, size: int = 1 << 30, age: float = 1.0) -> Batch:

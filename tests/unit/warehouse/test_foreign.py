@@ -25,7 +25,7 @@ from schemas import topics, wire
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
-CHECK = Check(CATALOG, FORMATS)
+CHECK = Check(CATALOG, FORMATS.values())
 GOOD = {name: value(body(name)) for name in SAMPLES}
 
 
@@ -166,4 +166,5 @@ def test_engine_refusal_keeps_the_whole_value() -> None:
         "app_id": datum["app_id"],
         "event_id": datum["event_id"],
         "is_ours": False,
+        "is_registered": False,
     }
