@@ -38,13 +38,15 @@ from consumers.warehouse.record import Again, again
 from consumers.warehouse.tables import Table
 from schemas import topics
 from schemas.varint import long
-from schemas.wire import checksum
+from schemas.wire import checksum, wire_id_of
 
 _log = logging.getLogger(__name__)
 
 _WAIT_SECONDS_MIN = 0.1
 # Of a row that never was a record of its topic: partition and offset -1.
 _NO_PLACE = long(-1) + long(-1)
+_IDS_AHEAD_MAX = 100  # releases by which a producer may be ahead; an id beyond is nobody's
+_AWAITED_MAX = 1000
 
 
 class Warehouse(Protocol):
@@ -87,6 +89,8 @@ class Flusher:
         self._contract = contract
         self._policy = policy
         self._metrics = metrics
+        # Schemas' ids that were waited for: what comes late, comes once. (whether a registry's, id)
+        self._awaited: set[tuple[bool, int | None]] = set()
 
     def make_tables(self) -> None:
         """Make what is missing of the tables. Raises: TransientError once given up."""
@@ -104,9 +108,11 @@ class Flusher:
 
     def write(self, batch: Batch) -> None:
         """Return once every record has its place. Raises: TooManyRefusedError, TransientError."""
-        refusals = [refusal for refusal in batch.refusals if not _is_newer(refusal)]
+        newest = len(self._contract.catalog.own.releases)
+        newer = [refusal for refusal in batch.refusals if _is_newer(refusal, newest)]
+        refusals = [refusal for refusal in batch.refusals if not _is_newer(refusal, newest)]
         refused_max = self._policy.refused_rows_max
-        groups, unknown = self._newer([refusal for refusal in batch.refusals if _is_newer(refusal)])
+        groups, unknown = self._newer(newer)
         if len(unknown) > refused_max:
             raise TooManyRefusedError(
                 f"{len(unknown)} rows of newer producers, the first: {unknown[0].detail}"
@@ -124,7 +130,9 @@ class Flusher:
         if not refusals:
             return [], []
         records = [_once_more(refusal) for refusal in refusals]
-        deadline = time.monotonic() + self._policy.schema_seconds_max
+        ids = {(refusal.is_registered, wire_id_of(refusal.body)) for refusal in refusals}
+        is_awaited = not ids <= self._awaited
+        deadline = time.monotonic() + (self._policy.schema_seconds_max if is_awaited else 0)
 
         def check() -> list[tuple[Again, tuple[Format, bytes] | Refusal]]:
             self.take_up()
@@ -143,6 +151,7 @@ class Flusher:
                 continue
             form, body = checked
             groups.setdefault(form.key, Group(form, record.topic())).parts += (body, record.tail)
+        self._awaited = ids if len(self._awaited) > _AWAITED_MAX else self._awaited | ids
         return [*groups.values()], refused
 
     def _keep(self, refusals: Sequence[Refusal]) -> None:
@@ -236,6 +245,9 @@ def _once_more(refusal: Refusal) -> Again:
     return again(refusal.record, refusal.body, refusal.received_at_ms, refusal.app_id, tuple(headers))
 
 
-def _is_newer(refusal: Refusal) -> bool:
-    """Return whether a producer of ours wrote what only a later release explains."""
-    return refusal.is_ours and refusal.reason == UNKNOWN_SCHEMA
+def _is_newer(refusal: Refusal, newest: int) -> bool:
+    """Return whether a producer of ours wrote what only a release soon after our `newest` id explains."""
+    if not refusal.is_ours or refusal.reason != UNKNOWN_SCHEMA:
+        return False
+    ahead = (wire_id_of(refusal.body) or 0) - newest
+    return refusal.is_registered or 0 < ahead <= _IDS_AHEAD_MAX

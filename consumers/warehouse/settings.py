@@ -49,7 +49,7 @@ class Settings(BaseModel):
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
     # How long records of ours may wait for their schema, with all behind them: a folder of schemas may reach
     # the loader later than ingest. Kubernetes takes a minute to carry a changed file into all containers.
-    schema_seconds_max: float = Field(90.0, alias="WAREHOUSE_SCHEMA_SECONDS_MAX", ge=0, le=3600)
+    schema_seconds_max: float = Field(15.0, alias="WAREHOUSE_SCHEMA_SECONDS_MAX", ge=0, le=3600)
     # Rows of one batch that ClickHouse refuses and that go to the quarantine; one more stops the process,
     # because then the tables or this program are wrong, not the events.
     refused_rows_max: int = Field(1000, alias="WAREHOUSE_REFUSED_ROWS_MAX", ge=0)

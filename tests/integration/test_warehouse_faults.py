@@ -304,7 +304,7 @@ def test_too_many_refused_rows_stop_the_process(site: Site) -> None:
 
 def test_producers_newer_than_the_loader_stop_it(site: Site) -> None:
     """Records of ours with a schema unknown here are not drained into the quarantine by the thousand."""
-    data = wire.prefix(4_000_001) + value(body(app_id=site.app))[wire.HEADER_BYTES :]
+    data = wire.prefix(len(CATALOG.releases) + 1) + value(body(app_id=site.app))[wire.HEADER_BYTES :]
     loader = site.loader(WAREHOUSE_REFUSED_ROWS_MAX="2", WAREHOUSE_BATCH_AGE_SECONDS_MAX="1")
     for _ in range(10):
         site.sender.put(data, key=site.app.encode())

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from consumers.warehouse.flush import Flusher, Policy
 from consumers.warehouse.foreign import Refusal
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import tables
+from schemas import wire
 from schemas.catalog import Catalog
 from schemas.current import Current
 from schemas.events import EventDecoder
@@ -143,6 +145,35 @@ def test_what_no_release_explains_in_time_is_refused(tree: Tree) -> None:
     assert [refusal.reason for refusal in site.world.kept] == ["unknown_schema"] * 2
     with pytest.raises(TooManyRefusedError, match="3 rows of newer producers, the first: no schema has the"):
         site.flusher.write(site.batch(*records))
+
+
+def test_a_schema_is_waited_for_once(tree: Tree) -> None:
+    """Whoever writes an id that nobody releases holds up the others once, not with each record."""
+    site = Site(tree, 0.5)
+    site.release()
+    records = [newer(site, offset) for offset in range(3)]
+    site.tree.register(site.tree.entries()[:-1])
+    began = time.monotonic()
+    site.flusher.write(site.batch(records[0]))
+    waited = time.monotonic()
+    for record in records[1:] * 20:
+        site.flusher.write(site.batch(record))
+
+    assert waited - began >= 0.5
+    assert time.monotonic() - waited < 5.0
+    assert [refusal.reason for refusal in site.world.kept] == ["unknown_schema"] * 41
+
+
+@pytest.mark.parametrize("ahead", [0, 101, 2**31 - 100])
+def test_an_id_that_no_release_can_have_soon_is_not_waited_for(tree: Tree, ahead: int) -> None:
+    """It is refused like any other damage, however many there are."""
+    site = Site(tree, 60.0)
+    newest = len(site.contract.catalog.releases)
+    data = wire.prefix(newest + ahead if ahead else 0) + b"x"
+    records = [Message(data, offset_=offset, headers_=crc(data)) for offset in range(3)]
+    site.flusher.write(site.batch(*records))
+
+    assert [refusal.reason for refusal in site.world.kept] == ["unknown_schema"] * 3
 
 
 def test_a_broken_folder_changes_nothing(tree: Tree) -> None:
