@@ -5,8 +5,6 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from schemas.topics import PARTITIONS
-
 
 @contextmanager
 def consumer(kafka: str) -> Iterator[Consumer]:
@@ -21,9 +19,10 @@ def consumer(kafka: str) -> Iterator[Consumer]:
 def end_offsets(kafka: str, topic: str) -> dict[int, int]:
     """Return partition -> high watermark."""
     with consumer(kafka) as client:
+        partitions = client.list_topics(topic, timeout=10).topics[topic].partitions
         return {
             partition: client.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
-            for partition in range(PARTITIONS[topic])
+            for partition in partitions
         }
 
 

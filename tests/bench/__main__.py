@@ -1,0 +1,57 @@
+"""`make bench`: Tapline beside what else does its work, in one sitting on this machine -> RESULTS.md.
+
+`ARGS="--only receivers --rounds 3"` measures a part; `ARGS=--smoke` measures nothing: it shows within a
+minute that all contenders run and store what they acknowledge. Exit status: 0; 1 when one does not.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from tests.bench import compare_receivers
+from tests.bench.options import Options
+from tests.bench.report import Section, say, write
+
+PARTS: dict[str, Callable[[Options], Section]] = {
+    "receivers": compare_receivers.run,
+}
+
+
+def main() -> int:
+    """Measure what is asked for; return the exit status."""
+    arguments = _arguments()
+    options = Options(1 if arguments.smoke else arguments.rounds, smoke=arguments.smoke)
+    for name in arguments.only:
+        say(f"--- {name}")
+        try:
+            section = PARTS[name](options)
+        except AssertionError as error:
+            say(f"{name}: {error}")
+            return 1
+        if not options.smoke:
+            write(section, f"make bench ARGS='--only {name} --rounds {options.rounds}'")
+        say("\n".join(section.lines))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="Measure Tapline beside others."
+    )
+    parser.add_argument(
+        "--only", type=_names, default=[*PARTS], help=f"of {', '.join(PARTS)}; comma separated"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="how often each figure is measured (5)")
+    parser.add_argument("--smoke", action="store_true", help="show that all works; write nothing")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - PARTS.keys():
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Which core works for whom: what is measured has one of its own; broker, engine and load share the other.
+
+Invariant: a process inherits the cores of the thread that starts it, so nothing has to be moved afterwards.
+Source: sched_setaffinity(2).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_AVAILABLE = sorted(os.sched_getaffinity(0))
+MEASURED = {_AVAILABLE[0]}
+OTHERS = {_AVAILABLE[-1]}  # the same one on a machine of one core: then ratios mean little
+
+
+@contextmanager
+def on(cores: set[int]) -> Iterator[None]:
+    """Have this thread, and what it starts meanwhile, run on `cores`."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

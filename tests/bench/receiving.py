@@ -1,0 +1,134 @@
+"""The receivers that are compared: how each is started, and that what it acknowledged is in Kafka.
+
+Invariant: each has a topic of its own with as many partitions and the same settings as Tapline's events, and
+the same core; only one is posted to at a time.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas import topics
+from tests.bench.contender import Contender, python
+from tests.bench.load import Load, Target
+from tests.bench.report import say
+from tests.process import free_port
+from tests.stack import ROOT
+from tests.topic import end_offsets, messages_since, value_of
+
+_ID = re.compile(rb"bench-[0-9a-f]{10}")
+_BENTHOS = Path(__file__).parent / "benthos"
+_PROGRAM = Path(os.environ.get("TAPLINE_CACHE") or ROOT / ".cache") / "bench" / "benthos"
+
+
+class LostError(AssertionError):
+    """A receiver acknowledged what Kafka does not have."""
+
+
+@dataclass(slots=True)
+class Receiver:
+    """One that runs."""
+
+    name: str
+    process: Contender
+    target: Target
+    topic: str = ""  # none: it keeps nothing
+
+
+def names(*, builds: bool) -> list[str]:
+    """Return all that can run here; `builds`: what is not built yet is built, which takes a minute."""
+    found = ["limit", "passthrough", "usual", "naive", "naive validate", "benthos", "tapline"]
+    if missing := _benthos_missing(builds=builds):
+        say(f"benthos: not measured: {missing}")
+        found.remove("benthos")
+    return found
+
+
+@contextmanager
+def running(kafka: str, folder: Path, wanted: Sequence[str]) -> Iterator[dict[str, Receiver]]:
+    """Yield receivers by name, all of them ready."""
+    with ExitStack() as stack:
+        found = {}
+        for name in wanted:
+            port, topic = free_port(), _topic(name)
+            if name != "tapline" and topic:
+                _make_topic(kafka, topic)
+            own = folder / name.replace(" ", "-")
+            own.mkdir()
+            process = _contender(name, kafka, own, port, topic)
+            process.start(port)
+            stack.callback(process.stop)
+            path = "/tapcart_webhooks/secret" if name == "tapline" else "/"
+            found[name] = Receiver(name, process, Target(port, path), topic)
+        yield found
+
+
+def check(kafka: str, receiver: Receiver, before: dict[int, int], load: Load, *, ids: bool) -> None:
+    """Compare what was acknowledged with the topic since `before`; `ids`: one by one. Raises: LostError."""
+    if not receiver.topic:
+        return
+    stored = sum(end_offsets(kafka, receiver.topic).values()) - sum(before.values())
+    if stored < len(load.acknowledged):
+        raise LostError(f"{receiver.name} acknowledged {len(load.acknowledged)}, Kafka has {stored}")
+    if ids:
+        there = {
+            found[0]
+            for m in messages_since(kafka, receiver.topic, before)
+            if (found := _ID.search(value_of(m)))
+        }
+        if missing := set(load.acknowledged) - there:
+            raise LostError(f"{receiver.name}: {len(missing)} acknowledged events are not in Kafka")
+
+
+def _topic(name: str) -> str:
+    if name == "limit":
+        return ""
+    return topics.EVENTS if name == "tapline" else f"bench.{name.replace(' ', '.')}"
+
+
+def _contender(name: str, kafka: str, folder: Path, port: int, topic: str) -> Contender:
+    env = {"BENCH_PORT": str(port), "BENCH_KAFKA": kafka, "BENCH_TOPIC": topic}
+    if name == "benthos":
+        command = [str(_PROGRAM), "-c", str(_BENTHOS / "config.yaml")]
+        return Contender(name, command, folder, env | {"GOMAXPROCS": "1"})
+    if name == "tapline":
+        env = {
+            "INGEST_PORT": str(port),
+            "INGEST_TOKENS": "secret",
+            "INGEST_SPOOL_DIR": str(folder / "spool"),
+            "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        }
+        return Contender(name, python("ingest"), folder, env)
+    module, *arguments = name.split()
+    return Contender(name, python(f"tests.bench.receivers.{module}", *arguments), folder, env)
+
+
+def _make_topic(kafka: str, topic: str) -> None:
+    config = {"flush.messages": "1"}
+    wanted = NewTopic(topic, topics.PARTITIONS[topics.EVENTS], config=config)
+    admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
+    admin.create_topics([wanted])[topic].result()
+
+
+def _benthos_missing(*, builds: bool) -> str:
+    """Return why Benthos cannot run, nothing once its program is there."""
+    if _PROGRAM.exists():
+        return ""
+    if not builds:
+        return "it is not built yet; a full run does so"
+    try:
+        subprocess.run(["go", "version"], capture_output=True, check=True)
+        say("benthos: building it, once; it takes a minute")
+        _PROGRAM.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["go", "build", "-o", str(_PROGRAM), "."], cwd=_BENTHOS, check=True)
+    except OSError:
+        return "there is no Go on this machine"
+    except subprocess.CalledProcessError as error:
+        return f"Go could not build it (status {error.returncode}, see above)"
+    return ""

@@ -1,0 +1,18 @@
+"""The bench's smoke mode: every contender runs, and what it acknowledged is there, one by one. No timing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.bench.__main__ import PARTS
+from tests.stack import ROOT
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_contender_stores_what_it_acknowledges(part: str) -> None:
+    """It ends with status 0: a contender that loses an event ends it with 1."""
+    command = [sys.executable, "-m", "tests.bench", "--smoke", "--only", part]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr[-4000:]
