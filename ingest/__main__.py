@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 
 from ingest.app import build
 from ingest.settings import Settings
+from ingest.spool import SpoolInUseError, hold
 from schemas.catalog import CatalogError
 from schemas.current import Current
 from schemas.environment import SettingsError, log_as_json
@@ -23,8 +24,9 @@ def main() -> int:
     log_as_json()
     try:
         settings = Settings.from_env(os.environ)
+        hold(settings.spool_dir)
         app = build(settings, _current(settings))
-    except (SettingsError, CatalogError) as error:
+    except (SettingsError, CatalogError, SpoolInUseError) as error:
         print(f"ingest cannot start:\n{error}", file=sys.stderr)
         return 2
     server = uvicorn.Server(

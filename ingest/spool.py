@@ -10,6 +10,7 @@ they can be read, and set aside. Source: DESIGN.md, "Spool", with the measuremen
 
 import asyncio
 import contextlib
+import fcntl
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +29,33 @@ _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 
+class SpoolInUseError(Exception):
+    """Another process has the spool: each would remove what the other still writes."""
+
+
 class SpoolUnavailableError(Exception):
     """The record is not on disk: no room, or the disk refused. The same call may succeed later."""
+
+
+def hold(directory: Path) -> int:
+    """Return a descriptor by which this process holds the spool until it ends; -1 where there is no folder.
+
+    Raises: SpoolInUseError.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return -1  # `Spool.open` tells what is wrong with it
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise SpoolInUseError(
+            f"INGEST_SPOOL_DIR: another process has the spool {directory} ({_words(error)}): "
+            "end it, or give each a folder of its own"
+        ) from error
+    return descriptor
 
 
 @dataclass(slots=True)

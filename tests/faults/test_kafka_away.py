@@ -92,6 +92,20 @@ def test_the_spool_outlives_its_process(broker: Stack, tmp_path: Path) -> None:
     process.stop()
 
 
+def test_a_spool_belongs_to_one_process(tmp_path: Path) -> None:
+    """A second one would remove segments that the first still writes: it says so and ends."""
+    first = Ingest("127.0.0.1:1", tmp_path).start()
+    second = Ingest("127.0.0.1:1", tmp_path).start(wait=False)
+    status = second.process.wait(20)
+    first.kill()
+    third = Ingest("127.0.0.1:1", tmp_path).start()
+
+    assert status == 2
+    assert "INGEST_SPOOL_DIR: another process has the spool" in second.log.read_text()
+    assert "Traceback" not in second.log.read_text()
+    assert third.stop() == 0
+
+
 def test_a_full_spool_is_told(tmp_path: Path) -> None:
     """With neither Kafka nor room: 500 with Retry-After, not ready, and the process lives."""
     process = Ingest("127.0.0.1:1", tmp_path, {"INGEST_SPOOL_BYTES_MAX": str(1024 * 1024)}).start()
