@@ -8,12 +8,15 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import compare_receivers
+from tests.bench import compare_loaders, compare_receivers, memory, spooling
 from tests.bench.options import Options
 from tests.bench.report import Section, say, write
 
 PARTS: dict[str, Callable[[Options], Section]] = {
     "receivers": compare_receivers.run,
+    "loaders": compare_loaders.run,
+    "spool": spooling.run,
+    "memory": memory.run,
 }
 
 

@@ -32,7 +32,7 @@ _CONNECTIONS_MAX = 512
 _TICK_SECONDS = 0.002
 
 
-class NoAnswerError(Exception):
+class NoAnswerError(AssertionError):
     """A connection broke, or an answer did not come in time."""
 
 

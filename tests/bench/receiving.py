@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -18,7 +19,7 @@ from schemas import topics
 from tests.bench.contender import Contender, python
 from tests.bench.load import Load, Target
 from tests.bench.report import say
-from tests.process import free_port
+from tests.process import eventually, free_port
 from tests.stack import ROOT
 from tests.topic import end_offsets, messages_since, value_of
 
@@ -64,6 +65,8 @@ def running(kafka: str, folder: Path, wanted: Sequence[str]) -> Iterator[dict[st
             process = _contender(name, kafka, own, port, topic)
             process.start(port)
             stack.callback(process.stop)
+            if topic:  # which ingest makes itself
+                eventually(partial(end_offsets, kafka, topic))
             path = "/tapcart_webhooks/secret" if name == "tapline" else "/"
             found[name] = Receiver(name, process, Target(port, path), topic)
         yield found

@@ -1,0 +1,140 @@
+"""Loaders side by side -> rows per second out of the same topic into tables made by the same statements.
+
+The engine has a core to itself, so that its own speed at the same bytes is the limit; the loader and Kafka
+share the other. Every loader starts with empty tables; what it claims to have loaded is counted there.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from consumers.warehouse.clickhouse import ClickHouse
+from consumers.warehouse.tables import RAW, Options, tables
+from tests.bench import cores, plots, records, services
+from tests.bench.contender import Contender, python
+from tests.bench.options import Options as Asked
+from tests.bench.report import GOALS, Section, Spread, goal, say, spread, table
+from tests.stack import wait_until
+from tests.warehouse import CATALOG, Loader, Tables
+
+_NAMES = ("limit", "naive", "usual", "tapline")
+_ROWS, _SLOW_ROWS, _SMOKE_ROWS = 1_000_000, 100_000, 5_000
+_SECONDS_MAX = 300.0
+
+
+class LostError(AssertionError):
+    """A loader claims to have loaded what the tables do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where everything is."""
+
+    kafka: str
+    clickhouse: str
+    folder: Path
+    rows: int  # in the topic
+
+    @property
+    def slow_rows(self) -> int:
+        """What a loader that is slow loads of them: its speed does not depend on it."""
+        return min(self.rows, _SLOW_ROWS)
+
+
+def run(options: Asked) -> Section:
+    """Measure all of them. Raises: LostError."""
+    with (
+        services.running("kafka") as (broker, folder),
+        services.running("clickhouse", on=cores.MEASURED) as (engine, _),
+        cores.on(cores.OTHERS),
+    ):
+        at = Place(broker.kafka, engine.clickhouse_url, folder, _SMOKE_ROWS if options.smoke else _ROWS)
+        say(f"writing {at.rows:,} records")
+        records.write(at.kafka, folder, at.rows)
+        ClickHouse(at.clickhouse, tables(CATALOG), Options(), 60).make_tables()
+        measured: dict[str, list[float]] = {name: [] for name in _NAMES}
+        for number in range(1, options.rounds + 1):
+            for name in _NAMES:
+                measured[name].append(_rate(name, at, number))
+                say(f"round {number} of {options.rounds}: {name}: {measured[name][-1]:,.0f} rows/s")
+    rates = {name: spread(values) for name, values in measured.items()}
+    if not options.smoke:
+        title = "Loaders: rows/s out of Kafka into ClickHouse, which has one core"
+        plots.bars("loaders", title, "rows/s", rates)
+    return Section("loaders", "Loaders", [*_lines(rates, at, options)])
+
+
+def _rate(name: str, at: Place, number: int) -> float:
+    """Return rows per second."""
+    own = at.folder / f"{name}-{number}"
+    own.mkdir()
+    if name == "limit":
+        rows, seconds = _limit(at, own)
+        return _checked(name, at.rows, rows) / seconds
+    _truncate(at)
+    if name == "tapline":
+        seconds, rows = _tapline(at, own), at.rows
+    else:
+        env = {"BENCH_KAFKA": at.kafka, "CLICKHOUSE_URL": at.clickhouse, "BENCH_ROWS": str(at.slow_rows)}
+        rows, seconds = _told(Contender(name, python(f"tests.bench.loaders.{name}"), own, env, cores.OTHERS))
+    return _checked(name, rows, _count(at)) / seconds
+
+
+def _limit(at: Place, folder: Path) -> tuple[int, float]:
+    env = {"BENCH_MANIFEST": str(at.folder / "manifest.json"), "DATA_DIR": str(folder)}
+    return _told(Contender("limit", python("tests.bench.loaders.limit"), folder, env))
+
+
+def _told(program: Contender) -> tuple[int, float]:
+    """Run a program to its end; return rows and seconds as it says."""
+    program.start()
+    try:
+        program.wait(_SECONDS_MAX)
+    finally:
+        program.stop()
+    rows, seconds = program.told().splitlines()[-1].split()
+    return int(rows), float(seconds)
+
+
+def _tapline(at: Place, folder: Path) -> float:
+    """Return the seconds from readiness to the last row."""
+    env = {"WAREHOUSE_GROUP": folder.name, "WAREHOUSE_BATCH_AGE_SECONDS_MAX": "0.5"}
+    loader = Loader(at.kafka, at.clickhouse, folder, env)
+    loader.start(wait=False)
+    try:
+        wait_until(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 60, "the first record")
+        began = perf_counter()
+        rows = "tapline_warehouse_rows_total"
+        wait_until(lambda: loader.metric(rows) >= at.rows, _SECONDS_MAX, "the last row")
+        return perf_counter() - began
+    finally:
+        loader.stop()
+
+
+def _truncate(at: Place) -> None:
+    asked = Tables(at.clickhouse)
+    for one in tables(CATALOG):
+        asked.run(f"TRUNCATE TABLE {RAW}.{one.name}")
+
+
+def _count(at: Place) -> int:
+    asked = Tables(at.clickhouse)
+    return sum(int(asked.one(f"SELECT count() FROM {RAW}.{one.name}")) for one in tables(CATALOG))
+
+
+def _checked(name: str, claimed: int, there: int) -> int:
+    if claimed != there:
+        raise LostError(f"{name} should have loaded {claimed} rows, the tables have {there}")
+    return there
+
+
+def _lines(rates: Mapping[str, Spread], at: Place, options: Asked) -> Iterator[str]:
+    yield f"{options.rounds} rounds; {at.rows:,} records of all types, {at.slow_rows:,} for naive and usual."
+    yield ""
+    goals = (("limit", 0.9), ("naive", 6.0))
+    yield from table(
+        GOALS, [goal(f"rows/s to {name}", rates["tapline"].ratio(rates[name]), least=x) for name, x in goals]
+    )
+    yield ""
+    yield from table(("loader", "rows/s"), [[name, rate.text()] for name, rate in rates.items()])

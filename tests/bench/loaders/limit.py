@@ -1,0 +1,37 @@
+"""The limit: the engine itself inserts the same containers, from files. Prints rows and seconds."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from consumers.warehouse.clickhouse import SETTINGS
+from consumers.warehouse.tables import RAW, Options, creations, quoted, tables
+from deploy.local.clickhouse.engine import Engine, Query
+from deploy.local.clickhouse.settings import Settings
+from schemas.catalog import Catalog
+
+
+def main() -> None:
+    """Insert everything of the manifest, then count."""
+    engine = Engine(Settings.from_env(os.environ))
+    settings = {name: str(value) for name, value in SETTINGS.items()}
+    for statement in creations(tables(Catalog.load()), Options()):
+        engine.run(Query(statement, "bench"))
+    manifest = json.loads(Path(os.environ["BENCH_MANIFEST"]).read_text())
+    began = time.perf_counter()
+    for path, table, columns, _ in manifest:
+        names = ", ".join(map(quoted, columns))
+        text = f"INSERT INTO {RAW}.{table} ({names}) FROM INFILE '{path}' FORMAT Avro"
+        engine.run(Query(text, "bench", settings=settings))
+    seconds = time.perf_counter() - began
+    rows = 0
+    for table in {table for _, table, _, _ in manifest}:
+        rows += int(engine.run(Query(f"SELECT count() FROM {RAW}.{table}", "bench")).output)
+    engine.close()
+    sys.stdout.write(f"{rows} {seconds}\n")
+
+
+if __name__ == "__main__":
+    main()
