@@ -20,8 +20,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from consumers.kit.errors import TransientError
 from consumers.warehouse.accounting import Accounting, Partition, Report
-from consumers.warehouse.errors import TooManyRefusedError, TransientError
+from consumers.warehouse.errors import TooManyRefusedError
 from consumers.warehouse.reread import Range
 from consumers.warehouse.settings import Settings
 from schemas.catalog import CatalogError

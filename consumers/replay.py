@@ -29,9 +29,10 @@ from itertools import islice
 import urllib3
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from consumers.kit.errors import TransientError
 from consumers.warehouse.accounting import Accounting
 from consumers.warehouse.assembly import Parts
-from consumers.warehouse.errors import TooManyRefusedError, TransientError
+from consumers.warehouse.errors import TooManyRefusedError
 from consumers.warehouse.replayer import IngestAccess, Quarantine, Replayer, Row
 from consumers.warehouse.reread import Kafka
 from consumers.warehouse.settings import Settings

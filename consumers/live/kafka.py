@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Any
 
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
@@ -20,6 +19,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from consumers.kit import client
 from consumers.live.balance import midnight_ms, settled_ms
 from consumers.live.feed import Away
 from consumers.live.newest import Arrival, Newest
@@ -73,19 +73,14 @@ class Kafka:
         common: dict[str, Any] = {"reconnect.backoff.max.ms": 1_000, **properties, "log_level": 0}
         self._common = common
         self._admin = AdminClient(common, logger=_log)
-        self._consumer = Consumer(
-            {
-                **common,
-                "group.id": "tapline.live",  # librdkafka wants a name; nothing is ever asked of this group
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",
-                "fetch.message.max.bytes": _PEEK_BYTES,
-                "queued.min.messages": 1,
-                "fetch.wait.max.ms": 50,
-                "fetch.queue.backoff.ms": 10,  # else a full queue of one record stops fetching for a second
-            },
-            logger=_log,
+        self._consumer = client.consumer(
+            common,
+            "tapline.live",
+            _log,
+            fetch_message_max_bytes=_PEEK_BYTES,
+            queued_min_messages=1,
+            fetch_wait_max_ms=50,
+            fetch_queue_backoff_ms=10,  # else a full queue of one record stops fetching for a second
         )
         self._times: dict[_Place, tuple[int, int]] = {}  # first waiting record of a partition: offset, time
         self._seen: dict[_Place, int] = {}  # where each partition of events ended when it was read last

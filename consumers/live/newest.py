@@ -5,20 +5,18 @@ many arrive at once, a few are decoded. A value that does not decode is passed o
 it is none.
 """
 
-import io
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
-import fastavro
 import msgspec
 
+from consumers.kit.decode import Unfit, fields_of
 from consumers.live.shorten import text_shortened, value_shortened
 from consumers.live.state import Event
 from schemas.catalog import Catalog
 from schemas.current import Current
-from schemas.wire import HEADER_BYTES, wire_id_of
+from schemas.wire import wire_id_of
 
 # Place (partition and offset), received_at in milliseconds, value.
 Arrival = tuple[tuple[int, int], int, bytes]
@@ -73,13 +71,10 @@ def decoded(catalog: Catalog, value: bytes) -> dict[str, Any] | None:
     """Return the fields of a Kafka value, times as milliseconds; None: it cannot be decoded."""
     wire_id = wire_id_of(value)
     release = None if wire_id is None else catalog.by_wire_id(wire_id)
-    if release is None:
-        return None
     try:
-        found = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), _schema(release.text), None)
-    except (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError):
+        return None if release is None else fields_of(release, value)
+    except Unfit:
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _fields(datum: dict[str, Any]) -> bytes:
@@ -114,15 +109,3 @@ def _within_bounds(said: dict[str, Any]) -> dict[str, Any]:
         room -= len(name) + len(json.dumps(value))
         within[name] = value if room > 0 else "…"
     return within
-
-
-@lru_cache(maxsize=256)
-def _schema(text: str) -> Any:
-    return fastavro.parse_schema(_plain(json.loads(text)))
-
-
-def _plain(avro: Any) -> Any:
-    """Return the schema with times as numbers: a datetime ends at the year 9999."""
-    if isinstance(avro, dict):
-        return {key: _plain(value) for key, value in avro.items() if key not in ("logicalType", "doc")}
-    return [_plain(part) for part in avro] if isinstance(avro, list) else avro

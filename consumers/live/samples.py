@@ -1,6 +1,6 @@
 """A body of the quarantine -> text that a person can read, with what names a person shortened.
 
-Invariant: what the loader refused is a Kafka value; it is shown decoded where it can be.
+Invariant: what a consumer refused is a Kafka value; it is shown decoded where it can be.
 """
 
 import msgspec
@@ -18,7 +18,7 @@ class Samples:
 
     def text(self, body: bytes, source: str) -> str:
         """Return the body (or its beginning) as text; `source` is who refused it."""
-        if source == "warehouse":
+        if source != "ingest":
             datum = decoded(self._current.catalog, body)
             if datum is None:
                 return f"{len(body)} bytes that do not decode, beginning with {body[:32].hex(' ')}"

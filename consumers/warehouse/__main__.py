@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from consumers.warehouse import metrics
+from consumers.kit.serving import Where, serve
 from consumers.warehouse.assembly import Parts, make_loader
 from consumers.warehouse.loader import Loader
 from consumers.warehouse.settings import Settings
@@ -48,10 +48,9 @@ def _loader(settings: Settings, current: Current) -> Loader:
     parts = Parts(settings, current)
     loader = make_loader(settings, parts)
     if settings.metrics_port:
-        metrics.serve(
-            parts.metrics,
-            settings.metrics_host,
-            settings.metrics_port,
+        serve(
+            parts.metrics.registry,
+            Where(settings.metrics_host, settings.metrics_port, "WAREHOUSE_METRICS_PORT"),
             lambda: loader.is_alive,
             lambda: loader.is_ready,
         )

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from consumers.kit.decode import Refusal
+from consumers.kit.record import Place, Record
 from consumers.warehouse.assembly import Parts
 from consumers.warehouse.container import Format
-from consumers.warehouse.foreign import Refusal
 from consumers.warehouse.lookup import Key, Lookup
-from consumers.warehouse.record import Place, Record
 from consumers.warehouse.reread import Kafka, Log, Range, merged
 from consumers.warehouse.settings import Settings
 from schemas import topics

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from consumers.kit.quarantine import Quarantine
+from consumers.kit.record import Record
+from consumers.kit.source import Membership, Source
 from consumers.warehouse.batch import Batch, Limits
 from consumers.warehouse.clickhouse import ClickHouse
 from consumers.warehouse.contract import Contract, Terms
 from consumers.warehouse.flush import Flusher, Policy
 from consumers.warehouse.loader import Bounds, Loader
 from consumers.warehouse.metrics import Metrics
-from consumers.warehouse.quarantine import Quarantine
-from consumers.warehouse.record import Record
 from consumers.warehouse.settings import Settings
-from consumers.warehouse.source import Source
 from consumers.warehouse.tables import Options
 from schemas.current import Current
 
@@ -69,7 +69,7 @@ def make_loader(settings: Settings, parts: Parts) -> Loader:
     """Return a loader that has joined the group."""
     on_commit_failed = parts.metrics.commits_failed.inc
     return Loader(
-        lambda on_revoked: Source(settings.kafka, settings.group, on_revoked, on_commit_failed),
+        lambda on_revoked: Source(settings.kafka, Membership(settings.group), on_revoked, on_commit_failed),
         parts.make_batch,
         parts.flusher,
         Bounds(settings.batch_bytes_max, settings.shutdown_seconds_max),

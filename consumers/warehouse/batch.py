@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from consumers.kit.decode import Refusal
+from consumers.kit.record import Place, Record
 from consumers.warehouse.container import Format, registered
-from consumers.warehouse.foreign import Refusal
-from consumers.warehouse.record import Place, Record
 from schemas import topics
 from schemas.varint import long
 from schemas.wire import HEADER_BYTES, checksum

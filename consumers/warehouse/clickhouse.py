@@ -15,9 +15,10 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
+from consumers.kit.errors import TransientError
 from consumers.warehouse import tables, views
 from consumers.warehouse.container import Format
-from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError, TransientError
+from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError
 from consumers.warehouse.tables import RAW, Options, Table
 
 _log = logging.getLogger(__name__)

@@ -1,8 +1,6 @@
 """What can go wrong with a write, told apart by one question: whether the same call may succeed later."""
 
-
-class TransientError(Exception):
-    """It may: pause, back off, try again, never drop."""
+from consumers.kit.errors import TransientError
 
 
 class TablesError(TransientError):

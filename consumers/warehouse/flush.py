@@ -21,18 +21,13 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from consumers.kit.decode import UNKNOWN_SCHEMA, Refusal
+from consumers.kit.errors import TransientError
 from consumers.warehouse.batch import Batch, Group
 from consumers.warehouse.bisect import refused_rows
 from consumers.warehouse.container import Format, container
 from consumers.warehouse.contract import Contract
-from consumers.warehouse.errors import (
-    PermanentError,
-    TablesError,
-    TooLargeError,
-    TooManyRefusedError,
-    TransientError,
-)
-from consumers.warehouse.foreign import UNKNOWN_SCHEMA, Refusal
+from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError, TooManyRefusedError
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.record import Again, again
 from consumers.warehouse.tables import Table

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+from consumers.kit.record import Place
+from consumers.kit.source import Source
 from consumers.warehouse.batch import Batch, Reason
 from consumers.warehouse.flush import Flusher
 from consumers.warehouse.metrics import Metrics
-from consumers.warehouse.record import Place
-from consumers.warehouse.source import Source
 from schemas.current import LOOK_SECONDS
 
 _log = logging.getLogger(__name__)
@@ -158,10 +158,7 @@ class Loader:
         self._stopping.set()
         self._flusher.give_up.set()
         self._thread.shutdown(wait=False, cancel_futures=True)
-        # A broker that hangs must not keep us: then the last offsets are not committed, and read again.
-        closing = threading.Thread(target=self._source.close, name="close", daemon=True)
-        closing.start()
-        closing.join(self._bounds.shutdown_seconds_max)
+        self._source.close(self._bounds.shutdown_seconds_max)
         _log.info("loader_stopped", extra={"rows_not_loaded": sum(batch.rows for batch in self._held())})
 
     def _held(self) -> list[Batch]:

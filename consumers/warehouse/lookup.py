@@ -9,9 +9,9 @@ from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from consumers.kit.errors import TransientError
+from consumers.kit.record import Place
 from consumers.warehouse.clickhouse import connect
-from consumers.warehouse.errors import TransientError
-from consumers.warehouse.record import Place
 from consumers.warehouse.reread import Log, Range
 from consumers.warehouse.tables import RAW
 from schemas import topics

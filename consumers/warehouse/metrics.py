@@ -1,26 +1,11 @@
-"""What an operator watches of the loader, under `tapline_warehouse_`; and its health, on the same port.
+"""What an operator watches of the loader, under `tapline_warehouse_`; see `kit.serving` for its health.
 
 Invariants: every label is bounded: topics, partitions, reasons, tables. `/healthz`: the loop turns.
 `/readyz`: the tables are made and the group has given out its partitions. That ClickHouse is away is a
 metric, and no reason for a restart.
 """
 
-import threading
-from collections.abc import Callable, Iterable
-from typing import cast
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-from wsgiref.types import StartResponse, WSGIEnvironment
-
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    make_wsgi_app,
-)
-
-from schemas.environment import SettingsError
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 _PREFIX = "tapline_warehouse"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -71,30 +56,3 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
-
-
-def serve(
-    metrics: Metrics, host: str, port: int, is_alive: Callable[[], bool], is_ready: Callable[[], bool]
-) -> None:
-    """Answer `/metrics`, `/healthz` and `/readyz`, while the process lives. Raises: SettingsError."""
-    exposition = make_wsgi_app(metrics.registry)
-    questions = {"/healthz": is_alive, "/readyz": is_ready}
-
-    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        ask = questions.get(environ.get("PATH_INFO", ""))
-        if ask is None:
-            return cast("Iterable[bytes]", exposition(environ, start_response))
-        status, word = ("200 OK", b"ok\n") if ask() else ("503 Service Unavailable", b"not yet\n")
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [word]
-
-    try:
-        server = make_server(host, port, app, WSGIServer, _Silent)
-    except OSError as error:
-        raise SettingsError(f"WAREHOUSE_METRICS_PORT: {port} on {host}: {error.strerror}") from error
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-
-
-class _Silent(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass

@@ -1,23 +1,8 @@
-"""What the pure parts need to know of a Kafka message, and nothing of the client library."""
+"""A refused value as the record that it was, to be checked once more."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from schemas.varint import long
-
-Place = tuple[str, int]  # topic, partition
-
-
-class Record(Protocol):
-    """One Kafka message, as confluent_kafka has it."""
-
-    def topic(self) -> str | None: ...  # noqa: D102
-    def partition(self) -> int | None: ...  # noqa: D102
-    def offset(self) -> int | None: ...  # noqa: D102
-    def timestamp(self) -> tuple[int, int]: ...  # noqa: D102
-    def headers(self) -> list[tuple[str, bytes | None]] | None: ...  # noqa: D102
-    def key(self) -> bytes | None: ...  # noqa: D102
-    def value(self) -> bytes | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)

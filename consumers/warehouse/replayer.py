@@ -15,11 +15,12 @@ import urllib3
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from pydantic import BaseModel, Field, SecretStr
 
+from consumers.kit.decode import DAMAGED, Refusal
+from consumers.kit.errors import TransientError
 from consumers.warehouse.assembly import Parts
 from consumers.warehouse.clickhouse import connect
 from consumers.warehouse.container import container
-from consumers.warehouse.errors import PermanentError, TransientError
-from consumers.warehouse.foreign import DAMAGED, Refusal
+from consumers.warehouse.errors import PermanentError
 from consumers.warehouse.record import again
 from consumers.warehouse.tables import PUBLIC, RAW
 from schemas import environment
@@ -36,7 +37,7 @@ class Row:
 
     body_hash: bytes
     body: bytes
-    source: str  # "ingest" | "warehouse"
+    source: str  # "ingest", or the consumer that refused a Kafka value
     reason: str
     record: str  # topic/partition/offset, of the loader's rows
     app_id: str
@@ -129,7 +130,7 @@ class Replayer:
 
     def put_back(self, row: Row) -> bool:
         """Return whether `row` is an event now. Raises: TransientError, SettingsError."""
-        reason = self._load(row) if row.source == "warehouse" else self._post(row)
+        reason = self._post(row) if row.source == "ingest" else self._load(row)
         if reason:
             self.stays[reason] += 1
         return not reason

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from consumers.warehouse.errors import TransientError
-from consumers.warehouse.record import Place, Record
+from consumers.kit import client
+from consumers.kit.errors import TransientError
+from consumers.kit.record import Place, Record
 from schemas import topics
-from schemas.environment import SettingsError
 
 _log = logging.getLogger(__name__)
 
@@ -49,19 +49,7 @@ class Kafka:
     """The topics, looked at from outside the group. Raises: SettingsError; every method: TransientError."""
 
     def __init__(self, kafka: Mapping[str, str], group: str) -> None:
-        properties = {
-            **kafka,
-            "group.id": group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 20,
-            "auto.offset.reset": "earliest",
-        }
-        try:
-            self._consumer = Consumer(properties, logger=_log)
-        except KafkaException as error:
-            raise SettingsError(f"KAFKA_*: {error.args[0].str()}") from error
+        self._consumer = client.consumer(kafka, group, _log, enable_partition_eof=True, fetch_wait_max_ms=20)
 
     def logs(self) -> dict[Place, Log]:
         """Return every partition of our topics."""

@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from consumers.kit.errors import TransientError
 from consumers.warehouse.assembly import Parts
 from consumers.warehouse.batch import Group
 from consumers.warehouse.clickhouse import connect
-from consumers.warehouse.errors import TransientError
 from consumers.warehouse.settings import Settings
 from consumers.warehouse.tables import RAW, Options, quoted, removal
 from schemas import shape, topics

@@ -12,9 +12,10 @@ from typing import Any
 import fastavro
 import pytest
 
+from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import SETTINGS, ClickHouse, connect
 from consumers.warehouse.container import format_of
-from consumers.warehouse.errors import PermanentError, TablesError, TransientError
+from consumers.warehouse.errors import PermanentError, TablesError
 from consumers.warehouse.tables import Options, tables
 from schemas.varint import long
 from tests.stack import Stack, wait_until

@@ -25,7 +25,7 @@ GROUP = "tapline.warehouse"
 # Dies where an insert is done and its offsets are not yet committed.
 DIES_BEFORE_COMMIT = """
 import os, runpy
-from consumers.warehouse.source import Source
+from consumers.kit.source import Source
 Source.commit = lambda self, offsets: os._exit(9) if offsets else None
 runpy.run_module("consumers.warehouse", run_name="__main__")
 """

@@ -11,7 +11,7 @@ let asked = null; // the group whose replay is being asked about
 let problem = "";
 
 const keyOf = (group) => JSON.stringify([group.reason, group.pointer, group.source]);
-const place = (group) => group.pointer || (group.source === "warehouse" ? "the record" : "the whole body");
+const place = (group) => group.pointer || (group.source === "ingest" ? "the whole body" : "the record");
 
 export function showQuarantine(state) {
   latest = state;
@@ -82,9 +82,9 @@ function ask([reason, pointer, source]) {
   asked = { reason, pointer, source };
   put("ask-title", `Replay ${plural(group.waiting, "body", "bodies")}?`);
   put("ask-what", `Kept as ${reason} at ${place(group)}.`);
-  put("ask-how", source === "warehouse"
-    ? "Each takes the loader's way into its table again."
-    : "Each is posted to ingest again, whose rules of today decide.");
+  put("ask-how", source === "ingest"
+    ? "Each is posted to ingest again, whose rules of today decide."
+    : "Each takes the loader's way into its table again.");
   put("ask-yes", `Replay ${count(group.waiting)}`);
   dialog.showModal();
 }

@@ -79,7 +79,7 @@ MUTANTS: Mapping[str, Mutant] = {
         hands=2,
     ),
     "drop_on_quarantine_failure": Mutant(
-        "consumers/warehouse/quarantine.py",
+        "consumers/kit/quarantine.py",
         {'raise TransientError(f"the quarantine topic: {why}")': "return []"},
         "poison_and_stop kafka",
         r"quarantine: \d+ lost",

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.kit.errors import TransientError
 from consumers.warehouse.bisect import refused_rows
-from consumers.warehouse.errors import PermanentError, TooLargeError, TooManyRefusedError, TransientError
+from consumers.warehouse.errors import PermanentError, TooLargeError, TooManyRefusedError
 
 
 class Engine:

@@ -14,16 +14,17 @@ import fastavro
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.kit.decode import Refusal
+from consumers.kit.errors import TransientError
+from consumers.kit.record import Place, Record
+from consumers.kit.source import Source
 from consumers.warehouse.batch import Batch, Limits
 from consumers.warehouse.container import Format
 from consumers.warehouse.contract import Contract
-from consumers.warehouse.errors import PermanentError, TransientError
+from consumers.warehouse.errors import PermanentError
 from consumers.warehouse.flush import Flusher, Policy
-from consumers.warehouse.foreign import Refusal
 from consumers.warehouse.loader import Bounds, Loader
 from consumers.warehouse.metrics import Metrics
-from consumers.warehouse.record import Place, Record
-from consumers.warehouse.source import Source
 from consumers.warehouse.tables import tables
 from schemas import topics
 from schemas.current import Current
@@ -132,7 +133,7 @@ class _Source:
         """Return nothing."""
         return {}
 
-    def close(self) -> None:
+    def close(self, _seconds_max: float) -> None:
         """Commit nothing more."""
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import fastavro
 import pytest
 
+from consumers.kit.decode import Refusal
 from consumers.warehouse.batch import Batch, Limits
 from consumers.warehouse.container import Format
 from consumers.warehouse.contract import Contract
 from consumers.warehouse.errors import TooManyRefusedError
 from consumers.warehouse.flush import Flusher, Policy
-from consumers.warehouse.foreign import Refusal
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import tables
 from schemas import wire

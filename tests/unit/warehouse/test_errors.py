@@ -5,8 +5,9 @@ import logging
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, StreamFailureError
 
+from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import mapped
-from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError, TransientError
+from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError
 
 
 @pytest.mark.parametrize(

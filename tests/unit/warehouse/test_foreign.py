@@ -9,18 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.kit.decode import DAMAGED, INVALID, NO_VALUE, UNKNOWN_SCHEMA, WRONG_TOPIC, Refusal
 from consumers.warehouse.container import Format, format_of
-from consumers.warehouse.foreign import (
-    DAMAGED,
-    EVENT_MS_MAX,
-    EVENT_MS_MIN,
-    INVALID,
-    NO_VALUE,
-    UNKNOWN_SCHEMA,
-    WRONG_TOPIC,
-    Check,
-    Refusal,
-)
+from consumers.warehouse.foreign import EVENT_MS_MAX, EVENT_MS_MIN, Check
 from schemas import topics, wire
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 
@@ -167,4 +158,5 @@ def test_engine_refusal_keeps_the_whole_value() -> None:
         "event_id": datum["event_id"],
         "is_ours": False,
         "is_registered": False,
+        "source": "warehouse",
     }

@@ -11,8 +11,8 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from consumers.warehouse.errors import TransientError
-from consumers.warehouse.foreign import Refusal, encode_refusal
+from consumers.kit.decode import Refusal, encode_refusal
+from consumers.kit.errors import TransientError
 from schemas import topics, wire
 from schemas.catalog import Catalog
 
@@ -28,7 +28,7 @@ _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})
 
 
 class Quarantine:
-    """The loader's way into the quarantine topic. One thread at a time."""
+    """A consumer's way into the quarantine topic. One thread at a time."""
 
     def __init__(self, kafka: Mapping[str, str], catalog: Catalog) -> None:
         self._kafka = kafka

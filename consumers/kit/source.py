@@ -1,24 +1,31 @@
-"""Kafka -> records; and how far they are loaded, back to Kafka.
+"""Kafka -> records; and how far they are done, back to Kafka: one member of a consumer group.
 
 Invariants: nothing is committed but what `commit` was given, and only of partitions that are ours now; a
-failed commit is tried again with the next turn. Polling never stops, paused or not, so the group never takes
-us for dead. The one module of the loader that consumes. Source: librdkafka's CONFIGURATION.md.
+failed commit is tried again with the next turn. No record is returned of a partition that went before. Where
+`since` counts, it is committed before the first record comes, so that the next member begins there too.
+Source: librdkafka's CONFIGURATION.md.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from consumers.warehouse.record import Place, Record
+from consumers.kit import client
+from consumers.kit.record import Place, Record
 from schemas import topics
-from schemas.environment import SettingsError
 
 _log = logging.getLogger(__name__)
 
 _RECORDS_MAX = 5_000
 _COMMITTED_SECONDS_MAX = 1.0
+# For what `since` asks of a broker that has just answered; past that the process ends and begins again.
+_START_SECONDS_MAX = 20.0
+_REQUEST_SECONDS_MAX = 5.0
 _DEFAULTS = {
     # The broker answers as soon as it has anything.
     "fetch.wait.max.ms": 100,
@@ -32,17 +39,16 @@ _DEFAULTS = {
     # Heartbeats come from librdkafka's own thread, so no insert, however slow, makes us late.
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 1_500,
-    "reconnect.backoff.max.ms": 1_000,
-    "socket.keepalive.enable": True,
 }
-# What a user's property may not change: nothing is skipped, nothing committed but by us.
-_REQUIRED = {
-    "auto.offset.reset": "earliest",
-    "partition.assignment.strategy": "cooperative-sticky",
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "allow.auto.create.topics": False,
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What to be a member of."""
+
+    group: str
+    topics: tuple[str, ...] = tuple(topics.PARTITIONS)
+    since_ms: int | None = None  # where to begin with partitions of which the group has committed nothing
 
 
 class Source:
@@ -51,7 +57,7 @@ class Source:
     def __init__(
         self,
         kafka: Mapping[str, str],
-        group: str,
+        membership: Membership,
         on_revoked: Callable[[Sequence[Place]], None],
         on_commit_failed: Callable[[], object],
     ) -> None:
@@ -60,17 +66,21 @@ class Source:
         self._uncommitted: dict[Place, int] = {}
         self._committing: dict[Place, int] = {}
         self._on_revoked = on_revoked
+        self._since_ms = membership.since_ms
+        self._gone: set[Place] = set()  # since the last record came
         self._bytes_per_record = 1_000.0
         self._paused = False
         self.joined = False  # the group has told us our partitions, be it none
         self.owned: set[Place] = set()
-        properties = {**_DEFAULTS, **kafka, **_REQUIRED, "group.id": group, "on_commit": self._committed}
-        try:
-            self._consumer = Consumer(properties, logger=_log)
-        except KafkaException as error:
-            raise SettingsError(f"KAFKA_*: {error.args[0].str()}") from error
+        self._consumer = client.consumer(
+            {**_DEFAULTS, **kafka},
+            membership.group,
+            _log,
+            partition_assignment_strategy="cooperative-sticky",
+            on_commit=self._committed,
+        )
         self._consumer.subscribe(
-            list(topics.PARTITIONS), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+            list(membership.topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
 
     def poll(self, seconds_max: float, records_max: int, bytes_max: int) -> list[Record]:
@@ -80,7 +90,11 @@ class Source:
         # Wait for one, then take what is there: librdkafka's bound on its queue bounds this too, whatever the
         # sizes of the records.
         found = self._consumer.consume(1, seconds_max)
-        found += self._consumer.consume(count - 1, 0) if found and count > 1 else []
+        if found and count > 1:
+            self._gone.clear()
+            rest = self._consumer.consume(count - 1, 0)
+            # Its partition may have gone while the others were taken, and even be back.
+            found = [one for one in found if (one.topic(), one.partition()) not in self._gone] + rest
         records = [record for record in found if record.error() is None]
         for error in filter(None, (record.error() for record in found)):
             _log.warning("kafka_error", extra={"code": error.name(), "error": error.str()})
@@ -127,9 +141,15 @@ class Source:
                 return  # with the next turn
             self._starts |= {(place.topic, place.partition): place.offset for place in found}
 
-    def close(self) -> None:
+    def close(self, seconds_max: float) -> None:
         """Commit what was given, wait for it, and leave the group."""
-        self._commit_now(self._uncommitted | self._committing)
+        # A broker that hangs must not keep us: then the last offsets are not committed, and read again.
+        closing = threading.Thread(target=self._close, name="close", daemon=True)
+        closing.start()
+        closing.join(seconds_max)
+
+    def _close(self) -> None:
+        self._commit_now(self._committing | self._uncommitted)
         self._consumer.close()
 
     def _commit_rest(self) -> None:
@@ -161,10 +181,32 @@ class Source:
         except KafkaException as error:
             _log.warning("commit_failed", extra={"code": error.args[0].name(), "error": error.args[0].str()})
 
-    def _assigned(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
+    def _assigned(self, consumer: Consumer, places: Sequence[TopicPartition]) -> None:
         self.joined = True
+        if self._since_ms is not None:
+            again = Retrying(
+                retry=retry_if_exception_type(KafkaException),
+                wait=wait_random_exponential(0.1, 2),
+                stop=stop_after_delay(_START_SECONDS_MAX),
+                reraise=True,
+            )
+            consumer.incremental_assign(again(self._starting, places, self._since_ms))
         self.owned |= _places(places)
         _log.info("partitions_assigned", extra={"partitions": _names(places), "owned": len(self.owned)})
+
+    def _starting(self, places: Sequence[TopicPartition], since_ms: int) -> list[TopicPartition]:
+        """Return the partitions with the offsets to begin at. Raises: KafkaException."""
+        starts = self._consumer.committed([*places], timeout=_REQUEST_SECONDS_MAX)
+        new = [place for place in starts if place.offset == OFFSET_INVALID]
+        # Asked first: what comes after that lies behind it.
+        ends = [self._consumer.get_watermark_offsets(p, timeout=_REQUEST_SECONDS_MAX)[1] for p in new]
+        asked = [TopicPartition(place.topic, place.partition, since_ms) for place in new]
+        found = self._consumer.offsets_for_times(asked, timeout=_REQUEST_SECONDS_MAX) if asked else []
+        for place, at, end in zip(new, found, ends, strict=True):
+            place.offset = at.offset if at.offset >= 0 else end
+        if new:
+            self._consumer.commit(offsets=new, asynchronous=False)
+        return starts
 
     def _revoked(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
         gone = _places(places)
@@ -182,6 +224,7 @@ class Source:
     def _disown(self, gone: Iterable[Place]) -> None:
         for place in gone:
             self.owned.discard(place)
+            self._gone.add(place)
             self._starts.pop(place, None)
             self._uncommitted.pop(place, None)
             self._committing.pop(place, None)

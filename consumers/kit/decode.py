@@ -1,0 +1,138 @@
+"""A record's value -> its release and its fields; or why it has none. Pure.
+
+Invariants: a value is taken only if its checksum is right or missing and it decodes to its last byte. Times
+are milliseconds since 1970, for a datetime ends at the year 9999. fastavro decodes.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import fastavro
+from fastavro.types import Schema
+
+from consumers.kit.record import Record
+from schemas import topics
+from schemas.catalog import Catalog, Release
+from schemas.events import encode_quarantine
+from schemas.wire import HEADER_BYTES, checksum
+
+DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED = (
+    "damaged",
+    "unknown_schema",
+    "wrong_topic",
+    "invalid",
+    "no_value",
+    "refused",
+)
+# What DateTime64(3) shows in every version of ClickHouse: 1900 to 2299.
+SHOWN_MS_MIN, SHOWN_MS_MAX = -2_208_988_800_000, 10_413_791_999_999
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record that is of no use, on its way to the quarantine."""
+
+    reason: str  # one of the constants above
+    detail: str
+    body: bytes  # the value, verbatim
+    received_at_ms: int  # the record's timestamp
+    record: str  # topic/partition/offset
+    app_id: str | None = None
+    event_id: str | None = None
+    is_ours: bool = False  # its checksum is right, so a producer of ours wrote it
+    is_registered: bool = False  # the schema's id is a registry's
+    source: str = "warehouse"  # who refused it
+
+
+class Unfit(Exception):  # noqa: N818 - ends one check
+    """Why a value is none."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+def sound(value: bytes | None, given: bytes | None) -> bytes:
+    """Return the value; `given`: the header crc32. Raises: Unfit."""
+    if value is None:
+        raise Unfit(NO_VALUE, "the record has no value")
+    if given is not None and given != checksum(value):
+        raise Unfit(DAMAGED, "the value is not the one its header crc32 was made of")
+    return value
+
+
+def fields_of(release: Release, value: bytes) -> dict[str, Any]:
+    """Return the fields of a value that `release` wrote. Raises: Unfit."""
+    stream = io.BytesIO(value)
+    stream.seek(HEADER_BYTES)
+    try:
+        datum = fastavro.schemaless_reader(stream, plain(release.text), None)
+    except (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError) as error:
+        raise Unfit(DAMAGED, f"the value does not decode: {type(error).__name__}: {error}"[:500]) from error
+    rest = len(value) - stream.tell()
+    if rest or not isinstance(datum, dict):
+        raise Unfit(DAMAGED, f"{rest} bytes follow the end of the value")
+    return datum
+
+
+def refusal_of(unfit: Unfit, topic: str, record: Record, source: str = "warehouse") -> Refusal:
+    """Return what becomes of a record that is unfit."""
+    value = record.value()
+    return Refusal(
+        reason=unfit.reason,
+        detail=unfit.detail,
+        body=value or b"",
+        received_at_ms=min(max(record.timestamp()[1], 0), SHOWN_MS_MAX),
+        record=f"{topic}/{record.partition()}/{record.offset()}",
+        app_id=text(record.key()),
+        event_id=text(header(record, topics.EVENT_ID)),
+        is_ours=value is not None and header(record, topics.CRC32) == checksum(value),
+        is_registered=is_registered(record),
+        source=source,
+    )
+
+
+def encode_refusal(catalog: Catalog, refusal: Refusal) -> bytes:
+    """Return the Kafka value that keeps a refused record."""
+    return encode_quarantine(
+        catalog,
+        received_at_ms=refusal.received_at_ms,
+        app_id=refusal.app_id,
+        event_id=refusal.event_id,
+        reason=refusal.reason,
+        detail=refusal.detail,
+        pointer=None,
+        source=refusal.source,
+        record=refusal.record,
+        body=refusal.body,
+    )
+
+
+@lru_cache(maxsize=256)
+def plain(schema: str) -> Schema:
+    """Return a release's schema (its text) parsed, with times as numbers."""
+    return fastavro.parse_schema(_plain(json.loads(schema)))
+
+
+def is_registered(record: Record) -> bool:
+    """Return whether the schema's id is a registry's."""
+    return any(name == topics.SCHEMA_REGISTRY for name, _ in record.headers() or ())
+
+
+def header(record: Record, name: str) -> bytes | None:
+    """Return a header; the last of that name."""
+    return dict(record.headers() or ()).get(name)
+
+
+def text(given: bytes | None) -> str | None:
+    """Return a key or header as text; None when it says nothing."""
+    return given.decode(errors="replace") if given else None
+
+
+def _plain(avro: Any) -> Any:
+    if isinstance(avro, dict):
+        return {key: _plain(value) for key, value in avro.items() if key not in ("logicalType", "doc")}
+    return [_plain(part) for part in avro] if isinstance(avro, list) else avro
