@@ -139,9 +139,9 @@ class Sender:
 
 def make_topics(kafka: str) -> None:
     """Make our topics, as ingest does when it starts."""
-    wanted = [
-        NewTopic(t, p, config={"max.message.bytes": str(4 << 20)}) for t, p in topics.PARTITIONS.items()
-    ]
+    # The samples' time stands still, so Kafka must not go by it.
+    config = {"max.message.bytes": str(4 << 20), "retention.ms": "-1"}
+    wanted = [NewTopic(topic, count, config=config) for topic, count in topics.PARTITIONS.items()]
     admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
     for made in admin.create_topics(wanted).values():
         try:
