@@ -27,8 +27,10 @@ DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED = (
     "no_value",
     "refused",
 )
+# 2010-01-01: what ingest takes. 2100-01-01: ClickHouse counts hours from 1970 to 2106.
+EVENT_MS_MIN, EVENT_MS_MAX = 1_262_304_000_000, 4_102_444_800_000
 # What DateTime64(3) shows in every version of ClickHouse: 1900 to 2299.
-SHOWN_MS_MIN, SHOWN_MS_MAX = -2_208_988_800_000, 10_413_791_999_999
+_SHOWN_MS_MIN, _SHOWN_MS_MAX = -2_208_988_800_000, 10_413_791_999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,21 @@ def fields_of(release: Release, value: bytes) -> dict[str, Any]:
     return datum
 
 
+def require(release: Release, datum: dict[str, Any]) -> None:
+    """Check that what every event is guaranteed to have is there. Raises: Unfit."""
+    for field in release.schema["fields"]:
+        name, avro = field["name"], field["type"]
+        if avro == "string" and name != "detail" and not datum[name]:
+            raise Unfit(INVALID, f"{name} is empty")
+        if isinstance(avro, dict) and avro["type"] == "record":
+            _require_shown(avro["fields"], datum[name], f"{name}.")
+    _require_shown(release.schema["fields"], datum)
+    if release.family == "mobile" and datum["event_type"] != release.name:
+        raise Unfit(INVALID, f"event_type is not {release.name}, as the schema says")
+    if "timestamp" in datum and not EVENT_MS_MIN <= datum["timestamp"] <= EVENT_MS_MAX:
+        raise Unfit(INVALID, f"timestamp {datum['timestamp']} lies before 2010 or after 2099")
+
+
 def refusal_of(unfit: Unfit, topic: str, record: Record, source: str = "warehouse") -> Refusal:
     """Return what becomes of a record that is unfit."""
     value = record.value()
@@ -85,7 +102,7 @@ def refusal_of(unfit: Unfit, topic: str, record: Record, source: str = "warehous
         reason=unfit.reason,
         detail=unfit.detail,
         body=value or b"",
-        received_at_ms=min(max(record.timestamp()[1], 0), SHOWN_MS_MAX),
+        received_at_ms=min(max(record.timestamp()[1], 0), _SHOWN_MS_MAX),
         record=f"{topic}/{record.partition()}/{record.offset()}",
         app_id=text(record.key()),
         event_id=text(header(record, topics.EVENT_ID)),
@@ -136,3 +153,11 @@ def _plain(avro: Any) -> Any:
     if isinstance(avro, dict):
         return {key: _plain(value) for key, value in avro.items() if key not in ("logicalType", "doc")}
     return [_plain(part) for part in avro] if isinstance(avro, list) else avro
+
+
+def _require_shown(fields: list[dict[str, Any]], datum: dict[str, Any], block: str = "") -> None:
+    for field in fields:
+        number = datum[field["name"]]
+        is_moment = "timestamp-millis" in str(field["type"]) and isinstance(number, int)
+        if is_moment and not _SHOWN_MS_MIN <= number <= _SHOWN_MS_MAX:
+            raise Unfit(INVALID, f"{block}{field['name']} {number} lies before 1900 or after 2299")

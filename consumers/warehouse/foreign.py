@@ -15,10 +15,7 @@ import fastavro
 
 from consumers.kit.decode import (
     DAMAGED,
-    INVALID,
     REFUSED,
-    SHOWN_MS_MAX,
-    SHOWN_MS_MIN,
     UNKNOWN_SCHEMA,
     WRONG_TOPIC,
     Refusal,
@@ -29,6 +26,7 @@ from consumers.kit.decode import (
     is_registered,
     plain,
     refusal_of,
+    require,
     sound,
 )
 from consumers.kit.record import Record
@@ -36,9 +34,6 @@ from consumers.warehouse.container import Format, place_of, registered
 from schemas import topics
 from schemas.catalog import Catalog, Release
 from schemas.wire import HEADER_BYTES, prefix, wire_id_of
-
-# 2010-01-01: what ingest takes. 2100-01-01: ClickHouse counts hours from 1970 to 2106.
-EVENT_MS_MIN, EVENT_MS_MAX = 1_262_304_000_000, 4_102_444_800_000
 
 
 class Check:
@@ -93,7 +88,7 @@ class Check:
         if (topic == topics.QUARANTINE) is not (release.schema_id == self._catalog.quarantine.schema_id):
             raise Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
         datum = fields_of(release, value)
-        _require(release, datum)
+        require(release, datum)
         return form, _encoded(release, datum)
 
     def _form(self, value: bytes, *, is_ours: bool, is_registered: bool) -> Format:
@@ -117,25 +112,3 @@ def _encoded(release: Release, datum: dict[str, Any]) -> bytes:
     stream = io.BytesIO()
     fastavro.schemaless_writer(stream, plain(release.text), datum)
     return stream.getvalue()
-
-
-def _require(release: Release, datum: dict[str, Any]) -> None:
-    for field in release.schema["fields"]:
-        name, avro = field["name"], field["type"]
-        if avro == "string" and name != "detail" and not datum[name]:
-            raise Unfit(INVALID, f"{name} is empty")
-        if isinstance(avro, dict) and avro["type"] == "record":
-            _require_shown(avro["fields"], datum[name], f"{name}.")
-    _require_shown(release.schema["fields"], datum)
-    if release.family == "mobile" and datum["event_type"] != release.name:
-        raise Unfit(INVALID, f"event_type is not {release.name}, as the schema says")
-    if "timestamp" in datum and not EVENT_MS_MIN <= datum["timestamp"] <= EVENT_MS_MAX:
-        raise Unfit(INVALID, f"timestamp {datum['timestamp']} lies before 2010 or after 2099")
-
-
-def _require_shown(fields: list[dict[str, Any]], datum: dict[str, Any], block: str = "") -> None:
-    for field in fields:
-        number = datum[field["name"]]
-        is_moment = "timestamp-millis" in str(field["type"]) and isinstance(number, int)
-        if is_moment and not SHOWN_MS_MIN <= number <= SHOWN_MS_MAX:
-            raise Unfit(INVALID, f"{block}{field['name']} {number} lies before 1900 or after 2299")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import consumers.kit.metrics
+import consumers.kit.settings
 import consumers.live.metrics
 import consumers.live.settings
 import consumers.warehouse.metrics
@@ -23,6 +25,7 @@ TEXT = (ROOT / "README.md").read_text() + (ROOT / "DESIGN.md").read_text()
 WORDS = frozenset(re.findall(r"[\w.]+", TEXT))
 
 SETTINGS = (
+    consumers.kit.settings.Settings,
     consumers.live.settings.Settings,
     consumers.warehouse.replayer.IngestAccess,
     consumers.warehouse.settings.Settings,
@@ -37,6 +40,7 @@ METRICS = sorted(
     for metrics in (
         ingest.metrics.Metrics(),
         consumers.warehouse.metrics.Metrics(),
+        consumers.kit.metrics.Metrics(),
         consumers.live.metrics.Metrics(),
     )
     for metric in metrics.registry.collect()

@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.kit.decode import DAMAGED, INVALID, NO_VALUE, UNKNOWN_SCHEMA, WRONG_TOPIC, Refusal
+from consumers.kit.decode import (
+    DAMAGED,
+    EVENT_MS_MAX,
+    EVENT_MS_MIN,
+    INVALID,
+    NO_VALUE,
+    UNKNOWN_SCHEMA,
+    WRONG_TOPIC,
+    Refusal,
+)
 from consumers.warehouse.container import Format, format_of
-from consumers.warehouse.foreign import EVENT_MS_MAX, EVENT_MS_MIN, Check
+from consumers.warehouse.foreign import Check
 from schemas import topics, wire
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 

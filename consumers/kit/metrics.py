@@ -1,0 +1,29 @@
+"""What an operator watches of a consumer of the kit, under `tapline_kit_`.
+
+Invariant: every label is bounded: partitions, reasons, names of releases.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+
+_PREFIX = "tapline_kit"
+
+
+class Metrics:
+    """The metrics of one consumer."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self.events = self._counter("events", "Events handed to the loop, by schema.", "event_type")
+        self.passed = self._counter("passed_records", "Records that were not asked for.")
+        self.quarantined = self._counter("quarantined", "Records of no use, by reason.", "reason")
+        self.retries = self._counter("retries", "Tries after a transient error, by what failed.", "target")
+        self.commits_failed = self._counter("commits_failed", "Commits that failed and are tried again.")
+        self.lag = self._gauge("lag_records", "Records in Kafka not yet polled.", "partition")
+        self.turned_at = self._gauge("turned_at_seconds", "When Kafka was polled last: seconds since 1970.")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)

@@ -1,0 +1,215 @@
+"""Kafka -> events that are asked for, and the offsets of those that are done, back to Kafka.
+
+Invariants: a record's offset counts as done once its event is, or if it was not asked for, or when the
+quarantine has acknowledged it. A failed quarantine write is tried again until it succeeds or the reader is
+told to stop, which leaves the offset where it is. One thread at a time; only `stopping` is for any.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
+from tenacity import wait_random_exponential as wait_random
+from tenacity.nap import sleep_using_event
+
+from consumers.kit.decode import (
+    UNKNOWN_SCHEMA,
+    WRONG_TOPIC,
+    Refusal,
+    Unfit,
+    fields_of,
+    header,
+    is_registered,
+    refusal_of,
+    require,
+    sound,
+)
+from consumers.kit.errors import TransientError
+from consumers.kit.metrics import Metrics
+from consumers.kit.progress import Hold, Progress
+from consumers.kit.quarantine import Quarantine
+from consumers.kit.record import Place, Record
+from consumers.kit.source import Membership, Source
+from consumers.kit.wanted import Wanted, typed
+from schemas import topics
+from schemas.catalog import CatalogError, Release
+from schemas.current import LOOK_SECONDS, Current
+from schemas.numbering import release_of
+from schemas.wire import wire_id_of
+
+_log = logging.getLogger(__name__)
+
+# What is decoded and held at once, and what a stop waits for at most besides the loop's body.
+_RECORDS_MAX, _BYTES_MAX = 500, 8 << 20
+_COMMIT_SECONDS = 0.5  # commits are sent this often; what was done since is read again after a kill
+_LAG_SECONDS = 1.0
+_RETRY_SECONDS_MAX = 5.0
+_CLOSE_SECONDS_MAX = 15.0
+# A folder of schemas may reach us later than ingest: so long its records are waited for, once per id.
+_SCHEMA_SECONDS_MAX = 15.0
+_AWAITED_MAX = 1000
+_ALIVE_SECONDS_MAX = 300.0  # Kafka's own bound for the time between two polls (max.poll.interval.ms)
+_KEPT_BYTES_MAX = 1 << 20  # of a body that is too large for the quarantine topic
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event, the record that it came in, and what keeps its offset from being committed."""
+
+    event: Any
+    record: Record
+    hold: Hold
+
+
+class Reader:
+    """A member of a group. Raises: SettingsError."""
+
+    def __init__(
+        self,
+        kafka: Mapping[str, str],
+        membership: Membership,
+        wanted: Wanted,
+        current: Current,
+        metrics: Metrics,
+        stopping: threading.Event,
+    ) -> None:
+        self._wanted, self._current, self._metrics, self._stopping = wanted, current, metrics, stopping
+        self._progress = Progress()
+        self._quarantine = Quarantine(kafka, current.catalog)
+        self._awaited: set[tuple[bool, int | None]] = set()
+        self._committed_at = self._looked_at = self._lag_at = 0.0
+        self._told = ""
+        self._turned_at = time.monotonic()
+        self._source = Source(kafka, membership, self._revoked, metrics.commits_failed.inc)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether Kafka is polled as often as it wants to be."""
+        return time.monotonic() - self._turned_at < _ALIVE_SECONDS_MAX
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the group has told us our partitions."""
+        return self._source.joined
+
+    def take(self, seconds_max: float) -> list[Arrival]:
+        """Return events that came within `seconds_max`. Raises: what no retry can cure."""
+        self._note(time.monotonic())
+        arrivals: list[Arrival] = []
+        passed = 0
+        for record in self._source.poll(seconds_max, _RECORDS_MAX, _BYTES_MAX):
+            place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
+            found = self._read(place[0], record) if self._wanted.admits(record) else None
+            if isinstance(found, Refusal):
+                if not self._keep(found):
+                    return arrivals
+            elif found is not None:
+                name, event = found
+                arrivals.append(Arrival(event, record, self._progress.read(place, offset)))
+                self._metrics.events.labels(name).inc()
+                continue
+            passed += found is None
+            self._progress.passed(place, offset)
+        self._metrics.passed.inc(passed)
+        return arrivals
+
+    def close(self) -> None:
+        """Commit what is done, and leave the group."""
+        self._source.commit(self._progress.due())
+        self._source.close(_CLOSE_SECONDS_MAX)
+
+    def _revoked(self, places: Sequence[Place]) -> None:
+        self._source.commit(self._progress.due())
+        self._progress.forget(places)
+
+    def _read(self, topic: str, record: Record) -> tuple[str, Any] | Refusal | None:
+        """Return the event and its schema's name; None: it is not asked for."""
+        try:
+            value = sound(record.value(), header(record, topics.CRC32))
+            release = self._release(value, record)
+            if release.name == self._current.catalog.quarantine.name:
+                raise Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")  # noqa: TRY301
+            datum = fields_of(release, value)
+            if header(record, topics.CRC32) is None:
+                require(release, datum)
+        except Unfit as unfit:
+            return refusal_of(unfit, topic, record, "kit")
+        release, datum = typed(self._current.catalog, release, datum)
+        event = self._wanted.event(release, datum)
+        return None if event is None else (release.name, event)
+
+    def _release(self, value: bytes, record: Record) -> Release:
+        """Return the release that wrote a value; of ours, one not known yet is waited for. Raises: Unfit."""
+        headers, wire_id = record.headers(), wire_id_of(value)
+        key = (is_registered(record), wire_id)
+        deadline = time.monotonic() + _SCHEMA_SECONDS_MAX
+        while (release := release_of(self._current.catalog, value, headers)) is None:
+            self._look()
+            is_ours = wire_id is not None and header(record, topics.CRC32) is not None
+            if not is_ours or key in self._awaited or time.monotonic() > deadline or self._stopping.wait(0.2):
+                break
+        if release is None:
+            release = release_of(self._current.catalog, value, headers)
+        if release is None:
+            self._awaited = {key} if len(self._awaited) > _AWAITED_MAX else self._awaited | {key}
+            raise Unfit(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
+        return release
+
+    def _keep(self, refusal: Refusal) -> bool:
+        """Return whether the record is in the quarantine; if not, we are stopping."""
+        again = Retrying(
+            retry=retry_if_exception_type(TransientError),
+            wait=wait_random(0.1, _RETRY_SECONDS_MAX),
+            stop=stop_when_event_set(self._stopping),
+            sleep=sleep_using_event(self._stopping),
+            before_sleep=self._note_retry,
+            reraise=True,
+        )
+        try:
+            if again(self._quarantine.write, [refusal]):
+                cut = f"{refusal.detail}; the first of {len(refusal.body)} bytes: {refusal.record} has them"
+                again(
+                    self._quarantine.write,
+                    [replace(refusal, body=refusal.body[:_KEPT_BYTES_MAX], detail=cut)],
+                )
+        except TransientError:
+            return False
+        self._metrics.quarantined.labels(refusal.reason).inc()
+        extra = {"reason": refusal.reason, "detail": refusal.detail, "record": refusal.record}
+        _log.warning("record_quarantined", extra=extra)
+        return True
+
+    def _note_retry(self, state: RetryCallState) -> None:
+        self._metrics.retries.labels("quarantine").inc()
+        error = str(state.outcome.exception() if state.outcome else "")
+        _log.warning("retrying", extra={"target": "quarantine", "error": error[:1000]})
+
+    def _note(self, now: float) -> None:
+        self._turned_at = now
+        self._metrics.turned_at.set_to_current_time()
+        if now - self._committed_at > _COMMIT_SECONDS:
+            self._committed_at = now
+            self._source.commit(self._progress.due())
+        if now - self._looked_at > LOOK_SECONDS:
+            self._looked_at = now
+            self._look()
+        if now - self._lag_at > _LAG_SECONDS:
+            self._lag_at = now
+            lags = self._source.lags()
+            self._metrics.lag.clear()
+            for (_, partition), lag in lags.items():
+                self._metrics.lag.labels(partition).set(lag)
+
+    def _look(self) -> None:
+        """Take up what was released; that a changed folder is of no use is told."""
+        try:
+            self._current.look()
+            self._told = ""
+        except CatalogError as error:
+            if self._told != (told := str(error)):
+                _log.error("schemas_refused", extra={"problems": told.splitlines()})
+            self._told = told

@@ -1,0 +1,223 @@
+"""`events(...)`: a loop over events, in sync and async code. Guarantees: see the package's docstring."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+from typing import Any, Generic, TypeVar, cast, overload
+
+from confluent_kafka import Message
+
+from consumers.kit.metrics import Metrics
+from consumers.kit.progress import Hold
+from consumers.kit.reader import Arrival, Reader
+from consumers.kit.serving import Where, serve
+from consumers.kit.settings import Settings
+from consumers.kit.source import Membership
+from consumers.kit.wanted import wanted
+from schemas import topics
+from schemas.numbering import looking_up
+
+T = TypeVar("T")
+
+_POLL_SECONDS_MAX = 0.2  # so soon a stop is noticed
+
+
+class Events(Generic[T]):
+    """Events one after another. One loop at a time."""
+
+    def __init__(self, open_reader: Callable[[threading.Event], Reader]) -> None:
+        self._open = open_reader
+        self._stopping = threading.Event()
+        self._arrival: Arrival | None = None
+        self._is_held = False
+
+    @property
+    def record(self) -> Message:
+        """The record of the event under way, as confluent_kafka has it: partition, offset, headers."""
+        return cast("Message", self._under_way().record)
+
+    def hold(self) -> Hold:
+        """Keep the event under way from being committed until `release` is called on what this returns.
+
+        Nothing behind it in its partition is committed either: after a restart all of it is read again.
+        """
+        self._is_held = True
+        return self._under_way().hold
+
+    def stop(self) -> None:
+        """End the loop after the body that is under way, which counts as done. From any thread."""
+        self._stopping.set()
+
+    def __iter__(self) -> Iterator[T]:
+        return cast("Iterator[T]", self._run(float("inf")))
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return cast("AsyncIterator[T]", self._run_async(float("inf")))
+
+    def ticking(self, seconds: float) -> Iterator[T | None]:
+        """Yield events, and None every `seconds`, whether events come or not."""
+        return self._run(seconds)
+
+    def ticking_async(self, seconds: float) -> AsyncIterator[T | None]:
+        """Yield what `ticking` does, in async code."""
+        return self._run_async(seconds)
+
+    def _under_way(self) -> Arrival:
+        if self._arrival is None:
+            raise RuntimeError("no event is under way: this is for the body of the loop")
+        return self._arrival
+
+    def _run(self, tick_seconds: float) -> Iterator[T | None]:
+        ticks = _Ticks(tick_seconds)
+        reader = self._open(self._stopping)
+        with _stopped_by_signals(self.stop):
+            try:
+                while not self._stopping.is_set():
+                    for arrival in reader.take(ticks.wait):
+                        if ticks.are_due:
+                            yield None
+                        if self._stopping.is_set():
+                            break
+                        yield self._begin(arrival)
+                        self._end()
+                    if ticks.are_due and not self._stopping.is_set():
+                        yield None
+            finally:
+                self._arrival = None
+                reader.close()
+
+    async def _run_async(self, tick_seconds: float) -> AsyncGenerator[T | None, None]:
+        ticks = _Ticks(tick_seconds)
+        # One thread, so that a task which is cancelled while it waits closes after the poll.
+        with ThreadPoolExecutor(1, "kit") as thread, _stopped_by_signals(self.stop):
+            ask = asyncio.get_running_loop().run_in_executor
+            reader = await ask(thread, self._open, self._stopping)
+            try:
+                while not self._stopping.is_set():
+                    for arrival in await ask(thread, reader.take, ticks.wait):
+                        if ticks.are_due:
+                            yield None
+                        if self._stopping.is_set():
+                            break
+                        yield self._begin(arrival)
+                        self._end()
+                    if ticks.are_due and not self._stopping.is_set():
+                        yield None
+            finally:
+                self._arrival = None
+                await ask(thread, reader.close)
+
+    def _begin(self, arrival: Arrival) -> T:
+        self._arrival, self._is_held = arrival, False
+        return cast("T", arrival.event)
+
+    def _end(self) -> None:
+        """Count what the body did not hold as done."""
+        if self._arrival and not self._is_held:
+            self._arrival.hold.release()
+        self._arrival = None
+
+
+@overload
+def events(
+    group: str,
+    types: Iterable[type[T]],
+    app_id: str | None = None,
+    since: timedelta | datetime | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Events[T]: ...
+@overload
+def events(
+    group: str,
+    types: Iterable[str] | None = None,
+    app_id: str | None = None,
+    since: timedelta | datetime | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Events[dict[str, Any]]: ...
+def events(
+    group: str,
+    types: Iterable[type[Any] | str] | None = None,
+    app_id: str | None = None,
+    since: timedelta | datetime | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Events[Any]:
+    """Return the events that a consumer group has not done yet, and those to come.
+
+    `types`: a class (of `consumers.kit.types`, or your own of the same name) gives its objects, a name gives
+    dicts; None: dicts of all. `since`: where a partition of which the group has committed nothing begins;
+    else at the beginning. `env`: in place of the environment. Raises: SettingsError, CatalogError.
+    """
+    settings = Settings.from_env(os.environ if env is None else env)
+    current = looking_up(settings.schemas_dir, settings.schema_registry)
+    membership = Membership(group, (topics.EVENTS,), _since_ms(since))
+    asked, metrics = wanted(current.catalog, types, app_id), Metrics()
+    readers: list[Reader] = []
+
+    def open_reader(stopping: threading.Event) -> Reader:
+        readers[:] = [Reader(settings.kafka, membership, asked, current, metrics, stopping)]
+        return readers[0]
+
+    if settings.metrics_port:
+        serve(
+            metrics.registry,
+            Where(settings.metrics_host, settings.metrics_port, "KIT_METRICS_PORT"),
+            lambda: not readers or readers[0].is_alive,
+            lambda: any(reader.is_ready for reader in readers),
+        )
+    return Events(open_reader)
+
+
+def _since_ms(since: timedelta | datetime | None) -> int | None:
+    if isinstance(since, timedelta):
+        since = datetime.now(UTC) - since
+    return None if since is None else max(0, round(since.timestamp() * 1000))
+
+
+class _Ticks:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._due = time.monotonic() + seconds
+
+    @property
+    def wait(self) -> float:
+        """How long Kafka may be waited for."""
+        return min(_POLL_SECONDS_MAX, max(0.0, self._due - time.monotonic()))
+
+    @property
+    def are_due(self) -> bool:
+        """Whether it is time; then the next one is `seconds` from now."""
+        now = time.monotonic()
+        is_due = now >= self._due
+        if is_due:
+            self._due = now + self._seconds
+        return is_due
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first SIGTERM or SIGINT end the loop in order; a second one does what it did before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def restore() -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        restore()
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        restore()
