@@ -29,7 +29,7 @@ def __getattr__(name: str) -> Any:
     return types[name]
 
 
-def class_of(release: Release) -> type[msgspec.Struct]:
+def class_of(release: Release) -> type[Any]:
     """Return the class of the events of a release."""
     return _struct(release.name, shape.fields(release.schema))
 
