@@ -16,7 +16,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo test test-clients check fmt reconcile replay schemas faults faults-mutants bench lock clean
+.PHONY: help run demo test test-clients check fmt reconcile replay tail schemas faults faults-mutants bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -49,6 +49,9 @@ reconcile: $(STAMP) ## prove that every Kafka offset has its row, or list what i
 
 replay: $(STAMP) ## put quarantined events back; ARGS=--untyped gives rows the columns of new schemas
 	@$(AT) $(BIN)/python -m consumers.replay $(ARGS)
+
+tail: $(STAMP) ## show events as they come; ARGS="--type AddedToCart --since 1h"
+	@$(AT) $(BIN)/python -m consumers.tail $(ARGS)
 
 schemas: $(STAMP) ## list schemas; ARGS="infer --out proposed", then ARGS="add proposed": columns for what is new
 	@$(AT) $(BIN)/python -m schemas $(or $(ARGS),list)

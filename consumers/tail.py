@@ -1,0 +1,232 @@
+"""`python -m consumers.tail`: events as they come, a line each, like `tail -f`.
+
+`[--type TYPE]... [--app APP] [--since 1h] [--fields a,b.c] [--json]`; coloured on a terminal, plain in a
+pipe. Invariants: joins no group and commits nothing; no text of an event reaches the terminal as a command.
+While Kafka is away it waits, and says so. Exit status: 0, 2 for wrong options, 130 after Ctrl-C.
+"""
+
+import argparse
+import json
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from rich.console import Console
+from rich.text import Text
+
+from consumers.kit import client
+from consumers.kit.decode import Unfit, fields_of, header, sound
+from consumers.kit.settings import Settings
+from consumers.kit.wanted import Wanted, typed, wanted
+from schemas import shape, topics
+from schemas.catalog import Catalog, CatalogError
+from schemas.current import LOOK_SECONDS, Current
+from schemas.environment import SettingsError
+from schemas.numbering import looking_up, release_of
+
+if TYPE_CHECKING:
+    from consumers.kit.record import Record
+
+_log = logging.getLogger(__name__)
+
+_REQUEST_SECONDS_MAX = 2.0
+_POLL_SECONDS_MAX = 0.2
+_RECORDS_MAX = 500
+# Control characters, and those that turn the direction of writing.
+_COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_ENVELOPE = frozenset(("event_type", "event_id", "app_id", "device_id", "session_id", "timestamp"))
+_TIMES = frozenset(("timestamp_iso", "received_at"))
+_STYLES = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
+
+
+def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
+    """Show events until told to stop; return the exit status."""
+    options = _options(arguments)
+    try:
+        settings = Settings.from_env(env)
+        current = looking_up(settings.schemas_dir, settings.schema_registry)
+        asked = wanted(current.catalog, options.type, options.app)
+        _check_fields(current.catalog, asked, options.fields)
+        consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail", _log)
+    except (SettingsError, CatalogError) as error:
+        _say(str(error))
+        return 2
+    try:
+        for event, record in _events(consumer, current, asked, options.since):
+            _print(event, record, options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read has enough; what is still buffered has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _events(
+    consumer: Consumer, current: Current, asked: Wanted, since: datetime | None
+) -> Iterator[tuple[dict[str, Any], Message]]:
+    _begin(consumer, since)
+    looked_at, is_away = time.monotonic(), False
+    while True:
+        found = consumer.consume(_RECORDS_MAX, _POLL_SECONDS_MAX)
+        for error in filter(None, (one.error() for one in found)):
+            if not is_away:
+                _say(f"Kafka: {error.str()}; waiting")
+            is_away = True
+        records = [one for one in found if one.error() is None]
+        is_away = is_away and not records
+        if time.monotonic() - looked_at > LOOK_SECONDS:
+            looked_at = time.monotonic()
+            _look(current)
+        for record in sorted(records, key=lambda one: one.timestamp()[1]):
+            event = _event(current.catalog, asked, record)
+            if event is not None:
+                yield event, record
+        sys.stdout.flush()
+
+
+def _begin(consumer: Consumer, since: datetime | None) -> None:
+    """Be at the right offset of each partition; waits for Kafka, and for the topic."""
+    told = ""
+    while True:
+        try:
+            topic = consumer.list_topics(topics.EVENTS, timeout=_REQUEST_SECONDS_MAX).topics[topics.EVENTS]
+            if topic.error is None:
+                places = [TopicPartition(topics.EVENTS, number, OFFSET_END) for number in topic.partitions]
+                if since is not None:
+                    for place in places:
+                        place.offset = max(0, round(since.timestamp() * 1000))
+                    places = consumer.offsets_for_times(places, timeout=_REQUEST_SECONDS_MAX)
+                consumer.assign(places)
+                return
+            why = topic.error.str()
+            time.sleep(_POLL_SECONDS_MAX)
+        except KafkaException as error:
+            why = error.args[0].str()
+        if told != why:
+            _say(f"Kafka: {why}; waiting")
+        told = why
+
+
+def _look(current: Current) -> None:
+    try:
+        current.look()
+    except CatalogError as error:
+        _say(f"the schemas in use stay: {error}")
+
+
+def _event(catalog: Catalog, asked: Wanted, message: Message) -> dict[str, Any] | None:
+    record = cast("Record", message)
+    if not asked.admits(record):
+        return None
+    try:
+        value = sound(record.value(), header(record, topics.CRC32))
+        release = release_of(catalog, value, record.headers())
+        if release is None:
+            raise Unfit("unknown_schema", "its schema is not known here")  # noqa: TRY301
+        event: dict[str, Any] | None = asked.event(*typed(catalog, release, fields_of(release, value)))
+    except Unfit as unfit:
+        _say(f"{record.topic()}/{record.partition()}/{record.offset()}: {unfit.detail}")
+        return None
+    return event
+
+
+def _print(event: dict[str, Any], record: Message, options: argparse.Namespace) -> None:
+    said = _flat(event)
+    if options.fields:
+        said = {path: said.get(path) for path in options.fields}
+    if options.json:
+        print(_harmless(json.dumps(said if options.fields else event, ensure_ascii=False)))
+        return
+    at = datetime.fromtimestamp(record.timestamp()[1] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    name = _harmless(str(event.get("event_type") or event.get("event")))
+    app, device = (_harmless(str(event.get(part) or "")) for part in ("app_id", "device_id"))
+    if not options.fields:
+        said = {path: value for path, value in said.items() if path.partition(".")[0] in _shown(event)}
+    rest = " ".join(f"{path}={_harmless(_text(value))}" for path, value in said.items())
+    if not sys.stdout.isatty():
+        print(f"{at} {name} {app} {device} {rest}".rstrip())
+        return
+    style = _STYLES[sum(name.encode()) % len(_STYLES)]
+    parts = ((at, "dim"), (f"{name:<24}", style), (app, "bold"), (device, "dim"), rest)
+    line = Text(" ").join(Text.assemble(part) for part in parts)
+    Console().print(line, no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def _shown(event: Mapping[str, Any]) -> frozenset[str]:
+    """Return the members that a line shows if nobody chose: those that differ from event to event."""
+    blocks = frozenset(name for name, value in event.items() if isinstance(value, dict))
+    return (frozenset(event) - blocks - _ENVELOPE - _TIMES) | {"event_properties"}
+
+
+def _flat(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said, by path."""
+    said: dict[str, Any] = {}
+    for name, value in event.items():
+        if isinstance(value, dict):
+            said |= {f"{name}.{inner}": part for inner, part in value.items()}
+        else:
+            said[name] = value
+    return {path: value for path, value in said.items() if value not in (None, "", [])}
+
+
+def _text(value: Any) -> str:
+    is_word = isinstance(value, str) and value and " " not in value
+    return str(value) if is_word else json.dumps(value, ensure_ascii=False)
+
+
+def _harmless(text: str) -> str:
+    r"""Return the text with what moves a terminal's cursor as `\u001b`."""
+    return _COMMANDS.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tail", description="Show events as they come.")
+    parser.add_argument("--type", action="append", help="events of this type alone; may be given again")
+    parser.add_argument("--app", metavar="APP_ID", help="events of this app alone")
+    parser.add_argument("--since", type=_moment, help="begin then: 90s, 30m, 1h, 2d ago, or a date")
+    parser.add_argument("--fields", type=_paths, default=(), help="show these: event_id,device_properties.os")
+    parser.add_argument("--json", action="store_true", help="a JSON object for each event")
+    return parser.parse_args(arguments)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        if found := re.fullmatch(r"(\d{1,6})([smhd])", text):
+            return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither like 90s, 30m, 1h, 2d nor a date") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    return tuple(path.strip() for path in text.split(",") if path.strip())
+
+
+def _check_fields(catalog: Catalog, asked: Wanted, paths: Sequence[str]) -> None:
+    """Check that a type has each field. Raises: SettingsError."""
+    releases = [one for one in catalog.newest_releases() if not asked.types or one.name in asked.types]
+    known = {path for release in releases for path in shape.leaves(release.schema)}
+    if strange := [path for path in paths if path not in known]:
+        raise SettingsError(f"no field {', '.join(strange)}; there are {', '.join(sorted(known))}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"tail: {_harmless(line)}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    try:
+        status = main(sys.argv[1:], os.environ)
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
