@@ -79,6 +79,7 @@ class Reader:
     ) -> None:
         self._wanted, self._current, self._metrics, self._stopping = wanted, current, metrics, stopping
         self._progress = Progress()
+        self._latest: dict[Place, int] = {}  # timestamp of the last record polled
         self._quarantine = Quarantine(kafka, current.catalog)
         self._awaited: set[tuple[bool, int | None]] = set()
         self._committed_at = self._looked_at = self._lag_at = 0.0
@@ -103,6 +104,7 @@ class Reader:
         passed = 0
         for record in self._source.poll(seconds_max, _RECORDS_MAX, _BYTES_MAX):
             place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
+            self._latest[place] = record.timestamp()[1]
             found = self._read(place[0], record) if self._wanted.admits(record) else None
             if isinstance(found, Refusal):
                 if not self._keep(found):
@@ -116,6 +118,13 @@ class Reader:
             self._progress.passed(place, offset)
         self._metrics.passed.inc(passed)
         return arrivals
+
+    def read_until_ms(self) -> int:
+        """Return the time until which all that was received was polled; 0 while that is not known."""
+        now_ms, lags = time.time_ns() // 1_000_000, self._source.lags()
+        if not lags or lags.keys() != self._source.owned:
+            return 0
+        return min(self._latest.get(place, 0) if lag else now_ms for place, lag in lags.items())
 
     def close(self) -> None:
         """Commit what is done, and leave the group."""

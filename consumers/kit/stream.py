@@ -36,6 +36,7 @@ class Events(Generic[T]):
         self._open = open_reader
         self._stopping = threading.Event()
         self._arrival: Arrival | None = None
+        self._reader: Reader | None = None
         self._is_held = False
 
     @property
@@ -51,6 +52,14 @@ class Events(Generic[T]):
         self._is_held = True
         return self._under_way().hold
 
+    @property
+    def read_until_ms(self) -> int:
+        """The time until which all that was received has come, of our partitions; for ticks.
+
+        It stands still while there is more to read: so what did not come until then does not wait in Kafka.
+        """
+        return self._reader.read_until_ms() if self._reader else 0
+
     def stop(self) -> None:
         """End the loop after the body that is under way, which counts as done. From any thread."""
         self._stopping.set()
@@ -62,7 +71,10 @@ class Events(Generic[T]):
         return cast("AsyncIterator[T]", self._run_async(float("inf")))
 
     def ticking(self, seconds: float) -> Iterator[T | None]:
-        """Yield events, and None every `seconds`, whether events come or not."""
+        """Yield events, and None every `seconds`, whether events come or not.
+
+        It comes when the events at hand, 500 at most, are done.
+        """
         return self._run(seconds)
 
     def ticking_async(self, seconds: float) -> AsyncIterator[T | None]:
@@ -76,13 +88,11 @@ class Events(Generic[T]):
 
     def _run(self, tick_seconds: float) -> Iterator[T | None]:
         ticks = _Ticks(tick_seconds)
-        reader = self._open(self._stopping)
+        reader = self._reader = self._open(self._stopping)
         with _stopped_by_signals(self.stop):
             try:
                 while not self._stopping.is_set():
                     for arrival in reader.take(ticks.wait):
-                        if ticks.are_due:
-                            yield None
                         if self._stopping.is_set():
                             break
                         yield self._begin(arrival)
@@ -90,7 +100,7 @@ class Events(Generic[T]):
                     if ticks.are_due and not self._stopping.is_set():
                         yield None
             finally:
-                self._arrival = None
+                self._arrival = self._reader = None
                 reader.close()
 
     async def _run_async(self, tick_seconds: float) -> AsyncGenerator[T | None, None]:
@@ -98,12 +108,10 @@ class Events(Generic[T]):
         # One thread, so that a task which is cancelled while it waits closes after the poll.
         with ThreadPoolExecutor(1, "kit") as thread, _stopped_by_signals(self.stop):
             ask = asyncio.get_running_loop().run_in_executor
-            reader = await ask(thread, self._open, self._stopping)
+            reader = self._reader = await ask(thread, self._open, self._stopping)
             try:
                 while not self._stopping.is_set():
                     for arrival in await ask(thread, reader.take, ticks.wait):
-                        if ticks.are_due:
-                            yield None
                         if self._stopping.is_set():
                             break
                         yield self._begin(arrival)
@@ -111,7 +119,7 @@ class Events(Generic[T]):
                     if ticks.are_due and not self._stopping.is_set():
                         yield None
             finally:
-                self._arrival = None
+                self._arrival = self._reader = None
                 await ask(thread, reader.close)
 
     def _begin(self, arrival: Arrival) -> T:

@@ -95,7 +95,7 @@ def test_colours_on_a_terminal_and_lets_no_event_command_it(services: Stack) -> 
 
     assert b"\x1b[" in shown
     assert b"\x1b[2J" not in shown
-    assert b"\\u001b" in shown
+    assert b"\\u009b2J" in shown
     assert "\x9b".encode() not in shown
 
 

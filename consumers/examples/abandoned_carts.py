@@ -1,0 +1,76 @@
+"""A cart without an order for some minutes -> one HTTP call-out.
+
+`python -m consumers.examples.abandoned_carts URL [MINUTES]`; in production also: pip install httpx tenacity.
+An update is held until its cart is settled: ordered, updated again, emptied or called out. So a restart reads
+every pending cart again, and what came behind it; a call-out may be repeated with the same Idempotency-Key.
+Minutes count from receipt, and only once all that was received until then is read: an order in Kafka counts.
+Which of two events is the later one is the device's word: late and repeated events change nothing.
+"""
+
+import sys
+from typing import Any, NamedTuple
+
+import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from consumers.kit import Hold, events
+from consumers.kit.types import CartUpdated, OrderCreated
+
+_REMEMBERED_MS = 86_400_000  # so late an event may be
+
+
+class Cart(NamedTuple):
+    """A cart that is not settled yet."""
+
+    event: Any
+    hold: Hold
+
+
+# Past four minutes the process ends, the cart is still held, and the next start tries again.
+@retry(
+    retry=retry_if_exception_type((httpx.TransportError, httpx.HTTPStatusError)),
+    wait=wait_random_exponential(0.1, 10),
+    stop=stop_after_delay(240),
+    reraise=True,
+)
+def call_out(url: str, event: Any) -> None:
+    """Tell of a cart; a receiver that answers with an error is asked again."""
+    cart = {"app_id": event.app_id, "device_id": event.device_id, "updated_at_ms": event.timestamp}
+    cart["items"] = event.event_properties.cart_total_items_list
+    httpx.post(url, json=cart, headers={"Idempotency-Key": event.event_id}, timeout=10).raise_for_status()
+
+
+def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> None:
+    """Call out until stopped."""
+    pending: dict[tuple[str, str], Cart] = {}
+    # Until which time of the device its cart is settled, and when that was received.
+    settled: dict[tuple[str, str], tuple[int, int]] = {}
+    stream = events(group, types=[CartUpdated, OrderCreated])
+    for event in stream.ticking(1.0):
+        if event is not None:
+            key = event.app_id, event.device_id
+            known = pending.get(key)
+            if event.timestamp <= max(settled.get(key, (-1,))[0], known.event.timestamp - 1 if known else -1):
+                continue
+            if known:
+                known.hold.release()
+                del pending[key]
+            if isinstance(event, OrderCreated) or not event.event_properties.cart_total_items_list:
+                settled[key] = event.timestamp, event.received_at
+            else:
+                pending[key] = Cart(event, stream.hold())
+            continue
+        now_ms = stream.read_until_ms
+        for key, cart in [*pending.items()]:
+            if not cart.hold.is_ours:
+                del pending[key]
+            elif cart.event.received_at + minutes * 60_000 <= now_ms:
+                call_out(url, cart.event)
+                cart.hold.release()
+                settled[key] = cart.event.timestamp, now_ms
+                del pending[key]
+        settled = {key: at for key, at in settled.items() if at[1] > now_ms - _REMEMBERED_MS}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(float, sys.argv[2:3]))

@@ -1,0 +1,72 @@
+"""Every event -> one row of a Parquet file: `FOLDER/app=.../date=.../<partition>-<first offset>.parquet`.
+
+`python -m consumers.examples.parquet FOLDER [SECONDS]`; in production also: pip install pyarrow.
+Exactly once by offset. Rows are held until their file is there, whole: written beside it, synced, then linked
+under its name. The last row says how far a partition is in a folder; what is not beyond it is passed, however
+often it comes. Two processes that believe to have a partition want the same name, and the second one fails.
+"""
+
+import os
+import sys
+import time
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from consumers.kit import Hold, events
+
+_ROWS_MAX = 50_000
+_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("event_type", "event_id", "device_id", "event")]
+    + [("received_at", pa.timestamp("ms", "UTC")), ("_offset", pa.int64())]
+)
+
+
+def write(folder: Path, partition: int, rows: list[dict[str, Any]]) -> None:
+    """Add the rows, in order, that the folder does not have yet. Raises: FileExistsError (another's)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    last = max(folder.glob(f"{partition:04}-*.parquet"), default=None)
+    done = pq.read_table(last, columns=["_offset"])["_offset"][-1].as_py() if last else -1
+    new = [row for row in rows if row["_offset"] > done]
+    if new:
+        part = folder / f".{partition:04}-{os.getpid()}.part"
+        with part.open("wb") as file:
+            pq.write_table(pa.Table.from_pylist(new, _SCHEMA), file, compression="zstd")
+            os.fsync(file.fileno())
+        os.link(part, folder / f"{partition:04}-{new[0]['_offset']:020}.parquet")
+        part.unlink()
+
+
+def main(root: Path, seconds: float = 60, *, group: str = "parquet") -> None:
+    """Write until stopped; what is not written then comes again."""
+    held: list[tuple[Path, int, dict[str, Any], Hold]] = []
+    stream, written_at = events(group), time.monotonic()
+    for event in stream.ticking(min(seconds, 1.0)):
+        if event is not None:
+            at = event["received_at"]
+            app = quote(event.get("app_id") or "none", safe="")[:100].replace(".", "%2E")
+            folder = root / f"app={app}" / f"date={datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d}"
+            row = {name: event.get(name) for name in ("event_type", "event_id", "device_id")}
+            row |= {"event": msgspec.json.encode(event).decode(), "received_at": at}
+            row["_offset"] = stream.record.offset()
+            held.append((folder, stream.record.partition() or 0, row, stream.hold()))
+        if len(held) >= _ROWS_MAX or (held and time.monotonic() - written_at >= seconds):
+            files: dict[tuple[Path, int], list[dict[str, Any]]] = defaultdict(list)
+            for folder, partition, row, hold in held:
+                if hold.is_ours:
+                    files[folder, partition].append(row)
+            for (folder, partition), rows in files.items():
+                write(folder, partition, rows)
+            for *_, hold in held:
+                hold.release()
+            held, written_at = [], time.monotonic()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(float, sys.argv[2:3]))
