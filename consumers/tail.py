@@ -28,7 +28,7 @@ from schemas import shape, topics
 from schemas.catalog import Catalog, CatalogError
 from schemas.current import LOOK_SECONDS, Current
 from schemas.environment import SettingsError
-from schemas.numbering import looking_up, release_of
+from schemas.numbering import following, release_of
 
 if TYPE_CHECKING:
     from consumers.kit.record import Record
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     options = _options(arguments)
     try:
         settings = Settings.from_env(env)
-        current = looking_up(settings.schemas_dir, settings.schema_registry)
+        current = following(settings.schemas_dir, settings.schema_registry)
         asked = wanted(current.catalog, options.type, options.app)
         _check_fields(current.catalog, asked, options.fields)
         consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail", _log)

@@ -11,6 +11,7 @@ from ingest.record import Record
 from schemas import topics, wire
 from schemas.catalog import Catalog
 from schemas.events import Decoded, EventDecoder, Fault, Invalid, NotJson, encode_quarantine
+from schemas.numbering import registered
 
 # 2010-01-01T00:00:00Z: before Tapcart existed; ClickHouse would wrap far dates silently.
 _TIMESTAMP_MS_MIN = 1_262_304_000_000
@@ -47,7 +48,6 @@ class Receiver:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._decoder = EventDecoder(catalog)
-        self._numbering = [(topics.SCHEMA_REGISTRY, b"1")] if catalog.is_registered else []
 
     def receive(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Accepted | Rejected:
         """Return where `body` belongs. `now_ms`: milliseconds since 1970, taken as the receive time."""
@@ -71,7 +71,7 @@ class Receiver:
         return Rejected(record, None, status, reason, detail, ())
 
     def _event_record(self, event: Decoded, now_ms: int) -> Record:
-        value = event.encode(now_ms)
+        value, numbering = registered(self._catalog, event.encode(now_ms))
         headers = [
             (topics.SCHEMA_ID, event.schema_id.encode()),
             (topics.EVENT_TYPE, event.event_type.encode()),
@@ -79,7 +79,7 @@ class Receiver:
             (topics.RECEIVED_AT_MS, b"%d" % now_ms),
             (topics.CRC32, wire.checksum(value)),
         ]
-        return Record(topics.EVENTS, event.app_id.encode(), value, headers + self._numbering, now_ms)
+        return Record(topics.EVENTS, event.app_id.encode(), value, headers + numbering, now_ms)
 
     def _invalid(self, body: bytes, error: Invalid, reason: str, now_ms: int) -> Rejected:
         detail = "; ".join(f"{fault.pointer or '(whole body)'}: {fault.detail}" for fault in error.faults)
@@ -89,7 +89,7 @@ class Receiver:
     def _quarantine_record(
         self, body: bytes, known: Invalid, reason: str, detail: str, now_ms: int
     ) -> Record:
-        value = encode_quarantine(
+        encoded = encode_quarantine(
             self._catalog,
             received_at_ms=now_ms,
             app_id=known.app_id,
@@ -101,6 +101,7 @@ class Receiver:
             record=None,
             body=body,
         )
+        value, numbering = registered(self._catalog, encoded)
         headers = [
             (topics.SCHEMA_ID, self._catalog.quarantine.schema_id.encode()),
             (topics.RECEIVED_AT_MS, b"%d" % now_ms),
@@ -110,7 +111,7 @@ class Receiver:
             headers.append((topics.EVENT_TYPE, known.event_type.encode()))
         if known.event_id:
             headers.append((topics.EVENT_ID, known.event_id.encode()))
-        headers += self._numbering
+        headers += numbering
         return Record(topics.QUARANTINE, (known.app_id or "").encode(), value, headers, now_ms)
 
 

@@ -1,8 +1,9 @@
 """Released schemas -> the read side of the Confluent Schema Registry's API: its clients work unchanged.
 
-Invariants: every answer is of the catalog in use. Nothing can be changed here, and nothing is ever deleted,
-so `deleted=true` finds nothing more. It is open, for the schemas are no secret: what it reads and computes
-for anybody is bounded. Source: Confluent Schema Registry's API reference and resources.
+Invariants: every answer is of the catalog in use, and by the ids that are in Kafka: with SCHEMA_REGISTRY_URL
+that registry's. Nothing can be changed here, and nothing is ever deleted, so `deleted=true` finds nothing
+more. It is open, for the schemas are no secret: what it reads and computes for anybody is bounded. Source:
+Confluent Schema Registry's API reference and resources.
 """
 
 import asyncio
@@ -78,7 +79,7 @@ class Registry:
 
     @property
     def _catalog(self) -> Catalog:
-        return self._current.catalog
+        return self._current.catalog.as_registered
 
     async def _subjects(self, request: Request) -> object:
         prefix = _prefix(request)

@@ -20,8 +20,6 @@ from fastavro.schema import SchemaParseException, UnknownType
 from schemas import shape
 
 HERE = Path(__file__).parent
-# A registry's ids are below; what it does not have (yet) gets one above, which no value has.
-_REGISTRY_ID_END = 2**31
 # Tables and views that are no release's; those ending in `_local` are a cluster's.
 _TABLES_OF_OURS = frozenset({"events", "quarantine_replays", "funnel_daily", "revenue_daily"})
 
@@ -34,7 +32,7 @@ class CatalogError(Exception):
 class Release:
     """One version of one schema."""
 
-    wire_id: int  # from 1; Kafka values begin with it
+    wire_id: int  # from 1; Kafka values begin with it, unless a registry gives ids
     schema_id: str  # Event_AppOpened_5_0_0
     family: str  # mobile | clickstream | tapline
     name: str  # the Avro record's name; in family mobile also the event type
@@ -61,10 +59,11 @@ class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Catalog:
     """Every release, found by id or name. Immutable."""
 
-    def __init__(self, releases: tuple[Release, ...], own: "Catalog | None" = None) -> None:
+    def __init__(self, releases: tuple[Release, ...], ids: Mapping[int, int] | None = None) -> None:
         self.releases = releases
-        self.own = own or self  # the same releases by our own wire ids
+        self.ids = ids  # wire id -> id at the registry, as far as it has one; None: there is no registry
         self._by_wire_id = {release.wire_id: release for release in releases}
+        self._by_registry_id = {(ids or {}).get(release.wire_id): release for release in releases}
         self._by_schema_id = {release.schema_id: release for release in releases}
         self._newest: dict[tuple[str, str], Release] = {}
         for release in sorted(releases, key=lambda release: release.version):
@@ -93,32 +92,24 @@ class Catalog:
         return cls(tuple(releases))
 
     @property
-    def is_registered(self) -> bool:
-        """Whether the wire ids are a registry's."""
-        return self.own is not self
+    def is_complete(self) -> bool:
+        """Whether the registry, if there is one, has every release."""
+        return self.ids is None or len(self.ids) == len(self.releases)
 
     @property
-    def is_complete(self) -> bool:
-        """Whether every release has a wire id that values may have."""
-        return all(release.wire_id < _REGISTRY_ID_END for release in self.releases)
-
-    def with_wire_ids(self, registered: Mapping[int, int]) -> "Catalog":
-        """Return the same releases as a registry numbers them; `registered`: own wire id -> the registry's.
-
-        Raises: CatalogError when that is no numbering.
-        """
-        ids = registered.values()
-        if len({*ids}) < len(ids) or not all(0 < wire_id < _REGISTRY_ID_END for wire_id in ids):
-            raise CatalogError(f"the registry's ids are no numbering of the releases: {dict(registered)}")
-        releases = (
-            replace(release, wire_id=registered.get(release.wire_id, _REGISTRY_ID_END + release.wire_id))
-            for release in self.releases
-        )
-        return Catalog(tuple(releases), self)
+    def as_registered(self) -> "Catalog":
+        """The same by the ids that Kafka values begin with; of use only once the registry has all."""
+        if self.ids is None:
+            return self
+        return Catalog(tuple(replace(one, wire_id=self.ids[one.wire_id]) for one in self.releases))
 
     def by_wire_id(self, wire_id: int) -> Release | None:
-        """Return the release that Kafka values name by `wire_id`."""
+        """Return the release that has the id here, in registry.json."""
         return self._by_wire_id.get(wire_id)
+
+    def by_registry_id(self, registry_id: int) -> Release | None:
+        """Return the release that has the id at the registry."""
+        return self._by_registry_id.get(registry_id)
 
     def by_schema_id(self, schema_id: str) -> Release | None:
         """Return the release that events name by `schema_id`."""

@@ -22,6 +22,7 @@ class Current:
     """The catalog of one process, for any thread.
 
     `adopt` gets each catalog that was loaded and returns what to use in its place, or raises CatalogError.
+    What is in use without all releases, or without all ids at a registry, is looked at again.
     """
 
     def __init__(self, root: Path = HERE, adopt: Callable[[Catalog], Catalog] = _as_it_is) -> None:
@@ -41,13 +42,20 @@ class Current:
         """Return whether `catalog` is another one now. It reads files. Raises: CatalogError."""
         with self._looking:
             state, before = self._state(), self.catalog
-            if state == self._seen and before.is_complete:
+            if state == self._seen and self._is_complete:
                 return False
             loaded = Catalog.load(self._root)
             _check_that_it_grows(self._loaded, loaded)
-            self.catalog = self._adopt(loaded)
+            after = self._adopt(loaded)
             self._seen, self._loaded = state, loaded
-            return self.catalog.releases != before.releases
+            if (after.releases, after.ids) == (before.releases, before.ids):
+                return False
+            self.catalog = after
+            return True
+
+    @property
+    def _is_complete(self) -> bool:
+        return self.catalog.is_complete and len(self.catalog.releases) == len(self._loaded.releases)
 
     def _state(self) -> tuple[int, int, int] | None:
         try:

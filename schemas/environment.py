@@ -32,10 +32,21 @@ def _needs_servers(properties: dict[str, str]) -> dict[str, str]:
     return properties
 
 
+def _is_url(text: str) -> bool:
+    url = urlsplit(text.strip())
+    try:
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # the port is none
+        return False
+
+
 def _needs_url(properties: dict[str, str]) -> dict[str, str]:
-    urls = [urlsplit(url.strip()) for url in properties.get("url", "").split(",")]
-    if properties and not all(url.scheme in {"http", "https"} and url.hostname for url in urls):
+    if properties and not all(map(_is_url, properties.get("url", "").split(","))):
         raise ValueError("must be `http://[user:password@]host:port` or the same with https, comma separated")
+    if properties:
+        from schemas.confluent import client  # noqa: PLC0415 - 15 MB and 0.1 s for those who have a registry
+
+        client(properties)
     return properties
 
 

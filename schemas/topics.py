@@ -17,7 +17,8 @@ EVENT_TYPE = "event_type"
 EVENT_ID = "event_id"
 RECEIVED_AT_MS = "received_at_ms"
 CRC32 = "crc32"
-# There, and the last, if the value's schema id is that of the registry at SCHEMA_REGISTRY_URL, not our own.
+# There, and the last, if the value begins with an id of the registry at SCHEMA_REGISTRY_URL: the five bytes
+# that it would begin with by our own ids. So who knows our schemas needs no registry, whichever it was.
 SCHEMA_REGISTRY = "schema_registry"
 
 PARTITIONER = "murmur2_random"

@@ -163,5 +163,8 @@ def _clean_environment() -> dict[str, str]:
 
     Nor what a `make test ARGS=...` above us hands on to every make below.
     """
-    ours = ("KAFKA_", "CLICKHOUSE_", "INGEST_", "WAREHOUSE_", "LIVE_", "DATA_DIR", "MAKE", "MFLAGS", "ARGS")
+    ours = (
+        *("KAFKA_", "CLICKHOUSE_", "SCHEMA", "INGEST_", "WAREHOUSE_", "LIVE_", "DATA_DIR"),
+        *("MAKE", "MFLAGS", "ARGS"),
+    )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

@@ -39,13 +39,12 @@ class Refusal:
 
     reason: str  # one of the constants above
     detail: str
-    body: bytes  # the value, verbatim
+    body: bytes  # the value, verbatim; with our own id where the record says that its id is a registry's
     received_at_ms: int  # the record's timestamp
     record: str  # topic/partition/offset
     app_id: str | None = None
     event_id: str | None = None
     is_ours: bool = False  # its checksum is right, so a producer of ours wrote it
-    is_registered: bool = False  # the schema's id is a registry's
     source: str = "warehouse"  # who refused it
 
 
@@ -98,16 +97,17 @@ def require(release: Release, datum: dict[str, Any]) -> None:
 def refusal_of(unfit: Unfit, topic: str, record: Record, source: str = "warehouse") -> Refusal:
     """Return what becomes of a record that is unfit."""
     value = record.value()
+    is_ours = value is not None and header(record, topics.CRC32) == checksum(value)
+    own = header(record, topics.SCHEMA_REGISTRY) if is_ours else None
     return Refusal(
         reason=unfit.reason,
         detail=unfit.detail,
-        body=value or b"",
+        body=own + value[HEADER_BYTES:] if own and value else value or b"",
         received_at_ms=min(max(record.timestamp()[1], 0), _SHOWN_MS_MAX),
         record=f"{topic}/{record.partition()}/{record.offset()}",
         app_id=text(record.key()),
         event_id=text(header(record, topics.EVENT_ID)),
-        is_ours=value is not None and header(record, topics.CRC32) == checksum(value),
-        is_registered=is_registered(record),
+        is_ours=is_ours,
         source=source,
     )
 

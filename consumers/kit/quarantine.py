@@ -14,7 +14,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from consumers.kit.decode import Refusal, encode_refusal
 from consumers.kit.errors import TransientError
 from schemas import topics, wire
-from schemas.catalog import Catalog
+from schemas.catalog import CatalogError
+from schemas.current import Current
+from schemas.numbering import registered
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +32,9 @@ _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})
 class Quarantine:
     """A consumer's way into the quarantine topic. One thread at a time."""
 
-    def __init__(self, kafka: Mapping[str, str], catalog: Catalog) -> None:
+    def __init__(self, kafka: Mapping[str, str], current: Current) -> None:
         self._kafka = kafka
-        self._catalog = catalog
+        self._current = current
         self._producer: Producer | None = None
 
     def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
@@ -63,13 +65,13 @@ class Quarantine:
         return [refusals[index] for index in too_large]
 
     def _produce(self, producer: Producer, refusal: Refusal, delivered: _Delivered) -> None:
-        value = encode_refusal(self._catalog, refusal)
-        known = {topics.EVENT_ID: refusal.event_id, topics.SCHEMA_ID: self._catalog.quarantine.schema_id}
+        value, numbering = self._encoded(refusal)
+        schema_id = self._current.catalog.quarantine.schema_id
+        known = {topics.EVENT_ID: refusal.event_id, topics.SCHEMA_ID: schema_id}
         headers: _Headers = [(name, text.encode()) for name, text in known.items() if text]
         headers.append((topics.RECEIVED_AT_MS, str(refusal.received_at_ms).encode()))
         headers.append((topics.CRC32, wire.checksum(value)))
-        if self._catalog.is_registered:
-            headers.append((topics.SCHEMA_REGISTRY, b"1"))
+        headers += numbering
         producer.produce(
             topics.QUARANTINE,
             value,
@@ -79,6 +81,17 @@ class Quarantine:
             headers=headers,
         )
         producer.poll(0)
+
+    def _encoded(self, refusal: Refusal) -> tuple[bytes, list[tuple[str, bytes]]]:
+        try:
+            value = encode_refusal(self._current.catalog, refusal)
+            if not self._current.catalog.is_complete:
+                self._current.look()
+            return registered(self._current.catalog, value)
+        except (KeyError, CatalogError) as error:
+            raise TransientError(
+                f"the registry has told no id of the quarantine's schema: {error}"
+            ) from error
 
     def _connected(self) -> Producer:
         if self._producer is None:

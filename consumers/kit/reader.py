@@ -80,7 +80,7 @@ class Reader:
         self._wanted, self._current, self._metrics, self._stopping = wanted, current, metrics, stopping
         self._progress = Progress()
         self._latest: dict[Place, int] = {}  # timestamp of the last record polled
-        self._quarantine = Quarantine(kafka, current.catalog)
+        self._quarantine = Quarantine(kafka, current)
         self._awaited: set[tuple[bool, int | None]] = set()
         self._committed_at = self._looked_at = self._lag_at = 0.0
         self._told = ""

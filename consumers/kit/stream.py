@@ -22,7 +22,7 @@ from consumers.kit.settings import Settings
 from consumers.kit.source import Membership
 from consumers.kit.wanted import wanted
 from schemas import topics
-from schemas.numbering import looking_up
+from schemas.numbering import following
 
 T = TypeVar("T")
 
@@ -163,7 +163,7 @@ def events(
     else at the beginning. `env`: in place of the environment. Raises: SettingsError, CatalogError.
     """
     settings = Settings.from_env(os.environ if env is None else env)
-    current = looking_up(settings.schemas_dir, settings.schema_registry)
+    current = following(settings.schemas_dir, settings.schema_registry)
     membership = Membership(group, (topics.EVENTS,), _since_ms(since))
     asked, metrics = wanted(current.catalog, types, app_id), Metrics()
     readers: list[Reader] = []

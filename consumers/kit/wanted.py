@@ -72,7 +72,7 @@ def typed(catalog: Catalog, release: Release, datum: dict[str, Any]) -> tuple[Re
         for name, value in datum.items()
         for inner, part in (value.items() if isinstance(value, dict) else [("", value)])
     }
-    event = _decoder(catalog.own).decode(body_of(shape.fields(release.schema), columns), {})
+    event = _decoder(catalog).decode(body_of(shape.fields(release.schema), columns), {})
     return event.release, fields_of(event.release, event.encode(datum["received_at"]))
 
 

@@ -32,7 +32,7 @@ from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
 from schemas.catalog import CatalogError
 from schemas.current import LOOK_SECONDS, Current
 from schemas.environment import SettingsError, log_as_json
-from schemas.numbering import looking_up
+from schemas.numbering import following
 
 _log = logging.getLogger("consumers.live")
 
@@ -43,7 +43,7 @@ def main() -> int:
     _quieten()
     try:
         settings = Settings.from_env(os.environ)
-        current = looking_up(settings.schemas_dir, settings.schema_registry)
+        current = following(settings.schemas_dir, settings.schema_registry)
     except (SettingsError, CatalogError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -8,7 +8,7 @@ right also when the loader is dead. However much comes, a look reads a few recor
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
@@ -25,6 +25,9 @@ from consumers.live.feed import Away
 from consumers.live.newest import Arrival, Newest
 from consumers.live.state import Log, Mark, Partition, Today
 from schemas import topics
+
+if TYPE_CHECKING:
+    from schemas.numbering import Headers
 
 _log = logging.getLogger(__name__)
 
@@ -187,8 +190,9 @@ class Kafka:
         for place, record in self._records(ranges):
             offset, value = record.offset() or 0, record.value()
             self._seen[place] = offset + 1
+            headers = cast("Headers | None", record.headers())
             if isinstance(value, bytes):
-                found.append(((place[1], offset), record.timestamp()[1], value))
+                found.append(((place[1], offset), record.timestamp()[1], value, headers))
         return found
 
     def _records(self, ranges: Mapping[_Place, tuple[int, int]]) -> Iterator[tuple[_Place, Message]]:

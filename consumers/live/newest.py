@@ -6,7 +6,7 @@ it is none.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,12 +14,12 @@ import msgspec
 from consumers.kit.decode import Unfit, fields_of
 from consumers.live.shorten import text_shortened, value_shortened
 from consumers.live.state import Event
-from schemas.catalog import Catalog
+from schemas.catalog import Catalog, Release
 from schemas.current import Current
-from schemas.wire import wire_id_of
+from schemas.numbering import Headers, releases_of
 
-# Place (partition and offset), received_at in milliseconds, value.
-Arrival = tuple[tuple[int, int], int, bytes]
+# Place (partition and offset), received_at in milliseconds, value, headers.
+Arrival = tuple[tuple[int, int], int, bytes, Headers | None]
 
 _KEPT_MAX = 1_000  # 3 MB; a page whose list stands still can open its lines for a minute at any rate
 _READ_MAX = 15
@@ -44,16 +44,19 @@ class Newest:
     def read(self, arrivals: Sequence[Arrival]) -> tuple[Event, ...]:
         """Return the newest events, the newest first, after these have arrived."""
         newest = sorted(arrivals, key=lambda arrival: arrival[1])[-_READ_MAX:]
-        read = [event(self._current.catalog, value, place, at_ms) for place, at_ms, value in newest]
+        catalog = self._current.catalog
+        read = [event(catalog, value, place, at_ms, headers) for place, at_ms, value, headers in newest]
         known = {one.key: one for one in (*self._events, *filter(None, read))}
         ordered = sorted(known.values(), key=lambda one: one.received_at_ms, reverse=True)
         self._events = tuple(ordered[:_KEPT_MAX])
         return self._events
 
 
-def event(catalog: Catalog, value: bytes, place: tuple[int, int], received_at_ms: int) -> Event | None:
+def event(
+    catalog: Catalog, value: bytes, place: tuple[int, int], received_at_ms: int, headers: Headers | None
+) -> Event | None:
     """Return the event in a Kafka value from `place` (partition, offset); None: it is none that is known."""
-    datum = decoded(catalog, value)
+    datum = decoded(value, releases_of(catalog, value, headers))
     if datum is None:
         return None
     return Event(
@@ -67,14 +70,14 @@ def event(catalog: Catalog, value: bytes, place: tuple[int, int], received_at_ms
     )
 
 
-def decoded(catalog: Catalog, value: bytes) -> dict[str, Any] | None:
-    """Return the fields of a Kafka value, times as milliseconds; None: it cannot be decoded."""
-    wire_id = wire_id_of(value)
-    release = None if wire_id is None else catalog.by_wire_id(wire_id)
-    try:
-        return None if release is None else fields_of(release, value)
-    except Unfit:
-        return None
+def decoded(value: bytes, releases: Iterable[Release]) -> dict[str, Any] | None:
+    """Return the fields of a Kafka value, times as milliseconds; None: by none of these it can be decoded."""
+    for release in releases:
+        try:
+            return fields_of(release, value)
+        except Unfit:
+            continue
+    return None
 
 
 def _fields(datum: dict[str, Any]) -> bytes:

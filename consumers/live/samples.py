@@ -8,6 +8,7 @@ import msgspec
 from consumers.live.newest import decoded
 from consumers.live.shorten import body_shortened
 from schemas.current import Current
+from schemas.numbering import releases_of
 
 
 class Samples:
@@ -19,7 +20,8 @@ class Samples:
     def text(self, body: bytes, source: str) -> str:
         """Return the body (or its beginning) as text; `source` is who refused it."""
         if source != "ingest":
-            datum = decoded(self._current.catalog, body)
+            # By our own id, if the record told it; another's may begin with a registry's.
+            datum = decoded(body, reversed(releases_of(self._current.catalog, body, ())))
             if datum is None:
                 return f"{len(body)} bytes that do not decode, beginning with {body[:32].hex(' ')}"
             body = msgspec.json.encode(datum)

@@ -17,7 +17,7 @@ from consumers.warehouse.settings import Settings
 from schemas.catalog import CatalogError
 from schemas.current import Current
 from schemas.environment import SettingsError, log_as_json
-from schemas.numbering import looking_up
+from schemas.numbering import following
 
 _log = logging.getLogger("consumers.warehouse")
 
@@ -27,7 +27,7 @@ def main() -> int:
     log_as_json()
     try:
         settings = Settings.from_env(os.environ)
-        loader = _loader(settings, looking_up(settings.schemas_dir, settings.schema_registry))
+        loader = _loader(settings, following(settings.schemas_dir, settings.schema_registry))
     except (SettingsError, CatalogError) as error:
         print(f"the loader cannot start:\n{error}", file=sys.stderr)
         return 2

@@ -33,7 +33,7 @@ class Parts:
         )
         self.flusher = Flusher(
             self.warehouse,
-            Quarantine(settings.kafka, current.catalog),
+            Quarantine(settings.kafka, current),
             self.contract,
             Policy(settings.retry_seconds_max, settings.refused_rows_max, settings.schema_seconds_max),
             self.metrics,

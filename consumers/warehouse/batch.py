@@ -13,7 +13,7 @@ from typing import Protocol
 
 from consumers.kit.decode import Refusal
 from consumers.kit.record import Place, Record
-from consumers.warehouse.container import Format, registered
+from consumers.warehouse.container import Format
 from schemas import topics
 from schemas.varint import long
 from schemas.wire import HEADER_BYTES, checksum
@@ -65,7 +65,7 @@ class Formats:
         by_topic: dict[str, dict[bytes, Format]] = {topics.EVENTS: {}, topics.QUARANTINE: {}}
         for form in formats:
             is_event = form.release.schema_id != quarantine
-            by_topic[topics.EVENTS if is_event else topics.QUARANTINE][form.key] = form
+            by_topic[topics.EVENTS if is_event else topics.QUARANTINE][form.prefix] = form
         self.by_topic: Mapping[str, Mapping[bytes, Format]] = by_topic
 
 
@@ -83,7 +83,7 @@ class Batch:
         self._limits = limits
         self._check = check
         self._groups = {
-            topic: {key: Group(form, topic) for key, form in forms.items()}
+            topic: {prefix: Group(form, topic) for prefix, form in forms.items()}
             for topic, forms in formats.by_topic.items()
         }
 
@@ -126,8 +126,8 @@ class Batch:
             if at != last_at:
                 last_at, last_at_bytes = at, long(at)
                 self.oldest_ms = min(self.oldest_ms, at)
-            key = _key(value, record.headers()) if value is not None else None
-            group = self._groups[topic].get(key) if key is not None else None
+            prefix = _prefix(value, record.headers()) if value is not None else None
+            group = self._groups[topic].get(prefix) if prefix is not None else None
             if group is None or value is None:
                 group, body = self._checked(topic, record)
             else:
@@ -152,19 +152,18 @@ class Batch:
             self.refusals.append(checked)
             return None, checked.body
         form, body = checked
-        return self._groups[topic][form.key], body
+        return self._groups[topic][form.prefix], body
 
 
-def _key(value: bytes, headers: list[tuple[str, bytes | None]] | None) -> bytes | None:
-    """Return the key of the format that an intact record of ours names; None for all others."""
+def _prefix(value: bytes, headers: list[tuple[str, bytes | None]] | None) -> bytes | None:
+    """Return how an intact record of ours begins by our own ids; None for all others."""
     if not headers:
         return None
-    (name, given), key = headers[-1], value[:HEADER_BYTES]
+    (name, given), prefix = headers[-1], value[:HEADER_BYTES]
     if name != topics.CRC32:
         named = dict(headers)
-        given = named.get(topics.CRC32)
-        key = registered(key) if topics.SCHEMA_REGISTRY in named else key
-    return key if given == checksum(value) else None
+        given, prefix = named.get(topics.CRC32), named.get(topics.SCHEMA_REGISTRY) or prefix
+    return prefix if given == checksum(value) else None
 
 
 class _Partitions(dict[int, bytes]):

@@ -25,7 +25,6 @@ PLACE_FIELDS: tuple[dict[str, Any], ...] = (
 _SYNC = b"tapline container"[:16]
 _MORE = 0x80  # set in every byte of a number but the last
 _SHAPE = frozenset({"type", "name", "fields", "items", "logicalType"})
-_REGISTERED = b"registered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +35,11 @@ class Format:
     table: str
     columns: tuple[str, ...]  # of the table, by name, as the container fills them
     prefix: bytes  # of every Kafka value of this release
-    key: bytes  # the same, but for a registry's id: that may be our own of another release
     header: bytes
 
 
-def registered(prefix: bytes) -> bytes:
-    """Return the key of values that begin with `prefix` and whose id is a registry's."""
-    return prefix + _REGISTERED
-
-
-def format_of(release: Release, *, is_registered: bool = False) -> Format:
-    """Return the format of a release's containers; `is_registered`: its wire id is a registry's."""
-    prefix = wire.prefix(release.wire_id)
+def format_of(release: Release) -> Format:
+    """Return the format of a release's containers."""
     schema = {"type": "record", "name": release.name, "fields": [*release.schema["fields"], *PLACE_FIELDS]}
     text = json.dumps(_stripped(schema), separators=(",", ":")).encode()
     entries = ((b"avro.schema", text), (b"avro.codec", b"null"))
@@ -56,8 +48,7 @@ def format_of(release: Release, *, is_registered: bool = False) -> Format:
         release=release,
         table=table_name(release.name),
         columns=tuple(_columns(schema["fields"])),
-        prefix=prefix,
-        key=registered(prefix) if is_registered else prefix,
+        prefix=wire.prefix(release.wire_id),
         header=b"Obj\x01" + long(len(entries)) + metadata + long(0) + _SYNC,
     )
 

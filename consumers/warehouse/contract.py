@@ -35,7 +35,8 @@ class Contract:
         self._current = current
         self._metrics = metrics
         self._told = ""
-        self.terms = terms_of(current.catalog)
+        self._of = current.catalog
+        self.terms = terms_of(self._of)
         metrics.schemas.set(len(current.catalog.releases))
 
     @property
@@ -51,8 +52,7 @@ class Contract:
     def take_up(self) -> bool:
         """Return whether the terms are other ones now; that a changed folder is of no use is told."""
         try:
-            if not self._current.look():
-                return False
+            self._current.look()
         except CatalogError as error:
             self._metrics.schemas_refused.inc()
             if self._told != (told := str(error)):
@@ -60,7 +60,10 @@ class Contract:
             self._told = told
             return False
         self._told = ""
-        self.terms = terms_of(self._current.catalog)
+        if self._of is self._current.catalog:  # who refuses records may have looked before us
+            return False
+        self._of = self._current.catalog
+        self.terms = terms_of(self._of)
         self._metrics.schemas.set(len(self._current.catalog.releases))
         _log.info("schemas_taken_up", extra={"releases": len(self._current.catalog.releases)})
         return True
@@ -68,7 +71,5 @@ class Contract:
 
 def terms_of(catalog: Catalog) -> Terms:
     """Return the terms of a catalog."""
-    forms = [format_of(release) for release in catalog.own.releases]
-    if catalog.is_registered:
-        forms += [format_of(release, is_registered=True) for release in catalog.releases]
+    forms = [format_of(release) for release in catalog.releases]
     return Terms(Formats(forms, catalog.quarantine.schema_id), Check(catalog, forms), tables.tables(catalog))

@@ -32,6 +32,7 @@ from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.record import Again, again
 from consumers.warehouse.tables import Table
 from schemas import topics
+from schemas.catalog import Catalog
 from schemas.varint import long
 from schemas.wire import checksum, wire_id_of
 
@@ -84,8 +85,8 @@ class Flusher:
         self._contract = contract
         self._policy = policy
         self._metrics = metrics
-        # Schemas' ids that were waited for: what comes late, comes once. (whether a registry's, id)
-        self._awaited: set[tuple[bool, int | None]] = set()
+        # Schemas' ids that were waited for: what comes late, comes once.
+        self._awaited: set[int | None] = set()
 
     def make_tables(self) -> None:
         """Make what is missing of the tables. Raises: TransientError once given up."""
@@ -103,15 +104,14 @@ class Flusher:
 
     def write(self, batch: Batch) -> None:
         """Return once every record has its place. Raises: TooManyRefusedError, TransientError."""
-        newest = len(self._contract.catalog.own.releases)
-        newer = [refusal for refusal in batch.refusals if _is_newer(refusal, newest)]
-        refusals = [refusal for refusal in batch.refusals if not _is_newer(refusal, newest)]
+        catalog = self._contract.catalog
+        newer = [refusal for refusal in batch.refusals if _is_newer(refusal, catalog)]
+        refusals = [refusal for refusal in batch.refusals if not _is_newer(refusal, catalog)]
         refused_max = self._policy.refused_rows_max
         groups, unknown = self._newer(newer)
-        if len(unknown) > refused_max:
-            raise TooManyRefusedError(
-                f"{len(unknown)} rows of newer producers, the first: {unknown[0].detail}"
-            )
+        ours = [refusal for refusal in unknown if refusal.is_ours]
+        if len(ours) > refused_max:
+            raise TooManyRefusedError(f"{len(ours)} rows of newer producers, the first: {ours[0].detail}")
         refusals += unknown
         for group in [*batch.groups, *groups]:
             refused = self._load(group, refused_max)
@@ -125,7 +125,7 @@ class Flusher:
         if not refusals:
             return [], []
         records = [_once_more(refusal) for refusal in refusals]
-        ids = {(refusal.is_registered, wire_id_of(refusal.body)) for refusal in refusals}
+        ids = {wire_id_of(refusal.body) for refusal in refusals if refusal.is_ours}
         is_awaited = not ids <= self._awaited
         deadline = time.monotonic() + (self._policy.schema_seconds_max if is_awaited else 0)
 
@@ -134,7 +134,7 @@ class Flusher:
             found = [(record, self._contract.terms.check(record.topic(), record)) for record in records]
             if time.monotonic() < deadline:
                 for _, checked in found:
-                    if isinstance(checked, Refusal) and checked.reason == UNKNOWN_SCHEMA:
+                    if isinstance(checked, Refusal) and checked.is_ours and checked.reason == UNKNOWN_SCHEMA:
                         raise TransientError(checked.detail)
             return found
 
@@ -145,7 +145,7 @@ class Flusher:
                 refused.append(replace(refusal, reason=checked.reason, detail=checked.detail))
                 continue
             form, body = checked
-            groups.setdefault(form.key, Group(form, record.topic())).parts += (body, record.tail)
+            groups.setdefault(form.prefix, Group(form, record.topic())).parts += (body, record.tail)
         self._awaited = ids if len(self._awaited) > _AWAITED_MAX else self._awaited | ids
         return [*groups.values()], refused
 
@@ -234,15 +234,13 @@ class Flusher:
 
 
 def _once_more(refusal: Refusal) -> Again:
-    headers: list[tuple[str, bytes | None]] = [(topics.CRC32, checksum(refusal.body))]
-    if refusal.is_registered:
-        headers.append((topics.SCHEMA_REGISTRY, b"1"))
-    return again(refusal.record, refusal.body, refusal.received_at_ms, refusal.app_id, tuple(headers))
+    headers = ((topics.CRC32, checksum(refusal.body)),) if refusal.is_ours else ()
+    return again(refusal.record, refusal.body, refusal.received_at_ms, refusal.app_id, headers)
 
 
-def _is_newer(refusal: Refusal, newest: int) -> bool:
-    """Return whether a producer of ours wrote what only a release soon after our `newest` id explains."""
-    if not refusal.is_ours or refusal.reason != UNKNOWN_SCHEMA:
+def _is_newer(refusal: Refusal, catalog: Catalog) -> bool:
+    """Return whether a look may explain the schema: one that came since the batch began, or comes soon."""
+    if refusal.reason != UNKNOWN_SCHEMA:
         return False
-    ahead = (wire_id_of(refusal.body) or 0) - newest
-    return refusal.is_registered or 0 < ahead <= _IDS_AHEAD_MAX
+    soon = len(catalog.releases) + _IDS_AHEAD_MAX
+    return 0 < (wire_id_of(refusal.body) or 0) <= soon if refusal.is_ours else not catalog.is_complete

@@ -23,16 +23,16 @@ from consumers.kit.decode import (
     encode_refusal,
     fields_of,
     header,
-    is_registered,
     plain,
     refusal_of,
     require,
     sound,
 )
 from consumers.kit.record import Record
-from consumers.warehouse.container import Format, place_of, registered
+from consumers.warehouse.container import Format, place_of
 from schemas import topics
 from schemas.catalog import Catalog, Release
+from schemas.numbering import releases_of
 from schemas.wire import HEADER_BYTES, prefix, wire_id_of
 
 
@@ -41,7 +41,7 @@ class Check:
 
     def __init__(self, catalog: Catalog, forms: Iterable[Format]) -> None:
         self._catalog = catalog
-        self._forms = {form.key: form for form in forms}
+        self._forms = {form.prefix: form for form in forms}
 
     def __call__(self, topic: str, record: Record) -> tuple[Format, bytes] | Refusal:
         """Return the record as a row (its format and body), or why it is none."""
@@ -53,7 +53,7 @@ class Check:
 
     def kept(self, refusal: Refusal) -> tuple[Format, bytes]:
         """Return the refusal as a row of the quarantine."""
-        form = self._forms[prefix(self._catalog.own.quarantine.wire_id)]
+        form = self._forms[prefix(self._catalog.quarantine.wire_id)]
         return form, encode_refusal(self._catalog, refusal)[HEADER_BYTES:]
 
     def datum(self, form: Format, body: bytes) -> dict[str, Any]:
@@ -77,35 +77,27 @@ class Check:
             record=f"{topic}/{partition}/{offset}",
             app_id=datum.get("app_id"),
             event_id=datum.get("event_id"),
-            is_registered=form.key != form.prefix,
         )
 
     def _row(self, topic: str, record: Record) -> tuple[Format, bytes]:
-        given = header(record, topics.CRC32)
-        value = sound(record.value(), given)
-        form = self._form(value, is_ours=given is not None, is_registered=is_registered(record))
-        release = form.release
-        if (topic == topics.QUARANTINE) is not (release.schema_id == self._catalog.quarantine.schema_id):
-            raise Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
-        datum = fields_of(release, value)
-        require(release, datum)
-        return form, _encoded(release, datum)
-
-    def _form(self, value: bytes, *, is_ours: bool, is_registered: bool) -> Format:
-        """Return the format that a value names; others' ids are the registry's if it has them, else ours."""
+        value = sound(record.value(), header(record, topics.CRC32))
         wire_id = wire_id_of(value)
         if wire_id is None:
             raise Unfit(DAMAGED, "the value does not begin with 0 and a schema's id")
-        own = prefix(wire_id)
-        keys = [registered(own)] if is_registered else [own] if is_ours else [registered(own), own]
-        for key in keys:
-            if key in self._forms:
-                return self._forms[key]
-        if is_registered and not self._catalog.is_registered:
-            raise Unfit(
-                UNKNOWN_SCHEMA, f"{wire_id} is a registry's id: set SCHEMA_REGISTRY_URL as for ingest"
-            )
-        raise Unfit(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
+        unfit = Unfit(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
+        for release in releases_of(self._catalog, value, record.headers()):
+            try:
+                return self._row_of(topic, release, value)
+            except Unfit as error:
+                unfit = error
+        raise unfit
+
+    def _row_of(self, topic: str, release: Release, value: bytes) -> tuple[Format, bytes]:
+        if (topic == topics.QUARANTINE) is not (release == self._catalog.quarantine):
+            raise Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
+        datum = fields_of(release, value)
+        require(release, datum)
+        return self._forms[prefix(release.wire_id)], _encoded(release, datum)
 
 
 def _encoded(release: Release, datum: dict[str, Any]) -> bytes:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from schemas.varint import long
 
+Headers = tuple[tuple[str, bytes | None], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Again:
@@ -13,7 +15,7 @@ class Again:
     body: bytes
     received_at_ms: int  # the record's timestamp
     app_id: str | None
-    headers_: tuple[tuple[str, bytes | None], ...] = ()
+    headers_: Headers = ()
 
     def topic(self) -> str:
         """Return the topic."""
@@ -54,7 +56,7 @@ def again(
     body: bytes,
     received_at_ms: int,
     app_id: str | None,
-    headers: tuple[tuple[str, bytes | None], ...] = (),
+    headers: Headers = (),
 ) -> Again:
     """Return the record that was refused; `record`: topic/partition/offset."""
     topic, partition, offset = record.rsplit("/", 2)

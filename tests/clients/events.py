@@ -103,6 +103,13 @@ def reading(record: str, fields: Event) -> Reading:
     return Reading(record, told)
 
 
+def plain(value: Any) -> Any:
+    """Return the value with moments in milliseconds."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return round(value.timestamp() * 1000) if isinstance(value, datetime) else value
+
+
 def differences(
     events: Sequence[bytes], readings: Sequence[Reading], *, has_null_lists: bool = True
 ) -> Iterator[str]:

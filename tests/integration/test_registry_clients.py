@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from schemas import topics, wire
 from schemas.catalog import Catalog
-from tests.clients.events import COUNT, TYPES, Reading, bodies, differences, post, reading
+from tests.clients.events import COUNT, TYPES, Reading, bodies, differences, plain, post, reading
 from tests.process import Ingest, eventually
 from tests.stack import Stack
 from tests.topic import end_offsets, messages_since, value_of
@@ -66,14 +65,7 @@ def read(message: Message, record: Any) -> Reading:
     """Return a decoded record as a reading; its type is that of the schema that it names."""
     release = CATALOG.by_wire_id(wire.wire_id_of(value_of(message)) or 0)
     assert release
-    return reading(release.name, _plain(record))
-
-
-def _plain(value: Any) -> Any:
-    """Return the value with moments in milliseconds."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    return round(value.timestamp() * 1000) if isinstance(value, datetime) else value
+    return reading(release.name, plain(record))
 
 
 def test_the_deserializer_reads_every_event(sent: Sent, client: SchemaRegistryClient) -> None:

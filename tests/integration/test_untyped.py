@@ -1,16 +1,12 @@
 """A type and fields never seen before get columns by `infer`, `add` and `replay`, while everything runs."""
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
@@ -20,70 +16,21 @@ import pytest
 from consumers.warehouse.assembly import Parts
 from consumers.warehouse.settings import Settings
 from consumers.warehouse.untyped import Source, Untyped, sources
-from schemas.catalog import HERE
 from schemas.current import Current
 from tests.process import SAMPLES
-from tests.stack import ROOT, Stack, wait_until
-from tests.warehouse import Sender, Tables
+from tests.site import Site
+from tests.stack import wait_until
+from tests.warehouse import Sender
 
 PROCESSES = ("ingest", "warehouse", "kafka", "clickhouse")
-ARRIVAL = ("app_id", "received_at", "app_properties.app_id")
 _OPENED: dict[str, Any] = json.loads((SAMPLES / "AppOpened.json").read_text())
-
-
-class Site:
-    """A stack with a folder of schemas of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.schemas = folder / "schemas"
-        self.schemas.mkdir()
-        shutil.copytree(HERE / "avro", self.schemas / "avro")
-        shutil.copy(HERE / "registry.json", self.schemas)
-        env = {"SCHEMAS_DIR": str(self.schemas), "WAREHOUSE_BATCH_AGE_SECONDS_MAX": "0.1"}
-        self.stack = Stack(folder / "data", "kafka,clickhouse,warehouse,ingest", env).start()
-        self.tables = Tables(self.stack.clickhouse_url)
-
-    def run(self, module: str, *arguments: object, status: int = 0) -> str:
-        """Run a command as make does; return what it printed."""
-        base = self.stack.ingest_url.partition("/tapcart_webhooks")[0]
-        ours = {"INGEST_URL": base, "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka}
-        ours |= {"CLICKHOUSE_URL": self.stack.clickhouse_url}
-        done = subprocess.run(
-            [sys.executable, "-m", module, *map(str, arguments)],
-            cwd=ROOT, env=os.environ | self.stack.env | ours, capture_output=True, text=True, timeout=120,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout
-
-    def post(self, *events: dict[str, Any]) -> None:
-        """Send events, all of which must be acknowledged."""
-        with httpx.Client(timeout=20) as client:
-            for event in events:
-                assert client.post(self.stack.ingest_url, json=event).status_code == 200
-
-    def count(self, table: str, where: str) -> int:
-        """Return how many rows a view shows."""
-        return int(self.tables.one(f"SELECT count() FROM tapcart.{table} WHERE {where}"))
-
-    def rows(self, table: str, app: str) -> list[dict[str, Any]]:
-        """Return an app's rows of a raw table, whole but for how they arrived, in the events' order."""
-        names = self.tables.rows(
-            f"SELECT name FROM system.columns WHERE database = 'tapcart' AND table = '{table}'"
-        )
-        found = [str(name) for (name,) in names if name not in ARRIVAL]
-        listed = ", ".join(f"toString(`{name}`)" for name in found)
-        answer = self.tables.rows(
-            f"SELECT {listed} FROM tapcart.{table} WHERE app_id = '{app}' ORDER BY event_id"
-        )
-        return [dict(zip(found, row, strict=True)) for row in answer]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A stack of our own: its schemas change."""
-    running = Site(tmp_path_factory.mktemp("untyped"))
+    running = Site(tmp_path_factory.mktemp("untyped"), "kafka,clickhouse,warehouse,ingest")
+    running.stack.start()
     try:
         yield running
     finally:
@@ -235,22 +182,16 @@ def test_a_folder_that_is_broken_costs_nothing(site: Site) -> None:
     """It is counted and told, and what is known goes on; once mended it is used again."""
     registry = site.schemas / "registry.json"
     sound = registry.read_bytes()
-    refused = {"ingest": "INGEST_PORT", "warehouse": "WAREHOUSE_METRICS_PORT"}
-
-    def metric(process: str, name: str) -> float:
-        text = httpx.get(f"http://127.0.0.1:{site.stack.env[refused[process]]}/metrics").text
-        [line] = [line for line in text.splitlines() if line.startswith(f"tapline_{process}_{name} ")]
-        return float(line.split()[1])
-
-    before = [metric(process, "schemas") for process in refused]
+    both = ("ingest", "warehouse")
+    before = [site.metric(process, "schemas") for process in both]
     registry.write_text("{")
-    wait_until(lambda: all(metric(one, "schemas_refused_total") for one in refused), 20, "both tell")
+    wait_until(lambda: all(site.metric(one, "schemas_refused_total") for one in both), 20, "both tell")
     site.post(wished("broken", 1))
     site.tables.wait("SELECT count() FROM tapcart.wished WHERE app_id = 'broken'", 1)
     registry.write_bytes(sound)
 
-    assert [metric(process, "schemas") for process in refused] == before
-    assert all("schemas_refused" in site.stack.log(process) for process in refused)
+    assert [site.metric(process, "schemas") for process in both] == before
+    assert all("schemas_refused" in site.stack.log(process) for process in both)
 
 
 class DeathError(BaseException):

@@ -23,7 +23,7 @@ def value(name: str, **changes: Any) -> bytes:
 
 def fields(name: str, **changes: Any) -> dict[str, Any]:
     """Return what the page shows of a sample's fields."""
-    shown = event(CURRENT.catalog, value(name, **changes), (3, 7), 5)
+    shown = event(CURRENT.catalog, value(name, **changes), (3, 7), 5, None)
     assert shown
     found: dict[str, Any] = json.loads(shown.fields)
     return found
@@ -31,7 +31,7 @@ def fields(name: str, **changes: Any) -> dict[str, Any]:
 
 def arrival(offset: int, at_ms: int) -> Arrival:
     """Return an arrival at an offset of partition 0."""
-    return (0, offset), at_ms, value("AppOpened", event_id=str(offset))
+    return (0, offset), at_ms, value("AppOpened", event_id=str(offset)), None
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
@@ -49,7 +49,7 @@ def test_every_type_can_be_read(path: Any) -> None:
 
 def test_a_line_tells_what_where_and_of_which_device() -> None:
     """The key says where Kafka has it."""
-    shown = event(CURRENT.catalog, value("AppOpened"), (3, 7), 5)
+    shown = event(CURRENT.catalog, value("AppOpened"), (3, 7), 5, None)
 
     assert shown
     assert (shown.key, shown.event_type, shown.received_at_ms) == ("3-7", "AppOpened", 5)
@@ -77,7 +77,7 @@ def test_an_unknown_type_shows_its_properties() -> None:
 )
 def test_what_does_not_decode_is_passed_over(broken: bytes) -> None:
     """The loader will say why; the page goes on."""
-    assert event(CURRENT.catalog, broken, (0, 0), 1) is None
+    assert event(CURRENT.catalog, broken, (0, 0), 1, None) is None
 
 
 def test_the_newest_come_first_and_memory_is_bounded() -> None:

@@ -53,6 +53,22 @@ def test_flushes_at_age_limit_of_first_record() -> None:
     assert filling.seconds_left(10.4) == pytest.approx(0.6)
 
 
+def test_a_registrys_id_is_not_taken_for_ours() -> None:
+    """The header tells our own id; the one in front of the value is that of another release of ours."""
+    data = value(body("AppOpened"))
+    other = CATALOG.newest("CartViewed")
+    assert other
+    sent = wire.prefix(other.wire_id) + data[wire.HEADER_BYTES :]
+    headers = [*crc(sent), (topics.SCHEMA_REGISTRY, data[: wire.HEADER_BYTES])]
+    filling = batch()
+    filling.add([Message(sent, headers_=headers)], 0.0)
+
+    [group] = filling.groups
+    assert (group.form.release.name, group.parts[0]) == ("AppOpened", data[wire.HEADER_BYTES :])
+    assert filling.checked == 0
+    assert CHECK(topics.EVENTS, Message(sent, headers_=headers)) == (group.form, data[wire.HEADER_BYTES :])
+
+
 def test_groups_rows_by_schema_in_order() -> None:
     """Rows of one schema stay in the order of their records."""
     filling = batch()

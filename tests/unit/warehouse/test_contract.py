@@ -108,6 +108,18 @@ def test_a_release_is_looked_for_when_its_first_record_comes(tree: Tree) -> None
     assert site.batch(newer(site, 9)).checked == 0
 
 
+def test_a_batch_that_began_before_a_release_was_taken_up_is_written_by_it(tree: Tree) -> None:
+    """Its records were checked by what was known then."""
+    site = Site(tree, 5.0)
+    site.release()
+    batch = site.batch(newer(site, 7))
+    site.flusher.take_up()
+    site.flusher.write(batch)
+
+    assert [row["mood"] for row in site.world.rows] == ["fine"]
+    assert site.world.kept == []
+
+
 def test_a_release_that_comes_late_is_waited_for(tree: Tree) -> None:
     """Its record is tried again until the folder has it."""
     site = Site(tree, 60.0)

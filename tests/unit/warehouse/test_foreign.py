@@ -166,6 +166,5 @@ def test_engine_refusal_keeps_the_whole_value() -> None:
         "app_id": datum["app_id"],
         "event_id": datum["event_id"],
         "is_ours": False,
-        "is_registered": False,
         "source": "warehouse",
     }

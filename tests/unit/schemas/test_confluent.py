@@ -1,0 +1,261 @@
+"""A registry that schemas are registered at: what is learnt of it, and what its faults leave as it was."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from schemas import confluent
+from schemas.catalog import Catalog, CatalogError
+from schemas.confluent import RegistryAwayError, SchemaRegistry
+from schemas.current import Current
+from schemas.environment import SettingsError
+from schemas.numbering import following, looking_up, registering
+from tests.registry import PASSWORD, Fault, StandIn
+from tests.unit.schemas.tree import Tree
+
+CATALOG = Catalog.load()
+NONSENSE = (
+    b"",
+    b"<html>",
+    b"[]",
+    b"{}",
+    b"7",
+    b'{"id": null}',
+    b'{"id": "7"}',
+    b'{"id": 0}',
+    b'{"id": true}',
+)
+
+
+@pytest.fixture
+def registry() -> Iterator[StandIn]:
+    """A registry that has nothing yet."""
+    with StandIn() as registry:
+        yield registry
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confluent, "_START_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(confluent, "_REQUEST_SECONDS_MAX", 0.2)
+
+
+def ingest(registry: StandIn, tree: Tree) -> Current:
+    """Return the catalog as an ingest has it that starts now."""
+    return registering(tree.root, {"url": registry.url}, tree.root.parent / "ids.json")
+
+
+def release(tree: Tree) -> None:
+    """Release AppOpened once more, with a field more."""
+    schema = tree.schema()
+    schema["fields"].insert(-1, {"name": "mood", "type": ["null", "string"], "default": None})
+    tree.release("avro/mobile/AppOpened/5_1_0.avsc", schema)
+
+
+def test_every_release_is_registered_and_found(registry: StandIn, tree: Tree) -> None:
+    """Under the subject that Confluent's clients look under; our own ids stay what they are."""
+    catalog, found = (
+        ingest(registry, tree).catalog,
+        looking_up(tree.root, {"url": registry.url}).catalog,
+    )
+
+    assert catalog.releases == found.releases == CATALOG.releases
+    assert catalog.ids == found.ids == {number: number + 1 for number in range(1, 18)}
+    assert registry.subjects["tapcart.events-AppOpened"] == [3]
+    assert registry.subjects["tapcart.quarantine-Quarantine"] == [catalog.ids[catalog.quarantine.wire_id]]
+    assert [json.loads(registry.texts[one.wire_id + 1]) for one in CATALOG.releases] == [
+        one.schema for one in CATALOG.releases
+    ]
+    assert {one.wire_id for one in catalog.as_registered.releases} == registry.texts.keys()
+
+
+def test_a_release_comes_to_the_registry_while_all_runs(registry: StandIn, tree: Tree) -> None:
+    """The next look of ingest registers it with its next look; who looks up finds it then, not before."""
+    writer, reader = ingest(registry, tree), following(tree.root, {"url": registry.url})
+    release(tree)
+
+    assert reader.look()
+    assert (len(reader.catalog.releases), reader.catalog.is_complete) == (18, False)
+    assert not reader.look()
+    assert writer.look()
+    assert reader.look()
+    assert reader.catalog.ids == writer.catalog.ids
+    assert reader.catalog.is_complete
+    before = len(registry.asked)
+    assert not reader.look()
+    assert not writer.look()
+    assert len(registry.asked) == before
+
+
+def test_a_registry_that_is_away_at_first_is_waited_for_and_told(registry: StandIn, tree: Tree) -> None:
+    """Without ids there is nothing to write; who reads does without."""
+    registry.stop()
+    with pytest.raises(RegistryAwayError, match="SCHEMA_REGISTRY_URL: the registry does not answer: Connect"):
+        ingest(registry, tree)
+    with pytest.raises(RegistryAwayError):
+        looking_up(tree.root, {"url": registry.url})
+    reader = following(tree.root, {"url": registry.url})
+
+    assert reader.catalog.ids == {}
+    assert not reader.look()
+    registry.start()
+    ingest(registry, tree)
+    assert reader.look()
+    assert reader.catalog.is_complete
+
+
+def test_a_start_does_without_a_registry_whose_ids_are_known(registry: StandIn, tree: Tree) -> None:
+    """It goes on with them at once, and with a release that has none once the registry is back."""
+    before = ingest(registry, tree).catalog
+    registry.stop()
+    release(tree)
+    again = ingest(registry, tree)
+
+    assert again.catalog.releases == before.releases
+    assert again.catalog.ids == before.ids
+    with pytest.raises(RegistryAwayError):
+        again.look()
+    registry.start()
+    assert again.look()
+    assert (len(again.catalog.releases), again.catalog.is_complete) == (18, True)
+
+
+def test_a_release_that_is_refused_is_left_out(registry: StandIn, tree: Tree) -> None:
+    """It is told with the registry's words at every look; all others go on, also after a restart."""
+    running = ingest(registry, tree)
+    refusal = {"error_code": 409, "message": "Schema being registered is incompatible"}
+    registry.breaks(Fault(409, json.dumps(refusal).encode(), subject="tapcart.events-AppOpened"))
+    release(tree)
+    told = "answers to tapcart.events-AppOpened: Schema being registered is incompatible"
+    for current in (running, ingest(registry, tree)):
+        assert len(current.catalog.releases) == 17
+        with pytest.raises(CatalogError, match=told):
+            current.look()
+
+
+@pytest.mark.parametrize(
+    "memory", ["", "{", "[]", '{"other": {"Event_AppOpened_5_0_0": 1}}', '{"a": {"b": "c"}}']
+)
+def test_a_memory_that_is_of_no_use_is_none(registry: StandIn, tree: Tree, memory: str) -> None:
+    """Another registry's ids are not used, nor what is broken; a registry that answers makes it anew."""
+    file = tree.root.parent / "ids.json"
+    file.write_text(memory)
+    registry.stop()
+    with pytest.raises(RegistryAwayError):
+        ingest(registry, tree)
+    registry.start()
+    ingest(registry, tree)
+    [ids] = json.loads(file.read_text()).values()
+
+    assert len(ids) == 17
+
+
+def test_ids_that_cannot_be_kept_are_used(registry: StandIn, tree: Tree) -> None:
+    """A folder that cannot be written costs the next start its independence, and no more."""
+    (tree.root.parent / "no").touch()
+    current = registering(tree.root, {"url": registry.url}, tree.root.parent / "no" / "ids.json")
+
+    assert current.catalog.is_complete
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(Fault(200, body) for body in NONSENSE),
+        Fault(204),
+        Fault(500, b"{}"),
+        Fault(503, b"busy"),
+        Fault(429, b""),
+        Fault(200, b'{"id": 2147483648}'),
+        Fault(200, b'{"id": 5}'),
+        Fault(is_slow=True),
+    ],
+    ids=str,
+)
+def test_nonsense_changes_nothing(registry: StandIn, tree: Tree, fault: Fault) -> None:
+    """Neither at start nor later; once the registry is itself again it is used."""
+    registry.breaks(fault)
+    with pytest.raises(RegistryAwayError):
+        ingest(registry, tree)
+    registry.mend()
+    current = ingest(registry, tree)
+    release(tree)
+    registry.breaks(fault)
+    with pytest.raises(RegistryAwayError) as raised:
+        current.look()
+
+    assert str(raised.value).startswith("SCHEMA_REGISTRY_URL: ")
+    assert len(current.catalog.releases) == 17
+    registry.mend()
+    assert current.look()
+    assert current.catalog.ids == {number: number + 1 for number in range(1, 19)}
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 422])
+def test_what_is_refused_is_not_tried_again(registry: StandIn, tree: Tree, status: int) -> None:
+    """The first refusal is told."""
+    registry.breaks(Fault(status, json.dumps({"error_code": status, "message": "No."}).encode()))
+    with pytest.raises(CatalogError, match="the registry answers to tapcart") as raised:
+        ingest(registry, tree)
+
+    assert not isinstance(raised.value, RegistryAwayError)
+    assert len(registry.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"SCHEMA_REGISTRY_URL": "registry:8081"}, "must be `http://"),
+        ({"SCHEMA_REGISTRY_URL": "ftp://registry"}, "must be `http://"),
+        ({"SCHEMA_REGISTRY_URL": "http://u:geheim@registry:notaport"}, "must be `http://"),
+        ({"SCHEMA_REGISTRY_URL": "http://a,registry"}, "must be `http://"),
+        ({"SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO": "u:geheim"}, "must be `http://"),
+        (
+            {"SCHEMA_REGISTRY_URL": "http://a", "SCHEMA_REGISTRY_FOO": "geheim"},
+            "Unrecognized properties: foo",
+        ),
+        (
+            {"SCHEMA_REGISTRY_URL": "http://a", "SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO": "geheim"},
+            "must be in the form of {username}:{password}",
+        ),
+        (
+            {"SCHEMA_REGISTRY_URL": "http://a", "SCHEMA_REGISTRY_SSL_CA_LOCATION": "/no/such/file"},
+            "No such file",
+        ),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("process", ["ingest", "warehouse", "live"])
+def test_wrong_settings_are_told_with_all_others(process: str, env: dict[str, str], told: str) -> None:
+    """By the variable, and without a secret in the words."""
+    settings: Any = __import__(
+        {"ingest": "ingest", "warehouse": "consumers.warehouse", "live": "consumers.live"}[process]
+        + ".settings",
+        fromlist=["Settings"],
+    ).Settings
+    with pytest.raises(SettingsError) as raised:
+        settings.from_env(env)
+    lines = str(raised.value).splitlines()
+
+    assert any(line.startswith("SCHEMA_REGISTRY_URL: ") and told in line for line in lines)
+    assert any(line.startswith("KAFKA_BOOTSTRAP_SERVERS: ") for line in lines)
+    assert "geheim" not in str(raised.value)
+
+
+def test_a_password_is_in_no_words(registry: StandIn, tree: Tree, caplog: pytest.LogCaptureFixture) -> None:
+    """Not in what is logged, nor in what is raised."""
+    with caplog.at_level("INFO"):
+        current = ingest(registry, tree)
+    release(tree)
+    registry.breaks(Fault(500, b"{}"))
+    with pytest.raises(RegistryAwayError) as broken:
+        current.look()
+    registry.stop()
+    with pytest.raises(RegistryAwayError) as away:
+        current.look()
+    said = caplog.text + str(broken.value) + str(away.value) + repr(SchemaRegistry({"url": registry.url}))
+
+    assert "user:" not in said
+    assert PASSWORD not in said
