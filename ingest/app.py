@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -84,6 +85,9 @@ def _publisher(settings: Settings, metrics: Metrics) -> Publisher:
     metrics.watch(
         "spool_oldest_seconds", "Age of the record on disk that has waited longest.", _age_of(spool)
     )
+    folder = settings.spool_dir
+    metrics.watch("disk_free_bytes", "Room on the spool's disk.", lambda: shutil.disk_usage(folder).free)
+    metrics.watch("disk_bytes", "Size of that disk.", lambda: shutil.disk_usage(folder).total)
     metrics.watch("kafka_pending_records", "Records awaiting Kafka's report.", lambda: producer.pending)
     metrics.watch("kafka_pending_seconds", "Age of the oldest of them.", producer.oldest_seconds)
     return Publisher(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 _PREFIX = "tapline_ingest"
+REASONS = ("not_json", "invalid_field", "time_out_of_range", "content_encoding")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 
 
@@ -26,6 +27,9 @@ class Metrics:
             "kept",
         )
         self.quarantined = self._counter("quarantined", "Bodies kept in the quarantine, by reason.", "reason")
+        for reason in REASONS:
+            self.quarantined.labels(reason)  # from 0 on: Prometheus cannot tell the rise of what begins at 1
+        self.probes = self._counter("probes", "Probes kept apart from all events: see `make doctor`.")
         self.odd_fields = self._counter(
             "odd_fields", "Known fields whose value did not fit their schema.", "event_type", "field"
         )

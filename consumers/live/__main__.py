@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from consumers.live import app
+from consumers.live import app, certificate
 from consumers.live.board import ALL, Board
 from consumers.live.clickhouse import ClickHouse, Limits
 from consumers.live.feed import Feed, Source
@@ -35,6 +35,8 @@ from schemas.environment import SettingsError, log_as_json
 from schemas.numbering import following
 
 _log = logging.getLogger("consumers.live")
+
+_CERTIFICATE_ROUNDS = 60  # a look in so many rounds of the page: a handshake a minute
 
 
 def main() -> int:
@@ -73,9 +75,11 @@ async def _serve(settings: Settings, current: Current) -> None:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         running = asyncio.create_task(feed.run(settings.refresh_seconds))
         following = asyncio.create_task(_follow(current, metrics))
+        watching = asyncio.create_task(_watch_certificate(settings, metrics))
         yield
         running.cancel()
         following.cancel()
+        watching.cancel()
         await replays.close()
 
     token = settings.token.get_secret_value() if settings.token else None
@@ -112,11 +116,24 @@ async def _follow(current: Current, metrics: Metrics) -> None:
                 _log.error("schemas_refused", extra={"problems": told.splitlines()})
 
 
+async def _watch_certificate(settings: Settings, metrics: Metrics) -> None:
+    """Keep what is known of the public address's certificate up to date."""
+    url, told = settings.public_url, ""
+    while url:
+        seen = await asyncio.to_thread(certificate.look, url)
+        metrics.show_certificate(seen)
+        if told != (told := seen.fault):
+            _log.warning("certificate_seen", extra={"url": url, "fault": told or None})
+        await asyncio.sleep(_CERTIFICATE_ROUNDS * settings.refresh_seconds)
+
+
 def _sources(settings: Settings, current: Current) -> dict[str, Source]:
     def types() -> list[str]:
         return [release.name for release in current.catalog.newest_releases() if release.family == "mobile"]
 
-    limits = Limits(settings.query_seconds_max, settings.query_share_max)
+    limits = Limits(
+        settings.query_seconds_max, settings.query_share_max, settings.silent_minutes, settings.apps_max
+    )
     url = settings.clickhouse_url.get_secret_value()
     sources: dict[str, Source] = {
         CLICKHOUSE: ClickHouse(url, types, limits, Samples(current).text),

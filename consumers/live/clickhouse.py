@@ -16,16 +16,19 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.live import queries
+from consumers.live import queries, watched
 from consumers.live.feed import Away
 from consumers.live.state import Quarantine, Shop, Tables
+from consumers.live.watched import App, Disk
 
 _CONNECT_SECONDS_MAX = 2
 _MEMORY_BYTES_MAX = 1_000_000_000
 _ROWS_MAX = 1_000
 _SAMPLES_MAX = 200
 # Of the share of all queries; they add up to 1.
-_PARTS = {"window": 0.4, "day": 0.2, "shop": 0.2, "total": 0.1, "quarantine": 0.1}
+_PARTS = {
+    "window": 0.4, "day": 0.2, "shop": 0.15, "total": 0.1, "quarantine": 0.1, "apps": 0.04, "disk": 0.01
+}  # fmt: skip
 _UNKNOWN_TABLE = 60
 # And UNKNOWN_DATABASE, CANNOT_EXTRACT_TABLE_STRUCTURE: before the loader's first start.
 _NO_TABLES = frozenset({_UNKNOWN_TABLE, 81, 636})
@@ -43,6 +46,8 @@ class Limits(Struct, frozen=True):
 
     query_seconds_max: float
     query_share_max: float  # of one core, for all queries together
+    silent_minutes: int = 30
+    apps_max: int = 50
 
 
 class ClickHouse:
@@ -104,9 +109,17 @@ class ClickHouse:
                 }
             case "shop":
                 return {"shop": _shop(client, now_ms)}
+            case "apps" | "disk":
+                return {name: self._watched(client, name, now_ms)}
             case _:
                 found = queries.quarantine(_rows(client, queries.QUARANTINE, {}), now_ms)
                 return {"quarantine": found, "samples": self._samples(client, found)}
+
+    def _watched(self, client: Client, name: str, now_ms: int) -> tuple[App, ...] | Disk | None:
+        if name == "disk":
+            return watched.disk(_rows(client, watched.DISK, {}))
+        asked = watched.apps_parameters(now_ms, self._limits.silent_minutes, self._limits.apps_max)
+        return watched.apps(_rows(client, watched.APPS, asked))
 
     def _samples(self, client: Client, found: Quarantine) -> dict[str, str]:
         """Return sample -> text; only those that were not read before are read.

@@ -9,7 +9,6 @@ page and tried again; it never ends the feed.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from math import nan
 from time import monotonic
 from typing import Protocol
 
@@ -72,8 +71,7 @@ class Feed:
     async def _publish(self, refresh_seconds: float) -> None:
         while True:
             state = self._board.state(self._clock_ms())
-            age_ms = state.freshness.age_ms
-            self._metrics.freshness.set(nan if age_ms is None else age_ms / 1000)
+            self._metrics.show(state, self._board.tables)
             self._hub.publish(json.encode(state))
             await asyncio.sleep(refresh_seconds)
 

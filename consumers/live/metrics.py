@@ -1,9 +1,14 @@
 """What an operator watches of the live page: counters and gauges under `tapline_live_`.
 
-Invariant: every label is bounded: names of components and of our own queries.
+Invariant: every label is bounded: names of components and of our own queries; the ids of LIVE_APPS_MAX apps.
 """
 
+from math import nan
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from consumers.live.certificate import Seen
+from consumers.live.state import State, Tables
 
 _PREFIX = "tapline_live"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -57,3 +62,43 @@ class Metrics:
             ("component",),
             registry=self.registry,
         )
+        self.lag = self._gauge("lag_records", "Records in Kafka not loaded; NaN: not known.")
+        self.app_events = self._gauge(
+            "app_events", "Events of an app within the last LIVE_SILENT_MINUTES, by their own time.", "app_id"
+        )
+        self.app_events_usual = self._gauge(
+            "app_events_usual", "The least of the same minutes of the last seven days.", "app_id"
+        )
+        self.disk_free = self._gauge("clickhouse_disk_free_bytes", "Room on ClickHouse's fullest disk.")
+        self.disk = self._gauge("clickhouse_disk_bytes", "Size of that disk.")
+        self.certificate_valid = self._gauge(
+            "certificate_valid", "1 when the certificate of TAPLINE_PUBLIC_URL is good; NaN: not looked at."
+        )
+        self.certificate_expires_at = self._gauge(
+            "certificate_expires_at_seconds", "When it expires: seconds since 1970; NaN: not known."
+        )
+        for gauge in (self.freshness, self.lag, self.disk_free, self.disk):
+            gauge.set(nan)
+        self.show_certificate(None)
+
+    def show(self, state: State, tables: Tables) -> None:
+        """Publish what the page shows, and what alerts need besides."""
+        age_ms = state.freshness.age_ms
+        self.freshness.set(nan if age_ms is None else age_ms / 1000)
+        self.lag.set(nan if state.lag is None else state.lag.records)
+        self.disk_free.set(nan if tables.disk is None else tables.disk.free_bytes)
+        self.disk.set(nan if tables.disk is None else tables.disk.bytes)
+        self.app_events.clear()
+        self.app_events_usual.clear()
+        for app in tables.apps:
+            self.app_events.labels(app.app_id).set(app.events)
+            self.app_events_usual.labels(app.app_id).set(app.events_usual)
+
+    def show_certificate(self, seen: Seen | None) -> None:
+        """Publish what was seen of the certificate; None: nothing was."""
+        self.certificate_valid.set(nan if seen is None else not seen.fault)
+        expires_at = None if seen is None else seen.expires_at_seconds
+        self.certificate_expires_at.set(nan if expires_at is None else expires_at)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)

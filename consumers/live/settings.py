@@ -45,6 +45,12 @@ class Settings(BaseModel):
     query_share_max: float = Field(0.3, alias="LIVE_QUERY_SHARE_MAX", gt=0, le=1)
     # Pages open at once; one more is answered 503. Each costs a socket and one pending state.
     pages_max: int = Field(200, alias="LIVE_PAGES_MAX", ge=1, le=10_000)
+    # An app is silent that sent nothing for so long at a time of the day when it always does.
+    silent_minutes: int = Field(30, alias="LIVE_SILENT_MINUTES", ge=1, le=60)
+    # Apps watched one by one, the busiest; all others count together. Each costs two time series.
+    apps_max: int = Field(50, alias="LIVE_APPS_MAX", ge=1, le=500)
+    # What Tapcart posts to, without the path; its certificate is looked at. Empty: none is.
+    public_url: Annotated[str, BeforeValidator(_base_url)] = Field("", alias="TAPLINE_PUBLIC_URL")
     # The loader's consumer group, whose lag is shown.
     group: str = Field("tapline.warehouse", alias="LIVE_GROUP", min_length=1)
     clickhouse_url: Annotated[SecretStr, BeforeValidator(_base_url)] = Field(

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from consumers.live.watched import App, Disk
+
 BUCKET_MS = 5_000
 BUCKETS = 180
 WINDOW_MS = BUCKET_MS * BUCKETS
@@ -120,6 +122,8 @@ class Tables(Struct, frozen=True):
     day: Day | None = None
     quarantine: Quarantine | None = None
     shop: Shop | None = None
+    apps: tuple[App, ...] = ()
+    disk: Disk | None = None  # ClickHouse's fullest
     samples: dict[str, str] = {}  # Group.sample -> that body as text, shortened
     troubles: dict[str, str] = {}  # of these names: why there is no newer answer
 

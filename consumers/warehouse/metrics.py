@@ -7,7 +7,10 @@ metric, and no reason for a restart.
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from consumers.kit.decode import DAMAGED, INVALID, NO_VALUE, REFUSED, UNKNOWN_SCHEMA, WRONG_TOPIC
+
 _PREFIX = "tapline_warehouse"
+_REASONS = (DAMAGED, INVALID, NO_VALUE, REFUSED, UNKNOWN_SCHEMA, WRONG_TOPIC)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -26,6 +29,8 @@ class Metrics:
         self.quarantined = self._counter(
             "quarantined", "Records that went to the quarantine, by reason.", "reason"
         )
+        for reason in _REASONS:
+            self.quarantined.labels(reason)  # from 0 on: Prometheus cannot tell the rise of what begins at 1
         self.retries = self._counter("retries", "Tries after a transient error, by what failed.", "target")
         self.refused_inserts = self._counter(
             "refused_inserts", "Inserts that ClickHouse refused for their data."

@@ -29,6 +29,9 @@ class Settings(BaseModel):
     ingest_tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
     live_host: str = Field("127.0.0.1", alias="LIVE_HOST")
     live_port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
+    live_token: SecretStr = Field(SecretStr(""), alias="LIVE_TOKEN")
+    # Of `make prometheus`; no part of the stack.
+    prometheus_port: int = Field(9090, alias="PROMETHEUS_PORT", ge=1, le=65535)
     # Not set: 8082 when nobody has it, for a second stack on this machine did not ask for it.
     warehouse_metrics_port: int | None = Field(None, alias="WAREHOUSE_METRICS_PORT", ge=0, le=65535)
     warehouse_metrics_host: str = Field("127.0.0.1", alias="WAREHOUSE_METRICS_HOST")
@@ -41,6 +44,8 @@ class Settings(BaseModel):
     kafka_host: str = Field("127.0.0.1", alias="TAPLINE_KAFKA_HOST")
     kafka_port: int = Field(9092, alias="KAFKA_PORT", ge=1, le=65534)
     kafka_bootstrap_servers: str = Field("", alias="KAFKA_BOOTSTRAP_SERVERS")
+    # What Tapcart posts to, without the path.
+    public_url: str = Field("", alias="TAPLINE_PUBLIC_URL", pattern=r"^(https?://[^/]+)?$")
     start_seconds_max: float = Field(120.0, alias="TAPLINE_START_SECONDS_MAX", ge=1, le=3600)
     disk_free_bytes_min: int = Field(512 * 1024 * 1024, alias="TAPLINE_DISK_FREE_BYTES_MIN", ge=0)
 

@@ -1,0 +1,37 @@
+"""The shipped configuration and rules -> the same for a stack on ports of its own."""
+
+import json
+import shutil
+from pathlib import Path
+
+from deploy.local.settings import Settings
+
+HERE = Path(__file__).parent
+_LOADER_PORT = 8082  # where `make run` puts the loader's metrics, unless told otherwise
+
+
+def write(folder: Path, settings: Settings) -> Path:
+    """Write configuration and rules into `folder`; return the configuration's path. Raises: OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "rules.yml", folder)
+    path = folder / "prometheus.yml"
+    path.touch(mode=0o600)
+    path.write_text(located((HERE / "prometheus.yml").read_text(), settings))
+    return path
+
+
+def located(text: str, settings: Settings) -> str:
+    """Return the configuration with the stack's ports, and the password of its live page if it has one."""
+    ports = {
+        8080: settings.ingest_port,
+        8081: settings.live_port,
+        8082: settings.warehouse_metrics_port or _LOADER_PORT,
+    }
+    # Through marks, for one's port may be another's default.
+    for port in ports:
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:<{port}>")
+    for port, actual in ports.items():
+        text = text.replace(f"<{port}>", str(actual))
+    token = settings.live_token.get_secret_value()
+    login = f"\n    basic_auth: {{username: prometheus, password: {json.dumps(token)}}}" if token else ""
+    return text.replace("- job_name: live", f"- job_name: live{login}")

@@ -1,0 +1,188 @@
+"""Every alert is seen firing and clearing, and no other: a real Prometheus on a real stack that is broken."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import httpx
+import pytest
+
+from consumers.live import watched
+from tests.faults.test_disk import mounted
+from tests.live import event, sql
+from tests.process import eventually
+from tests.prometheus import Prometheus
+from tests.stack import Stack
+from tests.tls import Authority, Server, serving
+
+_DAY_MS = 86_400_000
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who issues the certificate of the public address."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def public(authority: Authority) -> Iterator[Server]:
+    """The public address; nobody sends it more than a handshake."""
+    with serving(authority.issue(), BaseHTTPRequestHandler) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The disk of the spool: a small one, where that can be had."""
+    folder = tmp_path_factory.mktemp("small") / "disk"
+    with ExitStack() as stack:
+        with suppress(pytest.skip.Exception):
+            stack.enter_context(mounted(folder, "8m"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, public: Server, disk: Path
+) -> Iterator[Stack]:
+    """A stack with a small spool and a public address."""
+    env = {
+        "INGEST_SPOOL_DIR": str(disk / "spool"),
+        "INGEST_SPOOL_BYTES_MAX": "1048576",
+        "LIVE_REFRESH_SECONDS": "0.1",
+        "LIVE_QUERY_SHARE_MAX": "1",
+        "LIVE_QUERY_SECONDS_MAX": "1",
+        "SSL_CERT_FILE": str(authority.path),
+        "TAPLINE_PUBLIC_URL": f"https://localhost:{public.port}",
+    }
+    running = Stack(tmp_path_factory.mktemp("alerts"), env=env).start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def prometheus(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """It scrapes that stack."""
+    with Prometheus(stack, tmp_path_factory.mktemp("prometheus")) as running:
+        yield running
+
+
+def post(stack: Stack, count: int, **changes: object) -> None:
+    """Have events acknowledged."""
+    with httpx.Client(timeout=10) as client:
+        for _ in range(count):
+            assert client.post(stack.ingest_url, content=event("AppOpened", **changes)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["clickhouse", "ingest", "live", "warehouse"])
+def test_a_process_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus, name: str) -> None:
+    """Whatever follows from it waits; once it goes on, nothing fires any more."""
+    prometheus.wait()
+    began = time.time()
+    pid = stack.kill(name, signal.SIGSTOP)
+    try:
+        if name != "ingest":
+            post(stack, 30)  # they cannot be queried
+        prometheus.wait(("TaplineDown", name))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    prometheus.wait()
+
+    assert prometheus.fired_since(began) == {("TaplineDown", name)}
+
+
+def test_kafka_away_is_one_alert_until_the_spool_fills(stack: Stack, prometheus: Prometheus) -> None:
+    """That it may fill is another trouble, with less time."""
+    prometheus.wait()
+    began = time.time()
+    pid = stack.kill("kafka", signal.SIGSTOP)
+    try:
+        post(stack, 30)
+        prometheus.wait(("TaplineDown", "kafka"))
+        post(stack, 90, note="x" * 8000)
+        prometheus.wait(("TaplineDown", "kafka"), ("TaplineSpoolFilling", ""))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    prometheus.wait()
+
+    assert prometheus.fired_since(began) == {("TaplineDown", "kafka"), ("TaplineSpoolFilling", "")}
+
+
+def test_a_loader_that_runs_and_loads_nothing_lags_then_is_late(stack: Stack, prometheus: Prometheus) -> None:
+    """A table is detached: all processes answer, and nothing is loaded."""
+    prometheus.wait()
+    began = time.time()
+    sql(stack, "DETACH TABLE tapcart_raw.app_opened")
+    try:
+        post(stack, 250)
+        prometheus.wait(("TaplineLag", ""))
+        prometheus.wait(("TaplineLate", ""), seconds_max=60)
+    finally:
+        sql(stack, "ATTACH TABLE tapcart_raw.app_opened")
+    prometheus.wait()
+
+    assert prometheus.fired_since(began) == {("TaplineLag", ""), ("TaplineLate", "")}
+
+
+def test_troubles_of_their_own_are_alerts_of_their_own(
+    stack: Stack, prometheus: Prometheus, public: Server, authority: Authority
+) -> None:
+    """Certificate, silent app, quarantine: one comes after the other, then all are mended."""
+    prometheus.wait()
+    began = time.time()
+    expected = [("TaplineCertificate", "")]
+    public.show(authority.issue(days=5))
+    prometheus.wait(*expected)
+
+    now_ms = time.time_ns() // 1_000_000
+    for days in range(1, 8):
+        post(stack, 6, app_id="quiet", timestamp=now_ms - days * _DAY_MS - 1000)
+    expected.append(("TaplineAppSilent", "quiet"))
+    prometheus.wait(*expected)
+
+    for number in range(30):
+        assert httpx.post(stack.ingest_url, content=json.dumps({"number": number})).status_code == 422
+    expected.append(("TaplineQuarantine", ""))
+    prometheus.wait(*expected)
+
+    public.show(authority.issue())
+    post(stack, 1, app_id="quiet", timestamp=time.time_ns() // 1_000_000)
+    prometheus.wait()
+    assert prometheus.fired_since(began) == set(expected)
+
+
+def test_a_disk_that_fills_is_one_alert(prometheus: Prometheus, disk: Path) -> None:
+    """Until there is room again."""
+    if not disk.is_mount():
+        pytest.skip("needs root and the right to mount a tmpfs")
+    prometheus.wait()
+    began = time.time()
+    (disk / "filler").write_bytes(bytes(7_600_000))
+    prometheus.wait(("TaplineDisk", "spool"))
+    (disk / "filler").unlink()
+    prometheus.wait()
+
+    assert prometheus.fired_since(began) == {("TaplineDisk", "spool")}
+
+
+def test_apps_beyond_the_limit_count_together(stack: Stack) -> None:
+    """However many apps there are, labels are bounded."""
+    now_ms = time.time_ns() // 1_000_000
+    for app_id, count in (("large", 500), ("small", 2), ("smaller", 1)):
+        post(stack, count, app_id=app_id, timestamp=now_ms - 2 * _DAY_MS - 1000)
+    asked = watched.apps_parameters(now_ms, 30, 1)
+
+    def counts() -> list[list[str]]:
+        parameters = {f"param_{name}": str(value) for name, value in asked.items()}
+        answer = httpx.post(stack.clickhouse_url, params=parameters, content=watched.APPS)
+        return [line.split("\t") for line in answer.raise_for_status().text.splitlines()]
+
+    assert eventually(lambda: sum(json.loads(row[1])[2] for row in counts()) >= 503)
+    assert [row[0] for row in counts()] == ["(other)", "large"]

@@ -1,0 +1,134 @@
+"""A real Prometheus on the shipped configuration and rules, in a hurry: seconds for minutes."""
+
+import re
+import shutil
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from deploy.local.settings import Settings
+from deploy.prometheus.config import write
+from tests.process import free_port
+from tests.stack import Stack, wait_until
+
+# Shipped text -> that of the tests. What is not found fails the test: it would test something else.
+_INTERVALS = {
+    "scrape_interval: 10s": "scrape_interval: 500ms",
+    "evaluation_interval: 10s": "evaluation_interval: 500ms",
+}
+_THRESHOLDS = {
+    "[10m]": "[12s]",
+    # More than an outage of the tests leaves behind: its backlog is no trouble of its own.
+    "> 120": "> 20",
+    "> 100000": "> 200",
+}
+_FOR = "1500ms"
+# Of TaplineLate and TaplineLag: as shipped, they wait longer than TaplineDown.
+_FOR_LATE = "3s"
+
+Alert = tuple[str, str]  # its name; what it is about
+
+
+class Prometheus:
+    """Scrapes a stack. A context manager."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        if not shutil.which("prometheus"):
+            pytest.skip("prometheus is missing (Debian: apt install prometheus)")
+        self._stack = stack
+        self._folder = folder
+        self._port = free_port()
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=10)
+
+    def __enter__(self) -> Self:
+        config = write(self._folder, Settings.from_env(self._stack.env))
+        rules = self._folder / "rules.yml"
+        config.write_text(_replaced(config.read_text(), _INTERVALS))
+        rules.write_text(_hurried_waits(_replaced(rules.read_text(), _THRESHOLDS)))
+        with (self._folder / "prometheus.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    "prometheus",
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={self._folder / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{self._port}",
+                ],
+                stderr=log,
+            )
+        wait_until(self._ready, 20, "Prometheus")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+        self._http.close()
+
+    def active(self, *states: str) -> set[Alert]:
+        """Return what is in one of these states now: firing, or about to (pending)."""
+        alerts = self._get("/api/v1/alerts")["alerts"]
+        return {_of(alert["labels"]) for alert in alerts if alert["state"] in states}
+
+    def fired_since(self, moment: float) -> set[Alert]:
+        """Return all that fired since a moment, by `time.time`."""
+        seconds = max(1, int(time.time() - moment))  # not a bit of what was before
+        query = f'ALERTS{{alertstate="firing"}}[{seconds}s]'
+        return {_of(series["metric"]) for series in self._get("/api/v1/query", query=query)["result"]}
+
+    def wait(self, *expected: Alert, seconds_max: float = 30) -> None:
+        """Return once exactly these fire. Raises: AssertionError telling what does."""
+        seen: set[Alert] = set()
+
+        def come() -> bool:
+            nonlocal seen
+            # Who looks makes the page ask ClickHouse every round.
+            with suppress(httpx.HTTPError):
+                httpx.get(f"{self._stack.live_url}/api/snapshot", timeout=0.3)
+            # Nothing fires, and nothing is about to: the next test begins with all well.
+            seen = self.active("firing") if expected else self.active("firing", "pending")
+            return seen == set(expected)
+
+        try:
+            wait_until(come, seconds_max, "alerts")
+        except AssertionError:
+            pytest.fail(f"{sorted(expected)} should fire; {sorted(seen)} do")
+
+    def _ready(self) -> bool:
+        try:
+            targets = self._get("/api/v1/targets")["activeTargets"]
+        except httpx.HTTPError:
+            return False
+        return len(targets) == 3 and all(target["health"] == "up" for target in targets)
+
+    def _get(self, path: str, **parameters: str) -> dict[str, Any]:
+        answer = self._http.get(path, params=parameters).raise_for_status()
+        data: dict[str, Any] = answer.json()["data"]
+        return data
+
+
+def _of(labels: dict[str, str]) -> Alert:
+    about = next((labels[name] for name in ("component", "app_id", "disk") if name in labels), "")
+    return labels["alertname"], about
+
+
+def _replaced(text: str, changes: dict[str, str]) -> str:
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def _hurried_waits(rules: str) -> str:
+    """Return the rules with short waits."""
+    alerts = re.split(r"(?=- alert: )", rules)
+    return "".join(
+        re.sub(r"for: \w+", f"for: {_FOR_LATE if 'alert: TaplineLa' in alert else _FOR}", alert)
+        for alert in alerts
+    )
