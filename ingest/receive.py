@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingest.record import Record
-from schemas import topics, wire
+from schemas import probe, topics, wire
 from schemas.catalog import Catalog
 from schemas.events import Decoded, EventDecoder, Fault, Invalid, NotJson, encode_quarantine
 from schemas.numbering import registered
@@ -36,8 +36,8 @@ class Rejected:
 
     record: Record
     app_id: str | None
-    status: int  # HTTP status
-    reason: str  # "not_json" | "invalid_field" | "time_out_of_range" | "content_encoding"
+    status: int  # HTTP status; 200 for a probe, which is no event by intent
+    reason: str  # "not_json" | "invalid_field" | "time_out_of_range" | "content_encoding" | "probe"
     detail: str
     faults: tuple[Fault, ...]
 
@@ -57,6 +57,8 @@ class Receiver:
             return self.reject(body, 400, "not_json", error.detail, now_ms)
         except Invalid as error:
             return self._invalid(body, error, "invalid_field", now_ms)
+        if event.event_type == probe.EVENT_TYPE:
+            return self._probe(body, event, now_ms)
         fault = _time_fault(event.timestamp_ms, now_ms)
         if fault:
             known = Invalid((fault,), event.app_id, event.event_id, event.event_type)
@@ -69,6 +71,13 @@ class Receiver:
         """Return the rejection of a body nothing is known of."""
         record = self._quarantine_record(body, Invalid((), None, None, None), reason, detail, now_ms)
         return Rejected(record, None, status, reason, detail, ())
+
+    def _probe(self, body: bytes, event: Decoded, now_ms: int) -> Rejected:
+        """Return what keeps a probe out of every table of events; any token may send one."""
+        known = Invalid((), None, event.event_id, event.event_type)
+        detail = "a probe, no event"
+        record = self._quarantine_record(body[: probe.BYTES_MAX], known, probe.REASON, detail, now_ms)
+        return Rejected(record, None, 200, probe.REASON, detail, ())
 
     def _event_record(self, event: Decoded, now_ms: int) -> Record:
         value, numbering = registered(self._catalog, event.encode(now_ms))

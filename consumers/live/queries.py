@@ -68,7 +68,7 @@ SELECT
     ),
     countIf(source = 'warehouse'), countIf(source = 'ingest')
 FROM tapcart_raw.quarantine FINAL
-WHERE received_at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
+WHERE reason != 'probe' AND received_at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
   AND received_at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
 """
 
@@ -81,6 +81,7 @@ FROM (
     SELECT reason, pointer, source, received_at, detail, body_hash,
            body_hash IN (SELECT body_hash FROM tapcart_raw.quarantine_replays) AS replayed
     FROM tapcart_raw.quarantine FINAL
+    WHERE reason != 'probe'
 )
 GROUP BY GROUPING SETS ((reason, pointer, source), ())
 ORDER BY overall DESC, n DESC, reason, pointer, source

@@ -8,6 +8,7 @@ ones too: `*` leaves them out. Source: DESIGN.md, "ClickHouse", with the cost of
 from collections.abc import Iterator, Sequence
 
 from consumers.warehouse.tables import PUBLIC, RAW, Options, Table, literal, quoted
+from schemas import probe
 from schemas.columns import Column
 
 _FINAL = "FINAL SETTINGS do_not_merge_across_partitions_select_final = 1"
@@ -16,6 +17,7 @@ _REPLAYS = (
     "(SELECT body_hash, toNullable(max(replayed_at)) AS replayed_at FROM tapcart_raw.quarantine_replays"
     " GROUP BY body_hash) AS replays ON rows.body_hash = replays.body_hash"
 )
+_NO_PROBE = f"reason != '{probe.REASON}'"
 _REPLAYED_AT = Column(
     "replayed_at", "Nullable(DateTime64(3, 'UTC'))", "When it became an event after all; null until then."
 )
@@ -48,7 +50,7 @@ def _events(typed: Sequence[Table], options: Options) -> Iterator[str]:
 
 def _quarantine(table: Table, options: Options) -> str:
     columns = [column for column in _public(table.columns) if column.name != "body_hash"]
-    rows = f"(SELECT {_names(columns)}, body_hash FROM {RAW}.{table.name} FINAL) AS rows"  # noqa: S608 - our names
+    rows = f"(SELECT {_names(columns)}, body_hash FROM {RAW}.{table.name} FINAL WHERE {_NO_PROBE}) AS rows"  # noqa: S608 - our names
     return _view(table.name, [*columns, _REPLAYED_AT], f"{rows} LEFT JOIN {_REPLAYS}", options)
 
 

@@ -1,0 +1,119 @@
+"""A public URL -> what Tapcart will meet there, and how to mend it: `python -m deploy.doctor URL`.
+
+Without a URL it takes TAPLINE_PUBLIC_URL and the stack's token. Exit status: 0 Tapcart can deliver, 1 it
+cannot, 2 wrong options.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from urllib.parse import SplitResult, urlsplit
+
+from deploy.doctor import address, tables
+from deploy.doctor.finding import Finding, Level, fault, ok
+from deploy.doctor.posts import Posts
+from deploy.local import services
+from deploy.local.errors import StackError
+from deploy.local.secret import secret
+from deploy.local.settings import Settings
+
+_PATH = "/tapcart_webhooks/"
+_WAIT_SECONDS_MAX = 30.0
+
+
+def main() -> int:
+    """Return the exit status."""
+    try:
+        settings = Settings.from_env(os.environ)
+    except StackError as error:
+        print(f"doctor: {error}", file=sys.stderr)
+        return 2
+    arguments = _arguments()
+    url = arguments.url or _of_settings(settings)
+    parts = _parts(url)
+    if isinstance(parts, str):
+        print(f"doctor: {parts}", file=sys.stderr)
+        return 2
+    login = "" if arguments.no_clickhouse else services.addresses(settings).clickhouse_login
+    levels = []
+    try:
+        for finding in _findings(url, parts, login):
+            levels.append(finding.level)
+            _show(finding)
+    except KeyboardInterrupt:
+        return 1
+    faults = levels.count(Level.FAULT)
+    print(f"\n{faults} fault(s): mend them first." if faults else "\nTapcart can deliver.")
+    return 1 if faults else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.doctor", description="Tell what Tapcart will meet at a webhook URL."
+    )
+    parser.add_argument("url", nargs="?", default="", help="with its token (default: TAPLINE_PUBLIC_URL's)")
+    parser.add_argument("--no-clickhouse", action="store_true", help="do not look where the probes arrive")
+    return parser.parse_args()
+
+
+def _of_settings(settings: Settings) -> str:
+    token = secret(settings)
+    return f"{settings.public_url}{_PATH}{token}" if settings.public_url and token else ""
+
+
+def _parts(url: str) -> SplitResult | str:
+    """Return the URL's parts, or what is wrong with it."""
+    if not url:
+        return "which URL? Give it, with its token, or set TAPLINE_PUBLIC_URL"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"that is no URL: {error}"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        return "the URL must be https://<host>/tapcart_webhooks/<token>"
+    return parts
+
+
+def _findings(url: str, parts: SplitResult, login: str) -> Iterator[Finding]:
+    is_https = parts.scheme == "https"
+    at = address.Address(parts.hostname or "", parts.port or (443 if is_https else 80), is_https)
+    yield _shape(parts)
+    found, addresses = address.resolve(at)
+    yield found
+    broken = found.level is Level.FAULT
+    for connection in address.connections(at, addresses):
+        broken = broken or connection.level is Level.FAULT
+        yield connection
+    if broken:
+        return
+    posts = Posts(url)
+    yield from posts.findings()
+    if not posts.acknowledged:
+        return
+    if login:
+        yield tables.arrived(login, posts.acknowledged, _WAIT_SECONDS_MAX, spooled=posts.spooled)
+    else:
+        yield tables.not_asked()
+
+
+def _shape(parts: SplitResult) -> Finding:
+    if parts.scheme != "https":
+        mend = "Put a proxy with a certificate in front (README): else the token is for all to read."
+        return fault("URL", "plain http: nothing is encrypted, and Tapcart asks for https", mend)
+    token = parts.path.removeprefix(_PATH)
+    if not parts.path.startswith(_PATH) or not token or "/" in token:
+        mend = "Unless the proxy changes the path, it must be /tapcart_webhooks/<token>: see `make url`."
+        return Finding(Level.WARNING, "URL", "an unusual path", mend)
+    return ok("URL", f"https://{parts.netloc.rpartition('@')[2]}{_PATH}<token>")
+
+
+def _show(finding: Finding) -> None:
+    print(f"{finding.level:8}{finding.check:13}{finding.text}", flush=True)
+    if finding.mend:
+        print(f"{'':21}-> {finding.mend}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

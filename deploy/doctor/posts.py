@@ -1,0 +1,178 @@
+"""A webhook URL -> what it does with probes: its status, how long it takes, what it lets through.
+
+Invariants: a probe is an event of a reserved type, which ingest answers and keeps like any other but which is
+in no view; no redirect is followed; the token is in no text. A probe takes the quarantine's topic and table,
+so that no count of events ever has it. Source of the statuses: "HTTP answers" in DESIGN.md.
+"""
+
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from statistics import median
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+
+from deploy.doctor.finding import Finding, fault, ok, warning
+from schemas import probe
+
+_POSTS = 3
+_LARGE_BYTES = 1_000_000  # ingest takes 1 MiB
+_SECONDS_MAX = 10.0
+_SLOW_SECONDS = 1.0
+_SKEW_SECONDS, _SKEW_SECONDS_MAX = 5.0, 60.0
+_OK, _UNAUTHORIZED = 200, 401
+_MENDS = {
+    401: "The token in the URL is none of INGEST_TOKENS: `make url` prints the right one.",
+    403: "INGEST_ADDRESSES or the proxy refuses this address; Tapcart publishes none, so admit all.",
+    404: "The proxy must pass on the path /tapcart_webhooks/<token>, unchanged, to ingest.",
+    405: "The proxy or another server answers here: it must pass on POST to ingest.",
+    411: "The proxy must pass on bodies of every kind.",
+    413: "The proxy refuses even small bodies: nginx's client_max_body_size.",
+    429: "INGEST_REQUESTS_PER_SECOND_MAX or the proxy limits the rate; Tapcart does not retry this.",
+    500: "ingest can keep nothing: neither Kafka nor its spool takes it. See its log and /readyz.",
+    502: "The proxy cannot reach ingest: see that it runs, and the proxy's address for it.",
+    503: "The proxy has no ingest to pass on to: see that it runs.",
+    504: "The proxy waited in vain for ingest: see that it runs, and its log.",
+}
+
+
+@dataclass(slots=True)
+class Posts:
+    """Posts probes to one URL, and remembers those that were acknowledged."""
+
+    url: str = field(repr=False)
+    acknowledged: list[str] = field(default_factory=list)  # event ids
+    spooled: bool = False
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what became of the probes; after a first one that fails, no more are sent."""
+        with httpx.Client(verify=ssl.create_default_context(), timeout=_SECONDS_MAX, trust_env=False) as http:
+            try:
+                answer, seconds = self._post(http)
+                yield self._judged(answer)
+                if not self.acknowledged:
+                    return
+                yield _latency([seconds, *(self._post(http)[1] for _ in range(_POSTS - 1))])
+                yield _skew(answer)
+                yield self._stranger(http)
+            except httpx.HTTPError as error:
+                mend = "See the proxy's log; Tapcart gives up after 5 minutes of this."
+                yield fault("answer", f"none came: {error or type(error).__name__}", mend)
+            else:
+                yield self._large(http)
+
+    def _post(self, http: httpx.Client, url: str = "", padding: int = 0) -> tuple[httpx.Response, float]:
+        event_id = str(uuid4())
+        began = time.monotonic()
+        answer = http.post(url or self.url, content=_probe(event_id, padding))
+        seconds = time.monotonic() - began
+        if kept := _kept(answer):
+            self.acknowledged.append(event_id)
+            self.spooled = self.spooled or kept == "spool"
+        return answer, seconds
+
+    def _judged(self, answer: httpx.Response) -> Finding:
+        status = answer.status_code
+        if answer.is_redirect:
+            where = answer.headers.get("location", "nowhere")
+            mend = "A redirected POST is lost with most senders. Give Tapcart the address it leads to."
+            return fault("answer", f"{status}: a redirect to {self._masked(where)}", mend)
+        if self.acknowledged:
+            text = "200: kept in Kafka"
+            if self.spooled:
+                mend = "Bring Kafka back before the spool is full: deploy/runbook.md, TaplineDown."
+                return warning("answer", "200: kept in the spool, for Kafka is away", mend)
+            return ok("answer", text)
+        if status == _OK:
+            mend = "Another server answers here: the proxy must pass /tapcart_webhooks/ on to ingest."
+            return fault("answer", "200, but not of Tapline's ingest", mend)
+        return fault("answer", f"{status}: {_detail(answer)}", _MENDS.get(status, _MENDS[500]))
+
+    def _stranger(self, http: httpx.Client) -> Finding:
+        parts = urlsplit(self.url)
+        path = parts.path.rpartition("/")[0] + "/no-such-token"
+        answer, _ = self._post(http, parts._replace(path=path).geturl())
+        if answer.status_code == _UNAUTHORIZED:
+            return ok("token", "a wrong one is refused")
+        mend = "The proxy must not put a token of its own into what it passes on."
+        return fault("token", f"a wrong one is answered {answer.status_code}", mend)
+
+    def _large(self, http: httpx.Client) -> Finding:
+        size = f"{_LARGE_BYTES:,} bytes"
+        try:
+            answer, _ = self._post(http, padding=_LARGE_BYTES)
+        except httpx.HTTPError as error:
+            mend = "The proxy ends the connection of large bodies: nginx's client_max_body_size."
+            return fault("body limit", f"{size}: {error or type(error).__name__}", mend)
+        if answer.status_code == _OK:
+            return ok("body limit", f"{size} get through")
+        ours = "problem+json" in answer.headers.get("content-type", "")
+        mend = (
+            "Raise INGEST_BODY_BYTES_MAX: its default is 1 MiB."
+            if ours
+            else "Raise the proxy's limit to 1 MiB or more: nginx's client_max_body_size."
+        )
+        return fault("body limit", f"{size} are answered {answer.status_code}", mend)
+
+    def _masked(self, text: str) -> str:
+        token = urlsplit(self.url).path.rpartition("/")[2]
+        return text.replace(token, "<token>") if token else text
+
+
+def _probe(event_id: str, padding: int) -> bytes:
+    event = {
+        "event_type": probe.EVENT_TYPE,
+        "event_id": event_id,
+        "app_id": "tapline",
+        "device_id": "doctor",
+        "timestamp": time.time_ns() // 1_000_000,
+    }
+    body = json.dumps(event).encode()
+    # White space is JSON's own: the event is the same, whatever a limit says.
+    return body + b" " * max(0, padding - len(body))
+
+
+def _kept(answer: httpx.Response) -> str:
+    """Return where ingest says that it keeps the event; empty: it was not ingest, or it does not."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return ""
+    return str(said.get("kept", "")) if answer.status_code == _OK and isinstance(said, dict) else ""
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        said = answer.json()
+    except ValueError:
+        return answer.reason_phrase or "no reason given"
+    return str(said.get("detail", "") if isinstance(said, dict) else "")[:200] or answer.reason_phrase
+
+
+def _latency(seconds: list[float]) -> Finding:
+    text = f"{median(seconds) * 1000:.0f} ms in the middle, {max(seconds) * 1000:.0f} ms at most"
+    if median(seconds) > _SLOW_SECONDS:
+        return warning(
+            "latency", text, "Find what is slow: tapline_ingest_request_seconds shows ingest's part."
+        )
+    return ok("latency", text)
+
+
+def _skew(answer: httpx.Response) -> Finding:
+    try:
+        theirs = parsedate_to_datetime(answer.headers.get("date", ""))
+    except ValueError:
+        return warning("clock", "no Date in the answer", "Have the proxy pass the Date header on.")
+    # A Date is of a whole second.
+    seconds = (theirs - datetime.now(UTC)).total_seconds() + 0.5
+    text = f"the server's differs from this machine's by {abs(seconds):.0f} s"
+    mend = "Have both machines follow a time server (chrony, systemd-timesyncd)."
+    if abs(seconds) > _SKEW_SECONDS_MAX:
+        return fault("clock", text, mend)
+    return warning("clock", text, mend) if abs(seconds) > _SKEW_SECONDS else ok("clock", text)

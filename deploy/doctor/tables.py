@@ -1,0 +1,57 @@
+"""Ids of acknowledged probes -> whether ClickHouse has them: whether the whole way works."""
+
+import time
+from collections.abc import Sequence
+
+import httpx
+
+from deploy.demo.results import ClickHouse, ClickHouseError
+from deploy.doctor.finding import Finding, fault, ok, skipped, warning
+from schemas import probe
+
+_POLL_SECONDS = 0.2
+
+
+def arrived(login: str, event_ids: Sequence[str], seconds_max: float, *, spooled: bool) -> Finding:
+    """Return whether all of them are in the table of what is no event, within `seconds_max`."""
+    where = login.rpartition("@")[2].removeprefix("http://").removeprefix("https://")
+    clickhouse = ClickHouse(login)
+    began = time.monotonic()
+    try:
+        while (found := _found(clickhouse, event_ids)) < len(event_ids):
+            if time.monotonic() - began > seconds_max:
+                return _missing(found, len(event_ids), seconds_max, spooled=spooled)
+            time.sleep(_POLL_SECONDS)
+    except httpx.HTTPError:
+        mend = "Set CLICKHOUSE_URL to where this machine reaches it, or pass --no-clickhouse."
+        return fault("ClickHouse", f"{where} does not answer", mend)
+    except ClickHouseError as error:
+        mend = "The loader makes the tables when it starts: see that it runs; or the login may not read them."
+        return fault("ClickHouse", f"{where}: {str(error)[:200]}", mend)
+    finally:
+        clickhouse.close()
+    return ok("ClickHouse", f"all {found} probes arrived, {time.monotonic() - began:.1f} s later")
+
+
+def not_asked() -> Finding:
+    """Return that ClickHouse was left out."""
+    return skipped("ClickHouse", "not asked (--no-clickhouse)")
+
+
+def _missing(found: int, posted: int, seconds: float, *, spooled: bool) -> Finding:
+    text = f"{found} of {posted} probes arrived within {seconds:.0f} s"
+    if spooled:
+        return warning("ClickHouse", text, "They are in the spool until Kafka is back.")
+    mend = (
+        "They are in Kafka, safe. Is this the ClickHouse of that ingest? See deploy/runbook.md, TaplineLate."
+    )
+    return fault("ClickHouse", text, mend)
+
+
+def _found(clickhouse: ClickHouse, event_ids: Sequence[str]) -> int:
+    ids = ", ".join(f"'{event_id}'" for event_id in event_ids)
+    sql = (
+        "SELECT uniqExact(event_id) FROM tapcart_raw.quarantine "  # noqa: S608 - ids of our own
+        f"WHERE reason = '{probe.REASON}' AND event_id IN ({ids})"
+    )
+    return int(clickhouse.ask(sql))

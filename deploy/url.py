@@ -1,0 +1,63 @@
+"""The public host -> the webhook URL, and the text of the mail to Tapcart: `python -m deploy.url HOST`.
+
+Exit status: 0 printed, 1 there is no token yet, 2 wrong options or settings. Source: Tapcart's documents of
+2026: the Mobile Event Webhook is asked for by mail, the Clickstream Webhook is entered in the dashboard.
+"""
+
+import argparse
+import os
+import sys
+from urllib.parse import urlsplit
+
+from deploy.local.errors import StackError
+from deploy.local.secret import secret
+from deploy.local.settings import Settings
+
+_MAIL = """\
+Mail to Tapcart (developertools@tapcart.co, or whoever looks after you there):
+
+    Subject: Mobile Event Webhook (Insights Data Stream) for our app
+
+    Hello,
+
+    please send the Mobile Event Webhook of our app <name, app id>, all event types, to this address:
+
+        {url}
+
+    It takes one JSON event per POST over HTTPS and answers 200 once the event is safe; please retry 500.
+    The address holds a secret: please keep it confidential. Please tell us when you begin to send, and from
+    which network addresses, if they are fixed.
+
+Clickstream Webhook: enter the same address in Tapcart's dashboard under Settings, Webhooks."""
+
+
+def main() -> int:
+    """Return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.url", description="Print the webhook URL, and a mail to Tapcart."
+    )
+    parser.add_argument("host", nargs="?", default="", help="https://<host> (default: TAPLINE_PUBLIC_URL)")
+    host = parser.parse_args().host.rstrip("/")
+    try:
+        settings = Settings.from_env(os.environ)
+    except StackError as error:
+        print(f"url: {error}", file=sys.stderr)
+        return 2
+    public = (host if "://" in host or not host else f"https://{host}") or settings.public_url
+    if public and (urlsplit(public).scheme != "https" or not urlsplit(public).hostname):
+        print(f"url: Tapcart posts to https://<host>; {public} is not of that kind", file=sys.stderr)
+        return 2
+    token = secret(settings)
+    if not token:
+        print("url: there is no token: `make run` makes one at its first start", file=sys.stderr)
+        return 1
+    url = f"{public or 'https://<your host>'}/tapcart_webhooks/{token}"
+    print(f"{url}\n\n{_MAIL.format(url=url)}")
+    if not public:
+        print("\n<your host> is the HTTPS address in front of ingest: `make url ARGS=https://<your host>`.")
+    print("\nFirst see what Tapcart will meet there: make doctor ARGS=<that URL>")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
