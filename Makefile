@@ -16,7 +16,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo test test-clients check fmt reconcile replay tail schemas faults faults-mutants bench lock clean
+.PHONY: help run demo status url doctor prometheus test test-clients check fmt reconcile replay tail schemas faults faults-mutants bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -26,6 +26,18 @@ run: $(STAMP) ## run the whole pipeline on this machine, until Ctrl-C
 
 demo: $(STAMP) ## send the sample events and show what SQL says of them
 	@$(BIN)/python -m deploy.demo $(ARGS)
+
+status: $(STAMP) ## show on one screen how everything is
+	@$(BIN)/python -m deploy.status
+
+url: $(STAMP) ## print the webhook URL and a mail to Tapcart; ARGS=https://your.host
+	@$(BIN)/python -m deploy.url $(ARGS)
+
+doctor: $(STAMP) ## tell what Tapcart will meet at a public URL, and how to mend it; ARGS=URL
+	@$(BIN)/python -m deploy.doctor $(ARGS)
+
+prometheus: $(STAMP) ## watch the stack with Prometheus, if it is installed, until Ctrl-C
+	@$(BIN)/python -m deploy.prometheus $(ARGS)
 
 test: $(STAMP) ## run all tests, on the real broker and the real engine
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,0 +1,66 @@
+"""The stack's settings -> one screen that tells how it is: `python -m deploy.status`.
+
+Exit status: 0 all is well, 1 something is not, 2 wrong settings, 3 nothing runs. In a pipe it is plain text.
+"""
+
+import os
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deploy.local.errors import StackError
+from deploy.local.settings import Settings
+from deploy.status.look import Status, look
+from deploy.status.texts import span
+
+_PIPE_WIDTH = 160  # nothing is folded where nobody sees a width
+_NOTHING_RUNS = 3
+
+
+def main() -> int:
+    """Return the exit status."""
+    try:
+        settings = Settings.from_env(os.environ)
+    except StackError as error:
+        print(f"status: {error}", file=sys.stderr)
+        return 2
+    status = look(settings)
+    if not status.runs:
+        print(f"Nothing runs on {settings.data_dir.resolve()} or its ports: `make run` starts it.")
+        return _NOTHING_RUNS
+    _show(status)
+    return 0 if status.is_well else 1
+
+
+def _show(status: Status) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    processes = _table()
+    for process in status.processes:
+        mark = "[green]up[/]" if process.is_up else "[bold red]DOWN[/]"
+        since = span(process.uptime_seconds) if process.uptime_seconds is not None else ""
+        processes.add_row(process.name, mark, str(process.pid or ""), since, escape(process.detail))
+    facts = _table()
+    for fact in status.facts:
+        facts.add_row(fact.name, escape(fact.text) if fact.is_well else f"[bold red]{escape(fact.text)}[/]")
+    urls = _table()
+    for name, url in status.urls:
+        urls.add_row(name, escape(url))
+    for table in (processes, facts, urls):
+        console.print(table)
+        console.print()
+    well = (
+        "[green]All is well.[/]" if status.is_well else "[bold red]Not all is well: see deploy/runbook.md.[/]"
+    )
+    console.print(well)
+
+
+def _table() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(min_width=13)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""`python -m deploy.status` and `python -m deploy.url`: what they say of a stack: whole, in parts, gone."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.process import eventually
+from tests.stack import ROOT, Stack, free_ports
+
+
+def run(module: str, *arguments: str, env: dict[str, str]) -> tuple[int, str]:
+    """Return the exit status and all that a command says; never a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def status(stack: Stack) -> tuple[int, str]:
+    """Return what is said of a stack."""
+    return run("deploy.status", env=stack.env)
+
+
+def row(said: str, name: str) -> str:
+    """Return the line of a process or number."""
+    (found,) = (line for line in said.splitlines() if line.startswith(f"{name} "))
+    return found
+
+
+def test_a_stack_that_is_well_is_one_screen(stack: Stack) -> None:
+    """Plain text in a pipe; status 0."""
+    assert eventually(lambda: status(stack)[0] == 0), status(stack)
+    _, said = status(stack)
+
+    assert "All is well." in said
+    assert "\x1b" not in said
+    assert len(said.splitlines()) <= 24
+    for name in ("ingest", "kafka", "warehouse", "clickhouse", "live"):
+        assert " up " in row(said, name)
+        assert f" {stack.pid(name)} " in row(said, name)
+    for name in ("freshness", "events", "lag", "spool", "quarantine", "disk", "alerts"):
+        assert row(said, name)
+
+
+@pytest.mark.parametrize("name", ["ingest", "kafka", "warehouse", "clickhouse", "live"])
+def test_a_process_that_hangs_is_named(stack: Stack, name: str) -> None:
+    """With what to do; all else is shown as well as it can be; status 1."""
+    pid = stack.kill(name, signal.SIGSTOP)
+    try:
+        code, said = status(stack)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert eventually(lambda: status(stack)[0] == 0, 30), status(stack)
+
+    assert code == 1
+    assert " DOWN " in row(said, name)
+    assert f"kill -CONT {pid}" in row(said, name)
+    assert "runbook" in said
+
+
+def test_a_stack_without_its_own_processes_shows_what_runs(tmp_path: Path) -> None:
+    """ClickHouse is up; who could tell more is not there."""
+    alone = Stack(tmp_path / "data", "clickhouse").start()
+    try:
+        code, said = status(alone)
+    finally:
+        alone.stop()
+
+    assert code == 1
+    assert " DOWN " in row(said, "kafka")
+    assert " up " in row(said, "clickhouse")
+    assert " DOWN " in row(said, "ingest")
+    assert " DOWN " in row(said, "live")
+
+
+def test_nothing_runs(tmp_path: Path) -> None:
+    """One line, status 3."""
+    code, said = run("deploy.status", env=free_ports() | {"DATA_DIR": str(tmp_path)})
+
+    assert code == 3
+    assert "make run" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_wrong_settings_are_told(tmp_path: Path) -> None:
+    """By the variable; status 2."""
+    for module in ("deploy.status", "deploy.url", "deploy.doctor", "deploy.prometheus"):
+        code, said = run(module, env={"LIVE_PORT": "x", "DATA_DIR": str(tmp_path)})
+
+        assert code == 2
+        assert "LIVE_PORT" in said
+
+
+def test_the_url_and_the_mail_hold_host_and_token(tmp_path: Path) -> None:
+    """The host by argument or setting."""
+    env = {"DATA_DIR": str(tmp_path), "INGEST_TOKENS": "first:app|other,second"}
+    url = "https://events.example.com/tapcart_webhooks/first"
+
+    for arguments, more in (
+        (["https://events.example.com"], {}),
+        (["events.example.com"], {}),
+        ([], {"TAPLINE_PUBLIC_URL": "https://events.example.com"}),
+    ):
+        code, said = run("deploy.url", *arguments, env=env | more)
+        assert code == 0
+        assert said.splitlines()[0] == url
+        assert f"        {url}\n" in said
+
+
+def test_the_url_needs_https_and_a_token(tmp_path: Path) -> None:
+    """Else it says what is missing; without a host it prints where that goes."""
+    env = {"DATA_DIR": str(tmp_path)}
+
+    assert run("deploy.url", "https://host", env=env)[0] == 1
+    (tmp_path / "token").write_text("kept\n")
+    assert run("deploy.url", "http://host", env=env)[0] == 2
+    assert run("deploy.url", env=env)[1].startswith("https://<your host>/tapcart_webhooks/kept\n")
