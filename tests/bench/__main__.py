@@ -8,13 +8,14 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import compare_loaders, compare_receivers, memory, spooling
+from tests.bench import compare_loaders, compare_queries, compare_receivers, memory, spooling
 from tests.bench.options import Options
 from tests.bench.report import Section, say, write
 
 PARTS: dict[str, Callable[[Options], Section]] = {
     "receivers": compare_receivers.run,
     "loaders": compare_loaders.run,
+    "queries": compare_queries.run,
     "spool": spooling.run,
     "memory": memory.run,
 }

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 _AVAILABLE = sorted(os.sched_getaffinity(0))
 MEASURED = {_AVAILABLE[0]}
 OTHERS = {_AVAILABLE[-1]}  # the same one on a machine of one core: then ratios mean little
+ALL = {*_AVAILABLE}
 
 
 @contextmanager

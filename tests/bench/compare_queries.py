@@ -1,0 +1,118 @@
+"""README's queries through the views, beside the same without FINAL -> ratios, on days settled and not.
+
+A day is settled when it lies in one part, as it does some minutes after its last event. The others lie in
+three parts, as events arrived, with what came late, and a hundredth of them twice.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from tests.bench import cores, queries, services
+from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
+from tests.bench.options import Options
+from tests.bench.queries import Cost
+from tests.bench.report import GOALS, Section, Spread, goal, say, spread, table
+from tests.warehouse import Tables
+
+_SMOKE = Shape(days=4, rows=8_000, apps=5, open_days=2)
+_ENGINE = {
+    "CLICKHOUSE_QUERY_SECONDS_MAX": "3600",
+    "CLICKHOUSE_QUERY_MEMORY_BYTES_MAX": str(4 << 30),
+    "CLICKHOUSE_MEMORY_BYTES_MAX": str(6 << 30),
+}
+_SETTLED_MOST, _OPEN_MOST = 1.1, 3.0
+_MILLI = 1e3
+
+
+class DifferError(AssertionError):
+    """The views do not show what was written, once."""
+
+
+def run(options: Options) -> Section:
+    """Fill the tables, compare. Raises: DifferError."""
+    shape = _SMOKE if options.smoke else Shape()
+    with services.running("clickhouse", _ENGINE, on=cores.ALL) as (stack, _):
+        data, tables = DataSet(stack.clickhouse_url, shape), Tables(stack.clickhouse_url)
+        _fill(data)
+        queries.make_bare(data.client, data.tables)
+        _check(data, tables)
+        pid, span = stack.pid("clickhouse"), shape.days - shape.open_days
+        timed = frozenset({f"tapcart.{table.name}" for table in data.typed} | {"tapcart.events"})
+        ready = {name: sql for name, sql in queries.ready().items() if timed & set(sql.split())}
+        settled = range(max(0, span - shape.open_days), span)
+        found = {
+            days: queries.compare(
+                tables,
+                pid,
+                {name: queries.of_days(sql, *_dates(days), timed) for name, sql in ready.items()},
+                options.rounds,
+            )
+            for days in (settled, range(span, shape.days))
+        }
+    return Section("queries", "Queries through the views", [*_lines(shape, *found.values())])
+
+
+def _fill(data: DataSet) -> None:
+    shape, settled = data.shape, range(data.shape.days - data.shape.open_days)
+    say(f"filling {shape.rows:,} rows: a sample of {data.make_sample():,}")
+    data.fill(settled, 1)
+    say("settling")
+    data.settle(settled)
+    data.stop_merges()
+    data.fill(range(settled.stop, shape.days), 3)
+
+
+def _check(data: DataSet, tables: Tables) -> None:
+    """Raise DifferError where a day lies in other parts than it should, or a view shows an event twice."""
+    first = _dates(range(data.shape.days - data.shape.open_days, data.shape.days))[0].replace("-", "")
+    parts = (
+        "SELECT max(n) FROM (SELECT count() AS n FROM system.parts WHERE active AND database = 'tapcart_raw'"
+    )
+    for days, wanted in (("<", 1), (">=", 3)):
+        most = tables.one(
+            f"{parts} AND partition != 'tuple()' AND partition {days} '{first}' GROUP BY table, partition)"
+        )
+        if most != wanted:
+            raise DifferError(f"days {days} {first} lie in {most} parts instead of {wanted}")
+    sums = [
+        tables.rows(f"SELECT count(), uniqExact(event_type, event_id) FROM {name}.events")
+        for name in ("tapcart", "tapcart_raw")
+    ]
+    (shown, events), (written, _) = (rows[0] for rows in sums)
+    if shown != events or not shown < written:
+        raise DifferError(f"the view shows {shown} rows of {events} events; {written} rows were written")
+
+
+def _dates(days: range) -> tuple[str, str]:
+    midnight = START_MS // DAY_MS
+    first, end = (
+        time.strftime("%Y-%m-%d", time.gmtime((midnight + day) * 86_400)) for day in (days.start, days.stop)
+    )
+    return first, end
+
+
+def _lines(
+    shape: Shape, settled: Mapping[str, Sequence[Cost]], unsettled: Mapping[str, Sequence[Cost]]
+) -> Iterator[str]:
+    yield (
+        f"{shape.rows:,} rows over {shape.days} days, {shape.apps} apps, all types; each query over"
+        f" {shape.open_days} settled days, then over the {shape.open_days} days that lie in three parts."
+    )
+    for words, found, most in (("settled", settled, _SETTLED_MOST), ("not settled", unsettled, _OPEN_MOST)):
+        yield from ("", f"**{words}**: seconds through the views to seconds without FINAL", "")
+        yield from table(
+            (*GOALS, "view, ms", "without, ms", "ratio of CPU"),
+            [
+                [
+                    *goal(name, _ratio(costs), most=most),
+                    spread(cost.view * _MILLI for cost in costs).text(),
+                    spread(cost.bare * _MILLI for cost in costs).text(),
+                    spread(cost.view_cpu / cost.bare_cpu for cost in costs).text(2),
+                ]
+                for name, costs in found.items()
+            ],
+        )
+
+
+def _ratio(costs: Sequence[Cost]) -> Spread:
+    return spread(cost.view / cost.bare for cost in costs)

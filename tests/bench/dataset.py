@@ -1,0 +1,143 @@
+"""A day of invented shoppers -> months of rows in the real tables, multiplied inside the engine.
+
+Invariants: the tables are made by the loader's own code and the first rows go its way (value, container,
+INSERT ... FORMAT Avro). The engine copies them: each copy has ids of its own, a device comes back every
+twentieth day. Every skew of `deploy.demo` stays: types, apps (Zipf), hours, columns that are empty.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from consumers.warehouse.clickhouse import ClickHouse, connect
+from consumers.warehouse.container import Format, container, format_of
+from consumers.warehouse.tables import RAW, Options, Table, quoted, tables
+from deploy.demo.generator import Plan, generate
+from schemas.catalog import Catalog, table_name
+from schemas.events import EventDecoder
+from schemas.varint import long
+from schemas.wire import HEADER_BYTES
+
+DAY_MS = 86_400_000
+START_MS = 20_600 * DAY_MS  # a midnight in May 2026; the first day of rows
+_SAMPLE = "bench_sample"
+_SECONDS_MAX = 3600.0
+# What makes a row another event of another person, by column.
+_AGAIN = {
+    "event_id": "toString(reinterpretAsUUID(sipHash128(event_id, day, copy)))",
+    "event_properties.event_id": "toString(reinterpretAsUUID(sipHash128(event_id, day, copy)))",
+    "device_id": "toString(reinterpretAsUUID(sipHash128(device_id, day % 20, copy)))",
+    "device_properties.device_id": "toString(reinterpretAsUUID(sipHash128(device_id, day % 20, copy)))",
+    "session_id": "if(session_id = '', '', toString(reinterpretAsUUID(sipHash128(session_id, day, copy))))",
+    "session_properties.session_id": "if(session_id = '', '',"
+    " toString(reinterpretAsUUID(sipHash128(session_id, day, copy))))",
+    "event_properties.checkout_id": "lower(hex(sipHash128(`event_properties.checkout_id`, day, copy)))",
+    "timestamp": "timestamp + toIntervalDay(day)",
+    "received_at": "received_at + toIntervalDay(day)",
+    "_appended_at": "_appended_at + toIntervalDay(day)",
+    "_offset": "_offset + (day * 16 + copy) * 1000000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How much of what."""
+
+    days: int = 60
+    rows: int = 20_000_000
+    apps: int = 50
+    open_days: int = 10  # the last ones: in three parts, with what came twice
+
+
+class DataSet:
+    """The tables of one engine, filled."""
+
+    def __init__(self, url: str, shape: Shape) -> None:
+        self.catalog = Catalog.load()
+        self.shape = shape
+        self.tables = tables(self.catalog)
+        self.client = connect(url, _SECONDS_MAX)
+        self._warehouse = ClickHouse(url, self.tables, Options(), _SECONDS_MAX)
+        self._sample_rows = 0
+
+    @property
+    def typed(self) -> list[Table]:
+        """The tables that have rows."""
+        found = {table_name(release.name) for release in self.catalog.releases if release.family == "mobile"}
+        return [table for table in self.tables if table.name in found]
+
+    def make_sample(self) -> int:
+        """Make the tables and a day's sample beside them; return its rows."""
+        self._warehouse.make_tables()
+        rows = min(100_000, max(2_000, self.shape.rows // self.shape.days))
+        self._sample_rows = 0
+        self.client.command(f"CREATE DATABASE IF NOT EXISTS {_SAMPLE}")
+        for form, parts in self._containers(rows):
+            self._warehouse.insert(form, container(form, parts))
+            self._sample_rows += len(parts) // 2
+        for table in self.typed:
+            name = f"{_SAMPLE}.{table.name}"
+            self.client.command(f"DROP TABLE IF EXISTS {name}")
+            self.client.command(
+                f"CREATE TABLE {name} ENGINE = MergeTree ORDER BY tuple()"
+                f" SETTINGS share_nested_offsets = 0 AS SELECT * FROM {RAW}.{table.name}"
+                f" WHERE toUnixTimestamp64Milli(timestamp) BETWEEN {START_MS} AND {START_MS + DAY_MS - 1}"
+            )
+            self.client.command(f"TRUNCATE TABLE {RAW}.{table.name}")
+        return self._sample_rows
+
+    def fill(self, days: range, parts: int) -> None:
+        """Write these days as so many parts each."""
+        share = self.shape.rows / self.shape.days / max(1, self._sample_rows)
+        for day in days:
+            for part in range(parts):
+                for table in self.typed:
+                    self.client.command(self._copying(table, day, share, (part, parts)))
+
+    def settle(self, days: range) -> None:
+        """Bring each of these days into one part, as the engine does by itself after some minutes."""
+        for table in self.typed:
+            for day in days:
+                self.client.command(
+                    f"OPTIMIZE TABLE {RAW}.{table.name} PARTITION ID '{_partition(day)}' FINAL"
+                )
+
+    def stop_merges(self) -> None:
+        """Leave parts as they are from now on."""
+        for table in self.typed:
+            self.client.command(f"SYSTEM STOP MERGES {RAW}.{table.name}")
+
+    def _containers(self, rows: int) -> Iterator[tuple[Format, list[bytes]]]:
+        decoder = EventDecoder(self.catalog)
+        plan = Plan(START_MS, START_MS + DAY_MS, apps=self.shape.apps, events_per_day=rows)
+        parts: dict[int, list[bytes]] = {}
+        for number, post in enumerate(generate(plan)):
+            if post.kind == "event":
+                value = decoder.decode(post.body, {}).encode(post.sent_at_ms)
+                tail = long(number % 12) + long(number // 12) + long(post.sent_at_ms)
+                parts.setdefault(int.from_bytes(value[1:HEADER_BYTES]), []).extend(
+                    (value[HEADER_BYTES:], tail)
+                )
+        for wire_id, found in parts.items():
+            yield format_of(next(r for r in self.catalog.releases if r.wire_id == wire_id)), found
+
+    def _copying(self, table: Table, day: int, share: float, part: tuple[int, int]) -> str:
+        names = [c.name for c in table.columns if not c.materialized and c.name != "_loaded_at"]
+        values = ", ".join(_AGAIN.get(name, quoted(name)) for name in names)
+        number, parts = part
+        # As they arrive: a part is a span of the day, with what came late; a hundredth comes twice.
+        arrival = (
+            f"least(intDiv(toUnixTimestamp64Milli(received_at) - {START_MS}, {DAY_MS // parts}), {parts - 1})"
+        )
+        twice = f" OR (cityHash64(event_id, copy, 1) % 100 = 0 AND {arrival} = {number} - 1)"
+        return (
+            f"INSERT INTO {RAW}.{table.name} ({', '.join(map(quoted, names))})"
+            f" WITH {day} AS day SELECT {values} FROM {_SAMPLE}.{table.name}"
+            f" CROSS JOIN (SELECT number AS copy FROM numbers({int(share) + 1})) AS copies"
+            f" WHERE copy + (cityHash64(event_id, 2) % 1000) / 1000 < {share}"
+            f" AND ({arrival} = {number}{twice})"
+        )
+
+
+def _partition(day: int) -> str:
+    return time.strftime("%Y%m%d", time.gmtime((START_MS // DAY_MS + day) * 86_400))

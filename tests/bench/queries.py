@@ -1,0 +1,88 @@
+"""README's ready queries -> what reading through the views costs, against the same views without FINAL.
+
+Invariants: both sides run interleaved on the same rows in one engine, each once before it is timed. The bare
+views are the loader's own statements with `FINAL` and its setting taken out and another database's name, so
+that nothing but the removal of duplicates differs. Seconds are what a client waits; seconds of CPU are the
+engine's, which other work on the machine changes less.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+from clickhouse_connect.driver.client import Client
+
+from consumers.warehouse import views
+from consumers.warehouse.tables import Options, Table
+from tests.bench.report import say
+from tests.stack import ROOT
+from tests.warehouse import Tables
+
+_BARE = "tapcart_bare"
+_FINAL = re.compile(r" FINAL( SETTINGS do_not_merge_across_partitions_select_final = 1)?\b")
+_QUERY = re.compile(r"```sql\n-- ([^\n]*)\n(.*?)```", re.DOTALL)
+_FROM = re.compile(r"\bFROM (tapcart\.\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One query in one round: seconds, and the engine's seconds of CPU."""
+
+    view: float
+    bare: float
+    view_cpu: float
+    bare_cpu: float
+
+
+def ready() -> dict[str, str]:
+    """Return README's queries by their comments."""
+    return {name: sql.strip() for name, sql in _QUERY.findall((ROOT / "README.md").read_text())}
+
+
+def make_bare(client: Client, found: tuple[Table, ...]) -> None:
+    """Make the views without FINAL."""
+    client.command(f"CREATE DATABASE IF NOT EXISTS {_BARE}")
+    for statement in views.views(found, Options()):
+        if "CREATE OR REPLACE VIEW" in statement:
+            client.command(bare(_FINAL.sub("", statement)))
+
+
+def bare(sql: str) -> str:
+    """Return a query of the views as one of the bare ones."""
+    return re.sub(r"\btapcart\.", f"{_BARE}.", sql)
+
+
+def of_days(sql: str, first: str, end: str, timed: frozenset[str]) -> str:
+    """Return the query of the days from `first` until before `end`; of no other view than those `timed`."""
+
+    def limited(match: re.Match[str]) -> str:
+        within = (
+            f"timestamp >= toDateTime64('{first}', 3, 'UTC') AND timestamp < toDateTime64('{end}', 3, 'UTC')"
+        )
+        return f"FROM (SELECT * FROM {match[1]} WHERE {within})" if match[1] in timed else match[0]
+
+    return _FROM.sub(limited, sql)
+
+
+def compare(tables: Tables, pid: int, queries: Mapping[str, str], rounds: int) -> dict[str, list[Cost]]:
+    """Return what each query costs, round by round; `pid`: the engine's process."""
+    engine, found = psutil.Process(pid), {name: list[Cost]() for name in queries}
+    for number in range(rounds + 1):
+        for name, sql in queries.items():
+            sides = [sql, bare(sql)][:: 1 if number % 2 else -1]  # each is first by turns
+            costs = {side: _seconds(tables, engine, side) for side in sides}
+            (view, view_cpu), (raw, raw_cpu) = costs[sql], costs[bare(sql)]
+            if number:
+                found[name].append(Cost(view, raw, view_cpu, raw_cpu))
+        say(f"round {number} of {rounds}" if number else "warm")
+    return found
+
+
+def _seconds(tables: Tables, engine: psutil.Process, sql: str) -> tuple[float, float]:
+    before, began = engine.cpu_times(), time.perf_counter()
+    tables.run(sql)
+    seconds, after = time.perf_counter() - began, engine.cpu_times()
+    # The kernel counts in hundredths.
+    return seconds, max(0.01, after.user + after.system - before.user - before.system)
