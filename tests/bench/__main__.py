@@ -8,7 +8,15 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import compare_loaders, compare_queries, compare_receivers, memory, spooling
+from tests.bench import (
+    compare_loaders,
+    compare_queries,
+    compare_receivers,
+    memory,
+    spooling,
+    starting,
+    system,
+)
 from tests.bench.options import Options
 from tests.bench.report import Section, say, write
 
@@ -16,6 +24,8 @@ PARTS: dict[str, Callable[[Options], Section]] = {
     "receivers": compare_receivers.run,
     "loaders": compare_loaders.run,
     "queries": compare_queries.run,
+    "start": starting.run,
+    "system": system.run,
     "spool": spooling.run,
     "memory": memory.run,
 }
