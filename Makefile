@@ -16,7 +16,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo status url doctor prometheus test test-clients check fmt reconcile replay tail schemas faults faults-mutants bench lock clean
+.PHONY: help run demo status url doctor prometheus test test-clients check fmt report reconcile replay tail schemas faults faults-mutants bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -55,6 +55,9 @@ check: $(STAMP) ## check style, types, layers and schemas
 fmt: $(STAMP) ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+report: $(STAMP) ## write a merchant's week as one HTML page with plots; ARGS="--app ID --week DATE --out FILE"
+	@$(BIN)/python -m deploy.report $(ARGS)
 
 reconcile: $(STAMP) ## prove that every Kafka offset has its row, or list what is missing
 	@$(AT) $(BIN)/python -m consumers.reconcile $(ARGS)

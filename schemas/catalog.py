@@ -20,8 +20,26 @@ from fastavro.schema import SchemaParseException, UnknownType
 from schemas import shape
 
 HERE = Path(__file__).parent
-# Tables and views that are no release's; those ending in `_local` are a cluster's.
-_TABLES_OF_OURS = frozenset({"events", "quarantine_replays", "funnel_daily", "revenue_daily"})
+# Tables and views that are no release's; beside them `..._local` of a cluster, and what feeds `visits`.
+_TABLES_OF_OURS = frozenset(
+    {
+        "events",
+        "quarantine_replays",
+        "visits",
+        "orders",
+        "revenue_daily",
+        "active_devices_daily",
+        "retention_weekly",
+        "sessions",
+        "funnel_daily_by_source",
+        "funnel_daily",
+        "product_performance",
+        "push_performance",
+        "attribution",
+        "carts_abandoned_after",
+        "carts_abandoned",
+    }
+)
 
 
 class CatalogError(Exception):
@@ -210,7 +228,7 @@ def table_problems(releases: Iterable[Release]) -> Iterator[str]:
         other = named.setdefault(table, release)
         if (other.family, other.name) != (release.family, release.name):
             yield f"{release.schema_id}: its table would be {table}, which is {other.name}'s"
-        elif table in _TABLES_OF_OURS or table.endswith("_local"):
+        elif table in _TABLES_OF_OURS or table.endswith("_local") or table.startswith("visits_of_"):
             yield f"{release.schema_id}: its table would be {table}, which is ours"
 
 

@@ -28,7 +28,7 @@ class Parts:
         self.warehouse = ClickHouse(
             settings.clickhouse_url.get_secret_value(),
             self.terms.tables,
-            Options(settings.ttl_days, settings.settle_seconds, settings.cluster),
+            Options(settings.ttl_days, settings.settle_seconds, settings.cluster, settings.time_zone),
             settings.insert_seconds_max,
         )
         self.flusher = Flusher(

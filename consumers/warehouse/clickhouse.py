@@ -7,7 +7,6 @@ thread at a time. Source: ClickHouse's src/Common/ErrorCodes.cpp; the settings' 
 """
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +16,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from consumers.kit.errors import TransientError
 from consumers.warehouse import tables, views
+from consumers.warehouse.analytics import views as analytics
+from consumers.warehouse.analytics import visits
 from consumers.warehouse.container import Format
 from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError
 from consumers.warehouse.tables import RAW, Options, Table
@@ -134,8 +135,13 @@ class ClickHouse:
             for table, column, has, wants in tables.differences(self.tables, existing):
                 extra = {"table": table, "column": column, "type": has, "type_expected": wants}
                 _log.warning("column_type_differs", extra=extra)
-            for statement in self._views():
+            # Who finds the last view finds everything.
+            *views_of_tables, last = views.views(self.tables, self._options)
+            for statement in views_of_tables:
                 self._connected().command(statement)
+            self._make_visits()
+            self._make_analytics()
+            self._connected().command(last)
         except ClickHouseError as error:
             # Never the fault of a row, whatever its code is.
             raise TransientError(str(error)[:2000]) from error
@@ -146,8 +152,51 @@ class ClickHouse:
             self._client.close()
             self._client = None
 
-    def _views(self) -> Iterator[str]:
-        return views.views(self.tables, self._options)
+    def _make_visits(self) -> None:
+        """Make what the analytics views read, and fill it from the events that are there.
+
+        Killed at any line, the next start goes on: until all are in, its comment says so.
+        """
+        run = self._connected()
+        sources, options = visits.sources(self.tables), self._options
+        present = self._tables_like(visits.NAME)
+        comment = present.get(visits.NAME, "")
+        feeders = {name for name in present if name.startswith(visits.feeder(""))}
+        if visits.fingerprint(options) not in comment:
+            for statement in visits.removals(sorted(feeders), options):
+                run.command(statement)
+            feeders = set()
+        elif feeders >= set(map(visits.feeder, sources)) and comment == visits.mark(options, filled=True):
+            return
+        else:
+            run.command(visits.marking(options, filled=False))
+        for statement in visits.creations(sources, options):
+            run.command(statement)
+        days = [day for (day,) in run.query(visits.days()).result_rows]
+        for day in days:
+            run.command(visits.filling(day, options))
+        run.command(visits.marking(options, filled=True))
+        _log.info("visits_filled", extra={"days": len(days)})
+
+    def _make_analytics(self) -> None:
+        names = [table.name for table in self.tables]
+        for name, statement in analytics.statements(names, self._options):
+            try:
+                self._connected().command(statement)
+            except ClickHouseError as error:
+                # Loading must not stop for a view; what is no fault of its own is tried again.
+                if not isinstance(error, Error) or error.code is None or error.code in _TRANSIENT:
+                    raise
+                _log.exception("analytics_view_refused", extra={"view": name})
+
+    def _tables_like(self, prefix: str) -> dict[str, str]:
+        sql = (
+            "SELECT name, comment FROM system.tables"
+            " WHERE database = {database:String} AND startsWith(name, {prefix:String})"
+        )
+        parameters = {"database": RAW, "prefix": prefix}
+        rows: Any = self._connected().query(sql, parameters=parameters).result_rows
+        return dict(rows)
 
     def _columns(self) -> dict[str, dict[str, str]]:
         sql = "SELECT table, name, type FROM system.columns WHERE database = {database:String}"

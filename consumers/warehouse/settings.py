@@ -66,6 +66,9 @@ class Settings(BaseModel):
     ttl_days: int = Field(0, alias="WAREHOUSE_TTL_DAYS", ge=0, le=36_500)
     # A day that got nothing new for this long is merged into one part, so that FINAL costs nothing there.
     settle_seconds: int = Field(600, alias="WAREHOUSE_SETTLE_SECONDS", ge=1, le=864_000)
+    # Whose days and weeks the analytics views count by, a name of the time zone database (Europe/Berlin).
+    # Another one than before makes `visits` anew.
+    time_zone: str = Field("UTC", alias="WAREHOUSE_TIME_ZONE", pattern=r"^[A-Za-z0-9_+/-]+$")
     # Name of a ClickHouse cluster: tables become Replicated and Distributed.
     cluster: str = Field("", alias="WAREHOUSE_CLUSTER", pattern=r"^[\w.{}-]*$")
 

@@ -31,6 +31,7 @@ class Options:
     ttl_days: int = 0  # 0: kept for ever
     settle_seconds: int = 600
     cluster: str = ""  # "": one server
+    time_zone: str = "UTC"  # whose days the analytics views count by
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ def tables(catalog: Catalog) -> tuple[Table, ...]:
 
 def creations(found: Iterable[Table], options: Options) -> Iterator[str]:
     """Yield the statements that make databases and tables where they are absent."""
-    on_cluster = _on_cluster(options)
+    everywhere = on_cluster(options)
     for database in (RAW, PUBLIC):
-        yield f"CREATE DATABASE IF NOT EXISTS {database}{on_cluster}"
+        yield f"CREATE DATABASE IF NOT EXISTS {database}{everywhere}"
     for table in found:
         yield from _creation(table, options)
 
@@ -91,7 +92,7 @@ def additions(
         if missing:
             added = ", ".join(f"ADD COLUMN IF NOT EXISTS {definition(column)}" for column in missing)
             for name in _physical(table, options):
-                yield f"ALTER TABLE {RAW}.{name}{_on_cluster(options)} {added}"
+                yield f"ALTER TABLE {RAW}.{name}{on_cluster(options)} {added}"
 
 
 def differences(
@@ -113,7 +114,7 @@ def removal(table: str, other: str, day: int, options: Options) -> str:
     suffix = "_local" if options.cluster else ""
     within = f"toYYYYMMDD(timestamp) = {day}"
     return (
-        f"DELETE FROM {RAW}.{table}{suffix}{_on_cluster(options)} WHERE {within}"  # noqa: S608 - our names
+        f"DELETE FROM {RAW}.{table}{suffix}{on_cluster(options)} WHERE {within}"  # noqa: S608 - our names
         f" AND event_type = {{event_type:String}} AND ({_IDENTITY}) IN"
         f" (SELECT {_IDENTITY} FROM {RAW}.{other}{suffix} WHERE {within})"
         " SETTINGS lightweight_deletes_sync = 2, allow_nondeterministic_mutations = 1"
@@ -138,6 +139,11 @@ def literal(text: str) -> str:
     """Return a text as SQL."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def on_cluster(options: Options) -> str:
+    """Return what makes a statement one of the whole cluster."""
+    return f" ON CLUSTER {literal(options.cluster)}" if options.cluster else ""
 
 
 def _table(releases: list[Release]) -> Table:
@@ -174,7 +180,7 @@ def _table(releases: list[Release]) -> Table:
 
 
 def _creation(table: Table, options: Options) -> Iterator[str]:
-    on_cluster, local = _on_cluster(options), _physical(table, options)[0]
+    everywhere, local = on_cluster(options), _physical(table, options)[0]
     lines = ",\n  ".join([*(definition(column) for column in table.columns), *_indices(table)])
     engine = f"ReplacingMergeTree({table.version})"
     if options.cluster:
@@ -187,10 +193,10 @@ def _creation(table: Table, options: Options) -> Iterator[str]:
     if options.ttl_days and table.ttl_of:
         clauses.append(f"TTL toDateTime({table.ttl_of}) + INTERVAL {options.ttl_days} DAY")
     clauses.append(f"SETTINGS {_settings(table, options)}")
-    yield f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{on_cluster} (\n  {lines}\n)\n" + "\n".join(clauses)
+    yield f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{everywhere} (\n  {lines}\n)\n" + "\n".join(clauses)
     if options.cluster:
         shards = f"Distributed({literal(options.cluster)}, {RAW}, {local}, {table.sharding})"
-        yield f"CREATE TABLE IF NOT EXISTS {RAW}.{table.name}{on_cluster} AS {RAW}.{local} ENGINE = {shards}"
+        yield f"CREATE TABLE IF NOT EXISTS {RAW}.{table.name}{everywhere} AS {RAW}.{local} ENGINE = {shards}"
 
 
 def _indices(table: Table) -> list[str]:
@@ -212,7 +218,3 @@ def _settings(table: Table, options: Options) -> str:
 
 def _physical(table: Table, options: Options) -> tuple[str, ...]:
     return (f"{table.name}_local", table.name) if options.cluster else (table.name,)
-
-
-def _on_cluster(options: Options) -> str:
-    return f" ON CLUSTER {literal(options.cluster)}" if options.cluster else ""

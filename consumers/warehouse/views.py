@@ -7,7 +7,7 @@ ones too: `*` leaves them out. Source: DESIGN.md, "ClickHouse", with the cost of
 
 from collections.abc import Iterator, Sequence
 
-from consumers.warehouse.tables import PUBLIC, RAW, Options, Table, literal, quoted
+from consumers.warehouse.tables import PUBLIC, RAW, Options, Table, literal, on_cluster, quoted
 from schemas import probe
 from schemas.columns import Column
 
@@ -41,7 +41,7 @@ def _events(typed: Sequence[Table], options: Options) -> Iterator[str]:
     names = "|".join(sorted(table.name for table in typed))
     columns = ",\n  ".join(f"{quoted(column.name)} {column.type}" for column in shared)
     yield (
-        f"CREATE OR REPLACE TABLE {RAW}.{_EVENTS}{_on_cluster(options)} (\n  {columns}\n)\n"
+        f"CREATE OR REPLACE TABLE {RAW}.{_EVENTS}{on_cluster(options)} (\n  {columns}\n)\n"
         f"ENGINE = Merge({literal(RAW)}, {literal(f'^({names})$')})"
     )
     # Last of all: who finds this view finds the others.
@@ -59,7 +59,7 @@ def _view(name: str, columns: Sequence[Column], source: str, options: Options) -
         f"{quoted(column.name)} {column.type} COMMENT {literal(column.comment)}" for column in columns
     )
     return (
-        f"CREATE OR REPLACE VIEW {PUBLIC}.{name}{_on_cluster(options)} (\n  {declared}\n) AS\n"
+        f"CREATE OR REPLACE VIEW {PUBLIC}.{name}{on_cluster(options)} (\n  {declared}\n) AS\n"
         f"SELECT {_names(columns)}\nFROM {source}"
     )
 
@@ -70,7 +70,3 @@ def _public(columns: Sequence[Column]) -> list[Column]:
 
 def _names(columns: Sequence[Column]) -> str:
     return ", ".join(quoted(column.name) for column in columns)
-
-
-def _on_cluster(options: Options) -> str:
-    return f" ON CLUSTER {literal(options.cluster)}" if options.cluster else ""

@@ -22,44 +22,32 @@ FROM tapcart.events
 WHERE startsWith(app_id, 'demo-')
 GROUP BY event_type
 ORDER BY events DESC, event_type""",
-    "How far they come: devices that did each step": """\
-SELECT
-    app_id,
-    uniqExactIf(device_id, event_type = 'SessionStarted') AS came,
-    uniqExactIf(device_id, event_type = 'ProductViewed') AS looked,
-    uniqExactIf(device_id, event_type = 'AddedToCart') AS added,
-    uniqExactIf(device_id, event_type = 'CheckoutCreated') AS checked_out,
-    uniqExactIf(device_id, event_type = 'PurchaseCompleted') AS bought
-FROM tapcart.events
+    "How far they come: devices that reached each step in order, newest day": """\
+SELECT day, app_id, opened, viewed, added, checkout, ordered
+FROM tapcart.funnel_daily
 WHERE startsWith(app_id, 'demo-')
-GROUP BY app_id
-ORDER BY came DESC""",
+ORDER BY day DESC, opened DESC
+LIMIT 5""",
     "Revenue: currencies are never added up": """\
-SELECT
-    toDate(timestamp) AS day,
-    event_properties.currency_code AS currency,
-    count() AS orders,
-    sum(event_properties.total_price_amount) AS revenue
-FROM tapcart.purchase_completed
+SELECT day, currency_code, sum(orders) AS n, sum(revenue) AS total
+FROM tapcart.revenue_daily
 WHERE startsWith(app_id, 'demo-')
-GROUP BY day, currency
-ORDER BY day, revenue DESC
+GROUP BY day, currency_code
+ORDER BY day DESC, total DESC
 LIMIT 10""",
-    "Products: looked at, and how often added then": """\
-SELECT v.title AS product, v.views AS views, a.adds AS adds, round(100 * a.adds / v.views, 1) AS percent
-FROM (
-    SELECT event_properties.product_id AS id, any(event_properties.product_title) AS title, count() AS views
-    FROM tapcart.product_viewed
-    WHERE startsWith(app_id, 'demo-')
-    GROUP BY id
-) AS v
-LEFT JOIN (
-    SELECT event_properties.product_id AS id, count() AS adds
-    FROM tapcart.added_to_cart
-    WHERE startsWith(app_id, 'demo-')
-    GROUP BY id
-) AS a USING (id)
-ORDER BY views DESC
+    "Sessions: where they came from, and how many ended in an order": """\
+SELECT source, utm_source, utm_campaign, count() AS sessions, countIf(converted) AS with_order
+FROM tapcart.sessions
+WHERE startsWith(app_id, 'demo-')
+GROUP BY source, utm_source, utm_campaign
+ORDER BY sessions DESC
+LIMIT 6""",
+    "Products: looked at, added, bought": """\
+SELECT product_title, sum(views) AS looks, sum(adds) AS added, sum(purchases) AS bought
+FROM tapcart.product_performance
+WHERE startsWith(app_id, 'demo-')
+GROUP BY product_id, product_title
+ORDER BY looks DESC
 LIMIT 5""",
     "What could not be placed, and why: nothing vanishes": """\
 SELECT reason, count() AS bodies, any(detail) AS example

@@ -1,0 +1,65 @@
+"""The .sql files beside this one -> the analytics views of `tapcart`, as DDL. Pure but for reading them once.
+
+Invariants: a file's first comment is the exact definition, and the view's comment in ClickHouse; a view whose
+sources are not there is left out. All read deduplicated events: `FINAL` views, or `visits`.
+Source: analytics/README.md.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumers.warehouse.analytics import visits
+from consumers.warehouse.tables import PUBLIC, RAW, Options, literal, on_cluster
+
+# A view comes after those that it reads.
+NAMES = (
+    "orders",
+    "revenue_daily",
+    "active_devices_daily",
+    "retention_weekly",
+    "sessions",
+    "funnel_daily_by_source",
+    "funnel_daily",
+    "product_performance",
+    "push_performance",
+    "attribution",
+    "carts_abandoned_after",
+    "carts_abandoned",
+)
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One analytics view."""
+
+    name: str
+    definition: str  # in words
+    sql: str
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The names in `tapcart`, and `visits`, that it reads."""
+        return frozenset(re.findall(rf"\b(?:{PUBLIC}|{RAW})\.(\w+)", self.sql))
+
+
+def _read(name: str) -> View:
+    lines = (_HERE / f"{name}.sql").read_text().splitlines()
+    words = [line.removeprefix("--").strip() for line in lines if line.startswith("--")]
+    return View(name, " ".join(words), "\n".join(line for line in lines if not line.startswith("--")))
+
+
+VIEWS = tuple(map(_read, NAMES))
+
+
+def statements(tables: Iterable[str], options: Options) -> Iterator[tuple[str, str]]:
+    """Yield (view, statement that makes or replaces it) for all whose sources are there."""
+    there = {*tables, visits.NAME}
+    for view in VIEWS:
+        if view.sources <= there:
+            there.add(view.name)
+            sql = view.sql.replace("$ZONE", literal(options.time_zone))
+            head = f"CREATE OR REPLACE VIEW {PUBLIC}.{view.name}{on_cluster(options)} AS"
+            yield view.name, f"{head}\n{sql}\nCOMMENT {literal(view.definition)}"

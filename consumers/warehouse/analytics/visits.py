@@ -1,0 +1,131 @@
+"""Tables of events -> `tapcart_raw.visits`, what a device did in a session on a day, kept current. Pure.
+
+Invariants: a row's values are minima, maxima and sets, so an event that comes twice, late, or again by a
+replay changes nothing, and filling the table from the events while others are inserted is right too. The
+comment tells by which definition it is filled; another definition or time zone makes it anew.
+Source: analytics/README.md; measured in DESIGN.md, "Analytics".
+"""
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+from consumers.warehouse.tables import RAW, Options, Table, literal, on_cluster
+
+NAME = "visits"
+_MOMENT = "DateTime64(3, 'UTC')"
+_KEY = {
+    "app_id": ("LowCardinality(String)", "app_id"),
+    "day": ("Date", "toDate(timestamp, {zone})"),
+    "device_id": ("String", "device_id"),
+    "session_id": ("String", "session_id"),
+    **{
+        name: ("LowCardinality(String)", f"`session_properties.{name}`")
+        for name in ("source", "utm_source", "utm_medium", "utm_campaign", "notification_id")
+    },
+}
+_MOMENTS = f"SimpleAggregateFunction(groupUniqArrayArray, Array({_MOMENT}))"
+_VALUES = {
+    "started_at": (f"SimpleAggregateFunction(min, {_MOMENT})", "min(timestamp)"),
+    "ended_at": (f"SimpleAggregateFunction(max, {_MOMENT})", "max(timestamp)"),
+    # An event_id is unique within its type only. 64 bits: they are compared within one session.
+    "events": (
+        "SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64))",
+        "groupUniqArray(cityHash64(event_type, event_id))",
+    ),
+    # For the order of steps within a day the first of the first and the last of the last do.
+    "opened_at": (
+        f"SimpleAggregateFunction(min, Nullable({_MOMENT}))",
+        "minOrNullIf(timestamp, event_type = 'AppOpened')",
+    ),
+    "viewed_at": (_MOMENTS, "groupUniqArrayIf(timestamp, event_type = 'ProductViewed')"),
+    "added_at": (_MOMENTS, "groupUniqArrayIf(timestamp, event_type = 'AddedToCart')"),
+    "checkout_at": (_MOMENTS, "groupUniqArrayIf(timestamp, event_type = 'CheckoutCreated')"),
+    "ordered_at": (
+        f"SimpleAggregateFunction(max, Nullable({_MOMENT}))",
+        "maxOrNullIf(timestamp, event_type IN ('OrderCreated', 'PurchaseCompleted'))",
+    ),
+}
+
+
+def fingerprint(options: Options) -> str:
+    """Return what tells this definition from others."""
+    return sha256("\n".join([*_tables(options, ""), _selection("", options)]).encode()).hexdigest()[:12]
+
+
+def mark(options: Options, *, filled: bool) -> str:
+    """Return the comment of a table that has, or has not yet, all rows of before it was made."""
+    return f"{'filled' if filled else 'filling'} by definition {fingerprint(options)}"
+
+
+def feeder(table: str) -> str:
+    """Return the name of the materialized view that feeds it from a table."""
+    return f"{NAME}_of_{table}"
+
+
+def sources(found: Sequence[Table]) -> list[str]:
+    """Return the tables whose events have a time of their own."""
+    return [table.name for table in found if table.partition_by]
+
+
+def removals(feeders: Sequence[str], options: Options) -> Iterator[str]:
+    """Yield the statements that take everything of another definition away."""
+    names = [*feeders, NAME, *([f"{NAME}_local"] if options.cluster else [])]
+    return (f"DROP TABLE IF EXISTS {RAW}.{name}{on_cluster(options)} SYNC" for name in names)
+
+
+def creations(found: Sequence[str], options: Options) -> Iterator[str]:
+    """Yield the statements that make the table, and what feeds it from the tables `found`, where absent."""
+    yield from _tables(options, mark(options, filled=False))
+    local = "_local" if options.cluster else ""
+    for name in found:
+        yield (
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {RAW}.{feeder(name)}{on_cluster(options)}"
+            f" TO {RAW}.{NAME}{local} AS\n{_selection(f'{RAW}.{name}{local}', options)}"
+        )
+
+
+def marking(options: Options, *, filled: bool) -> str:
+    """Return the statement that says whether it is filled."""
+    return (
+        f"ALTER TABLE {RAW}.{NAME}{on_cluster(options)}"
+        f" MODIFY COMMENT {literal(mark(options, filled=filled))}"
+    )
+
+
+def days() -> str:
+    """Return the query for the days that have events: partitions, as numbers like 20260131."""
+    return f"SELECT DISTINCT toYYYYMMDD(timestamp) AS day FROM {RAW}.events ORDER BY day"  # noqa: S608 - our names
+
+
+def filling(day: int, options: Options) -> str:
+    """Return the statement that takes in the events of a day once more."""
+    selection = _selection(f"{RAW}.events", options, f"WHERE toYYYYMMDD(timestamp) = {day}")
+    return f"INSERT INTO {RAW}.{NAME} ({', '.join(_KEY | _VALUES)})\n{selection}"
+
+
+def _tables(options: Options, comment: str) -> Iterator[str]:
+    lines = ",\n  ".join(f"{name} {kind}" for name, (kind, _) in (_KEY | _VALUES).items())
+    local = f"{NAME}_local" if options.cluster else NAME
+    engine = "AggregatingMergeTree"
+    if options.cluster:
+        engine = (
+            f"ReplicatedAggregatingMergeTree('/clickhouse/tables/{{shard}}/{RAW}/{local}', '{{replica}}')"
+        )
+    ttl = f"TTL day + INTERVAL {options.ttl_days} DAY\n" if options.ttl_days else ""
+    yield (
+        f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{on_cluster(options)} (\n  {lines}\n)\n"
+        f"ENGINE = {engine}\nPARTITION BY toYYYYMM(day)\nPRIMARY KEY (app_id, day)\n"
+        f"ORDER BY ({', '.join(_KEY)})\n{ttl}COMMENT {literal(comment)}"
+    )
+    if options.cluster:
+        shards = f"Distributed({literal(options.cluster)}, {RAW}, {local}, cityHash64(app_id, device_id))"
+        yield (
+            f"CREATE TABLE IF NOT EXISTS {RAW}.{NAME}{on_cluster(options)} AS {RAW}.{local}"
+            f" ENGINE = {shards} COMMENT {literal(comment)}"
+        )
+
+
+def _selection(source: str, options: Options, where: str = "") -> str:
+    named = ",\n  ".join(f"{expression} AS {name}" for name, (_, expression) in (_KEY | _VALUES).items())
+    zone = literal(options.time_zone)
+    return f"SELECT\n  {named.replace('{zone}', zone)}\nFROM {source}\n{where}\nGROUP BY {', '.join(_KEY)}"

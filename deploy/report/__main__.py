@@ -1,0 +1,53 @@
+"""A merchant's week as one HTML file with plots: `python -m deploy.report`, beside a stack that runs.
+
+Exit status: 0 written, 1 there is nothing to report or ClickHouse does not answer, 2 wrong options.
+"""
+
+import argparse
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+import httpx
+
+from deploy.local import services
+from deploy.local.settings import Settings
+from deploy.report.page import page
+from deploy.report.week import ReportError, week
+
+
+def main() -> int:
+    """Return the exit status."""
+    arguments = _arguments()
+    url = (
+        os.environ.get("CLICKHOUSE_URL") or services.addresses(Settings.from_env(os.environ)).clickhouse_login
+    )
+    try:
+        found = week(url, arguments.app, arguments.week)
+        arguments.out.write_text(page(found), encoding="utf-8")
+    except ReportError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    except httpx.HTTPError as error:
+        print(f"report: ClickHouse does not answer ({error}); does `make run` run?", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"report: {arguments.out} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    print(f"{arguments.out}: {found.app}, {found.monday} to {found.sunday}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.report", description="Write a merchant's week as one HTML file."
+    )
+    parser.add_argument("--app", default="", help="app id (default: that with most devices)")
+    parser.add_argument("--week", type=date.fromisoformat, help="a day of the week (default: the newest one)")
+    parser.add_argument("--out", type=Path, default=Path("report.html"), help="default: report.html")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

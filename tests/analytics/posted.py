@@ -1,0 +1,143 @@
+"""A generated month -> the bodies that are posted: out of order, some twice, some days late; and their rows.
+
+Invariant: rows come from the JSON that is posted, by rules of their own; nothing of the loader or the views.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+import polars as pl
+
+from deploy.demo.generator import Plan, generate
+from deploy.demo.shops import PREFIX
+from tests.faults.harness.connection import Connection, request
+
+_DAY_MS = 86_400_000
+# Long past: what a view says does not change while it is looked at.
+_START_MS = 1_756_684_800_000  # 2025-09-01
+_DAYS = 30
+_AGAIN_SHARE, _LATE_SHARE = 0.05, 0.03
+# Many: Kafka on one machine syncs once for all that are under way.
+_CONNECTIONS = 128
+
+SCHEMA: dict[str, Any] = {
+    "type": pl.String,
+    "id": pl.String,
+    "app": pl.String,
+    "device": pl.String,
+    "session": pl.String,
+    "at": pl.Int64,  # milliseconds
+    "day": pl.Date,
+    "touch": pl.List(pl.String),  # source, utm_source, utm_medium, utm_campaign, notification_id
+    "product": pl.String,
+    "title": pl.String,
+    "push": pl.String,
+    "push_title": pl.String,
+    "push_type": pl.String,
+    "checkout": pl.String,
+    "order": pl.String,
+    "total": pl.Int64,  # ten-thousandths; null: no number
+    "currency": pl.String,
+    "products": pl.List(pl.String),
+    "items": pl.List(pl.String),
+    "item_count": pl.Int64,
+    "cart_total": pl.Int64,
+    "cart_currency": pl.String,
+}
+
+
+def bodies(events: int, prefix: str, apps: int = 3, seed: int = 1) -> list[bytes]:
+    """Return the bodies of a month of about so many events; the apps' ids begin with `prefix`."""
+    plan = Plan(_START_MS, _START_MS + _DAYS * _DAY_MS, seed, apps, events / _DAYS)
+    valid = [
+        post.body.replace(f'"{PREFIX}'.encode(), f'"{prefix}'.encode())
+        for post in generate(plan)
+        if post.status == 200
+    ]
+    rng = Random(seed)
+    late = {index for index in range(len(valid)) if rng.random() < _LATE_SHARE}
+    again = [body for body in valid if rng.random() < _AGAIN_SHARE]
+    first = [body for index, body in enumerate(valid) if index not in late] + again
+    rng.shuffle(first)
+    return first + [valid[index] for index in late]
+
+
+def rows(posted: Iterable[bytes], zone: str = "UTC") -> pl.DataFrame:
+    """Return one row per event, by `SCHEMA`."""
+    known = ZoneInfo(zone)
+    found: dict[tuple[str, str, str], tuple[Any, ...]] = {}
+    for body in posted:
+        event = msgspec.json.decode(body)
+        key = (event["app_id"], event["event_type"], event["event_id"])
+        if key not in found:
+            found[key] = _row(event, known)
+    return pl.DataFrame(list(found.values()), SCHEMA, orient="row")
+
+
+def post(url: str, posted: Sequence[bytes]) -> None:
+    """Post everything to an ingest URL as fast as it answers; raises AssertionError unless it takes all."""
+    asyncio.run(_post(url, posted))
+
+
+async def _post(url: str, posted: Sequence[bytes]) -> None:
+    parts = urlsplit(url)
+    queue = iter(posted)
+
+    async def work() -> None:
+        connection = Connection(parts.hostname or "", parts.port or 80)
+        for body in queue:
+            assert await connection.post(request(parts.path, b"", body), 60) == 200
+        connection.close()
+
+    await asyncio.gather(*(work() for _ in range(_CONNECTIONS)))
+
+
+def _row(event: dict[str, Any], zone: ZoneInfo) -> tuple[Any, ...]:
+    of = event.get("event_properties") or {}
+    session = event.get("session_properties") or {}
+    at_ms = event["timestamp"]
+    return (
+        event["event_type"],
+        event["event_id"],
+        event["app_id"],
+        event["device_id"],
+        event.get("session_id") or "",
+        at_ms,
+        _day(at_ms, zone),
+        [session.get(name) or "" for name in _TOUCH],
+        *(of.get(name) or "" for name in _TEXTS),
+        _scaled(of.get("total_price")),
+        of.get("currency_code") or "",
+        of.get("product_ids") or [],
+        of.get("cart_total_items_list") or [],
+        int(of["cart_total_items"]) if of.get("cart_total_items") else None,
+        _scaled(of.get("cart_total_price")),
+        of.get("multi_currency_code") or "",
+    )
+
+
+_TOUCH = ("source", "utm_source", "utm_medium", "utm_campaign", "notification_id")
+_TEXTS = (
+    "product_id",
+    "product_title",
+    "notification_id",
+    "notification_title",
+    "notification_type",
+    "checkout_id",
+    "order_id",
+)
+
+
+def _day(at_ms: int, zone: ZoneInfo) -> date:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone).date()
+
+
+def _scaled(text: str | None) -> int | None:
+    return None if not text else int(Decimal(text) * 10_000)

@@ -1,0 +1,148 @@
+"""Each analytics view equals an independent computation on what was posted, whatever befalls the events."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from consumers.warehouse.analytics.views import NAMES
+from consumers.warehouse.clickhouse import ClickHouse
+from consumers.warehouse.tables import Options, tables
+from tests.analytics.compare import difference
+from tests.analytics.expected import VIEWS
+from tests.analytics.posted import bodies, post, rows
+from tests.stack import ROOT, Stack
+from tests.warehouse import CATALOG, Tables
+
+EVENTS = 30_000
+PREFIX = "month-"
+VISITS = "FROM system.tables WHERE database = 'tapcart_raw' AND name = 'visits'"
+
+
+class Month:
+    """A month that was posted and is loaded."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.tables = Tables(stack.clickhouse_url)
+        self.posted = bodies(EVENTS, PREFIX)
+        self.rows = rows(self.posted)
+        post(stack.ingest_url, self.posted)
+        of_ours = f"SELECT count() FROM tapcart.events WHERE startsWith(app_id, '{PREFIX}')"
+        self.tables.wait(of_ours, len(self.rows), 200)
+
+    def differences(self, events: pl.DataFrame, *views: str) -> list[str]:
+        """Return how the views (all, if none is named) differ from what they must be over `events`."""
+        named = views or tuple(VIEWS)
+        found = (difference(self.tables, view, PREFIX, VIEWS[view](events)) for view in named)
+        return [text for text in found if text]
+
+    def warehouse(self, time_zone: str = "UTC") -> ClickHouse:
+        """Return what a loader makes its tables with."""
+        return ClickHouse(self.stack.clickhouse_url, tables(CATALOG), Options(time_zone=time_zone), 60)
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
+    """A month, posted out of order, with retries, repetitions and late events; on a stack that is its own.
+
+    Its batches are large: each touches all days of the month, in all tables.
+    """
+    running = Stack(tmp_path_factory.mktemp("month"), "", {"WAREHOUSE_BATCH_AGE_SECONDS_MAX": "3"}).start()
+    try:
+        yield Month(running)
+    finally:
+        running.stop()
+
+
+def test_every_view_is_computed_independently() -> None:
+    """None is added without its check."""
+    assert {view.partition("(")[0] for view in VIEWS} == set(NAMES)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_equals_its_independent_computation(month: Month, view: str) -> None:
+    """To the last digit."""
+    assert month.differences(month.rows, view) == []
+
+
+def test_a_week_is_reported(month: Month, tmp_path: Path) -> None:
+    """As `make report` does it, by default of the app with most devices; the numbers are the views'."""
+    out = tmp_path / "week.html"
+    command = [sys.executable, "-m", "deploy.report", "--week", "2025-09-10", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, env=month.stack.env, capture_output=True, text=True, check=False)
+    week = "day BETWEEN '2025-09-08' AND '2025-09-14'"
+    [[app, sessions]] = month.tables.rows(
+        f"SELECT app_id, count() FROM tapcart.sessions WHERE {week} GROUP BY app_id ORDER BY 2 DESC LIMIT 1"
+    )
+
+    assert done.stdout == f"{out}: {app}, 2025-09-08 to 2025-09-14\n", done.stderr
+    assert f"<b>{sessions:,}</b>" in out.read_text()
+    nothing = subprocess.run(
+        [*command, "--app", "nobody"],
+        cwd=ROOT,
+        env=month.stack.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (nothing.returncode, nothing.stderr.count("\n")) == (1, 1)
+    assert "there are no events of app nobody" in nothing.stderr
+
+
+def test_replay_changes_no_view(month: Month) -> None:
+    """All that Kafka has is loaded once more."""
+    today = datetime.now(UTC).date()
+    period = ["--from", str(today - timedelta(days=1)), "--to", str(today + timedelta(days=1))]
+    env = month.stack.env | {
+        "KAFKA_BOOTSTRAP_SERVERS": month.stack.kafka,
+        "CLICKHOUSE_URL": month.stack.clickhouse_url,
+        "INGEST_URL": month.stack.ingest_url.partition("/tapcart_webhooks/")[0],
+    }
+    command = [sys.executable, "-m", "consumers.replay", *period]
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert month.differences(month.rows) == []
+
+
+def test_what_the_views_read_is_made_again_when_it_was_dropped(month: Month) -> None:
+    """By the running loader, at the next event, from the events that are there."""
+    month.tables.run("DROP TABLE tapcart_raw.visits SYNC")
+    post(month.stack.ingest_url, month.posted[:1])
+    month.tables.wait(
+        f"SELECT startsWith(comment, 'filled') {VISITS}",
+        1,
+    )
+
+    assert month.differences(month.rows) == []
+
+
+def test_filling_goes_on_where_it_was_killed(month: Month) -> None:
+    """What does not say that it is filled is filled once more; what is of another definition is made anew."""
+    for comment in ("filling", "filled"):
+        is_ours = month.tables.one(f"SELECT splitByChar(' ', comment)[4] {VISITS}")
+        told = f"{comment} by definition {is_ours if comment == 'filling' else 'other'}"
+        month.tables.run("TRUNCATE TABLE tapcart_raw.visits")
+        month.tables.run(f"ALTER TABLE tapcart_raw.visits MODIFY COMMENT '{told}'")
+        month.warehouse().make_tables()
+
+        assert month.differences(month.rows, "sessions", "funnel_daily") == []
+
+
+def test_days_are_those_of_a_time_zone(month: Month) -> None:
+    """A setting, also for events that are there already."""
+    zone = "America/New_York"
+    try:
+        month.warehouse(zone).make_tables()
+
+        assert month.differences(rows(month.posted, zone)) == []
+    finally:
+        month.warehouse().make_tables()
+    assert month.differences(month.rows, "active_devices_daily") == []

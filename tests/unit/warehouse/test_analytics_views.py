@@ -1,0 +1,61 @@
+"""The analytics views as text: defined in words, on clusters too, and never in the loader's way."""
+
+import dataclasses
+import re
+
+from consumers.warehouse.analytics import views, visits
+from consumers.warehouse.tables import Options, tables
+from schemas.catalog import table_problems
+from tests.stack import ROOT
+from tests.warehouse import CATALOG
+
+PAGE = (ROOT / "consumers/warehouse/analytics/README.md").read_text()
+NAMES = [table.name for table in tables(CATALOG)]
+
+
+def test_the_page_has_every_definition() -> None:
+    """Word by word what ClickHouse says of the view."""
+    said = dict(re.findall(r"^### `(\w+)`\n\n(.*?)\n(?:\n|\Z)", PAGE, re.DOTALL | re.MULTILINE))
+
+    assert {name: " ".join(text.split()) for name, text in said.items()} == {
+        view.name: view.definition for view in views.VIEWS
+    }
+
+
+def test_a_view_without_its_sources_is_left_out() -> None:
+    """And what reads it; a folder of schemas need not have all types."""
+    made = [name for name, _ in views.statements([n for n in NAMES if n != "order_created"], Options())]
+
+    assert "orders" not in made
+    assert "revenue_daily" not in made
+    assert "funnel_daily" in made
+    assert [name for name, _ in views.statements(NAMES, Options())] == list(views.NAMES)
+
+
+def test_all_is_made_on_a_cluster() -> None:
+    """What feeds `visits` stays on the shard that has the events; queries ask all shards."""
+    options = Options(cluster="prod", ttl_days=9)
+    made = [*visits.creations(NAMES[:1], options), *(sql for _, sql in views.statements(NAMES, options))]
+
+    assert all("ON CLUSTER 'prod'" in sql for sql in made)
+    assert "ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/" in made[0]
+    assert "TTL day + INTERVAL 9 DAY" in made[0]
+    assert "Distributed('prod', tapcart_raw, visits_local, cityHash64(app_id, device_id))" in made[1]
+    assert f"TO tapcart_raw.visits_local AS\n{'SELECT'}" in made[2]
+    assert f"FROM tapcart_raw.{NAMES[0]}_local" in made[2]
+
+
+def test_another_time_zone_is_another_definition() -> None:
+    """So the loader makes the table anew; quotes cannot end a text."""
+    assert visits.fingerprint(Options()) != visits.fingerprint(Options(time_zone="Asia/Tokyo"))
+    assert "toDate(timestamp, 'Asia/Tokyo')" in visits.filling(20260131, Options(time_zone="Asia/Tokyo"))
+    assert all("$ZONE" not in sql for _, sql in views.statements(NAMES, Options()))
+
+
+def test_no_type_takes_a_name_of_ours() -> None:
+    """A view of a type would replace the one that is ours."""
+    release = next(release for release in CATALOG.releases if release.name == "AppOpened")
+    for name in (*views.NAMES, visits.NAME, visits.feeder("app_opened")):
+        of_theirs = dataclasses.replace(release, name="".join(map(str.capitalize, name.split("_"))))
+
+        assert any("which is ours" in problem for problem in table_problems([of_theirs])), name
