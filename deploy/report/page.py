@@ -32,7 +32,7 @@ def page(week: Week) -> str:
         _plot("Revenue by day", "By currency: they are never added up.", plots.revenue(week)),
         _table(
             "Revenue",
-            ("Currency", "Orders", "Revenue", "Average order", "Week before"),
+            ("Currency", "Orders", "Revenue", "Average order", "On week before"),
             _money(rows["money"]),
         ),
         _table(
@@ -108,7 +108,7 @@ def _money(rows: Sequence[Sequence[Any]]) -> Cells:
             f"{int(orders):,}",
             _amount(now),
             _amount(average),
-            _change(Decimal(now), Decimal(before)),
+            _change(Decimal(now), Decimal(before)).partition(" on ")[0],
         )
         for currency, orders, now, average, before in rows
     ]

@@ -16,7 +16,8 @@ FROM (
         if(empty(checkouts), NULL, arrayMin(checkouts)) AS checkout,
         max(visits.ordered_at) AS ordered_at
     FROM tapcart_raw.visits AS visits
-    GROUP BY day, app_id, device_id
+    GROUP BY app_id, day, device_id
     HAVING opened IS NOT NULL
+    SETTINGS optimize_aggregation_in_order = 1
 ) AS steps
 GROUP BY day, app_id, source

@@ -21,15 +21,26 @@ SELECT
 FROM (
     SELECT
         app_id, session_id,
-        min(visits.day) AS day, min(visits.device_id) AS device_id,
-        min(visits.started_at) AS started_at, max(visits.ended_at) AS ended_at,
-        length(groupUniqArrayArray(visits.events)) AS events,
-        argMinIf(origin, (visits.started_at, origin), origin != ('', '', '', '', '')) AS touch
+        min(parts.day) AS day, min(parts.device_id) AS device_id,
+        min(parts.started_at) AS started_at, max(parts.ended_at) AS ended_at, sum(parts.events) AS events,
+        argMinIf(parts.touch, (parts.touched_at, parts.touch), parts.touch != ('', '', '', '', '')) AS touch
     FROM (
-        SELECT *, (source, utm_source, utm_medium, utm_campaign, notification_id) AS origin FROM tapcart_raw.visits
-    ) AS visits
-    WHERE session_id != ''
+        -- An event is of one day and one device, so what they count can be added.
+        SELECT
+            app_id, visits.day AS day, visits.device_id AS device_id, session_id,
+            min(visits.started_at) AS started_at, max(visits.ended_at) AS ended_at,
+            length(groupUniqArrayArray(visits.events)) AS events,
+            minIf(visits.started_at, origin != ('', '', '', '', '')) AS touched_at,
+            argMinIf(origin, (visits.started_at, origin), origin != ('', '', '', '', '')) AS touch
+        FROM (
+            SELECT *, (source, utm_source, utm_medium, utm_campaign, notification_id) AS origin
+            FROM tapcart_raw.visits
+        ) AS visits
+        WHERE session_id != ''
+        GROUP BY app_id, day, device_id, session_id
+        SETTINGS optimize_aggregation_in_order = 1
+    ) AS parts
     GROUP BY app_id, session_id
+    SETTINGS max_bytes_before_external_group_by = 268435456
 ) AS visited
 LEFT JOIN paid ON visited.app_id = paid.app_id AND visited.session_id = paid.session_id
-SETTINGS max_bytes_before_external_group_by = 268435456

@@ -8,6 +8,7 @@ Source: analytics/README.md.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from consumers.warehouse.analytics import visits
@@ -47,8 +48,9 @@ class View:
 
 def _read(name: str) -> View:
     lines = (_HERE / f"{name}.sql").read_text().splitlines()
-    words = [line.removeprefix("--").strip() for line in lines if line.startswith("--")]
-    return View(name, " ".join(words), "\n".join(line for line in lines if not line.startswith("--")))
+    words = list(takewhile(lambda line: line.startswith("--"), lines))
+    definition = " ".join(line.removeprefix("--").strip() for line in words)
+    return View(name, definition, "\n".join(lines[len(words) :]))
 
 
 VIEWS = tuple(map(_read, NAMES))
