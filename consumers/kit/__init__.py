@@ -21,7 +21,8 @@ What is guaranteed, whatever line the process is killed at:
   before its offset counts as done, and never ends the loop; while that write fails, it is tried again.
 - Order is that of the partition, and one app is one partition.
 - `since` counts where the group has committed nothing, and is committed before the first event comes: a
-  restart begins there too. Kafka forgets the commits of a group that is away for long (7 days by default).
+  restart begins there too. It is the first record received then: older ones behind it come too, none is
+  skipped. Kafka forgets the commits of a group that is away for long (7 days by default).
 
 Not guaranteed: that an event comes once; that a body of more than five minutes (KAFKA_MAX_POLL_INTERVAL_MS)
 is not repeated elsewhere meanwhile.

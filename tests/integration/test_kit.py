@@ -275,21 +275,22 @@ def test_since_counts_once(site: Site) -> None:
     """A group without commits begins there, also when it did nothing; one with commits where it was."""
     now = datetime.now(UTC)
     producer = Producer({"bootstrap.servers": site.kafka, "partitioner": topics.PARTITIONER})
-    for hours in (3, 2, 1):
-        event = decoded(body("AppOpened", app_id=site.app, event_id=f"{hours} hours"))
-        at_ms = round((now - timedelta(hours=hours)).timestamp() * 1000)
+    # Ahead of what other tests have sent there: Kafka looks for the first record of that time.
+    for minutes in (10, 20, 30):
+        event = decoded(body("AppOpened", app_id=site.app, event_id=f"in {minutes}"))
+        at_ms = round((now + timedelta(minutes=minutes)).timestamp() * 1000)
         data = event.encode(at_ms)
         producer.produce(topics.EVENTS, data, site.app.encode(), headers=[*crc(data)], timestamp=at_ms)
     assert producer.flush(10) == 0
-    begun = site.events(since=timedelta(hours=2.5))
+    begun = site.events(since=timedelta(minutes=-15))
     with pytest.raises(ZeroDivisionError):
         for _ in begun:
             raise ZeroDivisionError
 
     # Nothing is done yet; a later `since` does not count any more.
-    assert site.rest(2, since=timedelta(minutes=5)) == ["2 hours", "1 hours"]
-    assert site.rest(1, group=f"{site.app}-2", since=now - timedelta(hours=1.5)) == ["1 hours"]
-    assert site.rest(3, group=f"{site.app}-3") == ["3 hours", "2 hours", "1 hours"]
+    assert site.rest(2, since=timedelta(minutes=-25)) == ["in 20", "in 30"]
+    assert site.rest(1, group=f"{site.app}-2", since=now + timedelta(minutes=25)) == ["in 30"]
+    assert site.rest(3, group=f"{site.app}-3") == ["in 10", "in 20", "in 30"]
 
 
 def test_types_and_apps_are_chosen(site: Site) -> None:
