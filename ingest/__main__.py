@@ -3,6 +3,7 @@
 Exit status: 0 after an orderly stop, 2 for settings or schemas that cannot be used, 1 for anything else.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -46,6 +47,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal once more after its orderly stop; that one is not to end us.
         signal.signal(number, lambda *_: None)
+    # Requests make few cycles: looking for them took a tenth of the loop's time. Memory stays flat.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     server.run()
     return 0 if server.started else 1
 
