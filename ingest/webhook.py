@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from ingest import body
 from ingest.auth import Access
-from ingest.metrics import Metrics
+from ingest.metrics import Children, Metrics
 from ingest.problem import problem
 from ingest.publisher import NotKeptError, Publisher
 from ingest.rate import Rate
@@ -45,6 +45,7 @@ class Webhook:
         self.receiver = receiver  # may be replaced between two requests
         self._publisher = publisher
         self._metrics = metrics
+        self._requests, self._events = Children(metrics.requests), Children(metrics.events)
         self._now = now
         self.requests = 0  # being handled
 
@@ -57,7 +58,7 @@ class Webhook:
             return
         finally:
             self.requests -= 1
-        self._metrics.requests.labels(response.status_code).inc()
+        self._requests[(str(response.status_code),)].inc()
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
@@ -116,7 +117,7 @@ class Webhook:
                 return _KEPT[kept]
             self._metrics.quarantined.labels(received.reason).inc()
             return problem(received.status, received.detail, received.faults)
-        self._metrics.events.labels(received.event_type, kept).inc()
+        self._events[received.event_type, kept].inc()
         if received.unknown:
             self._metrics.unknown_fields.labels(received.event_type).inc(received.unknown)
         for field in received.odd:
