@@ -16,6 +16,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient, topic_record_s
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from consumers.kit import events
 from schemas import topics, wire
 from schemas.catalog import Catalog
 from tests.clients.events import TYPES, Reading, bodies, differences, plain, post, reading
@@ -178,6 +179,37 @@ def test_a_record_of_anothers_serializer_is_loaded(run: Run) -> None:
     assert producer.flush(20) == 0
 
     run.site.tables.wait("SELECT count() FROM tapcart.app_opened WHERE app_id = 'foreign'", 1)
+
+
+def test_what_the_loader_refuses_is_written_by_the_registrys_id(run: Run) -> None:
+    """So who reads the quarantine's topic by that registry reads its records too."""
+    since = end_offsets(run.site.stack.kafka, topics.QUARANTINE)
+    producer = Producer({"bootstrap.servers": run.site.stack.kafka})
+    producer.produce(topics.EVENTS, wire.prefix(999_999) + b"body", b"odd")
+    assert producer.flush(20) == 0
+    run.site.tables.wait("SELECT count() FROM tapcart.quarantine WHERE reason = 'unknown_schema'", 1)
+    context = SerializationContext(topics.QUARANTINE, MessageField.VALUE)
+    with run.client() as client:
+        decode = AvroDeserializer(client)
+        [read] = [
+            decode(m.value(), context) for m in messages_since(run.site.stack.kafka, topics.QUARANTINE, since)
+        ]
+
+    assert isinstance(read, dict)
+    assert (read["source"], read["body"][5:]) == ("warehouse", b"body")
+
+
+def test_consumers_of_ones_own_read_them(run: Run) -> None:
+    """The kit gives each event once, those of before the setting too; it need not be told of the registry."""
+    wanted = {json.loads(event)["event_id"] for event in run.events}
+    env = {"KAFKA_BOOTSTRAP_SERVERS": run.site.stack.kafka, "SCHEMAS_DIR": str(run.site.schemas)}
+    found: list[str] = []
+    for event in events(group="own", env=env):
+        found += [event["event_id"]] if event["event_id"] in wanted else []
+        if len(found) == len(wanted):
+            break
+
+    assert set(found) == wanted
 
 
 def test_replay_goes_by_our_own_ids(run: Run) -> None:
