@@ -14,6 +14,7 @@ from confluent_kafka import Message
 
 from schemas import topics, wire
 from schemas.catalog import Catalog
+from tests.bench.partitions import partition
 from tests.process import SAMPLES, Ingest, eventually
 from tests.stack import Stack
 from tests.topic import end_offsets, headers_of, messages_since, value_of
@@ -83,23 +84,9 @@ def test_one_app_is_one_partition(ingest: Ingest) -> None:
     for number in range(5):
         ingest.post(json.dumps(sample(app_id="demo-1", event_id=str(number))))
 
-    assert {message.partition() for message in kept(topics.EVENTS)} == {_java_partition(b"demo-1")}
-
-
-def _java_partition(key: bytes) -> int:
-    """Return Java's `toPositive(murmur2(key)) % 12`, written after the Kafka client's source."""
-    mask, magic = 0xFFFFFFFF, 0x5BD1E995
-    state = 0x9747B28C ^ len(key)
-    whole = len(key) // 4 * 4
-    for start in range(0, whole, 4):
-        word = int.from_bytes(key[start : start + 4], "little") * magic & mask
-        word = (word ^ word >> 24) * magic & mask
-        state = (state * magic & mask) ^ word
-    rest = key[whole:]
-    if rest:
-        state = (state ^ int.from_bytes(rest, "little")) * magic & mask
-    state = (state ^ state >> 13) * magic & mask
-    return ((state ^ state >> 15) & 0x7FFFFFFF) % 12
+    assert {message.partition() for message in kept(topics.EVENTS)} == {
+        partition(b"demo-1", topics.PARTITIONS[topics.EVENTS])
+    }
 
 
 @pytest.mark.parametrize(
