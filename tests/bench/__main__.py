@@ -12,6 +12,7 @@ from tests.bench import (
     compare_loaders,
     compare_queries,
     compare_receivers,
+    doubling,
     memory,
     spooling,
     starting,
@@ -26,6 +27,7 @@ PARTS: dict[str, Callable[[Options], Section]] = {
     "queries": compare_queries.run,
     "start": starting.run,
     "system": system.run,
+    "two": doubling.run,
     "spool": spooling.run,
     "memory": memory.run,
 }

@@ -8,7 +8,7 @@ import pytest
 from tests.stack import ROOT
 
 
-@pytest.mark.parametrize("part", ["receivers", "loaders", "spool", "queries", "system"])
+@pytest.mark.parametrize("part", ["receivers", "loaders", "spool", "queries", "system", "two"])
 def test_every_contender_stores_what_it_acknowledges(part: str) -> None:
     """It ends with status 0: a contender that loses an event ends it with 1."""
     command = [sys.executable, "-m", "tests.bench", "--smoke", "--only", part]
