@@ -6,30 +6,36 @@
 WITH happened AS (
     SELECT
         app_id, event_properties.checkout_id AS checkout_id, event_properties.order_id AS order_id, device_id, session_id,
-        timestamp AS at, event_id, event_properties.total_price_amount AS total,
-        event_properties.currency_code AS currency_code, 0 AS paid
+        timestamp AS at, event_properties.total_price_amount AS total,
+        event_properties.currency_code AS currency_code,
+        -- By time, and of two at one moment always in the same order; a number is compared ten times as fast as a tuple.
+        bitShiftLeft(toUInt64(toUnixTimestamp64Milli(timestamp)), 16) + cityHash64(event_id) % 65536 AS rank,
+        if(total IS NULL, 0, bitShiftLeft(toUInt64(1), 62)) AS weight
     FROM tapcart.order_created
     WHERE event_properties.checkout_id != ''
     UNION ALL
     SELECT
         app_id, event_properties.checkout_id, '', device_id, session_id,
-        timestamp, event_id, event_properties.total_price_amount,
-        event_properties.currency_code, 1
+        timestamp, event_properties.total_price_amount,
+        event_properties.currency_code,
+        bitShiftLeft(toUInt64(toUnixTimestamp64Milli(timestamp)), 16) + cityHash64(event_id) % 65536,
+        if(event_properties.total_price_amount IS NULL, 0, bitShiftLeft(toUInt64(1), 62))
+            + bitShiftLeft(toUInt64(1), 61)
     FROM tapcart.purchase_completed
     WHERE event_properties.checkout_id != ''
 )
 SELECT
-    toDate(ordered_at, $ZONE) AS day, app_id, checkout_id, order_id, device_id, session_id, ordered_at,
-    price.1 AS total, price.2 AS currency_code
+    toDate(ordered_at, $ZONE) AS day, app_id, checkout_id, order_id, device_id, session_id, ordered_at, total, currency_code
 FROM (
     SELECT
         app_id,
         checkout_id,
-        argMinIf(happened.order_id, (at, event_id), happened.order_id != '') AS order_id,
-        argMin(happened.device_id, (at, event_id)) AS device_id,
-        argMinIf(happened.session_id, (at, event_id), happened.session_id != '') AS session_id,
+        argMinIf(happened.order_id, rank, happened.order_id != '') AS order_id,
+        argMin(happened.device_id, rank) AS device_id,
+        argMinIf(happened.session_id, rank, happened.session_id != '') AS session_id,
         min(at) AS ordered_at,
-        argMax((happened.total, happened.currency_code), (happened.total IS NOT NULL, paid, at, event_id)) AS price
+        argMax(happened.total, weight + rank) AS total,
+        argMax(happened.currency_code, weight + rank) AS currency_code
     FROM happened
     GROUP BY app_id, checkout_id
 )

@@ -14,33 +14,36 @@ WITH paid AS (
 )
 SELECT
     visited.day AS day, visited.app_id AS app_id, visited.session_id AS session_id, visited.device_id AS device_id,
-    toDateTime64(visited.started_at, 3, 'UTC') AS started_at, toDateTime64(visited.ended_at, 3, 'UTC') AS ended_at, visited.events AS events,
-    visited.touch.1 AS source, visited.touch.2 AS utm_source, visited.touch.3 AS utm_medium,
-    visited.touch.4 AS utm_campaign, visited.touch.5 AS notification_id,
+    visited.started_at AS started_at, visited.ended_at AS ended_at, visited.events AS events,
+    visited.source AS source, visited.utm_source AS utm_source, visited.utm_medium AS utm_medium,
+    visited.utm_campaign AS utm_campaign, visited.notification_id AS notification_id,
     paid.session_id != '' AS converted, paid.price.1 AS order_total, paid.price.2 AS currency_code
 FROM (
     SELECT
         app_id, session_id,
-        min(parts.day) AS day, min(parts.device_id) AS device_id,
-        min(parts.started_at) AS started_at, max(parts.ended_at) AS ended_at, sum(parts.events) AS events,
-        argMinIf(parts.touch, (parts.touched_at, parts.touch), parts.touch != ('', '', '', '', '')) AS touch
+        min(visits.day) AS day, min(visits.device_id) AS device_id,
+        toDateTime64(min(visits.started_at), 3, 'UTC') AS started_at,
+        toDateTime64(max(visits.ended_at), 3, 'UTC') AS ended_at,
+        sum(length(visits.events)) AS events,
+        argMin(visits.source, visits.rank) AS source, argMin(visits.utm_source, visits.rank) AS utm_source,
+        argMin(visits.utm_medium, visits.rank) AS utm_medium,
+        argMin(visits.utm_campaign, visits.rank) AS utm_campaign,
+        argMin(visits.notification_id, visits.rank) AS notification_id
     FROM (
-        -- An event is of one day and one device, so what they count can be added.
+        -- FINAL: a row for each key, so that no event is in two. The first that has any comes first, and of two at
+        -- one moment always the same; a number is compared ten times as fast as a tuple.
         SELECT
-            app_id, visits.day AS day, visits.device_id AS device_id, session_id,
-            min(visits.started_at) AS started_at, max(visits.ended_at) AS ended_at,
-            length(groupUniqArrayArray(visits.events)) AS events,
-            minIf(visits.started_at, origin != ('', '', '', '', '')) AS touched_at,
-            argMinIf(origin, (visits.started_at, origin), origin != ('', '', '', '', '')) AS touch
-        FROM (
-            SELECT *, (source, utm_source, utm_medium, utm_campaign, notification_id) AS origin
-            FROM tapcart_raw.visits
-        ) AS visits
-        WHERE session_id != ''
-        GROUP BY app_id, day, device_id, session_id
-        SETTINGS optimize_aggregation_in_order = 1
-    ) AS parts
+            *, cityHash64(source, utm_source, utm_medium, utm_campaign, notification_id) % 65536 AS origin,
+            if(
+                empty(source) AND empty(utm_source) AND empty(utm_medium) AND empty(utm_campaign)
+                    AND empty(notification_id),
+                toUInt64(-1), bitShiftLeft(toUInt64(toUnixTimestamp64Milli(started_at)), 16) + origin
+            ) AS rank
+        FROM tapcart_raw.visits FINAL
+        SETTINGS do_not_merge_across_partitions_select_final = 1
+    ) AS visits
+    WHERE session_id != ''
     GROUP BY app_id, session_id
-    SETTINGS max_bytes_before_external_group_by = 268435456
+    SETTINGS max_bytes_before_external_group_by = 536870912
 ) AS visited
 LEFT JOIN paid ON visited.app_id = paid.app_id AND visited.session_id = paid.session_id
