@@ -1,42 +1,57 @@
-"""A range of rows of which some are refused -> which ones they are. Pure but for the caller's `insert`.
+"""Rows of which some are refused -> which ones they are. Pure but for what the caller gives.
 
 Invariants: every row that is not refused was in a call of `insert` that succeeded; a refused row was refused
-alone. Rows may be inserted more than once (their identity decides). Calls: about 2 x refused x log2(rows).
+alone. Rows may be inserted more than once (their identity decides). Calls: one for each row that is suspect
+and refused, and about 2 x log2(rows) for each that is refused and not suspect.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from consumers.warehouse.errors import PermanentError, TooLargeError, TooManyRefusedError
 
 
 def refused_rows(
-    rows: int, insert: Callable[[int, int], None], refused_max: int
+    rows: int, insert: Callable[[Sequence[int]], None], is_suspect: Callable[[int], bool], refused_max: int
 ) -> list[tuple[int, PermanentError]]:
     """Insert rows 0 to `rows`; return (row, error) of those that are refused, in order.
 
-    `insert` gets a range [start, end); what is too large as a whole is halved too.
+    `insert` gets rows in order: all, or, once these are refused, suspects one by one and the others together.
+    What is refused, or too large, is halved.
     Raises: TooManyRefusedError beyond `refused_max`, TransientError.
     """
-    refused: list[tuple[int, PermanentError]] = []
-    ranges = [(0, rows)] if rows else []
-    while ranges:
-        start, end = ranges.pop()
+    refused: dict[int, PermanentError] = {}
+    pieces: list[Sequence[int]] = [range(rows)] if rows else []
+    while pieces:
+        piece = pieces.pop()
         try:
-            insert(start, end)
+            insert(piece)
         except PermanentError as error:
-            if end - start > 1:
-                ranges += _halves(start, end)
-                continue
-            refused.append((start, error))
-            if len(refused) > refused_max:
-                raise TooManyRefusedError(f"{len(refused)} rows, the last for: {error.detail}") from error
+            if len(piece) == 1:
+                refused[piece[0]] = error
+                if len(refused) > refused_max:
+                    raise TooManyRefusedError(f"{len(refused)} rows, the last for: {error.detail}") from error
+            elif len(piece) == rows:
+                pieces += _by_suspicion(piece, is_suspect, refused_max)
+            else:
+                pieces += _halves(piece)
         except TooLargeError:
-            if end - start <= 1:
+            if len(piece) == 1:
                 raise
-            ranges += _halves(start, end)
-    return refused
+            pieces += _halves(piece)
+    return sorted(refused.items())
 
 
-def _halves(start: int, end: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    middle = (start + end) // 2
-    return (middle, end), (start, middle)
+def _by_suspicion(
+    piece: Sequence[int], is_suspect: Callable[[int], bool], suspects_max: int
+) -> list[Sequence[int]]:
+    suspects = [row for row in piece if is_suspect(row)]
+    if not 0 < len(suspects) <= suspects_max:
+        return _halves(piece)
+    others = sorted({*piece}.difference(suspects))
+    alone: list[Sequence[int]] = [[row] for row in reversed(suspects)]
+    return [*alone, others] if others else alone
+
+
+def _halves(piece: Sequence[int]) -> list[Sequence[int]]:
+    middle = len(piece) // 2
+    return [piece[middle:], piece[:middle]]

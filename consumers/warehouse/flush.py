@@ -164,11 +164,18 @@ class Flusher:
 
         Raises: TooManyRefusedError beyond `refused_max`, TransientError.
         """
+        check, form, parts = self._contract.terms.check, group.form, group.parts
 
-        def insert(start: int, end: int) -> None:
-            self._insert(group.form, group.parts[2 * start : 2 * end])
+        def insert(rows: Sequence[int]) -> None:
+            if isinstance(rows, range):
+                self._insert(form, parts[2 * rows.start : 2 * rows.stop])
+            else:
+                self._insert(form, [part for row in rows for part in parts[2 * row : 2 * row + 2]])
 
-        return refused_rows(len(group.parts) // 2, insert, refused_max)
+        def is_suspect(row: int) -> bool:
+            return not check.decodes(form, parts[2 * row])
+
+        return refused_rows(len(parts) // 2, insert, is_suspect, refused_max)
 
     def _make_tables(self) -> None:
         self._warehouse.tables = self._contract.terms.tables

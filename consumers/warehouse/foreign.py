@@ -60,6 +60,14 @@ class Check:
         """Return the fields of a row that is one; times as milliseconds."""
         return fields_of(form.release, form.prefix + body)
 
+    def decodes(self, form: Format, body: bytes) -> bool:
+        """Return whether a row is what its schema says, to its last byte."""
+        try:
+            self.datum(form, body)
+        except Unfit:
+            return False
+        return True
+
     def refused(self, form: Format, topic: str, row: tuple[bytes, bytes], detail: str) -> Refusal:
         """Return what becomes of a row (body and tail) that the engine refused."""
         body, tail = row

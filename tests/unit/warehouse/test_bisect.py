@@ -1,6 +1,7 @@
 """Which rows are refused: bisect against a model of an engine that refuses what it must."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -19,35 +20,55 @@ class Engine:
         self.stored: set[int] = set()
         self.calls = 0
 
-    def __call__(self, start: int, end: int) -> None:
-        """Insert rows `start` to `end` - 1."""
+    def __call__(self, piece: Sequence[int]) -> None:
+        """Insert rows."""
         self.calls += 1
-        rows = set(range(start, end))
-        if end - start > self.rows_max:
+        assert list(piece) == sorted(piece)
+        rows = set(piece)
+        if len(piece) > self.rows_max:
             raise TooLargeError("too large")
         if rows & self.bad:
             raise PermanentError(f"row {min(rows & self.bad)}")
         self.stored |= rows
 
 
-@given(st.integers(0, 200).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, max(0, n - 1))))))
-def test_stores_good_rows_and_names_bad_ones(case: tuple[int, set[int]]) -> None:
-    """Model: what is refused is exactly what is bad, in order; all else is stored."""
-    rows, bad = case
+def nobody(_row: int) -> bool:
+    """Suspect no row."""
+    return False
+
+
+SETS = st.sets(st.integers(0, 199))
+
+
+@given(st.integers(0, 200), SETS, SETS, st.integers(1, 300))
+def test_stores_good_rows_and_names_bad_ones(
+    rows: int, bad: set[int], suspects: set[int], rows_max: int
+) -> None:
+    """Model: what is refused is exactly what is bad, in order, whoever is suspect; all else is stored."""
     bad = {row for row in bad if row < rows}
-    engine = Engine(bad)
-    refused = refused_rows(rows, engine, rows)
+    engine = Engine(bad, rows_max)
+    refused = refused_rows(rows, engine, suspects.__contains__, rows)
 
     assert [row for row, _ in refused] == sorted(bad)
     assert engine.stored == set(range(rows)) - bad
     assert [error.detail for _, error in refused] == [f"row {row}" for row in sorted(bad)]
 
 
+@given(st.integers(2, 5000), st.data())
+def test_a_row_that_was_suspect_costs_one_insert(rows: int, data: st.DataObject) -> None:
+    """Besides the insert of all, and that of the others."""
+    bad = data.draw(st.sets(st.integers(0, rows - 1), min_size=1, max_size=20))
+    engine = Engine(bad)
+    refused_rows(rows, engine, bad.__contains__, 20)
+
+    assert engine.calls == 1 + len(bad) + (len(bad) < rows)
+
+
 @given(st.integers(1, 5000), st.data())
 def test_one_bad_row_costs_few_inserts(rows: int, data: st.DataObject) -> None:
     """Halving finds one row within two inserts per halving."""
     engine = Engine({data.draw(st.integers(0, rows - 1))})
-    refused_rows(rows, engine, 1)
+    refused_rows(rows, engine, nobody, 1)
 
     assert engine.calls <= 2 * math.ceil(math.log2(rows)) + 1 if rows > 1 else engine.calls == 1
 
@@ -57,27 +78,27 @@ def test_halves_what_is_too_large(rows: int, rows_max: int) -> None:
     """An engine with little memory gets the rows in smaller pieces."""
     engine = Engine(set(), rows_max)
 
-    assert refused_rows(rows, engine, 0) == []
+    assert refused_rows(rows, engine, nobody, 0) == []
     assert engine.stored == set(range(rows))
 
 
 def test_one_row_that_is_too_large_is_transient() -> None:
     """It cannot be halved, and memory may be free later: never dropped, never quarantined."""
     with pytest.raises(TooLargeError):
-        refused_rows(1, Engine(set(), 0), 10)
+        refused_rows(1, Engine(set(), 0), nobody, 10)
 
 
 def test_stops_at_limit() -> None:
     """More refused rows than allowed are no accident of the data."""
     with pytest.raises(TooManyRefusedError, match="3 rows"):
-        refused_rows(100, Engine({1, 50, 99}), 2)
+        refused_rows(100, Engine({1, 50, 99}), nobody, 2)
 
 
 def test_transient_error_ends_search() -> None:
     """A row is never taken for refused because the engine was away."""
 
-    def away(_start: int, _end: int) -> None:
+    def away(_piece: Sequence[int]) -> None:
         raise TransientError("away")
 
     with pytest.raises(TransientError):
-        refused_rows(10, away, 10)
+        refused_rows(10, away, nobody, 10)
