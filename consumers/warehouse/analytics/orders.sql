@@ -8,7 +8,7 @@ WITH happened AS (
         app_id, event_properties.checkout_id AS checkout_id, event_properties.order_id AS order_id, device_id, session_id,
         timestamp AS at, event_properties.total_price_amount AS total,
         event_properties.currency_code AS currency_code,
-        -- By time, and of two at one moment always in the same order; a number is compared ten times as fast as a tuple.
+        -- By time, and of two at one moment always in the same order; a number is compared several times as fast as a tuple.
         bitShiftLeft(toUInt64(toUnixTimestamp64Milli(timestamp)), 16) + cityHash64(event_id) % 65536 AS rank,
         if(total IS NULL, 0, bitShiftLeft(toUInt64(1), 62)) AS weight
     FROM tapcart.order_created
