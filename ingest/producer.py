@@ -43,7 +43,7 @@ class KafkaProducer:
 
     def __init__(self, properties: Mapping[str, str]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._properties = {**_DEFAULTS, **properties, **_REQUIRED}
+        self._properties = {**DEFAULTS, **properties, **_REQUIRED}
         self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
         self._clients = {
             name: value for name, value in self._properties.items() if name not in _PRODUCER_ONLY
@@ -131,7 +131,7 @@ class KafkaProducer:
                 future.set_exception(_failure(error))
 
 
-_DEFAULTS = {
+DEFAULTS = {
     "client.id": "tapline-ingest",
     "linger.ms": "0",  # a request waits for its acknowledgement: nothing is gained by waiting for more
     "compression.type": "lz4",

@@ -102,6 +102,11 @@ class DataSet:
                     f"OPTIMIZE TABLE {RAW}.{table.name} PARTITION ID '{_partition(day)}' FINAL"
                 )
 
+    def empty(self) -> None:
+        """Take all rows away."""
+        for table in self.typed:
+            self.client.command(f"TRUNCATE TABLE {RAW}.{table.name}")
+
     def stop_merges(self) -> None:
         """Leave parts as they are from now on."""
         for table in self.typed:

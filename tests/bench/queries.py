@@ -15,6 +15,7 @@ import psutil
 from clickhouse_connect.driver.client import Client
 
 from consumers.warehouse import views
+from consumers.warehouse.analytics import views as analytics
 from consumers.warehouse.tables import Options, Table
 from tests.bench.report import say
 from tests.stack import ROOT
@@ -47,6 +48,8 @@ def make_bare(client: Client, found: tuple[Table, ...]) -> None:
     for statement in views.views(found, Options()):
         if "CREATE OR REPLACE VIEW" in statement:
             client.command(bare(_FINAL.sub("", statement)))
+    for _, statement in analytics.statements([table.name for table in found], Options()):
+        client.command(bare(statement))
 
 
 def bare(sql: str) -> str:

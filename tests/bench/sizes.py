@@ -1,0 +1,133 @@
+"""Bytes per event, in Kafka by codec and rate, and in ClickHouse by type; and what Kafka's codecs cost.
+
+Kafka: records as ingest makes them (value, headers, key), produced with ingest's properties at a steady rate,
+where a batch is what came while the last one was on its way, and as fast as they go, where batches are full.
+Bytes are those of the log's files. ClickHouse: `dataset`'s rows once settled, all columns and indexes.
+"""
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from deploy.demo.generator import Plan, generate
+from ingest.producer import DEFAULTS
+from ingest.receive import Accepted, Receiver
+from ingest.record import Record
+from schemas import topics
+from tests.bench import cores, services
+from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
+from tests.bench.options import Options
+from tests.bench.report import Section, say, table
+from tests.stack import Stack
+from tests.warehouse import CATALOG
+
+_CODECS = ("none", "lz4", "zstd")
+_RATE, _SECONDS, _FAST = 1000, 20, 300_000
+_SAMPLE = 50_000
+_PARTS_SQL = (
+    "SELECT table, sum(rows), sum(bytes_on_disk) / sum(rows) FROM system.parts"
+    " WHERE active AND database = 'tapcart_raw' GROUP BY table HAVING sum(rows) > 0 ORDER BY table"
+)
+
+
+def run(options: Options) -> Section:
+    """Measure both."""
+    seconds, fast, rows = (1, 2_000, 20_000) if options.smoke else (_SECONDS, _FAST, 1_000_000)
+    with services.running("kafka,clickhouse", on=cores.ALL) as (stack, _):
+        kafka = [*_kafka(stack, seconds, fast)]
+        data = DataSet(stack.clickhouse_url, Shape(days=3, rows=rows))
+        data.make_sample()
+        data.fill(range(3), 1)
+        data.settle(range(3))
+        found = data.client.query(_PARTS_SQL).result_rows
+        names = {table.name for table in data.typed}
+    events = sum(count for name, count, _ in found if name in names)
+    every = sum(count * size for _, count, size in found) / events
+    rows_of = [
+        [name, f"{count:,}", f"{size:.0f}"]
+        for name, count, size in (*found, ("all, to an event", events, every))
+    ]
+    lines = [
+        f"An event is {_body_bytes():,.0f} bytes of JSON on average (invented shoppers).",
+        "",
+        *table(("Kafka: codec, rate", "bytes per event", "producer, us of CPU", "broker, us of CPU"), kafka),
+        "",
+        *table(
+            ("ClickHouse: settled", "rows", "bytes per event"),
+            rows_of,
+        ),
+    ]
+    return Section("sizes", "Bytes per event", lines)
+
+
+def _kafka(stack: Stack, seconds: int, fast: int) -> Iterator[list[str]]:
+    records = [*_records()]
+    for codec, rate in itertools.product(_CODECS, (_RATE, 0)):
+        topic = f"bench.{codec}.{rate}"
+        _make(stack.kafka, topic)
+        count = rate * seconds or fast
+        broker, began = psutil.Process(stack.pid("kafka")), _cpu(psutil.Process(stack.pid("kafka")))
+        ours = time.process_time()
+        _produce(stack.kafka, topic, codec, itertools.islice(itertools.cycle(records), count), rate)
+        cpu = (time.process_time() - ours, _cpu(broker) - began)
+        size = _bytes(stack.data_dir, topic) / count
+        words = f"{codec}, {f'{rate:,}/s' if rate else 'as fast as it goes'}"
+        say(f"{words}: {size:.0f} bytes")
+        yield [words, f"{size:.0f}", *(f"{seconds / count * 1e6:.1f}" for seconds in cpu)]
+
+
+def _produce(kafka: str, topic: str, codec: str, records: Iterator[Record], rate: int) -> None:
+    properties = DEFAULTS | {"acks": "all", "enable.idempotence": "true", "partitioner": topics.PARTITIONER}
+    producer = Producer(properties | {"bootstrap.servers": kafka, "compression.type": codec, "log_level": 0})
+    began = time.perf_counter()
+    for number, record in enumerate(records):
+        if rate:
+            time.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        while True:
+            try:
+                producer.produce(topic, record.value, record.key, headers=[*record.headers])
+                break
+            except BufferError:
+                producer.poll(0.05)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def _records() -> Iterator[Record]:
+    receiver = Receiver(CATALOG)
+    for post in _posts():
+        received = receiver.receive(post, {}, START_MS + DAY_MS)
+        if isinstance(received, Accepted):
+            yield received.record
+
+
+def _posts() -> Iterator[bytes]:
+    plan = Plan(START_MS, START_MS + DAY_MS, apps=50, events_per_day=_SAMPLE)
+    return (post.body for post in generate(plan) if post.kind == "event")
+
+
+def _body_bytes() -> float:
+    sizes = [len(body) for body in itertools.islice(_posts(), 10_000)]
+    return sum(sizes) / len(sizes)
+
+
+def _make(kafka: str, topic: str) -> None:
+    partitions = topics.PARTITIONS[topics.EVENTS]
+    new = NewTopic(topic, partitions, config={"flush.messages": "1"})
+    admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
+    admin.create_topics([new])[topic].result()
+
+
+def _bytes(data_dir: Path, topic: str) -> int:
+    folders: Sequence[Path] = [*(data_dir / "kafka" / "log").glob(f"{topic}-*")]
+    return sum(path.stat().st_size for folder in folders for path in folder.glob("*.log"))
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
