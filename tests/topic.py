@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from tests.process import eventually
+
 
 @contextmanager
 def consumer(kafka: str) -> Iterator[Consumer]:
@@ -17,13 +19,17 @@ def consumer(kafka: str) -> Iterator[Consumer]:
 
 
 def end_offsets(kafka: str, topic: str) -> dict[int, int]:
-    """Return partition -> high watermark."""
+    """Return partition -> high watermark, once every partition has a leader that knows it is one."""
     with consumer(kafka) as client:
-        partitions = client.list_topics(topic, timeout=10).topics[topic].partitions
-        return {
-            partition: client.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
-            for partition in partitions
-        }
+
+        def ends() -> dict[int, int]:
+            partitions = client.list_topics(topic, timeout=10).topics[topic].partitions
+            return {
+                partition: client.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
+                for partition in partitions
+            }
+
+        return eventually(ends)
 
 
 def messages_since(kafka: str, topic: str, offsets: dict[int, int]) -> list[Message]:

@@ -8,6 +8,7 @@ twentieth day. Every skew of `deploy.demo` stays: types, apps (Zipf), hours, col
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from consumers.warehouse.clickhouse import ClickHouse, connect
 from consumers.warehouse.container import Format, container, format_of
@@ -17,6 +18,7 @@ from schemas.catalog import Catalog, table_name
 from schemas.events import EventDecoder
 from schemas.varint import long
 from schemas.wire import HEADER_BYTES
+from tests.stack import wait_until
 
 DAY_MS = 86_400_000
 START_MS = 20_600 * DAY_MS  # a midnight in May 2026; the first day of rows
@@ -98,9 +100,17 @@ class DataSet:
         """Bring each of these days into one part, as the engine does by itself after some minutes."""
         for table in self.typed:
             for day in days:
-                self.client.command(
-                    f"OPTIMIZE TABLE {RAW}.{table.name} PARTITION ID '{_partition(day)}' FINAL"
-                )
+                is_settled = partial(self._is_settled, table.name, _partition(day))
+                wait_until(is_settled, 60, f"one part of a day of {table.name}")
+
+    def _is_settled(self, table: str, partition: str) -> bool:
+        # It does nothing while the engine merges parts of that day by itself.
+        self.client.command(f"OPTIMIZE TABLE {RAW}.{table} PARTITION ID '{partition}' FINAL")
+        parts = self.client.command(
+            "SELECT count() FROM system.parts WHERE active"
+            f" AND database = '{RAW}' AND table = '{table}' AND partition_id = '{partition}'"
+        )
+        return int(str(parts)) <= 1
 
     def empty(self) -> None:
         """Take all rows away."""

@@ -107,7 +107,7 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "trust_any_checksum": Mutant(
         _BATCH,
-        {"return given == checksum(value)": "return given is not None and len(checksum(value)) > 0"},
+        {"if given == checksum(value)": "if given is not None and len(checksum(value)) > 0"},
         "poison topic",
         r"quarantine: \d+ lost",
     ),
