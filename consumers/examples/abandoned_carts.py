@@ -8,7 +8,7 @@ Which of two events is the later one is the device's word: late and repeated eve
 """
 
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
@@ -17,13 +17,6 @@ from consumers.kit import Hold, events
 from consumers.kit.types import CartUpdated, OrderCreated
 
 _REMEMBERED_MS = 86_400_000  # so late an event may be
-
-
-class Cart(NamedTuple):
-    """A cart that is not settled yet."""
-
-    event: Any
-    hold: Hold
 
 
 # Past four minutes the process ends, the cart is still held, and the next start tries again.
@@ -42,7 +35,7 @@ def call_out(url: str, event: Any) -> None:
 
 def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> None:
     """Call out until stopped."""
-    pending: dict[tuple[str, str], Cart] = {}
+    pending: dict[tuple[str, str], tuple[Any, Hold]] = {}  # the cart's last update
     # Until which time of the device its cart is settled, and when that was received.
     settled: dict[tuple[str, str], tuple[int, int]] = {}
     stream = events(group, types=[CartUpdated, OrderCreated])
@@ -50,24 +43,24 @@ def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> No
         if event is not None:
             key = event.app_id, event.device_id
             known = pending.get(key)
-            if event.timestamp <= max(settled.get(key, (-1,))[0], known.event.timestamp - 1 if known else -1):
+            if event.timestamp <= max(settled.get(key, (-1,))[0], known[0].timestamp - 1 if known else -1):
                 continue
             if known:
-                known.hold.release()
+                known[1].release()
                 del pending[key]
             if isinstance(event, OrderCreated) or not event.event_properties.cart_total_items_list:
                 settled[key] = event.timestamp, event.received_at
             else:
-                pending[key] = Cart(event, stream.hold())
+                pending[key] = event, stream.hold()
             continue
         now_ms = stream.read_until_ms
-        for key, cart in [*pending.items()]:
-            if not cart.hold.is_ours:
+        for key, (cart, hold) in [*pending.items()]:
+            if not hold.is_ours:
                 del pending[key]
-            elif cart.event.received_at + minutes * 60_000 <= now_ms:
-                call_out(url, cart.event)
-                cart.hold.release()
-                settled[key] = cart.event.timestamp, now_ms
+            elif cart.received_at + minutes * 60_000 <= now_ms:
+                call_out(url, cart)
+                hold.release()
+                settled[key] = cart.timestamp, now_ms
                 del pending[key]
         settled = {key: at for key, at in settled.items() if at[1] > now_ms - _REMEMBERED_MS}
 

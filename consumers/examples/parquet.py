@@ -1,9 +1,8 @@
 """Every event -> one row of a Parquet file: `FOLDER/app=.../date=.../<partition>-<first offset>.parquet`.
 
 `python -m consumers.examples.parquet FOLDER [SECONDS]`; in production also: pip install pyarrow.
-Exactly once by offset. Rows are held until their file is there, whole: written beside it, synced, then linked
-under its name. The last row says how far a partition is in a folder; what is not beyond it is passed, however
-often it comes. Two processes that believe to have a partition want the same name, and the second one fails.
+Exactly once by offset: rows are held until their file is whole (written beside it, synced, then linked under
+its name: of two processes one fails); what is not beyond the last row of a partition's files is passed.
 """
 
 import os
@@ -58,9 +57,8 @@ def main(root: Path, seconds: float = 60, *, group: str = "parquet") -> None:
             held.append((folder, stream.record.partition() or 0, row, stream.hold()))
         if len(held) >= _ROWS_MAX or (held and time.monotonic() - written_at >= seconds):
             files: dict[tuple[Path, int], list[dict[str, Any]]] = defaultdict(list)
-            for folder, partition, row, hold in held:
-                if hold.is_ours:
-                    files[folder, partition].append(row)
+            for folder, partition, row, _ in (one for one in held if one[-1].is_ours):
+                files[folder, partition].append(row)
             for (folder, partition), rows in files.items():
                 write(folder, partition, rows)
             for *_, hold in held:
