@@ -53,7 +53,7 @@ def test_brokers_of_a_cluster_that_die_cost_no_event(
     def die() -> None:
         for name in victims:
             os.kill(brokers.pid(name), signal.SIGKILL)
-        wait_until(lambda: not _whole(brokers), what="a broker was missed")
+        eventually(lambda: not _whole(brokers))  # one that is back at once may not be missed
         wait_until(lambda: _whole(brokers), _BACK_SECONDS_MAX, "all replicas are in sync")
 
     _assert_nothing_is_noticed(brokers, ingest, die)

@@ -290,7 +290,7 @@ def test_columns_come_while_events_flow(site: Site) -> None:
     """No process is started again, no event is refused, lost or doubled; all end in typed columns."""
     pids = {name: site.stack.pid(name) for name in PROCESSES}
     with Traffic(site, per_second=200) as traffic:
-        site.tables.wait("SELECT count() > 200 FROM tapcart.unmodelled WHERE event_type = 'Greeted'", 1)
+        site.tables.wait("SELECT count() > 200 FROM tapcart.unmodelled WHERE event_type = 'Greeted'", 1, 90)
         site.run("schemas", "infer", "--since", "1h", "--out", site.folder / "while")
         site.run("schemas", "add", site.folder / "while")
         replayed = site.run("consumers.replay", "--untyped")
