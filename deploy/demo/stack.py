@@ -11,12 +11,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
 from deploy.local import services
+from deploy.local.secret import secret
 from deploy.local.settings import ROOT, Settings
 
 _PROBE_SECONDS_MAX = 5.0
@@ -42,15 +42,13 @@ def running(env: Mapping[str, str]) -> Stack | None:
     """Return the stack of the environment's data folder and ports, if it takes events."""
     settings = Settings.from_env(env)
     at = services.addresses(settings)
-    token = settings.ingest_tokens.get_secret_value() or _read(settings.data_dir / "token")
-    secret = token.split(",")[0].split(":")[0].strip()
     try:
         httpx.get(f"{at.ingest}/readyz", timeout=_PROBE_SECONDS_MAX, trust_env=False).raise_for_status()
     except httpx.HTTPError:
         return None
-    if not secret:
+    if not (token := secret(settings)):
         raise NoStackError(f"{at.ingest} runs, but its token is neither in INGEST_TOKENS nor in DATA_DIR")
-    return Stack(f"{at.ingest}/tapcart_webhooks/{secret}", at.clickhouse, at.clickhouse_login, at.live)
+    return Stack(f"{at.ingest}/tapcart_webhooks/{token}", at.clickhouse, at.clickhouse_login, at.live)
 
 
 @contextmanager
@@ -84,10 +82,3 @@ def _of_ready_line(line: str) -> Stack:
     named = dict(other.split("=", 1) for other in others)
     login = services.addresses(Settings.from_env(os.environ)).clickhouse_login
     return Stack(ingest_url, named["clickhouse"], login, named["live"], ours=True)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
