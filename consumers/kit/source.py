@@ -3,7 +3,8 @@
 Invariants: nothing is committed but what `commit` was given, and only of partitions that are ours now; a
 failed commit is tried again with the next turn. No record is returned of a partition that went before. Where
 `since` counts, it is committed before the first record comes, so that the next member begins there too.
-Source: librdkafka's CONFIGURATION.md.
+Where a partition begins is asked for here: librdkafka asks once, and a partition whose coordinator has just
+moved stands for good (its issue 5586). Source: librdkafka's CONFIGURATION.md.
 """
 
 import logging
@@ -12,7 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from consumers.kit import client
@@ -22,8 +30,7 @@ from schemas import topics
 _log = logging.getLogger(__name__)
 
 _RECORDS_MAX = 5_000
-_COMMITTED_SECONDS_MAX = 1.0
-# For what `since` asks of a broker that has just answered; past that the process ends and begins again.
+# For what is asked of a broker that has just answered; past that the process ends and begins again.
 _START_SECONDS_MAX = 20.0
 _REQUEST_SECONDS_MAX = 5.0
 _DEFAULTS = {
@@ -121,7 +128,6 @@ class Source:
 
     def lags(self) -> dict[Place, int]:
         """Return records not yet polled, by partition, as far as it is known."""
-        self._find_starts()
         lags = {}
         for place in self._consumer.position([TopicPartition(*place) for place in self.owned]):
             low, high = self._consumer.get_watermark_offsets(place, cached=True)
@@ -130,16 +136,6 @@ class Source:
             if high >= 0:
                 lags[place.topic, place.partition] = max(0, high - next_offset)
         return lags
-
-    def _find_starts(self) -> None:
-        """Ask once where partitions begin: one whose records were all loaded before has no position yet."""
-        unknown = [TopicPartition(*place) for place in self.owned - self._starts.keys()]
-        if unknown:
-            try:
-                found = self._consumer.committed(unknown, timeout=_COMMITTED_SECONDS_MAX)
-            except KafkaException:
-                return  # with the next turn
-            self._starts |= {(place.topic, place.partition): place.offset for place in found}
 
     def close(self, seconds_max: float) -> None:
         """Commit what was given, wait for it, and leave the group."""
@@ -183,30 +179,40 @@ class Source:
 
     def _assigned(self, consumer: Consumer, places: Sequence[TopicPartition]) -> None:
         self.joined = True
-        if self._since_ms is not None:
-            again = Retrying(
-                retry=retry_if_exception_type(KafkaException),
-                wait=wait_random_exponential(0.1, 2),
-                stop=stop_after_delay(_START_SECONDS_MAX),
-                reraise=True,
-            )
-            consumer.incremental_assign(again(self._starting, places, self._since_ms))
+        again = Retrying(
+            retry=retry_if_exception_type(KafkaException),
+            wait=wait_random_exponential(0.1, 2),
+            stop=stop_after_delay(_START_SECONDS_MAX),
+            reraise=True,
+        )
+        starts = again(self._starting, places)
+        consumer.incremental_assign(starts)
+        self._starts |= {(place.topic, place.partition): place.offset for place in starts}
         self.owned |= _places(places)
         _log.info("partitions_assigned", extra={"partitions": _names(places), "owned": len(self.owned)})
 
-    def _starting(self, places: Sequence[TopicPartition], since_ms: int) -> list[TopicPartition]:
+    def _starting(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Return the partitions with the offsets to begin at. Raises: KafkaException."""
         starts = self._consumer.committed([*places], timeout=_REQUEST_SECONDS_MAX)
+        for error in filter(None, (place.error for place in starts)):
+            raise KafkaException(error)
         new = [place for place in starts if place.offset == OFFSET_INVALID]
+        if self._since_ms is None:
+            for place in new:
+                place.offset = OFFSET_BEGINNING
+        elif new:
+            self._begin(new, self._since_ms)
+        return starts
+
+    def _begin(self, new: Sequence[TopicPartition], since_ms: int) -> None:
+        """Give partitions the offset of `since`, and commit it. Raises: KafkaException."""
         # Asked first: what comes after that lies behind it.
         ends = [self._consumer.get_watermark_offsets(p, timeout=_REQUEST_SECONDS_MAX)[1] for p in new]
         asked = [TopicPartition(place.topic, place.partition, since_ms) for place in new]
-        found = self._consumer.offsets_for_times(asked, timeout=_REQUEST_SECONDS_MAX) if asked else []
+        found = self._consumer.offsets_for_times(asked, timeout=_REQUEST_SECONDS_MAX)
         for place, at, end in zip(new, found, ends, strict=True):
             place.offset = at.offset if at.offset >= 0 else end
-        if new:
-            self._consumer.commit(offsets=new, asynchronous=False)
-        return starts
+        self._consumer.commit(offsets=[*new], asynchronous=False)
 
     def _revoked(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
         gone = _places(places)

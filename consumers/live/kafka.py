@@ -10,13 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.kit import client
@@ -78,7 +72,7 @@ class Kafka:
         self._admin = AdminClient(common, logger=_log)
         self._consumer = client.consumer(
             common,
-            "tapline.live",
+            group,
             _log,
             fetch_message_max_bytes=_PEEK_BYTES,
             queued_min_messages=1,
@@ -149,9 +143,9 @@ class Kafka:
     def _committed(self, places: list[TopicPartition]) -> dict[_Place, int]:
         if not places:
             return {}
-        asked = ConsumerGroupTopicPartitions(self._group, places)
-        futures = self._admin.list_consumer_group_offsets([asked], request_timeout=_REQUEST_SECONDS_MAX)
-        found = futures[self._group].result().topic_partitions or []
+        # By a consumer: asked by the admin client, an answer of "not coordinator" ends the process by a
+        # segmentation fault (librdkafka's issue 5040).
+        found = self._consumer.committed(places, timeout=_REQUEST_SECONDS_MAX)
         return {_key(place): place.offset for place in found}
 
     def _loaders(self) -> int:

@@ -324,9 +324,13 @@ def test_failed_quarantine_write_moves_no_offset(site: Site) -> None:
     wait_until(lambda: site.members() == 1, 30, "one member")
     site.stack.kill("clickhouse", signal.SIGSTOP)
     site.send(1)
-    site.sender.put(b"junk " + site.app.encode(), headers=[], key=site.app.encode())
     site.sender.flush()
     wait_until(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 20, "a batch")
+    # Only a record that is fetched can be refused while Kafka hangs.
+    held_bytes = loader.metric("tapline_warehouse_held_bytes")
+    site.sender.put(b"junk " + site.app.encode(), headers=[], key=site.app.encode())
+    site.sender.flush()
+    wait_until(lambda: loader.metric("tapline_warehouse_held_bytes") > held_bytes, 20, "what is refused")
     site.stack.kill("kafka", signal.SIGSTOP)
     site.stack.kill("clickhouse", signal.SIGCONT)
     wait_until(

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 import msgspec
-from confluent_kafka import KafkaException
 
+from consumers.kit.errors import TransientError
 from tests.faults.harness import plan, repair
 from tests.faults.harness.caught_up import CaughtUp
 from tests.faults.harness.cluster import BROKERS
@@ -181,7 +181,7 @@ class Run:
     def _lagging(self, caught_up: CaughtUp) -> str:
         try:
             return caught_up.what_lags()
-        except (httpx.HTTPError, KafkaException, OSError) as error:
+        except (httpx.HTTPError, TransientError, OSError) as error:
             return f"{type(error).__name__}: {error}"
 
     def _judge(self) -> None:
