@@ -5,7 +5,7 @@ import re
 
 from consumers.warehouse.analytics import views, visits
 from consumers.warehouse.tables import Options, tables
-from schemas.catalog import table_problems
+from schemas.catalog import _TABLES_OF_OURS, table_problems
 from tests.stack import ROOT
 from tests.warehouse import CATALOG
 
@@ -30,6 +30,11 @@ def test_a_view_without_its_sources_is_left_out() -> None:
     assert "revenue_daily" not in made
     assert "funnel_daily" in made
     assert [name for name, _ in views.statements(NAMES, Options())] == list(views.NAMES)
+
+
+def test_no_release_may_take_the_name_of_a_view() -> None:
+    """The schemas know the names of the views, which the layers do not let them import."""
+    assert {*views.NAMES, visits.NAME} == _TABLES_OF_OURS - {"events", "quarantine_replays"}
 
 
 def test_all_is_made_on_a_cluster() -> None:
