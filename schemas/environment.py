@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -50,6 +51,14 @@ def _needs_url(properties: dict[str, str]) -> dict[str, str]:
     return properties
 
 
+def _needs_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("must be a name of the time zone database, such as Europe/Berlin")
+    return name
+
+
+# Whose days: ClickHouse and Python have the same database.
+TimeZone = Annotated[str, AfterValidator(_needs_zone)]
 # The librdkafka properties in the environment; the alias of such a field is KAFKA_BOOTSTRAP_SERVERS.
 KafkaProperties = Annotated[dict[str, str], AfterValidator(_needs_servers)]
 # Those of Confluent's registry client; the alias of such a field is SCHEMA_REGISTRY_URL. Empty: no registry.

@@ -136,7 +136,7 @@ def _sources(settings: Settings, current: Current) -> dict[str, Source]:
     )
     url = settings.clickhouse_url.get_secret_value()
     sources: dict[str, Source] = {
-        CLICKHOUSE: ClickHouse(url, types, limits, Samples(current).text),
+        CLICKHOUSE: ClickHouse(url, types, limits, Samples(current).text, settings.time_zone),
         KAFKA: Kafka(settings.kafka, settings.group, Newest(current)),
     }
     if settings.ingest_url:

@@ -59,8 +59,10 @@ class ClickHouse:
         types: Callable[[], Sequence[str]],
         limits: Limits,
         sample: Callable[[bytes, str], str],
+        time_zone: str,
     ) -> None:
         self._url = url
+        self._time_zone = time_zone  # by whose days the analytics views count
         self._types = types  # those that have a schema now
         self._limits = limits
         self._sample = sample  # a body's beginning and who refused it -> text
@@ -108,7 +110,7 @@ class ClickHouse:
                     "day": queries.day(_rows(client, queries.DAY, queries.day_parameters(now_ms)), now_ms)
                 }
             case "shop":
-                return {"shop": _shop(client, now_ms)}
+                return {"shop": _shop(client, now_ms, self._time_zone)}
             case "apps" | "disk":
                 return {name: self._watched(client, name, now_ms)}
             case _:
@@ -137,12 +139,13 @@ class ClickHouse:
         return known
 
 
-def _shop(client: Client, now_ms: int) -> Shop:
-    days = queries.days(now_ms)
+def _shop(client: Client, now_ms: int, time_zone: str) -> Shop:
+    days = queries.days(now_ms, time_zone)
     funnel = _of_view(client, queries.FUNNEL, days)
     revenue = _of_view(client, queries.REVENUE, days)
     return Shop(
         days["today"],
+        time_zone,
         None if funnel is None else queries.funnel(funnel),
         None if revenue is None else queries.revenue(revenue),
         now_ms,

@@ -56,6 +56,8 @@ class Settings(BaseModel):
     clickhouse_url: Annotated[SecretStr, BeforeValidator(_base_url)] = Field(
         SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
     )
+    # Whose today the funnel and the revenue are of; the loader's, by whose days the views count.
+    time_zone: environment.TimeZone = Field("UTC", alias="WAREHOUSE_TIME_ZONE")
     # Where registry.json and avro/ are, to read the newest events.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)

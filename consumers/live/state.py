@@ -86,7 +86,7 @@ class Quarantine(Struct, frozen=True):
 class Funnel(Struct, frozen=True):
     """Devices of one app that reached each step, in order, on one day."""
 
-    day: str  # YYYY-MM-DD, UTC
+    day: str  # YYYY-MM-DD, as the views count
     app_id: str
     opened: int
     viewed: int
@@ -108,7 +108,8 @@ class Revenue(Struct, frozen=True):
 class Shop(Struct, frozen=True):
     """What the analytics views say of today and yesterday. None: the view does not exist."""
 
-    today: str  # YYYY-MM-DD, UTC
+    today: str  # YYYY-MM-DD
+    time_zone: str  # whose today
     funnel: tuple[Funnel, ...] | None
     revenue: tuple[Revenue, ...] | None
     as_of_ms: int

@@ -68,7 +68,7 @@ class Settings(BaseModel):
     settle_seconds: int = Field(600, alias="WAREHOUSE_SETTLE_SECONDS", ge=1, le=864_000)
     # Whose days and weeks the analytics views count by, a name of the time zone database (Europe/Berlin).
     # Another one than before makes `visits` anew.
-    time_zone: str = Field("UTC", alias="WAREHOUSE_TIME_ZONE", pattern=r"^[A-Za-z0-9_+/-]+$")
+    time_zone: environment.TimeZone = Field("UTC", alias="WAREHOUSE_TIME_ZONE")
     # Name of a ClickHouse cluster: tables become Replicated and Distributed.
     cluster: str = Field("", alias="WAREHOUSE_CLUSTER", pattern=r"^[\w.{}-]*$")
 

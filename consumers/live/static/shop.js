@@ -23,7 +23,8 @@ export function showShop(state) {
   const app = byId("shop-app").value;
   // One day for both: a funnel of today beside revenue of yesterday would mislead.
   const isOfToday = all.some((row) => row.day === shop.today);
-  const when = isOfToday || !all.length ? "today (UTC)" : "yesterday (UTC); nothing came today yet";
+  const zone = shop?.time_zone ?? "UTC";
+  const when = isOfToday || !all.length ? `today (${zone})` : `yesterday (${zone}); nothing came today yet`;
   const chosen = (rows) => rows?.filter((row) => (app === ALL || row.app_id === app) && (row.day === shop.today) === isOfToday);
   showFunnel(chosen(shop?.funnel), missing(shop, shop?.funnel, "funnel_daily", troubles), when, shop, now);
   showRevenue(chosen(shop?.revenue), missing(shop, shop?.revenue, "revenue_daily", troubles), when);

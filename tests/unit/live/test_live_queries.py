@@ -20,6 +20,13 @@ def test_the_window_is_whole_buckets_up_to_now() -> None:
         assert start_ms + (BUCKETS - 1) * BUCKET_MS <= now_ms < start_ms + BUCKETS * BUCKET_MS
 
 
+def test_today_is_that_of_the_time_zone() -> None:
+    """The analytics views count by its days."""
+    assert queries.days(NOW, "UTC")["today"] == "2027-01-15"
+    assert queries.days(NOW, "Asia/Tokyo") == {"today": "2027-01-15", "yesterday": "2027-01-14"}
+    assert queries.days(NOW + 8 * 3_600_000, "Asia/Tokyo")["today"] == "2027-01-16"
+
+
 def row(
     kind: str, name: object, events: int, *, recent: int = 0, delays: tuple[float, float] = (1.0, 1.0)
 ) -> Row:

@@ -40,6 +40,7 @@ def test_all_problems_are_told_at_once() -> None:
         "LIVE_INGEST_URL": "ftp://x",
         "CLICKHOUSE_URL": "clickhouse",
         "LIVE_QUERY_SHARE_MAX": "2",
+        "WAREHOUSE_TIME_ZONE": "Europe/Atlantis",
     }
     with pytest.raises(SettingsError) as raised:
         Settings.from_env(wrong)

@@ -18,7 +18,12 @@ def test_kafka_alone_is_enough() -> None:
 
 def test_every_problem_is_told_at_once() -> None:
     """One line each, by the variable's name."""
-    wrong = {"WAREHOUSE_BATCH_ROWS_MAX": "x", "WAREHOUSE_CLUSTER": "a'b", "CLICKHOUSE_URL": "host"}
+    wrong = {
+        "WAREHOUSE_BATCH_ROWS_MAX": "x",
+        "WAREHOUSE_CLUSTER": "a'b",
+        "WAREHOUSE_TIME_ZONE": "Europe/Atlantis",
+        "CLICKHOUSE_URL": "host",
+    }
     with pytest.raises(SettingsError) as raised:
         Settings.from_env(wrong)
     told = sorted(line.partition(":")[0] for line in str(raised.value).splitlines())
