@@ -87,8 +87,12 @@ class KafkaProducer:
         return future
 
     def give_up(self) -> None:
-        """Fail every pending record with NotAcknowledgedError and take it out of librdkafka's queues."""
-        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+        """Fail every pending record with NotAcknowledgedError and take it out of librdkafka's queue.
+
+        What is under way stays: only a request that times out makes librdkafka leave a connection that is
+        silent. Taken out at every call, it would never be old enough.
+        """
+        self._producer.purge(in_queue=True, in_flight=False, blocking=False)
         pending, self._pending = self._pending, {}
         failure = NotAcknowledgedError("Kafka does not acknowledge")
         for future, _ in pending.values():

@@ -28,9 +28,9 @@ _THRESHOLDS = {
     "> 120": "> 20",
     "> 100000": "> 200",
 }
-_FOR = "1500ms"
+_FOR = "3s"
 # Of TaplineLate and TaplineLag: as shipped, they wait longer than TaplineDown.
-_FOR_LATE = "3s"
+_FOR_LATE = "6s"
 
 Alert = tuple[str, str]  # its name; what it is about
 

@@ -137,10 +137,11 @@ def free_ports() -> dict[str, str]:
     """Return the environment that gives each service a port that is free now."""
     names = ("INGEST_PORT", "LIVE_PORT", "CLICKHOUSE_PORT", "KAFKA_PORT", "WAREHOUSE_METRICS_PORT")
     # Pairs: Kafka's controller is on the port after Kafka's.
-    return dict(zip(names, map(str, _free_pairs(len(names))), strict=True))
+    return dict(zip(names, map(str, free_pairs(len(names))), strict=True))
 
 
-def _free_pairs(count: int) -> list[int]:
+def free_pairs(count: int) -> list[int]:
+    """Return ports that are free now, each with the one after it."""
     found: set[int] = set()
     while len(found) < count:
         port = random.SystemRandom().randrange(_PORTS.start, _PORTS.stop, 2)

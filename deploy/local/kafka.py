@@ -66,14 +66,27 @@ def command(folder: Path, cache: Path, host: str, port: int, say: Callable[[str]
 
     Raises: StackError when a jar cannot be had or the folder cannot be formatted.
     """
+    java = jvm(folder, cache, say)
+    log_dir = folder / "log"
+    properties = folder / "server.properties"
+    properties.write_text(_PROPERTIES.format(host=host, port=port, controller_port=port + 1, log_dir=log_dir))
+    if not (log_dir / "meta.properties").exists():
+        say("kafka: formatting its data folder")
+        format_folder(java, properties, _cluster_id())
+    return [*java, "kafka.Kafka", str(properties)]
+
+
+def jvm(folder: Path, cache: Path, say: Callable[[str], None]) -> list[str]:
+    """Return the command of a Java machine that has Kafka's classes; `folder` is made.
+
+    Raises: StackError when a jar cannot be had.
+    """
     jar_dir = cache.resolve() / f"kafka-{VERSION}"
     jars.fetch(jar_dir, jars.read_list(), say)
     folder.mkdir(parents=True, exist_ok=True)
-    log_dir = folder / "log"
-    properties, logging = folder / "server.properties", folder / "log4j2.xml"
-    properties.write_text(_PROPERTIES.format(host=host, port=port, controller_port=port + 1, log_dir=log_dir))
+    logging = folder / "log4j2.xml"
     logging.write_text(_LOGGING)
-    java = [
+    return [
         str(JAVA),
         "-XX:+UseG1GC",
         "-Xms64m",
@@ -84,23 +97,14 @@ def command(folder: Path, cache: Path, host: str, port: int, say: Callable[[str]
         "-cp",
         f"{jar_dir}/*",
     ]
-    if not (log_dir / "meta.properties").exists():
-        say("kafka: formatting its data folder")
-        _format(java, properties)
-    return [*java, "kafka.Kafka", str(properties)]
 
 
-def _format(java: list[str], properties: Path) -> None:
-    tool = [
-        "kafka.tools.StorageTool",
-        "format",
-        "-t",
-        _cluster_id(),
-        "-c",
-        str(properties),
-        "--ignore-formatted",
-    ]
-    done = subprocess.run([*java, *tool], capture_output=True, text=True, check=False)
+def format_folder(java: list[str], properties: Path, cluster_id: str) -> None:
+    """Make the data folder that `properties` names. Raises: StackError."""
+    # It runs for a second: compiling well would take longer than it saves.
+    quick, options = "-XX:TieredStopAtLevel=1", ["-c", str(properties), "--ignore-formatted"]
+    tool = [java[0], quick, *java[1:], "kafka.tools.StorageTool", "format", "-t", cluster_id, *options]
+    done = subprocess.run(tool, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StackError(f"Kafka's data folder could not be formatted:\n{done.stdout}{done.stderr}".rstrip())
 

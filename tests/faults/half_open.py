@@ -20,7 +20,6 @@ class Proxy:
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
         self._generation = 0  # connections of an earlier one are mute
-        self.muted = 0  # how many connections were open when they were muted
         self._open: dict[asyncio.Task[None], int] = {}
 
     @contextlib.contextmanager
@@ -38,9 +37,13 @@ class Proxy:
             thread.join()
             self._loop.close()
 
+    @property
+    def open(self) -> int:
+        """How many connections are open and not mute."""
+        return sum(generation == self._generation for generation in [*self._open.values()])
+
     def mute(self) -> None:
         """Let every connection that is open now fall silent for ever."""
-        self.muted = sum(generation == self._generation for generation in self._open.values())
         self._generation += 1
 
     async def _close(self, server: asyncio.Server) -> None:

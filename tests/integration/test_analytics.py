@@ -18,7 +18,7 @@ from tests.analytics.posted import bodies, post, rows
 from tests.stack import ROOT, Stack
 from tests.warehouse import CATALOG, Tables
 
-EVENTS = 30_000
+EVENTS = 10_000
 PREFIX = "month-"
 VISITS = "FROM system.tables WHERE database = 'tapcart_raw' AND name = 'visits'"
 

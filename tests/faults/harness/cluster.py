@@ -7,7 +7,6 @@ KRaft; the command is the one-machine stack's.
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,17 +14,17 @@ from pathlib import Path
 from deploy.local import kafka, services, supervise
 from deploy.local.services import Service
 from deploy.local.settings import Settings
-from tests.stack import free_ports
+from tests.stack import free_pairs
 
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id={node}
 controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
-listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=CLIENTS://127.0.0.1:{advertised}
-listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=CLIENTS
+listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},BROKERS://127.0.0.1:{broker_port}
+advertised.listeners=CLIENTS://127.0.0.1:{advertised},BROKERS://127.0.0.1:{broker_port}
+listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,BROKERS:PLAINTEXT
+inter.broker.listener.name=BROKERS
 log.dirs={log_dir}
 auto.create.topics.enable=false
 default.replication.factor=3
@@ -62,8 +61,11 @@ class Cluster:
     ) -> None:
         self.names = names
         self._folder = folder
-        ports = [int(port) for port in free_ports().values()][: len(names)]
+        pairs = free_pairs(2 * len(names))
+        ports = pairs[: len(names)]
         self.ports = dict(zip(self.names, ports, strict=True))
+        # Of their own: what befalls a client's connection does not befall the replicas'.
+        self._broker_ports = dict(zip(self.names, pairs[len(names) :], strict=True))
         self._advertised = self.ports | dict(advertised or {})  # of those behind a proxy, the proxy's
         self.servers = ",".join(f"127.0.0.1:{port}" for port in ports)
         self._running = contextlib.ExitStack()
@@ -76,6 +78,8 @@ class Cluster:
             Service(name, self._command(node, name), lambda: True) for node, name in enumerate(self.names, 1)
         ]
         supervisor = self._running.enter_context(supervise.running(brokers, self._folder, os.environ))
+        # An orderly end takes half a minute: the last ones wait for a quorum that is gone. They die with it.
+        self._running.callback(supervisor.kill)
         last = Service(self.names[-1], [], lambda: services._produces(self.servers))
         supervise.wait_ready(last, self._folder, supervisor, _START_SECONDS_MAX)
 
@@ -90,7 +94,7 @@ class Cluster:
     def _command(self, node: int, name: str) -> list[str]:
         folder, port = self._folder / name, self.ports[name]
         cache = Settings.from_env(os.environ).cache_dir
-        *java, _, _ = kafka.command(folder / "single", cache, "127.0.0.1", port, _say)
+        java = kafka.jvm(folder, cache, _say)
         properties = folder / "server.properties"
         voters = ",".join(f"{n}@127.0.0.1:{p + 1}" for n, p in enumerate(self.ports.values(), 1))
         properties.write_text(
@@ -100,11 +104,11 @@ class Cluster:
                 port=port,
                 advertised=self._advertised[name],
                 controller_port=port + 1,
+                broker_port=self._broker_ports[name],
                 log_dir=folder / "log",
             )
         )
-        tool = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
-        subprocess.run([*java, *tool], check=True, stdout=subprocess.DEVNULL)
+        kafka.format_folder(java, properties, _CLUSTER_ID)
         return [*java, "kafka.Kafka", str(properties)]
 
 
