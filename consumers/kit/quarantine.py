@@ -60,6 +60,8 @@ class Quarantine:
         if failed or len(answers) < len(refusals):
             producer.purge()
             producer.flush(0)
+            # With connections of its own: one that is silent is not left while what it owes is purged.
+            self._producer = None
             why = failed[0].str() if failed else "no acknowledgement in time"
             raise TransientError(f"the quarantine topic: {why}")
         return [refusals[index] for index in too_large]

@@ -37,6 +37,8 @@ _DEFAULTS = {
     # The broker answers as soon as it has anything.
     "fetch.wait.max.ms": 100,
     "fetch.queue.backoff.ms": 50,
+    # A connection that has fallen silent is left after this, not after a minute.
+    "socket.timeout.ms": 10_000,
     # What librdkafka holds beside our batches: four times as much gained no speed and cost 150 MB.
     "queued.max.messages.kbytes": 8_192,
     "fetch.max.bytes": 4_194_304,

@@ -4,15 +4,17 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from consumers.kit.source import Membership, Source
 from schemas import topics
 from tests.faults.half_open import Proxy
 from tests.faults.harness.cluster import BROKERS, Cluster
-from tests.faults.posting import answers_while, ids_since, page_seconds_while
+from tests.faults.posting import answers_while, event, ids_since, page_seconds_while
 from tests.process import Ingest, eventually, free_port
 from tests.stack import wait_until
 from tests.topic import end_offsets
@@ -74,6 +76,27 @@ def test_a_connection_that_falls_silent_costs_no_event(
         wait_until(ingest.direct, _LEFT_SECONDS_MAX, "ingest left the connection")
 
     _assert_nothing_is_noticed(brokers, ingest, fall_silent)
+
+
+def test_a_consumer_leaves_a_connection_that_falls_silent(
+    cluster: tuple[Cluster, Proxy], ingest: Ingest
+) -> None:
+    """It asks for records that never come; what is behind another connection comes all the while."""
+    brokers, proxy = cluster
+    membership = Membership("silent", (topics.EVENTS,))
+    source = Source({"bootstrap.servers": brokers.servers}, membership, lambda _: None, lambda: None)
+    found: list[str] = []
+
+    def has_come(number: int) -> bool:
+        found.extend((r.key() or b"").decode() for r in source.poll(0.1, 1000, 1_000_000))
+        return {f"silent-{number}-{app}" for app in range(_APPS)} <= {*found}
+
+    for number in range(2):
+        for app in range(_APPS):
+            assert ingest.post(event(0, app_id=f"silent-{number}-{app}")).status_code == 200
+        wait_until(partial(has_come, number), _LEFT_SECONDS_MAX, "every record")
+        proxy.mute()
+    source.close(10)
 
 
 def _assert_nothing_is_noticed(brokers: Cluster, ingest: Ingest, trouble: Callable[[], None]) -> None:
