@@ -19,7 +19,7 @@ from consumers.kit.record import Place, Record
 from consumers.warehouse.assembly import Parts
 from consumers.warehouse.container import Format
 from consumers.warehouse.lookup import Key, Lookup
-from consumers.warehouse.reread import Kafka, Log, Range, merged
+from consumers.warehouse.reread import Kafka, Log, Range
 from consumers.warehouse.settings import Settings
 from schemas import topics
 from schemas.catalog import table_name
@@ -137,7 +137,6 @@ class Accounting:
             there |= {(table, key) for key in self._lookup.keys(table, columns, keys)}
         rest = [one for one in found if not _is_there(one, there)]
         kept = self._lookup.bodies({one.body for one in rest})
-        lost: list[Range] = []
         for one in found:
             partition = report.partitions[one.place]
             partition.empty -= 1
@@ -149,8 +148,7 @@ class Accounting:
                 partition.expired += 1
             else:
                 partition.missing += 1
-                lost.append(Range(*one.place, one.offset, one.offset + 1))
-        report.missing = merged([*report.missing, *lost])
+                _extend(report.missing, one.place, one.offset)
 
     def _found(self, record: Record) -> _Found:
         place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
@@ -182,6 +180,15 @@ class Accounting:
     def _is_expired(self, one: _Found, now_ms: int) -> bool:
         at = one.timestamp_ms
         return bool(self._ttl_days) and at is not None and at < now_ms - self._ttl_days * _DAY_MS
+
+
+def _extend(ranges: list[Range], place: Place, offset: int) -> None:
+    """Take in an offset behind all others of its partition."""
+    last = ranges[-1] if ranges else None
+    if last and (last.topic, last.partition, last.end) == (*place, offset):
+        ranges[-1] = Range(*place, last.start, offset + 1)
+    else:
+        ranges.append(Range(*place, offset, offset + 1))
 
 
 def _is_there(one: _Found, there: set[tuple[str, Key]]) -> bool:

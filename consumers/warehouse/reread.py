@@ -6,6 +6,7 @@ record (a transaction's marks, what compaction took) are passed over.
 
 import logging
 import time
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -98,7 +99,7 @@ class Kafka:
         return sorted(found.partitions)
 
     def _read(self, near: Sequence[Range]) -> Iterator[list[Record]]:
-        first, end = near[0], near[-1].end
+        first, end, starts = near[0], near[-1].end, [part.start for part in near]
         self._consumer.assign([TopicPartition(first.topic, first.partition, first.start)])
         next_offset, deadline = first.start, time.monotonic() + _SECONDS_MAX
         while next_offset < end:
@@ -119,20 +120,9 @@ class Kafka:
                     next_offset = end
                 else:
                     raise TransientError(f"Kafka: {error.str()}")
-            yield [r for r in records if any(part.start <= (r.offset() or 0) < part.end for part in near)]
+            # Nothing comes from before the first one; thousands of them may be near each other.
+            yield [r for r in records if (r.offset() or 0) < near[bisect(starts, r.offset() or 0) - 1].end]
         self._consumer.unassign()
-
-
-def merged(ranges: Iterable[Range]) -> list[Range]:
-    """Return the same offsets in as few ranges as can be, in order."""
-    found: list[Range] = []
-    for one in sorted(ranges):
-        last = found[-1] if found else None
-        if last and (last.topic, last.partition) == (one.topic, one.partition) and one.start <= last.end:
-            found[-1] = Range(last.topic, last.partition, last.start, max(last.end, one.end))
-        else:
-            found.append(one)
-    return found
 
 
 def _coalesced(ranges: Sequence[Range]) -> Iterator[list[Range]]:

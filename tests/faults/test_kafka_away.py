@@ -123,6 +123,7 @@ def _has_started(log: Path, times: int) -> bool:
     return eventually(lambda: log.read_text().count("Uvicorn running") >= times)
 
 
+@pytest.mark.timeout(240 + 10 * _DRAIN_KILLS)
 def test_a_drain_killed_again_and_again_loses_nothing(broker: Stack, tmp_path: Path) -> None:
     """SIGKILL at any moment of a drain: every acknowledged event is in the topic in the end."""
     before = end_offsets(broker.kafka, topics.EVENTS)

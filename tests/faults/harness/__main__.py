@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--session-ms", type=int, default=6000, help="the loaders' session.timeout.ms")
     parser.add_argument("--sample", type=int, default=20_000, help="events compared value by value")
     parser.add_argument("--folder", type=Path, default=None, help="where data go (default: a new one)")
+    parser.add_argument("--again", action="store_true", help="judge what a run has left in --folder again")
     parser.add_argument("--keep", action="store_true", help="keep the data of a run that passes")
     parser.add_argument("--report", type=Path, default=None, help="write a report here too")
     return parser

@@ -27,6 +27,11 @@ class Done(msgspec.Struct, frozen=True):
     hand: int
 
 
+def carried_out(log: Path) -> list[Done]:
+    """Return what `Nemesis.stop` wrote."""
+    return [msgspec.json.decode(line, type=Done) for line in log.read_bytes().splitlines()]
+
+
 class Nemesis:
     """The hands."""
 

@@ -48,7 +48,7 @@ class World:
     def __init__(self, folder: Path, brokers: Sequence[str], session_ms: int) -> None:
         self.folder = folder
         self.data = folder / "stack"
-        self.data.mkdir(parents=True)
+        self.data.mkdir(parents=True, exist_ok=True)
         self.foreign = folder / "foreign.jsonl"  # what `damage` put into topics
         self.table_dropped = threading.Event()
         self.column_dropped = threading.Event()
@@ -161,7 +161,7 @@ class World:
 
 
 def _mounted(folder: Path) -> Path | None:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
         return None
