@@ -26,6 +26,8 @@ from schemas.catalog import table_name
 from schemas.current import Current
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+# Records that are judged together.
+_TOGETHER, _TOGETHER_BYTES = 10_000, 64 * 1024 * 1024
 _WAIT_SECONDS = 0.2
 _EVENT_KEY = ("app_id", "hour", "device_id", "event_id", "event_type")
 _CLICKSTREAM_KEY = ("app_id", "event_id")
@@ -111,8 +113,16 @@ class Accounting:
                     report.gone.append(Range(topic, partition, log.committed, log.low))
         for gap in gaps:
             report.partitions[gap.topic, gap.partition].empty += gap.end - gap.start
+        found: list[_Found] = []
+        size = 0
         for records in self._kafka.records(gaps):
-            self._judge([self._found(record) for record in records], report, now_ms)
+            found += map(self._found, records)
+            size += sum(len(record.value() or b"") for record in records)
+            # Each table is asked once for all of them, however few belong to it.
+            if len(found) >= _TOGETHER or size >= _TOGETHER_BYTES:
+                self._judge(found, report, now_ms)
+                found, size = [], 0
+        self._judge(found, report, now_ms)
         return report
 
     def repair(self, ranges: Sequence[Range]) -> int:
