@@ -20,7 +20,7 @@ class Proxy:
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
         self._generation = 0  # connections of an earlier one are mute
-        self._open: dict[asyncio.Task[None], int] = {}
+        self._open: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Proxy"]:
@@ -37,11 +37,6 @@ class Proxy:
             thread.join()
             self._loop.close()
 
-    @property
-    def open(self) -> int:
-        """How many connections are open and not mute."""
-        return sum(generation == self._generation for generation in [*self._open.values()])
-
     def mute(self) -> None:
         """Let every connection that is open now fall silent for ever."""
         self._generation += 1
@@ -55,14 +50,15 @@ class Proxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._open[task] = generation = self._generation
+        generation = self._generation
+        self._open.add(task)
         with contextlib.closing(writer), contextlib.suppress(OSError):
             back, forth = await asyncio.open_connection("127.0.0.1", self._target_port)
             with contextlib.closing(forth):
                 await asyncio.gather(
                     self._pipe(reader, forth, generation), self._pipe(back, writer, generation)
                 )
-        del self._open[task]
+        self._open.discard(task)
 
     async def _pipe(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, generation: int
