@@ -63,7 +63,7 @@ def _figures(outcome: Outcome) -> list[str]:
         f"{figures.foreign:,} records of foreign producers, sound and damaged",
         f"{faults:,} faults in {seconds.get('faults', 0.0):,.0f} s, {rate:,.0f} events/s meanwhile",
         f"answers 200 within {within}",
-        f"caught up {seconds.get('catch up', 0.0):,.0f} s after the last fault",
+        *([f"caught up {seconds['catch up']:,.0f} s after the last fault"] if "catch up" in seconds else []),
         f"an event could be queried {seconds.get('fresh', 0.0):.2f} s after that",
         f"judged in {seconds.get('judge', 0.0):,.0f} s",
         *outcome.notes,

@@ -86,8 +86,8 @@ class Run:
             else:
                 with self._timed("faults"):
                     self._send_and_break()
-            with self._timed("catch up"):
-                self._wait_caught_up()
+                with self._timed("catch up"):
+                    self._wait_caught_up()
             with self._timed("judge"):
                 self._judge()
         finally:
@@ -125,6 +125,7 @@ class Run:
         self._outcome.notes.append("judged again, on the data that the run had left")
         self._world.table_dropped.set()
         self._world.column_dropped.set()
+        self._wait_caught_up()
 
     def _count(self, faults: Iterable[Done]) -> None:
         for done in faults:
