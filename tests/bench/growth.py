@@ -23,6 +23,7 @@ from tests.bench import cores, services
 from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
 from tests.bench.options import Options
 from tests.bench.report import GOALS, Section, goal, say, spread, table
+from tests.bench.usage import cpu_seconds
 from tests.stack import Stack, wait_until
 from tests.warehouse import Loader, Tables, crc, decoded, make_topics
 
@@ -117,13 +118,13 @@ def _cost(stack: Stack, folder: Path, case: Case, count: int, number: int) -> Co
         loader.process.send_signal(signal.SIGSTOP)
         _produce(stack.kafka, case, prefix, count)
         both = [psutil.Process(pid) for pid in (loader.process.pid, stack.pid("clickhouse"))]
-        before, began = sum(map(_cpu, both)), time.monotonic()
+        before, began = sum(map(cpu_seconds, both)), time.monotonic()
         loader.process.send_signal(signal.SIGCONT)
         rows = "tapline_warehouse_rows_total"
         wait_until(lambda: loader.metric(rows) >= count, _LOADED_SECONDS_MAX, "the last row")
         seconds = time.monotonic() - began
         wait_until(lambda: tables.one("SELECT count() FROM system.merges") == 0, _REST_SECONDS_MAX, "rest")
-        cpu = sum(map(_cpu, both)) - before
+        cpu = sum(map(cpu_seconds, both)) - before
     finally:
         loader.process.send_signal(signal.SIGCONT)
         loader.stop()
@@ -180,8 +181,3 @@ def _lines(count: int, found: dict[str, list[Cost]]) -> Iterator[str]:
         for name, costs in found.items()
     ]
     yield from table(("case", "CPU of loader and engine, us per event", "rows/s"), rows)
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)

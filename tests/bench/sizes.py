@@ -23,6 +23,7 @@ from tests.bench import cores, services
 from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
 from tests.bench.options import Options
 from tests.bench.report import Section, say, table
+from tests.bench.usage import cpu_seconds
 from tests.stack import Stack
 from tests.warehouse import CATALOG
 
@@ -71,10 +72,11 @@ def _kafka(stack: Stack, seconds: int, fast: int) -> Iterator[list[str]]:
         topic = f"bench.{codec}.{rate}"
         _make(stack.kafka, topic)
         count = rate * seconds or fast
-        broker, began = psutil.Process(stack.pid("kafka")), _cpu(psutil.Process(stack.pid("kafka")))
+        broker = psutil.Process(stack.pid("kafka"))
+        began = cpu_seconds(broker)
         ours = time.process_time()
         _produce(stack.kafka, topic, codec, itertools.islice(itertools.cycle(records), count), rate)
-        cpu = (time.process_time() - ours, _cpu(broker) - began)
+        cpu = (time.process_time() - ours, cpu_seconds(broker) - began)
         size = _bytes(stack.data_dir, topic) / count
         words = f"{codec}, {f'{rate:,}/s' if rate else 'as fast as it goes'}"
         say(f"{words}: {size:.0f} bytes")
@@ -126,8 +128,3 @@ def _make(kafka: str, topic: str) -> None:
 def _bytes(data_dir: Path, topic: str) -> int:
     folders: Sequence[Path] = [*(data_dir / "kafka" / "log").glob(f"{topic}-*")]
     return sum(path.stat().st_size for folder in folders for path in folder.glob("*.log"))
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)

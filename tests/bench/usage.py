@@ -36,7 +36,7 @@ class Meter:
         """Take the first readings."""
         self._processes = {name: psutil.Process(self.stack.pid(name)) for name in _NAMES}
         self._processes["sender"] = psutil.Process(os.getpid())
-        self._cpu = {name: _cpu_seconds(process) for name, process in self._processes.items()}
+        self._cpu = {name: cpu_seconds(process) for name, process in self._processes.items()}
         self._busy, self._machine = _disk_seconds(), psutil.cpu_times()
 
     def read(self) -> Usage:
@@ -47,7 +47,7 @@ class Meter:
         disks = _disk_seconds()
         return Usage(
             cores={
-                name: (_cpu_seconds(process) - self._cpu[name]) / seconds
+                name: (cpu_seconds(process) - self._cpu[name]) / seconds
                 for name, process in self._processes.items()
             },
             memory_mib={
@@ -58,7 +58,8 @@ class Meter:
         )
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return what a process has taken of all cores so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
