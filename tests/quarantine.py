@@ -1,6 +1,6 @@
 """Bodies -> rows of the quarantine, as an earlier release of ingest or the loader would have refused them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -17,10 +17,14 @@ _CATALOG = Catalog.load()
 
 
 def quarantine(stack: Stack, body: bytes, **fields: Any) -> None:
-    """Put a body into the quarantine, and return when its row is there."""
+    """Put a body into the quarantine, and return when its row is there.
+
+    It is of yesterday: what the loader refused today has a record of today, and this has none.
+    """
     given = {"app_id": "a7Kq2mXw9L", "event_id": None, "reason": "invalid_field", "detail": "an old rule"}
     given |= {"pointer": None, "source": "ingest", "record": None, "body": body} | fields
-    value = encode_quarantine(_CATALOG, received_at_ms=round(datetime.now(UTC).timestamp() * 1000), **given)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    value = encode_quarantine(_CATALOG, received_at_ms=round(yesterday.timestamp() * 1000), **given)
     producer = Producer({"bootstrap.servers": stack.kafka})
     producer.produce(topics.QUARANTINE, value, headers=[(topics.CRC32, checksum(value))])
     assert producer.flush(10) == 0

@@ -67,7 +67,8 @@ SELECT
           AND received_at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
           AND received_at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
     ),
-    countIf(source = 'warehouse'), countIf(source = 'ingest')
+    countIf(source = 'warehouse' AND body_hash NOT IN (SELECT body_hash FROM tapcart_raw.quarantine_replays)),
+    countIf(source = 'ingest')
 FROM tapcart_raw.quarantine FINAL
 WHERE reason != 'probe' AND received_at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
   AND received_at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')

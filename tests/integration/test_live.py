@@ -7,11 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from confluent_kafka import Producer
 
 from deploy.demo.samples import FOLDER
+from schemas import topics
 from tests.live import Live, event, hanging, post, settled, sql
 from tests.process import eventually
 from tests.stack import ROOT, Stack
@@ -94,6 +97,21 @@ def test_where_todays_events_are_adds_up(stack: Stack, live: Live) -> None:
     assert (after["under_way"], after["spooled"]) == (0, 0)
     assert after["clickhouse"] == int(sql(stack, f"SELECT count() FROM tapcart.events WHERE {today}"))
     assert after["acknowledged"] == sum(after[name] for name in PARTS)
+
+
+def test_a_record_put_back_is_not_refused_as_well(stack: Stack, live: Live) -> None:
+    """One record is in one place: counted in the quarantine until it is replayed."""
+    value = f"foreign {uuid4()}"
+    producer = Producer({"bootstrap.servers": stack.kafka})
+    producer.produce(topics.EVENTS, value.encode())
+    assert producer.flush(10) == 0
+    row = f"tapcart_raw.quarantine WHERE body = '{value}'"
+    assert eventually(lambda: sql(stack, f"SELECT count() FROM {row}") == "1\n")
+    refused = settled(live)["balance"]["refused"]
+    marks = "tapcart_raw.quarantine_replays (body_hash, replayed_at)"
+    sql(stack, f"INSERT INTO {marks} SELECT body_hash, now() FROM {row}")
+
+    assert settled(live)["balance"]["refused"] == refused - 1
 
 
 def test_the_newest_event_comes_first_and_whole(stack: Stack, live: Live) -> None:
