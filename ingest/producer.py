@@ -1,7 +1,9 @@
 """Records -> Kafka, each with the broker's acknowledgement.
 
 Delivery reports are collected by a poll thread and handed to the event loop once per poll, not once per
-message (measured: 17,000 requests/s on one core against 7,000).
+message (measured: 17,000 requests/s on one core against 7,000). Records that come while others await their
+report are collected, and handed to librdkafka together once those are reported: what waits in librdkafka for
+its turn keeps its thread spinning, without lingering (measured: 122 -> 70 us of CPU per request).
 
 Invariants: a future succeeds only on a delivery report without error (`acks=all`, idempotent); one that is
 neither acknowledged nor refused is failed by `give_up`, and what it stood for may still arrive: a duplicate,
@@ -22,6 +24,7 @@ from ingest.record import Record
 from schemas import topics
 
 _LOG = logging.getLogger(__name__)
+_COLLECT_SECONDS_MAX = 0.01  # a partition whose leader is away holds up the others this long at most
 _POLL_SECONDS_MAX = 0.1
 # A body of 2 MiB that has no place becomes at most this much.
 _VALUE_BYTES_MAX = 4 * 1024 * 1024
@@ -50,6 +53,8 @@ class KafkaProducer:
         }
         self._numbers = itertools.count()
         self._pending: dict[int, tuple[asyncio.Future[None], float]] = {}  # number -> (future, produced at)
+        self._unsent: list[tuple[int, Record]] = []  # in order; handed over by `_next`
+        self._next: asyncio.Handle
         self._reports: list[tuple[int, KafkaError | None]] = []
         self._stopping = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
@@ -69,21 +74,11 @@ class KafkaProducer:
         """Return a future of the acknowledgement. It raises: NotAcknowledgedError, RefusedError."""
         number = next(self._numbers)
         future = self._loop.create_future()
-        try:
-            self._producer.produce(
-                record.topic,
-                record.value,
-                record.key,
-                headers=[*record.headers],
-                timestamp=record.timestamp_ms,
-                on_delivery=partial(self._report, number),
-            )
-        except BufferError:
-            future.set_exception(NotAcknowledgedError("librdkafka's queue is full"))
-        except KafkaException as error:
-            future.set_exception(_failure(error.args[0]))
-        else:
-            self._pending[number] = (future, self._loop.time())
+        self._pending[number] = (future, self._loop.time())
+        if not self._unsent:
+            wait = _COLLECT_SECONDS_MAX if len(self._producer) else 0.0
+            self._next = self._loop.call_later(wait, self._send)
+        self._unsent.append((number, record))
         return future
 
     def give_up(self) -> None:
@@ -92,12 +87,11 @@ class KafkaProducer:
         What is under way stays: only a request that times out makes librdkafka leave a connection that is
         silent. Taken out at every call, it would never be old enough.
         """
+        self._unsent.clear()
         self._producer.purge(in_queue=True, in_flight=False, blocking=False)
-        pending, self._pending = self._pending, {}
         failure = NotAcknowledgedError("Kafka does not acknowledge")
-        for future, _ in pending.values():
-            if not future.done():
-                future.set_exception(failure)
+        for number in list(self._pending):
+            self._fail(number, failure)
 
     async def ensure_topics(self, retention_hours: int, seconds_max: float) -> None:
         """Create what is missing of our topics. Raises: NotAcknowledgedError when Kafka does not answer."""
@@ -113,6 +107,28 @@ class KafkaProducer:
         self._stopping.set()
         await asyncio.to_thread(self._poller.join)
         self.give_up()
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for number, record in unsent:
+            try:
+                self._producer.produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    headers=[*record.headers],
+                    timestamp=record.timestamp_ms,
+                    on_delivery=partial(self._report, number),
+                )
+            except BufferError:
+                self._fail(number, NotAcknowledgedError("librdkafka's queue is full"))
+            except KafkaException as error:
+                self._fail(number, _failure(error.args[0]))
+
+    def _fail(self, number: int, failure: Exception) -> None:
+        future, _ = self._pending.pop(number)
+        if not future.done():
+            future.set_exception(failure)
 
     def _report(self, number: int, error: KafkaError | None, _message: Message) -> None:
         self._reports.append((number, error))
@@ -133,6 +149,9 @@ class KafkaProducer:
                 future.set_result(None)
             else:
                 future.set_exception(_failure(error))
+        if self._unsent and not len(self._producer):
+            self._next.cancel()
+            self._send()
 
 
 DEFAULTS = {

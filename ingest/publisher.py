@@ -2,7 +2,7 @@
 
 Two states. Direct: records go to Kafka. Away: they go to the spool, which a task drains in order. Away begins
 when Kafka has not acknowledged the oldest record within the bound, and ends when the last spooled record has
-been handed to librdkafka, behind which newer ones keep their order.
+been handed to the producer, behind which newer ones keep their order.
 
 Invariants: a segment is removed after the delivery reports of all its records; each key's order is that in
 which records were accepted, repetitions aside. Source: promise 1 in DESIGN.md.
