@@ -161,7 +161,8 @@ def _goals(measured: Measured, bare: Sequence[float]) -> Iterator[list[str]]:
     rates = {name: spread(one.rate for one in rounds) for name, rounds in found.items()}
     cpu = {name: spread(one.cpu for one in rounds) for name, rounds in found.items()}
     p99 = {name: spread(one.p99 for one in rounds) for name, rounds in found.items()}
-    for name, least in (("usual", 2.5), ("benthos", 1.8), ("naive", 12), ("passthrough", 1.0)):
+    least_of = {"usual": 2.5, "benthos": 1.8, "naive": 12, "passthrough": 1.0}
+    for name, least in least_of.items():
         if name in rates:
             yield goal(f"requests/s to {name}", rates["tapline"].ratio(rates[name]), least=least)
     yield goal("CPU per request to limit", cpu["tapline"].ratio(cpu["limit"]), most=1.9)

@@ -44,7 +44,16 @@ class Receiver:
 
 def names(*, builds: bool) -> list[str]:
     """Return all that can run here; `builds`: what is not built yet is built, which takes a minute."""
-    found = ["limit", "passthrough", "usual", "naive", "naive validate", "benthos", "tapline"]
+    found = [
+        "limit",
+        "passthrough",
+        "passthrough batched",
+        "usual",
+        "usual lingering",
+        "naive",
+        "naive validate",
+    ]
+    found += ["benthos", "tapline"]
     if missing := _benthos_missing(builds=builds):
         say(f"benthos: not measured: {missing}")
         found.remove("benthos")

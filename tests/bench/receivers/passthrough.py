@@ -1,12 +1,16 @@
-"""Passthrough: the body goes to Kafka unread, by Tapline's own producer.
+"""Passthrough: the body goes to Kafka unread, with one future per delivery report.
 
-So delivery reports wake the event loop once per poll here too: what differs is what Tapline does with a body.
+`batched`: by ingest's own producer, so all that differs is what ingest does with a body.
 """
+
+import asyncio
+import sys
 
 from starlette.types import Receive, Scope, Send
 
 from ingest.producer import KafkaProducer
 from ingest.record import Record
+from tests.bench.receivers.futures import Futures
 from tests.bench.receivers.serve import SERVERS, TOPIC, serve
 
 _START = {
@@ -21,23 +25,29 @@ class Passthrough:
     """The application."""
 
     def __init__(self) -> None:
-        self._producer: KafkaProducer | None = None
+        self._producer: Futures | KafkaProducer | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, once Kafka has its body."""
         if scope["type"] != "http":
             return
         if self._producer is None:  # made on the event loop
-            self._producer = KafkaProducer({"bootstrap.servers": SERVERS})
+            batched = "batched" in sys.argv
+            self._producer = KafkaProducer({"bootstrap.servers": SERVERS}) if batched else Futures(SERVERS)
         message = await receive()
         body = message["body"]
         while message.get("more_body", False):
             message = await receive()
             body += message["body"]
-        # No key: it is in the body, which nobody reads.
-        await self._producer.produce(Record(TOPIC, b"", body, [], 0))
+        await self._kept(self._producer, body)
         await send(_START)
         await send(_BODY)
+
+    def _kept(self, producer: Futures | KafkaProducer, body: bytes) -> asyncio.Future[None]:
+        # No key: it is in the body, which nobody reads.
+        if isinstance(producer, KafkaProducer):
+            return producer.produce(Record(TOPIC, b"", body, [], 0))
+        return producer.send(TOPIC, body, "")
 
 
 if __name__ == "__main__":

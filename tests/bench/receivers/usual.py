@@ -1,6 +1,7 @@
-"""The usual: Starlette, json, fastavro, and one future per delivery report."""
+"""The usual: Starlette, json, fastavro, one future per delivery report; `lingering`: in larger batches."""
 
 import json
+import sys
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,7 +18,7 @@ _futures: list[Futures] = []
 async def receive(request: Request) -> JSONResponse:
     """Answer one request, once Kafka has its event."""
     if not _futures:  # made on the event loop
-        _futures.append(Futures(SERVERS))
+        _futures.append(Futures(SERVERS, lingering="lingering" in sys.argv))
     event = json.loads(await request.body())
     await _futures[0].send(TOPIC, encoded(event), event["app_id"])
     return JSONResponse({"kept": "kafka"})
