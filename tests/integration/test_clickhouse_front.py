@@ -187,6 +187,11 @@ def test_takes_settings_from_url_and_query(client: Client, services: Stack) -> N
     assert http(services, "/?nonsense=1", b"SELECT 1").status == 404
 
 
+def test_queries_use_every_core_whatever_memory_is_free(client: Client) -> None:
+    """The engine's own default keeps a GiB for each thread: one thread, by our limits."""
+    assert client.command("SELECT getSetting('max_threads_min_free_memory_per_thread')") == 0
+
+
 def test_takes_database_format_and_query_id(client: Client, services: Stack) -> None:
     """By URL or header, as a server does; the answer's headers tell what was used."""
     client.insert("front.t", [[1, "a", None]])

@@ -27,5 +27,6 @@ FROM (
     FROM tapcart_raw.visits AS visits
     GROUP BY app_id, day, device_id
     HAVING opened < never
+    SETTINGS max_bytes_before_external_group_by = 536870912
 ) AS steps
 GROUP BY day, app_id, source

@@ -28,6 +28,7 @@ _CONFIG = """\
 </clickhouse>
 """
 # implicit_select: on in chDB, off in a server; a bare word is a syntax error then, not a column's name.
+# max_threads_min_free_memory_per_thread: a GiB to each thread would leave one core of two unused.
 _USERS = """\
 <clickhouse>
   <profiles><default>
@@ -36,6 +37,7 @@ _USERS = """\
     <max_memory_usage>{query_memory}</max_memory_usage>
     <max_execution_time>{seconds}</max_execution_time>
     <max_result_bytes>{result}</max_result_bytes>
+    <max_threads_min_free_memory_per_thread>0</max_threads_min_free_memory_per_thread>
     <constraints>
       <max_memory_usage><min>1</min><max>{query_memory}</max></max_memory_usage>
       <max_execution_time><min>0.001</min><max>{seconds}</max></max_execution_time>
