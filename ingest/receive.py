@@ -5,7 +5,8 @@ quarantine. Source: "HTTP answers" in DESIGN.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from ingest.record import Record
 from schemas import probe, topics, wire
@@ -19,8 +20,7 @@ _TIMESTAMP_MS_MIN = 1_262_304_000_000
 _AHEAD_MS_MAX = 7 * 24 * 3600 * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An event that has its place in a table."""
 
     record: Record
@@ -30,8 +30,7 @@ class Accepted:
     unknown: int  # how many fields the schema does not know
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """A body that cannot be placed; `record` puts it into the quarantine."""
 
     record: Record

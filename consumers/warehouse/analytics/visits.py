@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from consumers.warehouse.tables import RAW, Options, Table, literal, on_cluster
+from schemas.catalog import table_name
 
 NAME = "visits"
+_OF_ANY_TYPE = "unmodelled"
 _MOMENT = "DateTime64(3, 'UTC')"
 _KEY = {
     "app_id": ("LowCardinality(String)", "app_id"),
@@ -32,24 +34,28 @@ _VALUES = {
         "SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64))",
         "groupUniqArray(cityHash64(event_type, event_id))",
     ),
-    # For the order of steps within a day the first of the first and the last of the last do.
-    "opened_at": (
-        f"SimpleAggregateFunction(min, Nullable({_MOMENT}))",
-        "minOrNullIf(timestamp, event_type = 'AppOpened')",
-    ),
-    "viewed_at": (_MOMENTS, "groupUniqArrayIf(timestamp, event_type = 'ProductViewed')"),
-    "added_at": (_MOMENTS, "groupUniqArrayIf(timestamp, event_type = 'AddedToCart')"),
-    "checkout_at": (_MOMENTS, "groupUniqArrayIf(timestamp, event_type = 'CheckoutCreated')"),
+}
+# name -> type, aggregate of `timestamp`, the types of events that count. For the order of steps within a day
+# the first of the first and the last of the last do.
+_STEPS = {
+    "opened_at": (f"SimpleAggregateFunction(min, Nullable({_MOMENT}))", "minOrNull", ("AppOpened",)),
+    "viewed_at": (_MOMENTS, "groupUniqArray", ("ProductViewed",)),
+    "added_at": (_MOMENTS, "groupUniqArray", ("AddedToCart",)),
+    "checkout_at": (_MOMENTS, "groupUniqArray", ("CheckoutCreated",)),
     "ordered_at": (
         f"SimpleAggregateFunction(max, Nullable({_MOMENT}))",
-        "maxOrNullIf(timestamp, event_type IN ('OrderCreated', 'PurchaseCompleted'))",
+        "maxOrNull",
+        ("OrderCreated", "PurchaseCompleted"),
     ),
 }
+# A table of one type needs no condition for each row and step (measured in DESIGN.md).
+_TYPE_OF = {table_name(name): name for *_, names in _STEPS.values() for name in names}
 
 
 def fingerprint(options: Options) -> str:
     """Return what tells this definition from others."""
-    return sha256("\n".join([*_tables(options, ""), _selection("", options)]).encode()).hexdigest()[:12]
+    selections = (_selection("", options, of=of) for of in (None, "", *_TYPE_OF.values()))
+    return sha256("\n".join([*_tables(options, ""), *selections]).encode()).hexdigest()[:12]
 
 
 def mark(options: Options, *, filled: bool) -> str:
@@ -78,9 +84,10 @@ def creations(found: Sequence[str], options: Options) -> Iterator[str]:
     yield from _tables(options, mark(options, filled=False))
     local = "_local" if options.cluster else ""
     for name in found:
+        of = None if name == _OF_ANY_TYPE else _TYPE_OF.get(name, "")
         yield (
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {RAW}.{feeder(name)}{on_cluster(options)}"
-            f" TO {RAW}.{NAME}{local} AS\n{_selection(f'{RAW}.{name}{local}', options)}"
+            f" TO {RAW}.{NAME}{local} AS\n{_selection(f'{RAW}.{name}{local}', options, of=of)}"
         )
 
 
@@ -100,11 +107,11 @@ def days() -> str:
 def filling(day: int, options: Options) -> str:
     """Return the statement that takes in the events of a day once more."""
     selection = _selection(f"{RAW}.events", options, f"WHERE toYYYYMMDD(timestamp) = {day}")
-    return f"INSERT INTO {RAW}.{NAME} ({', '.join(_KEY | _VALUES)})\n{selection}"
+    return f"INSERT INTO {RAW}.{NAME} ({', '.join(_KEY | _VALUES | _STEPS)})\n{selection}"
 
 
 def _tables(options: Options, comment: str) -> Iterator[str]:
-    lines = ",\n  ".join(f"{name} {kind}" for name, (kind, _) in (_KEY | _VALUES).items())
+    lines = ",\n  ".join(f"{name} {kind}" for name, (kind, *_) in (_KEY | _VALUES | _STEPS).items())
     local = f"{NAME}_local" if options.cluster else NAME
     engine = "AggregatingMergeTree"
     if options.cluster:
@@ -125,7 +132,14 @@ def _tables(options: Options, comment: str) -> Iterator[str]:
         )
 
 
-def _selection(source: str, options: Options, where: str = "") -> str:
-    named = ",\n  ".join(f"{expression} AS {name}" for name, (_, expression) in (_KEY | _VALUES).items())
+def _selection(source: str, options: Options, where: str = "", *, of: str | None = None) -> str:
+    """Return what `source` adds. `of`: the type of its events if it makes steps; None: any type may come."""
+    named = {name: expression for name, (_, expression) in (_KEY | _VALUES).items()}
+    for name, (_, aggregate, types) in _STEPS.items():
+        if of is None:
+            named[name] = f"{aggregate}If(timestamp, event_type IN ({', '.join(map(literal, types))}))"
+        elif of in types:
+            named[name] = f"{aggregate}(timestamp)"
+    selected = ",\n  ".join(f"{expression} AS {name}" for name, expression in named.items())
     zone = literal(options.time_zone)
-    return f"SELECT\n  {named.replace('{zone}', zone)}\nFROM {source}\n{where}\nGROUP BY {', '.join(_KEY)}"
+    return f"SELECT\n  {selected.replace('{zone}', zone)}\nFROM {source}\n{where}\nGROUP BY {', '.join(_KEY)}"

@@ -1,4 +1,7 @@
-"""The limit: the engine itself inserts the same containers, from files. Prints rows and seconds."""
+"""The limit: the engine itself inserts the same containers, from files. Prints rows and seconds.
+
+`visits`: into tables that feed the analytics views as well, as Tapline's do.
+"""
 
 import json
 import os
@@ -6,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from consumers.warehouse.analytics import visits
 from consumers.warehouse.clickhouse import SETTINGS
 from consumers.warehouse.tables import RAW, Options, creations, quoted, tables
 from deploy.local.clickhouse.engine import Engine, Query
@@ -17,7 +21,11 @@ def main() -> None:
     """Insert everything of the manifest, then count."""
     engine = Engine(Settings.from_env(os.environ))
     settings = {name: str(value) for name, value in SETTINGS.items()}
-    for statement in creations(tables(Catalog.load()), Options()):
+    found, options = tables(Catalog.load()), Options()
+    statements = [*creations(found, options)]
+    if "visits" in sys.argv:
+        statements += visits.creations(visits.sources(found), options)
+    for statement in statements:
         engine.run(Query(statement, "bench"))
     manifest = json.loads(Path(os.environ["BENCH_MANIFEST"]).read_text())
     began = time.perf_counter()

@@ -50,6 +50,22 @@ def test_all_is_made_on_a_cluster() -> None:
     assert f"FROM tapcart_raw.{NAMES[0]}_local" in made[2]
 
 
+def test_a_table_of_one_type_makes_its_own_steps_only() -> None:
+    """Each insert pays for what its view computes; events of no table may be of any type."""
+    names = ["app_opened", "purchase_completed", "collection_viewed", "unmodelled"]
+    _, *feeders = visits.creations(names, Options())
+    made = {name: re.findall(r"AS (\w+_at)\b", sql)[2:] for name, sql in zip(names, feeders, strict=True)}
+
+    assert made == {
+        "app_opened": ["opened_at"],
+        "purchase_completed": ["ordered_at"],
+        "collection_viewed": [],
+        "unmodelled": ["opened_at", "viewed_at", "added_at", "checkout_at", "ordered_at"],
+    }
+    assert "event_type IN" in feeders[-1]
+    assert not any("event_type IN" in sql for sql in feeders[:-1])
+
+
 def test_another_time_zone_is_another_definition() -> None:
     """So the loader makes the table anew; quotes cannot end a text."""
     assert visits.fingerprint(Options()) != visits.fingerprint(Options(time_zone="Asia/Tokyo"))
