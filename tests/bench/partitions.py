@@ -23,7 +23,7 @@ from tests.bench.report import table
 
 MERCHANTS = 10_000
 PARTITIONS = (12, 48, 192)
-LOADER_PER_SECOND = 95_000  # assumed of one loader and the engine, a core each: see RESULTS.md, "Loaders"
+LOADER_PER_SECOND = 26_000  # of one loader and a core of the engine: see RESULTS.md, "Loaders"
 PEAK_SECONDS = 3600.0
 _KEYS_PER_PART = 4
 _USED = 0.5  # of a loader, on average: so many are started
