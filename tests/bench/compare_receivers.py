@@ -68,7 +68,7 @@ def run(options: Options) -> Section:
         measured, bare = _measure(stack.kafka, folder, receivers, options)
     if not options.smoke:
         values = {name: spread(one.rate for one in found) for name, found in measured[_MAIN].items()}
-        title = "Receivers: acknowledged requests/s of one process on one core (AppOpened, 64 connections)"
+        title = "Receivers: acknowledged requests/s on one core, from 64 connections"
         plots.bars("receivers", title, "requests/s", values)
     return Section("receivers", "Receivers", [*_lines(measured, bare, options)])
 
