@@ -91,7 +91,7 @@ class KafkaProducer:
         self._producer.purge(in_queue=True, in_flight=False, blocking=False)
         failure = NotAcknowledgedError("Kafka does not acknowledge")
         for number in list(self._pending):
-            self._fail(number, failure)
+            self._end(number, failure)
 
     async def ensure_topics(self, retention_hours: int, seconds_max: float) -> None:
         """Create what is missing of our topics. Raises: NotAcknowledgedError when Kafka does not answer."""
@@ -121,13 +121,17 @@ class KafkaProducer:
                     on_delivery=partial(self._report, number),
                 )
             except BufferError:
-                self._fail(number, NotAcknowledgedError("librdkafka's queue is full"))
+                self._end(number, NotAcknowledgedError("librdkafka's queue is full"))
             except KafkaException as error:
-                self._fail(number, _failure(error.args[0]))
+                self._end(number, _failure(error.args[0]))
 
-    def _fail(self, number: int, failure: Exception) -> None:
-        future, _ = self._pending.pop(number)
-        if not future.done():
+    def _end(self, number: int, failure: Exception | None) -> None:
+        future, _ = self._pending.pop(number, (None, 0.0))
+        if future is None or future.done():
+            return
+        if failure is None:
+            future.set_result(None)
+        else:
             future.set_exception(failure)
 
     def _report(self, number: int, error: KafkaError | None, _message: Message) -> None:
@@ -142,13 +146,7 @@ class KafkaProducer:
 
     def _settle(self, reports: list[tuple[int, KafkaError | None]]) -> None:
         for number, error in reports:
-            future, _ = self._pending.pop(number, (None, 0.0))
-            if future is None or future.done():
-                continue
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(_failure(error))
+            self._end(number, None if error is None else _failure(error))
         if self._unsent and not len(self._producer):
             self._next.cancel()
             self._send()
