@@ -2,7 +2,7 @@
 /* global uPlot */
 
 import { byId, cell, drawn, element, list, put } from "./dom.js";
-import { clock, count, duration, isOld, minute, rate } from "./text.js";
+import { clock, count, duration, isOld, minute, rate, tick } from "./text.js";
 
 const HEIGHTS = { rate: 220, delay: 150 };
 const charts = {};
@@ -93,12 +93,12 @@ function chart(name, series, unit, floor) {
 function makeRate() {
   const bars = uPlot.paths.bars({ size: [0.8, 40], align: 1 });
   const bar = (name) => ({ paths: bars, fill: color(name), stroke: color(name), width: 0, points: { show: false } });
-  return chart("rate", [bar("accent"), bar("second")], (n) => rate(n), 1);
+  return chart("rate", [bar("accent"), bar("second")], tick, 1);
 }
 
 function makeDelay() {
   const line = (name) => ({ stroke: color(name), width: 1.6, spanGaps: false, points: { size: 4 } });
-  return chart("delay", [line("accent"), line("second")], (n) => duration(n * 1000), 0.5);
+  return chart("delay", [line("accent"), line("second")], (n) => (n < 60 ? `${tick(n)} s` : duration(n * 1000)), 0.5);
 }
 
 // What the pointer is over, in words.

@@ -2,6 +2,7 @@
 
 const COUNT = new Intl.NumberFormat("en");
 const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const TICK = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 const MONEY = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
 export const UNKNOWN = "not known yet";
@@ -9,6 +10,7 @@ const OLD_MS = 15000; // from this age on, a number tells its time
 
 export const count = (n) => COUNT.format(n);
 export const compact = (n) => (n < 10000 ? COUNT.format(n) : COMPACT.format(n));
+export const tick = (n) => TICK.format(n); // of an axis: exact, else two would look alike
 export const money = (n) => MONEY.format(n);
 export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
 export const minute = (ms) => new Date(ms).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
