@@ -13,7 +13,7 @@ from consumers.warehouse.tables import RAW, Options, Table, literal, on_cluster
 from schemas.catalog import table_name
 
 NAME = "visits"
-_OF_ANY_TYPE = "unmodelled"
+_OF_ANY_TYPE = ("events", "unmodelled")  # the others have events of one type
 _MOMENT = "DateTime64(3, 'UTC')"
 _KEY = {
     "app_id": ("LowCardinality(String)", "app_id"),
@@ -48,13 +48,12 @@ _STEPS = {
         ("OrderCreated", "PurchaseCompleted"),
     ),
 }
-# A table of one type needs no condition for each row and step (measured in DESIGN.md).
-_TYPE_OF = {table_name(name): name for *_, names in _STEPS.values() for name in names}
 
 
 def fingerprint(options: Options) -> str:
     """Return what tells this definition from others."""
-    selections = (_selection("", options, of=of) for of in (None, "", *_TYPE_OF.values()))
+    stepping = [table_name(name) for *_, names in _STEPS.values() for name in names]
+    selections = [_selection(table, "", options) for table in (*_OF_ANY_TYPE, "", *stepping)]
     return sha256("\n".join([*_tables(options, ""), *selections]).encode()).hexdigest()[:12]
 
 
@@ -84,10 +83,9 @@ def creations(found: Sequence[str], options: Options) -> Iterator[str]:
     yield from _tables(options, mark(options, filled=False))
     local = "_local" if options.cluster else ""
     for name in found:
-        of = None if name == _OF_ANY_TYPE else _TYPE_OF.get(name, "")
         yield (
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {RAW}.{feeder(name)}{on_cluster(options)}"
-            f" TO {RAW}.{NAME}{local} AS\n{_selection(f'{RAW}.{name}{local}', options, of=of)}"
+            f" TO {RAW}.{NAME}{local} AS\n{_selection(name, local, options)}"
         )
 
 
@@ -106,7 +104,7 @@ def days() -> str:
 
 def filling(day: int, options: Options) -> str:
     """Return the statement that takes in the events of a day once more."""
-    selection = _selection(f"{RAW}.events", options, f"WHERE toYYYYMMDD(timestamp) = {day}")
+    selection = _selection("events", "", options, f"WHERE toYYYYMMDD(timestamp) = {day}")
     return f"INSERT INTO {RAW}.{NAME} ({', '.join(_KEY | _VALUES | _STEPS)})\n{selection}"
 
 
@@ -132,14 +130,20 @@ def _tables(options: Options, comment: str) -> Iterator[str]:
         )
 
 
-def _selection(source: str, options: Options, where: str = "", *, of: str | None = None) -> str:
-    """Return what `source` adds. `of`: the type of its events if it makes steps; None: any type may come."""
+def _selection(table: str, local: str, options: Options, where: str = "") -> str:
+    """Return what a table adds; `local`: what its name ends in on a server of a cluster.
+
+    A table of one type needs no condition for each row and step (measured in DESIGN.md).
+    """
     named = {name: expression for name, (_, expression) in (_KEY | _VALUES).items()}
     for name, (_, aggregate, types) in _STEPS.items():
-        if of is None:
+        if table in _OF_ANY_TYPE:
             named[name] = f"{aggregate}If(timestamp, event_type IN ({', '.join(map(literal, types))}))"
-        elif of in types:
+        elif table in map(table_name, types):
             named[name] = f"{aggregate}(timestamp)"
     selected = ",\n  ".join(f"{expression} AS {name}" for name, expression in named.items())
     zone = literal(options.time_zone)
-    return f"SELECT\n  {selected.replace('{zone}', zone)}\nFROM {source}\n{where}\nGROUP BY {', '.join(_KEY)}"
+    return (
+        f"SELECT\n  {selected.replace('{zone}', zone)}\nFROM {RAW}.{table}{local}\n{where}\n"
+        f"GROUP BY {', '.join(_KEY)}"
+    )
