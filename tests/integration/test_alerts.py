@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -37,22 +38,22 @@ def public(authority: Authority) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The disk of the spool: a small one, where that can be had."""
-    folder = tmp_path_factory.mktemp("small") / "disk"
+def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """The disks of spool and ClickHouse, inside a stack's folder: small ones, where they can be had."""
+    data = tmp_path_factory.mktemp("alerts")
+    folders = {"spool": data / "spool-disk", "clickhouse": data / "clickhouse"}
     with ExitStack() as stack:
         with suppress(pytest.skip.Exception):
-            stack.enter_context(mounted(folder, "8m"))
-        yield folder
+            stack.enter_context(mounted(folders["spool"], "8m"))
+            stack.enter_context(mounted(folders["clickhouse"], "512m"))
+        yield folders
 
 
 @pytest.fixture(scope="module")
-def stack(
-    tmp_path_factory: pytest.TempPathFactory, authority: Authority, public: Server, disk: Path
-) -> Iterator[Stack]:
+def stack(authority: Authority, public: Server, disks: dict[str, Path]) -> Iterator[Stack]:
     """A stack with a small spool and a public address."""
     env = {
-        "INGEST_SPOOL_DIR": str(disk / "spool"),
+        "INGEST_SPOOL_DIR": str(disks["spool"] / "spool"),
         "INGEST_SPOOL_BYTES_MAX": "1048576",
         "LIVE_REFRESH_SECONDS": "0.1",
         "LIVE_QUERY_SHARE_MAX": "1",
@@ -60,7 +61,7 @@ def stack(
         "SSL_CERT_FILE": str(authority.path),
         "TAPLINE_PUBLIC_URL": f"https://localhost:{public.port}",
     }
-    running = Stack(tmp_path_factory.mktemp("alerts"), env=env).start()
+    running = Stack(disks["clickhouse"].parent, env=env).start()
     try:
         yield running
     finally:
@@ -158,18 +159,34 @@ def test_troubles_of_their_own_are_alerts_of_their_own(
     assert prometheus.fired_since(began) == set(expected)
 
 
-def test_a_disk_that_fills_is_one_alert(prometheus: Prometheus, disk: Path) -> None:
+@pytest.mark.parametrize("name", ["clickhouse", "spool"])
+def test_a_disk_that_fills_is_one_alert(prometheus: Prometheus, disks: dict[str, Path], name: str) -> None:
     """Until there is room again."""
+    disk = disks[name]
     if not disk.is_mount():
         pytest.skip("needs root and the right to mount a tmpfs")
     prometheus.wait()
     began = time.time()
-    (disk / "filler").write_bytes(bytes(7_600_000))
-    prometheus.wait(("TaplineDisk", "spool"))
+    (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free * 95 // 100))
+    prometheus.wait(("TaplineDisk", name))
     (disk / "filler").unlink()
     prometheus.wait()
 
-    assert prometheus.fired_since(began) == {("TaplineDisk", "spool")}
+    assert prometheus.fired_since(began) == {("TaplineDisk", name)}
+
+
+def test_a_certificate_that_is_refused_is_one_alert(
+    prometheus: Prometheus, public: Server, authority: Authority
+) -> None:
+    """One of another host, which has months to go, is as bad as one that expired."""
+    prometheus.wait()
+    began = time.time()
+    public.show(authority.issue(host="elsewhere"))
+    prometheus.wait(("TaplineCertificate", ""))
+    public.show(authority.issue())
+    prometheus.wait()
+
+    assert prometheus.fired_since(began) == {("TaplineCertificate", "")}
 
 
 def test_apps_beyond_the_limit_count_together(stack: Stack) -> None:
