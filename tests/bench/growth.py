@@ -8,6 +8,7 @@ on the machine changes little; rows/s is told beside it. Invariant: every event 
 import random
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -160,12 +161,23 @@ def _bodies(case: Case, prefix: str, count: int) -> Iterator[bytes]:
         sample = [event for event in sample if event["event_type"] == "ProductViewed"]
     sample = [event for event in sample if START_MS <= event["timestamp"] < START_MS + DAY_MS]
     weights = [*accumulate(1 / rank for rank in range(1, case.apps + 1))]
-    apps = rng.choices(range(case.apps), cum_weights=weights, k=count)
+    app_of: defaultdict[str, int] = defaultdict(lambda: rng.choices(range(case.apps), cum_weights=weights)[0])
     for number in range(count):
-        event = sample[number % len(sample)]
+        again, place = divmod(number, len(sample))
+        event = sample[place]
+        # Others come each time, and a device is of one app: as many sessions in every case.
+        device, session = (f"{event[name]}-{again}" for name in ("device_id", "session_id"))
         at_ms = event["timestamp"] - START_MS + _FIRST_MS + case.day(number, count, rng) * DAY_MS
-        changes = {"event_id": f"{prefix}{number}", "app_id": f"{prefix}{apps[number]}", "timestamp": at_ms}
-        yield msgspec.json.encode(event | changes)
+        yield msgspec.json.encode(
+            event
+            | {
+                "event_id": f"{prefix}{number}",
+                "app_id": f"{prefix}{app_of[device]}",
+                "device_id": device,
+                "session_id": session,
+                "timestamp": at_ms,
+            }
+        )
 
 
 def _lines(count: int, found: dict[str, list[Cost]]) -> Iterator[str]:
