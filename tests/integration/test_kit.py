@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import Message, Producer, TopicPartition
 
 from consumers.kit import Events, events
 from consumers.kit.decode import fields_of
@@ -27,7 +27,7 @@ from schemas import topics, wire
 from tests.kit import Fate, Plan, path_of
 from tests.process import free_port
 from tests.stack import ROOT, Stack, wait_until
-from tests.topic import end_offsets, messages_since, value_of
+from tests.topic import consumer, end_offsets, messages_since, value_of
 from tests.warehouse import CATALOG, Sender, body, crc, decoded, value
 
 COUNT = 12
@@ -271,16 +271,29 @@ def test_a_failed_quarantine_write_moves_no_offset(site: Site) -> None:
     assert len(site.kept(since)) == 1
 
 
+def partition_until(kafka: str, moment: datetime) -> int:
+    """Return a partition of events without a record of a later time."""
+    at_ms = round(moment.timestamp() * 1000) + 60_000
+    asked = [TopicPartition(topics.EVENTS, p, at_ms) for p in range(topics.PARTITIONS[topics.EVENTS])]
+    ends = end_offsets(kafka, topics.EVENTS)
+    with consumer(kafka) as client:
+        found = client.offsets_for_times(asked, timeout=10)
+    return next(at.partition for at in found if not 0 <= at.offset < ends[at.partition])
+
+
 def test_since_counts_once(site: Site) -> None:
     """A group without commits begins there, also when it did nothing; one with commits where it was."""
     now = datetime.now(UTC)
     producer = Producer({"bootstrap.servers": site.kafka, "partitioner": topics.PARTITIONER})
     # Ahead of what other tests have sent there: Kafka looks for the first record of that time.
+    partition = partition_until(site.kafka, now)
     for minutes in (10, 20, 30):
         event = decoded(body("AppOpened", app_id=site.app, event_id=f"in {minutes}"))
         at_ms = round((now + timedelta(minutes=minutes)).timestamp() * 1000)
         data = event.encode(at_ms)
-        producer.produce(topics.EVENTS, data, site.app.encode(), headers=[*crc(data)], timestamp=at_ms)
+        producer.produce(
+            topics.EVENTS, data, site.app.encode(), partition, headers=[*crc(data)], timestamp=at_ms
+        )
     assert producer.flush(10) == 0
     begun = site.events(since=timedelta(minutes=-15))
     with pytest.raises(ZeroDivisionError):
