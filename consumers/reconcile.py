@@ -1,8 +1,9 @@
 """Prove that every record of our topics has its place in ClickHouse, or list what is missing.
 
 `python -m consumers.reconcile [--repair] [--json] [--wait SECONDS]`, with the loader's environment, and
-INGEST_URL for ingest's own counters. What counts as a place: see `consumers.warehouse.accounting`; how gaps
-are found: reconcile.sql. `--repair` loads what is missing on the loader's own path.
+INGEST_URL for ingest's own counters. What counts as a place: see
+`consumers.warehouse.repair.reconciliation`; how gaps are found: reconcile.sql. `--repair` loads what is
+missing on the loader's own path.
 
 Exit status: 0 nothing is missing, 1 something is, 2 it could not be found out.
 """
@@ -21,13 +22,13 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse.accounting import Accounting, Partition, Report
 from consumers.warehouse.errors import TooManyRefusedError
-from consumers.warehouse.reread import Range
+from consumers.warehouse.repair.offset_reader import Range
+from consumers.warehouse.repair.reconciliation import Accounting, Partition, Report
 from consumers.warehouse.settings import Settings
-from schemas.catalog import CatalogError
+from schemas.catalog.catalog import CatalogError
+from schemas.catalog.wire_ids import looking_up
 from schemas.environment import SettingsError
-from schemas.numbering import looking_up
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
 _INGEST_SECONDS_MAX = 2.0

@@ -7,8 +7,8 @@ of today decide; what the loader had refused takes the loader's own path. What p
 of what is sent twice.
 
 `python -m consumers.replay --untyped [--event-type TYPE] [--dry-run]` gives what was kept untyped its columns
-once `python -m schemas add` released a schema for it: see `consumers.warehouse.untyped`. First it waits,
-within bounds, until ingest uses that release and the loader has loaded what was received before.
+once `python -m schemas add` released a schema for it: see `consumers.warehouse.repair.retype`. First it
+waits, within bounds, until ingest uses that release and the loader has loaded what was received before.
 
 `python -m consumers.replay --from DATE --to DATE` loads what Kafka received from the one (inclusive) to the
 other (exclusive, UTC) once more, and types it as `--untyped` does. Committed offsets are not moved.
@@ -30,17 +30,17 @@ import urllib3
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse.accounting import Accounting
-from consumers.warehouse.assembly import Parts
 from consumers.warehouse.errors import TooManyRefusedError
-from consumers.warehouse.replayer import IngestAccess, Quarantine, Replayer, Row
-from consumers.warehouse.reread import Kafka
+from consumers.warehouse.load.wiring import Parts
+from consumers.warehouse.repair.offset_reader import Kafka
+from consumers.warehouse.repair.reconciliation import Accounting
+from consumers.warehouse.repair.replayer import IngestAccess, Quarantine, Replayer, Row
+from consumers.warehouse.repair.retype import Untyped, sources
 from consumers.warehouse.settings import Settings
-from consumers.warehouse.untyped import Untyped, sources
-from schemas.catalog import CatalogError
-from schemas.current import Current
+from schemas.catalog.catalog import CatalogError
+from schemas.catalog.schema_reloader import Current
+from schemas.catalog.wire_ids import looking_up
 from schemas.environment import SettingsError
-from schemas.numbering import looking_up
 
 _ATTEMPTS_MAX = 8
 # Before untyped rows are typed: for ingest to use what was released, for the loader to load what came before.

@@ -22,13 +22,14 @@ from rich.text import Text
 
 from consumers.kit import client
 from consumers.kit.decode import Unfit, fields_of, header, sound
+from consumers.kit.event_filter import Wanted, typed, wanted
 from consumers.kit.settings import Settings
-from consumers.kit.wanted import Wanted, typed, wanted
-from schemas import shape, topics
-from schemas.catalog import Catalog, CatalogError
-from schemas.current import LOOK_SECONDS, Current
+from schemas import topics
+from schemas.catalog import schema_model
+from schemas.catalog.catalog import Catalog, CatalogError
+from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
+from schemas.catalog.wire_ids import following, release_of
 from schemas.environment import SettingsError
-from schemas.numbering import following, release_of
 
 if TYPE_CHECKING:
     from consumers.kit.record import Record
@@ -214,7 +215,7 @@ def _paths(text: str) -> tuple[str, ...]:
 def _check_fields(catalog: Catalog, asked: Wanted, paths: Sequence[str]) -> None:
     """Check that a type has each field. Raises: SettingsError."""
     releases = [one for one in catalog.newest_releases() if not asked.types or one.name in asked.types]
-    known = {path for release in releases for path in shape.leaves(release.schema)}
+    known = {path for release in releases for path in schema_model.leaves(release.schema)}
     if strange := [path for path in paths if path not in known]:
         raise SettingsError(f"no field {', '.join(strange)}; there are {', '.join(sorted(known))}")
 

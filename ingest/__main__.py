@@ -11,13 +11,13 @@ import sys
 import uvicorn
 from confluent_kafka import KafkaException
 
-from ingest.app import build
+from ingest.delivery.spool import SpoolInUseError, hold
+from ingest.http.app import build
 from ingest.settings import Settings
-from ingest.spool import SpoolInUseError, hold
-from schemas.catalog import CatalogError
-from schemas.current import Current
+from schemas.catalog.catalog import CatalogError
+from schemas.catalog.schema_reloader import Current
+from schemas.catalog.wire_ids import registering
 from schemas.environment import SettingsError, log_as_json
-from schemas.numbering import registering
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr
 
 from schemas import environment
-from schemas.catalog import HERE
+from schemas.catalog.catalog import HERE
 
 _MEBIBYTE = 1024 * 1024
 

@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from schemas import evolution, infer, page, version
-from schemas.add import add, write
 from schemas.arrivals import AwayError, Question, arrivals
-from schemas.catalog import Catalog, CatalogError, table_name, unlisted, unnumbered
+from schemas.catalog import evolution, page, version
+from schemas.catalog.add import add, write
+from schemas.catalog.catalog import Catalog, CatalogError, table_name, unlisted, unnumbered
 from schemas.environment import SettingsError
+from schemas.inference import infer
 from schemas.settings import Settings
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -13,8 +13,8 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
-from schemas.catalog import Catalog, table_name
-from schemas.seen import Seen
+from schemas.catalog.catalog import Catalog, table_name
+from schemas.inference.field_profile import Seen
 
 _SECONDS_MAX = 300
 _TYPES_MAX = 200

@@ -45,7 +45,7 @@ def _needs_url(properties: dict[str, str]) -> dict[str, str]:
     if properties and not all(map(_is_url, properties.get("url", "").split(","))):
         raise ValueError("must be `http://[user:password@]host:port` or the same with https, comma separated")
     if properties:
-        from schemas.confluent import client  # noqa: PLC0415 - 15 MB and 0.1 s for those who have a registry
+        from schemas.catalog.registry_client import client  # noqa: PLC0415 - 15 MB and 0.1 s for those who have a registry
 
         client(properties)
     return properties

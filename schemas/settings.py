@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import BaseModel, Field, SecretStr
 
 from schemas import environment
-from schemas.catalog import HERE
+from schemas.catalog.catalog import HERE
 
 
 class Settings(BaseModel):

@@ -7,9 +7,9 @@ import httpx
 from confluent_kafka import Producer
 
 from schemas import topics
-from schemas.catalog import Catalog
-from schemas.events import encode_quarantine
-from schemas.wire import checksum
+from schemas.catalog.catalog import Catalog
+from schemas.catalog.wire import checksum
+from schemas.codec.events import encode_quarantine
 from tests.process import eventually
 from tests.stack import Stack
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from schemas.catalog import HERE
+from schemas.catalog.catalog import HERE
 from tests.stack import ROOT, Stack
 from tests.warehouse import Tables
 

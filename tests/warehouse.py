@@ -17,9 +17,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas import topics, wire
-from schemas.catalog import Catalog
-from schemas.events import Decoded, EventDecoder
+from schemas import topics
+from schemas.catalog import wire
+from schemas.catalog.catalog import Catalog
+from schemas.codec.events import Decoded, EventDecoder
 from tests.stack import ROOT, free_ports, wait_until
 
 CATALOG = Catalog.load()

@@ -15,9 +15,9 @@ from fastavro.types import Schema
 
 from consumers.kit.record import Record
 from schemas import topics
-from schemas.catalog import Catalog, Release
-from schemas.events import encode_quarantine
-from schemas.wire import HEADER_BYTES, checksum
+from schemas.catalog.catalog import Catalog, Release
+from schemas.catalog.wire import HEADER_BYTES, checksum
+from schemas.codec.events import encode_quarantine
 
 DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED = (
     "damaged",

@@ -13,10 +13,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumers.kit.decode import Refusal, encode_refusal
 from consumers.kit.errors import TransientError
-from schemas import topics, wire
-from schemas.catalog import CatalogError
-from schemas.current import Current
-from schemas.numbering import registered
+from schemas import topics
+from schemas.catalog import wire
+from schemas.catalog.catalog import CatalogError
+from schemas.catalog.schema_reloader import Current
+from schemas.catalog.wire_ids import registered
 
 _log = logging.getLogger(__name__)
 

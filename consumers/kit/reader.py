@@ -29,17 +29,17 @@ from consumers.kit.decode import (
     sound,
 )
 from consumers.kit.errors import TransientError
+from consumers.kit.event_filter import Wanted, typed
+from consumers.kit.group_consumer import Membership, Source
 from consumers.kit.metrics import Metrics
-from consumers.kit.progress import Hold, Progress
+from consumers.kit.offset_tracker import Hold, Progress
 from consumers.kit.quarantine import Quarantine
 from consumers.kit.record import Place, Record
-from consumers.kit.source import Membership, Source
-from consumers.kit.wanted import Wanted, typed
 from schemas import topics
-from schemas.catalog import CatalogError, Release
-from schemas.current import LOOK_SECONDS, Current
-from schemas.numbering import release_of
-from schemas.wire import wire_id_of
+from schemas.catalog.catalog import CatalogError, Release
+from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
+from schemas.catalog.wire import wire_id_of
+from schemas.catalog.wire_ids import release_of
 
 _log = logging.getLogger(__name__)
 

@@ -14,15 +14,15 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from confluent_kafka import Message
 
+from consumers.kit.event_filter import wanted
+from consumers.kit.group_consumer import Membership
 from consumers.kit.metrics import Metrics
-from consumers.kit.progress import Hold
+from consumers.kit.metrics_server import Where, serve
+from consumers.kit.offset_tracker import Hold
 from consumers.kit.reader import Arrival, Reader
-from consumers.kit.serving import Where, serve
 from consumers.kit.settings import Settings
-from consumers.kit.source import Membership
-from consumers.kit.wanted import wanted
 from schemas import topics
-from schemas.numbering import following
+from schemas.catalog.wire_ids import following
 
 T = TypeVar("T")
 

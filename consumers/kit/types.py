@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from consumers.kit.settings import Settings
-from schemas import shape
-from schemas.catalog import Catalog, Release
-from schemas.compiler import attribute
-from schemas.shape import BLOCK, BOOLEAN, BYTES, INTEGER, LIST, MOMENT, TEXT, Field
+from schemas.catalog import schema_model
+from schemas.catalog.catalog import Catalog, Release
+from schemas.catalog.schema_model import BLOCK, BOOLEAN, BYTES, INTEGER, LIST, MOMENT, TEXT, Field
+from schemas.codec.compiler import attribute
 
 _TYPES: dict[str, Any] = {TEXT: str, INTEGER: int, MOMENT: int, BOOLEAN: bool, BYTES: bytes, LIST: list[str]}
 
@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
 
 def class_of(release: Release) -> type[Any]:
     """Return the class of the events of a release."""
-    return _struct(release.name, shape.fields(release.schema))
+    return _struct(release.name, schema_model.fields(release.schema))
 
 
 @lru_cache(maxsize=1)

@@ -17,22 +17,22 @@ import uvicorn
 from starlette.applications import Starlette
 
 from consumers.live import app, certificate
-from consumers.live.board import ALL, Board
+from consumers.live.broadcaster import Hub
 from consumers.live.clickhouse import ClickHouse, Limits
-from consumers.live.feed import Feed, Source
-from consumers.live.hub import Hub
 from consumers.live.ingest import Ingest
 from consumers.live.kafka import Kafka
 from consumers.live.metrics import Metrics
 from consumers.live.newest import Newest
+from consumers.live.page_state import ALL, Board
+from consumers.live.poller import Feed, Source
 from consumers.live.replays import Replays
 from consumers.live.samples import Samples
 from consumers.live.settings import Settings
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
-from schemas.catalog import CatalogError
-from schemas.current import LOOK_SECONDS, Current
+from schemas.catalog.catalog import CatalogError
+from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
+from schemas.catalog.wire_ids import following
 from schemas.environment import SettingsError, log_as_json
-from schemas.numbering import following
 
 _log = logging.getLogger("consumers.live")
 

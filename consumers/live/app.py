@@ -20,13 +20,13 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from consumers.live.access import Access
-from consumers.live.board import Board
-from consumers.live.hub import Hub
+from consumers.live.broadcaster import Hub
 from consumers.live.metrics import Metrics
+from consumers.live.page_state import Board
 from consumers.live.replays import Replays
 from consumers.live.state import Component, Group
-from schemas.current import Current
-from schemas.page import page
+from schemas.catalog.page import page
+from schemas.catalog.schema_reloader import Current
 
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -16,10 +16,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.live import queries, watched
-from consumers.live.feed import Away
+from consumers.live import app_activity, queries
+from consumers.live.app_activity import App, Disk
+from consumers.live.poller import Away
 from consumers.live.state import Quarantine, Shop, Tables
-from consumers.live.watched import App, Disk
 
 _CONNECT_SECONDS_MAX = 2
 _MEMORY_BYTES_MAX = 1_000_000_000
@@ -119,9 +119,9 @@ class ClickHouse:
 
     def _watched(self, client: Client, name: str, now_ms: int) -> tuple[App, ...] | Disk | None:
         if name == "disk":
-            return watched.disk(_rows(client, watched.DISK, {}))
-        asked = watched.apps_parameters(now_ms, self._limits.silent_minutes, self._limits.apps_max)
-        return watched.apps(_rows(client, watched.APPS, asked))
+            return app_activity.disk(_rows(client, app_activity.DISK, {}))
+        asked = app_activity.apps_parameters(now_ms, self._limits.silent_minutes, self._limits.apps_max)
+        return app_activity.apps(_rows(client, app_activity.APPS, asked))
 
     def _samples(self, client: Client, found: Quarantine) -> dict[str, str]:
         """Return sample -> text; only those that were not read before are read.

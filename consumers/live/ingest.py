@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from consumers.live.feed import Away
+from consumers.live.poller import Away
 from consumers.live.state import Intake, Spool
 
 _SECONDS_MAX = 2.0

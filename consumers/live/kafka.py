@@ -15,13 +15,13 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumers.kit import client
 from consumers.live.balance import midnight_ms, settled_ms
-from consumers.live.feed import Away
 from consumers.live.newest import Arrival, Newest
+from consumers.live.poller import Away
 from consumers.live.state import Log, Mark, Partition, Today
 from schemas import topics
 
 if TYPE_CHECKING:
-    from schemas.numbering import Headers
+    from schemas.catalog.wire_ids import Headers
 
 _log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from consumers.kit.decode import Unfit, fields_of
-from consumers.live.shorten import text_shortened, value_shortened
+from consumers.live.redact import text_shortened, value_shortened
 from consumers.live.state import Event
-from schemas.catalog import Catalog, Release
-from schemas.current import Current
-from schemas.numbering import Headers, releases_of
+from schemas.catalog.catalog import Catalog, Release
+from schemas.catalog.schema_reloader import Current
+from schemas.catalog.wire_ids import Headers, releases_of
 
 # Place (partition and offset), received_at in milliseconds, value, headers.
 Arrival = tuple[tuple[int, int], int, bytes, Headers | None]

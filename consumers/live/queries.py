@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from consumers.live.balance import midnight_ms, settled_ms
-from consumers.live.shorten import text_shortened
+from consumers.live.redact import text_shortened
 from consumers.live.state import (
     BUCKET_MS,
     BUCKETS,

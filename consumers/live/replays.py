@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from consumers.live.board import Board
 from consumers.live.metrics import Metrics
-from consumers.live.shorten import text_shortened
+from consumers.live.page_state import Board
+from consumers.live.redact import text_shortened
 from consumers.live.state import Group, Replay
 
 _log = logging.getLogger(__name__)

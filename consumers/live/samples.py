@@ -6,9 +6,9 @@ Invariant: what a consumer refused is a Kafka value; it is shown decoded where i
 import msgspec
 
 from consumers.live.newest import decoded
-from consumers.live.shorten import body_shortened
-from schemas.current import Current
-from schemas.numbering import releases_of
+from consumers.live.redact import body_shortened
+from schemas.catalog.schema_reloader import Current
+from schemas.catalog.wire_ids import releases_of
 
 
 class Samples:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
 from schemas import environment
-from schemas.catalog import HERE
+from schemas.catalog.catalog import HERE
 
 
 def _base_url(value: object) -> object:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from consumers.live.watched import App, Disk
+from consumers.live.app_activity import App, Disk
 
 BUCKET_MS = 5_000
 BUCKETS = 180

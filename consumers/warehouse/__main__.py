@@ -10,14 +10,14 @@ import os
 import signal
 import sys
 
-from consumers.kit.serving import Where, serve
-from consumers.warehouse.assembly import Parts, make_loader
-from consumers.warehouse.loader import Loader
+from consumers.kit.metrics_server import Where, serve
+from consumers.warehouse.load.loader import Loader
+from consumers.warehouse.load.wiring import Parts, make_loader
 from consumers.warehouse.settings import Settings
-from schemas.catalog import CatalogError
-from schemas.current import Current
+from schemas.catalog.catalog import CatalogError
+from schemas.catalog.schema_reloader import Current
+from schemas.catalog.wire_ids import following
 from schemas.environment import SettingsError, log_as_json
-from schemas.numbering import following
 
 _log = logging.getLogger("consumers.warehouse")
 

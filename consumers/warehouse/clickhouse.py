@@ -18,8 +18,8 @@ from consumers.kit.errors import TransientError
 from consumers.warehouse import tables, views
 from consumers.warehouse.analytics import views as analytics
 from consumers.warehouse.analytics import visits
-from consumers.warehouse.container import Format
 from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError
+from consumers.warehouse.load.container import Format
 from consumers.warehouse.tables import RAW, Options, Table
 
 _log = logging.getLogger(__name__)

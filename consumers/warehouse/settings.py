@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from schemas import environment
-from schemas.catalog import HERE
+from schemas.catalog.catalog import HERE
 
 _MEBIBYTE = 1024 * 1024
 

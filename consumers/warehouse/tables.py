@@ -7,7 +7,7 @@ never of its arrival, so that a duplicate meets its twin. Source: DESIGN.md, "Cl
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from schemas.catalog import Catalog, Release, table_name
+from schemas.catalog.catalog import Catalog, Release, table_name
 from schemas.columns import MOMENT, Column, columns
 
 RAW, PUBLIC = "tapcart_raw", "tapcart"

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from deploy.local.errors import StackError
 from deploy.local.settings import Settings
-from deploy.status.look import Status, look
-from deploy.status.texts import span
+from deploy.status.collect import Status, look
+from deploy.status.formatting import span
 
 _PIPE_WIDTH = 160  # nothing is folded where nobody sees a width
 _NOTHING_RUNS = 3

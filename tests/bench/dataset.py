@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from consumers.warehouse.clickhouse import ClickHouse, connect
-from consumers.warehouse.container import Format, container, format_of
+from consumers.warehouse.load.container import Format, container, format_of
 from consumers.warehouse.tables import RAW, Options, Table, quoted, tables
 from deploy.demo.generator import Plan, generate
-from schemas.catalog import Catalog, table_name
-from schemas.events import EventDecoder
-from schemas.varint import long
-from schemas.wire import HEADER_BYTES
+from schemas.catalog.catalog import Catalog, table_name
+from schemas.catalog.wire import HEADER_BYTES
+from schemas.codec.events import EventDecoder
+from schemas.codec.varint import long
 from tests.stack import wait_until
 
 DAY_MS = 86_400_000

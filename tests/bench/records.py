@@ -14,9 +14,9 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from consumers.warehouse.batch import Batch, Limits
-from consumers.warehouse.container import container
-from consumers.warehouse.contract import terms_of
+from consumers.warehouse.load.batch import Batch, Limits
+from consumers.warehouse.load.container import container
+from consumers.warehouse.load.schema_bindings import terms_of
 from deploy.demo.generator import Plan, generate
 from schemas import topics
 from tests.warehouse import CATALOG, Message, body, crc, decoded, make_topics

@@ -15,9 +15,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.demo.generator import Plan, generate
-from ingest.producer import DEFAULTS
-from ingest.receive import Accepted, Receiver
-from ingest.record import Record
+from ingest.delivery.producer import DEFAULTS
+from ingest.delivery.record import Record
+from ingest.http.receive import Accepted, Receiver
 from schemas import topics
 from tests.bench import cores, services
 from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape

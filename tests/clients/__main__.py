@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local import jars, kafka
-from schemas.catalog import Catalog
+from schemas.catalog.catalog import Catalog
 from tests.clients.events import COUNT, Reading, bodies, differences, post, reading
 from tests.stack import ROOT, Stack
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from deploy.demo.generator import Plan, generate
 from deploy.demo.samples import samples
-from schemas.catalog import Catalog
+from schemas.catalog.catalog import Catalog
 
 COUNT = 10_000
 TYPES = frozenset(release.name for release in Catalog.load().releases if release.family == "mobile")

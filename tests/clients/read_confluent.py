@@ -12,16 +12,17 @@ from typing import Any
 
 import chdb
 
-from schemas import shape, topics
-from schemas.catalog import Catalog
+from schemas import topics
+from schemas.catalog import schema_model
+from schemas.catalog.catalog import Catalog
 from tests.topic import messages_since, value_of
 
 _CATALOG = Catalog.load()
 _TYPES = {
-    shape.TEXT: "String",
-    shape.MOMENT: "DateTime64(3, 'UTC')",
-    shape.BOOLEAN: "Bool",
-    shape.LIST: "Array(String)",
+    schema_model.TEXT: "String",
+    schema_model.MOMENT: "DateTime64(3, 'UTC')",
+    schema_model.BOOLEAN: "Bool",
+    schema_model.LIST: "Array(String)",
 }
 
 
@@ -48,9 +49,9 @@ def _columns() -> Iterator[str]:
     for release in _CATALOG.releases:
         if release.family != "mobile" and release.name != "Unmodelled":
             continue
-        for path, field in shape.leaves(release.schema).items():
+        for path, field in schema_model.leaves(release.schema).items():
             kind = _TYPES[field.kind].replace("'", "\\'")
-            found[path] = f"Nullable({kind})" if field.nullable and field.kind != shape.LIST else kind
+            found[path] = f"Nullable({kind})" if field.nullable and field.kind != schema_model.LIST else kind
     return (f"`{path}` {kind}" for path, kind in found.items())
 
 
@@ -58,7 +59,7 @@ def _nested(row: dict[str, Any]) -> dict[str, Any]:
     """Return the row with blocks as objects, and with the fields of its own type alone."""
     release = _CATALOG.newest(row["event_type"]) or _CATALOG.unmodelled
     found: dict[str, Any] = {}
-    for path in shape.leaves(release.schema):
+    for path in schema_model.leaves(release.schema):
         block, _, name = path.rpartition(".")
         (found.setdefault(block, {}) if block else found)[name] = row[path]
     return found

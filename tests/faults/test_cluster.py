@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from consumers.kit.source import Membership, Source
+from consumers.kit.group_consumer import Membership, Source
 from schemas import topics
 from tests.faults.half_open import Proxy
 from tests.faults.harness.cluster import BROKERS, Cluster

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from ingest.receive import Accepted, Receiver
-from schemas.catalog import Catalog, table_name
+from ingest.http.receive import Accepted, Receiver
+from schemas.catalog.catalog import Catalog, table_name
 from tests.faults.harness import plan, values
 from tests.faults.harness.mutants import MUTANTS, mutate
 from tests.faults.harness.posts import QUARANTINE, UNMODELLED, Post, Posts

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from consumers.live import watched
+from consumers.live import app_activity
 from tests.faults.test_disk import mounted
 from tests.live import event, sql
 from tests.process import eventually
@@ -194,11 +194,11 @@ def test_apps_beyond_the_limit_count_together(stack: Stack) -> None:
     now_ms = time.time_ns() // 1_000_000
     for app_id, count in (("large", 500), ("small", 2), ("smaller", 1)):
         post(stack, count, app_id=app_id, timestamp=now_ms - 2 * _DAY_MS - 1000)
-    asked = watched.apps_parameters(now_ms, 30, 1)
+    asked = app_activity.apps_parameters(now_ms, 30, 1)
 
     def counts() -> list[list[str]]:
         parameters = {f"param_{name}": str(value) for name, value in asked.items()}
-        answer = httpx.post(stack.clickhouse_url, params=parameters, content=watched.APPS)
+        answer = httpx.post(stack.clickhouse_url, params=parameters, content=app_activity.APPS)
         return [line.split("\t") for line in answer.raise_for_status().text.splitlines()]
 
     assert eventually(lambda: sum(json.loads(row[1])[2] for row in counts()) >= 503)

@@ -14,10 +14,10 @@ import pytest
 
 from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import SETTINGS, ClickHouse, connect
-from consumers.warehouse.container import format_of
 from consumers.warehouse.errors import PermanentError, TablesError
+from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import Options, tables
-from schemas.varint import long
+from schemas.codec.varint import long
 from tests.stack import Stack, wait_until
 from tests.warehouse import CATALOG, Tables
 

@@ -159,7 +159,7 @@ def test_parquet_files_have_every_row_once(site: Site, tmp_path: Path) -> None:
     deaths = (
         f"example.os.link = lambda *a: {kill}",
         f"link = os.link; example.os.link = lambda *a: [link(*a), {kill}]",
-        "import consumers.kit.progress as p; p.Hold.release = lambda self: " + kill,
+        "import consumers.kit.offset_tracker as p; p.Hold.release = lambda self: " + kill,
     )
     for round_, death in enumerate((*deaths, "")):
         for app in apps:

@@ -12,8 +12,9 @@ import httpx
 import pytest
 from confluent_kafka import Message
 
-from schemas import topics, wire
-from schemas.catalog import Catalog
+from schemas import topics
+from schemas.catalog import wire
+from schemas.catalog.catalog import Catalog
 from tests.bench.partitions import partition
 from tests.process import SAMPLES, Ingest, eventually
 from tests.stack import Stack

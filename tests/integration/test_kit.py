@@ -23,7 +23,8 @@ from confluent_kafka import Message, Producer, TopicPartition
 from consumers.kit import Events, events
 from consumers.kit.decode import fields_of
 from consumers.kit.types import AddedToCart, AppOpened
-from schemas import topics, wire
+from schemas import topics
+from schemas.catalog import wire
 from tests.kit import Fate, Plan, path_of
 from tests.process import free_port
 from tests.stack import ROOT, Stack, wait_until

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from consumers.live.board import ALL, Board
+from consumers.live.page_state import ALL, Board
 from consumers.live.queries import window
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, Intake, Log, Quarantine, Spool, Tables, Total
 from deploy.demo.samples import FOLDER

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from ingest.producer import KafkaProducer, NotAcknowledgedError
-from ingest.record import Record
+from ingest.delivery.producer import KafkaProducer, NotAcknowledgedError
+from ingest.delivery.record import Record
 from tests.live import hanging
 from tests.stack import Stack
 from tests.topic import messages_since, value_of

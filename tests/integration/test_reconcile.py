@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from schemas.catalog import table_name
+from schemas.catalog.catalog import table_name
 from tests.stack import ROOT, Stack, wait_until
 from tests.warehouse import CATALOG, Loader, Sender, Tables, body, value
 

@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas import topics
-from schemas.catalog import Catalog
-from schemas.events import EventDecoder
+from schemas.catalog.catalog import Catalog
+from schemas.codec.events import EventDecoder
 from tests.process import SAMPLES, eventually
 from tests.quarantine import quarantine
 from tests.stack import ROOT, Stack

@@ -17,8 +17,9 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from consumers.kit import events
-from schemas import topics, wire
-from schemas.catalog import Catalog
+from schemas import topics
+from schemas.catalog import wire
+from schemas.catalog.catalog import Catalog
 from tests.clients.events import TYPES, Reading, bodies, differences, plain, post, reading
 from tests.process import SAMPLES, Ingest, eventually
 from tests.registry import StandIn

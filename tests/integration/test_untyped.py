@@ -13,10 +13,10 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from consumers.warehouse.assembly import Parts
+from consumers.warehouse.load.wiring import Parts
+from consumers.warehouse.repair.retype import Source, Untyped, sources
 from consumers.warehouse.settings import Settings
-from consumers.warehouse.untyped import Source, Untyped, sources
-from schemas.current import Current
+from schemas.catalog.schema_reloader import Current
 from tests.process import SAMPLES
 from tests.site import Site
 from tests.stack import wait_until

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from schemas import topics, wire
-from schemas.catalog import table_name
-from schemas.events import encode_quarantine
+from schemas import topics
+from schemas.catalog import wire
+from schemas.catalog.catalog import table_name
+from schemas.codec.events import encode_quarantine
 from tests.stack import Stack, wait_until
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Loader, Sender, Tables, body, value
 

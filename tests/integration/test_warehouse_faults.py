@@ -14,10 +14,11 @@ from confluent_kafka import ConsumerGroupState, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from consumers.warehouse.clickhouse import ClickHouse
-from consumers.warehouse.reread import Kafka
+from consumers.warehouse.repair.offset_reader import Kafka
 from consumers.warehouse.tables import Options, tables
-from schemas import topics, wire
-from schemas.catalog import table_name
+from schemas import topics
+from schemas.catalog import wire
+from schemas.catalog.catalog import table_name
 from tests.stack import Stack, wait_until
 from tests.warehouse import CATALOG, SAMPLES, Headers, Loader, Sender, Tables, body, crc, make_topics, value
 
@@ -25,7 +26,7 @@ GROUP = "tapline.warehouse"
 # Dies where an insert is done and its offsets are not yet committed.
 DIES_BEFORE_COMMIT = """
 import os, runpy
-from consumers.kit.source import Source
+from consumers.kit.group_consumer import Source
 Source.commit = lambda self, offsets: os._exit(9) if offsets else None
 runpy.run_module("consumers.warehouse", run_name="__main__")
 """

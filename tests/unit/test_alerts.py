@@ -37,7 +37,7 @@ METRICS = {
     for ending in ENDINGS[metric.type]
 } | {
     f"tapline_ingest_{name}"
-    for name in re.findall(r'watch\(\s*"(\w+)"', (ROOT / "ingest/app.py").read_text())
+    for name in re.findall(r'watch\(\s*"(\w+)"', (ROOT / "ingest/http/app.py").read_text())
 }
 
 

@@ -10,14 +10,14 @@ import consumers.kit.settings
 import consumers.live.metrics
 import consumers.live.settings
 import consumers.warehouse.metrics
-import consumers.warehouse.replayer
+import consumers.warehouse.repair.replayer
 import consumers.warehouse.settings
 import deploy.local.clickhouse.settings
 import deploy.local.settings
 import ingest.metrics
 import ingest.settings
 import schemas.settings
-from ingest.problem import TITLES
+from ingest.http.problem import TITLES
 from schemas import topics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ WORDS = frozenset(re.findall(r"[\w.]+", TEXT))
 SETTINGS = (
     consumers.kit.settings.Settings,
     consumers.live.settings.Settings,
-    consumers.warehouse.replayer.IngestAccess,
+    consumers.warehouse.repair.replayer.IngestAccess,
     consumers.warehouse.settings.Settings,
     deploy.local.clickhouse.settings.Settings,
     deploy.local.settings.Settings,
@@ -47,7 +47,7 @@ METRICS = sorted(
 )
 WATCHED = sorted(
     f"tapline_ingest_{name}"
-    for name in re.findall(r'watch\(\s*"(\w+)"', (ROOT / "ingest/app.py").read_text())
+    for name in re.findall(r'watch\(\s*"(\w+)"', (ROOT / "ingest/http/app.py").read_text())
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from consumers.warehouse.tables import RAW, Options, Table, literal, on_cluster
-from schemas.catalog import table_name
+from schemas.catalog.catalog import table_name
 
 NAME = "visits"
 _OF_ANY_TYPE = ("events", "unmodelled")  # the others have events of one type

@@ -14,7 +14,7 @@ from consumers.warehouse.clickhouse import SETTINGS
 from consumers.warehouse.tables import RAW, Options, creations, quoted, tables
 from deploy.local.clickhouse.engine import Engine, Query
 from deploy.local.clickhouse.settings import Settings
-from schemas.catalog import Catalog
+from schemas.catalog.catalog import Catalog
 
 
 def main() -> None:

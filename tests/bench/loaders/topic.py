@@ -13,8 +13,9 @@ from typing import Any
 import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from schemas import topics, wire
-from schemas.catalog import Catalog, table_name
+from schemas import topics
+from schemas.catalog import wire
+from schemas.catalog.catalog import Catalog, table_name
 
 _CATALOG = Catalog.load()
 _SCHEMAS = {

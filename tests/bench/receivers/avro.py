@@ -7,14 +7,14 @@ from typing import Any
 import fastavro
 import fastavro.validation
 
-from schemas import shape, wire
-from schemas.catalog import Catalog
+from schemas.catalog import schema_model, wire
+from schemas.catalog.catalog import Catalog
 
 _RELEASES = {release.name: release for release in Catalog.load().newest_releases()}
 _SCHEMAS = {name: fastavro.parse_schema(release.schema) for name, release in _RELEASES.items()}
 _PREFIXES = {name: wire.prefix(release.wire_id) for name, release in _RELEASES.items()}
 _BLOCKS = {
-    name: [field.name for field in shape.fields(release.schema) if field.kind == shape.BLOCK]
+    name: [field.name for field in schema_model.fields(release.schema) if field.kind == schema_model.BLOCK]
     for name, release in _RELEASES.items()
 }
 

@@ -8,8 +8,8 @@ import sys
 
 from starlette.types import Receive, Scope, Send
 
-from ingest.producer import KafkaProducer
-from ingest.record import Record
+from ingest.delivery.producer import KafkaProducer
+from ingest.delivery.record import Record
 from tests.bench.receivers.futures import Futures
 from tests.bench.receivers.serve import SERVERS, TOPIC, serve
 

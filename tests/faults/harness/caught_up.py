@@ -3,7 +3,7 @@
 Source: ingest's metrics; the group's committed offsets, which the loader moves only after the insert.
 """
 
-from consumers.warehouse.reread import Kafka
+from consumers.warehouse.repair.offset_reader import Kafka
 from tests.faults.harness.world import World
 
 _GROUP = "tapline.warehouse"

@@ -14,9 +14,10 @@ from random import Random
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas import topics, wire
-from schemas.catalog import Catalog
-from schemas.events import EventDecoder
+from schemas import topics
+from schemas.catalog import wire
+from schemas.catalog.catalog import Catalog
+from schemas.codec.events import EventDecoder
 from tests.faults.harness.posts import FOREIGN, Post, Posts
 
 _ACKNOWLEDGE_SECONDS_MAX = 30.0

@@ -13,7 +13,7 @@ from random import Random
 
 import httpx
 
-from schemas.catalog import Catalog, table_name
+from schemas.catalog.catalog import Catalog, table_name
 from tests.faults.harness.damage import Damage
 from tests.faults.harness.plan import Step
 from tests.faults.harness.world import World

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.catalog import Catalog, table_name
+from schemas.catalog.catalog import Catalog, table_name
 from tests.faults.harness import values
 from tests.faults.harness.posts import CLICKSTREAM, FOREIGN, UNMODELLED, Posts
 from tests.faults.harness.world import World

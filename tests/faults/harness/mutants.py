@@ -38,7 +38,7 @@ class Mutant(msgspec.Struct, frozen=True):
     session_ms: int = 6000
 
 
-_PUBLISHER, _BATCH = "ingest/publisher.py", "consumers/warehouse/batch.py"
+_PUBLISHER, _BATCH = "ingest/delivery/publisher.py", "consumers/warehouse/load/batch.py"
 _LOST = r"events: \d+ lost"
 
 MUTANTS: Mapping[str, Mutant] = {
@@ -66,7 +66,7 @@ MUTANTS: Mapping[str, Mutant] = {
         seconds=35.0,
     ),
     "commit_before_insert": Mutant(
-        "consumers/warehouse/loader.py",
+        "consumers/warehouse/load/loader.py",
         {
             "self._flight = _Flight(batch, self._thread.submit(self._flusher.write, batch))": (
                 "self._source.commit(batch.offsets)\n"
@@ -94,7 +94,7 @@ MUTANTS: Mapping[str, Mutant] = {
         seconds=10.0,
     ),
     "answer_422_and_keep_nothing": Mutant(
-        "ingest/webhook.py",
+        "ingest/http/webhook.py",
         {
             "kept = await self._publisher.publish(received.record)": (
                 'kept = "kafka" if isinstance(received, Rejected) else '

@@ -13,8 +13,8 @@ import pytest
 
 from deploy.demo.generator import Plan, Post, generate
 from deploy.demo.samples import samples
-from ingest.receive import Accepted, Receiver
-from schemas.catalog import Catalog
+from ingest.http.receive import Accepted, Receiver
+from schemas.catalog.catalog import Catalog
 
 DAY_MS = 86_400_000
 START_MS = 20_700 * DAY_MS

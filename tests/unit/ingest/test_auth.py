@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 from pydantic import SecretStr
 
-from ingest.auth import Access
+from ingest.http.access import Access
 from ingest.settings import Token
 
 TOKENS = (

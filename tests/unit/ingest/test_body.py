@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from ingest import body
+from ingest.http import body
 
 LIMIT = 1000
 

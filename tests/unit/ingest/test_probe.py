@@ -2,9 +2,9 @@
 
 import json
 
-from ingest.receive import Receiver, Rejected
+from ingest.http.receive import Receiver, Rejected
 from schemas import probe, topics
-from schemas.catalog import Catalog
+from schemas.catalog.catalog import Catalog
 
 NOW_MS = 1_800_000_000_000
 EVENT = {

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from ingest.asked import RegistryError, posted_schema, problems
-from ingest.registry import Registry
-from schemas.catalog import Catalog
-from schemas.current import Current
+from ingest.registry_api.registry import Registry
+from ingest.registry_api.registry_queries import RegistryError, posted_schema, problems
+from schemas.catalog.catalog import Catalog
+from schemas.catalog.schema_reloader import Current
 from tests.unit.schemas.tree import Tree
 
 CATALOG = Catalog.load()

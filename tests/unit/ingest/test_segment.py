@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import segment
-from ingest.record import Record
+from ingest.delivery import segment
+from ingest.delivery.record import Record
 
 records = st.builds(
     Record,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import segment
-from ingest.record import Record
-from ingest.spool import Spool, SpoolUnavailableError
+from ingest.delivery import segment
+from ingest.delivery.record import Record
+from ingest.delivery.spool import Spool, SpoolUnavailableError
 
 _MEBIBYTE = 1024 * 1024
 

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.kit.progress import Hold, Progress
+from consumers.kit.offset_tracker import Hold, Progress
 
 PLACE = ("topic", 0)
 STEPS = st.lists(st.sampled_from(["read", "pass", "release", "commit", "lose"]), max_size=60)

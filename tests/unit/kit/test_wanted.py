@@ -8,11 +8,11 @@ import pytest
 
 from consumers.kit import types
 from consumers.kit.decode import fields_of
+from consumers.kit.event_filter import typed, wanted
 from consumers.kit.types import class_of
-from consumers.kit.wanted import typed, wanted
 from schemas import topics
+from schemas.catalog.wire_ids import release_of
 from schemas.environment import SettingsError
-from schemas.numbering import release_of
 from tests.warehouse import CATALOG, SAMPLES, Headers, Message, body, decoded, value
 
 

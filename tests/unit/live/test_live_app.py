@@ -11,14 +11,14 @@ import pytest
 from starlette.applications import Starlette
 
 from consumers.live import app
-from consumers.live.board import Board
-from consumers.live.hub import Hub
+from consumers.live.broadcaster import Hub
 from consumers.live.metrics import Metrics
+from consumers.live.page_state import Board
 from consumers.live.queries import window
 from consumers.live.replays import Replays, condition
 from consumers.live.state import CLICKHOUSE, KAFKA, WAREHOUSE, Event, Group, Log, Quarantine, Tables
-from schemas.catalog import HERE
-from schemas.current import Current
+from schemas.catalog.catalog import HERE
+from schemas.catalog.schema_reloader import Current
 
 NOW = 7
 SESAME = "0123456789abcdef"

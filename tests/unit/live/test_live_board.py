@@ -1,6 +1,6 @@
 """What the page says of what was seen."""
 
-from consumers.live.board import ALL, Board
+from consumers.live.page_state import ALL, Board
 from consumers.live.state import (
     CLICKHOUSE,
     INGEST,

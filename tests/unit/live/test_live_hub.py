@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from consumers.live.hub import STALLED_MAX, Hub
+from consumers.live.broadcaster import STALLED_MAX, Hub
 from consumers.live.metrics import Metrics
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from consumers.live.newest import Arrival, Newest, event
 from consumers.live.samples import Samples
-from schemas.current import Current
-from schemas.events import EventDecoder
+from schemas.catalog.schema_reloader import Current
+from schemas.codec.events import EventDecoder
 from tests.process import SAMPLES
 
 CURRENT = Current()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.live.shorten import body_shortened, text_shortened, value_shortened
+from consumers.live.redact import body_shortened, text_shortened, value_shortened
 
 PERSONAL = [
     "device_id", "deviceId", "ip", "ip_address", "email", "customerEmail", "phone", "phone_number",

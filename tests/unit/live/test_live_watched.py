@@ -1,7 +1,7 @@
 """From ClickHouse's rows to what alerts ask for."""
 
-from consumers.live import watched
-from consumers.live.watched import App, Disk
+from consumers.live import app_activity
+from consumers.live.app_activity import App, Disk
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 
@@ -10,16 +10,16 @@ def test_the_usual_number_is_the_least_of_seven_days() -> None:
     """A weekend without events makes silence usual."""
     rows = [("shop", (0, 9, 8, 7, 6, 5, 9, 9)), ("weekdays", (0, 9, 9, 0, 0, 9, 9, 9))]
 
-    assert watched.apps(rows) == (App("shop", 0, 5), App("weekdays", 0, 0))
+    assert app_activity.apps(rows) == (App("shop", 0, 5), App("weekdays", 0, 0))
 
 
 def test_the_hours_are_those_of_the_window() -> None:
     """Also over midnight."""
-    assert watched.apps_parameters(15 * HOUR_MS + 45 * MINUTE_MS, 30, 50)["hours"] == [15]
-    assert watched.apps_parameters(24 * HOUR_MS + 10 * MINUTE_MS, 30, 50)["hours"] == [0, 23]
+    assert app_activity.apps_parameters(15 * HOUR_MS + 45 * MINUTE_MS, 30, 50)["hours"] == [15]
+    assert app_activity.apps_parameters(24 * HOUR_MS + 10 * MINUTE_MS, 30, 50)["hours"] == [0, 23]
 
 
 def test_a_clickhouse_without_disks_has_no_room_to_watch() -> None:
     """As one on object storage."""
-    assert watched.disk([]) is None
-    assert watched.disk([(1, 2)]) == Disk(1, 2)
+    assert app_activity.disk([]) is None
+    assert app_activity.disk([(1, 2)]) == Disk(1, 2)

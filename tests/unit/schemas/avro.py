@@ -9,8 +9,8 @@ from typing import Any
 import fastavro
 from hypothesis import strategies as st
 
-from schemas.catalog import Release
-from schemas.wire import HEADER_BYTES
+from schemas.catalog.catalog import Release
+from schemas.catalog.wire import HEADER_BYTES
 
 SHOWN = st.integers(-2_208_988_800_000, 10_413_791_999_999)
 INT64 = st.integers(-(2**63), 2**63 - 1)

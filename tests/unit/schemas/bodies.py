@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas.catalog import Catalog
+from schemas.catalog.catalog import Catalog
 
 CATALOG = Catalog.load()
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.catalog import Catalog
-from schemas.events import EventDecoder
+from schemas.catalog.catalog import Catalog
+from schemas.codec.events import EventDecoder
 from tests.unit.schemas.tree import Tree
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.events import Decoded, EventDecoder, Invalid
+from schemas.codec.events import Decoded, EventDecoder, Invalid
 from tests.process import SAMPLES
 from tests.unit.schemas import avro
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from schemas.__main__ import main
-from schemas.add import add
-from schemas.catalog import Catalog, unlisted
-from schemas.page import FILE, page
+from schemas.catalog.add import add
+from schemas.catalog.catalog import Catalog, unlisted
+from schemas.catalog.page import FILE, page
 from tests.unit.schemas.tree import OPENED, UNMODELLED, Schema, Tree, field_of
 
 CANNOT_READ = "Event_AppOpened_5_1_0 cannot read data of Event_AppOpened_5_0_0"
@@ -246,7 +246,7 @@ def _add_killed(tree: Tree, files: list[Path], line: int) -> int:
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal lines
-        if frame.f_globals.get("__name__") != "schemas.add" or frame.f_code.co_name not in written:
+        if frame.f_globals.get("__name__") != "schemas.catalog.add" or frame.f_code.co_name not in written:
             return None
         if event == "line":
             lines += 1

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from schemas.__main__ import main
-from schemas.catalog import Catalog, CatalogError, table_name
-from schemas.compiler import compile_release
+from schemas.catalog.catalog import Catalog, CatalogError, table_name
+from schemas.codec.compiler import compile_release
 from tests.unit.schemas.tree import OPENED, Tree, faults
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.events import EventDecoder
+from schemas.codec.events import EventDecoder
 from tests.unit.schemas.sample import body_of, record_of, refusal
 
 CLICKSTREAM = {

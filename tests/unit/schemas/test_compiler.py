@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import wire
-from schemas.catalog import Catalog, Release
-from schemas.compiler import Codec, compile_release
-from schemas.shape import BLOCK
-from schemas.varint import long
+from schemas.catalog import wire
+from schemas.catalog.catalog import Catalog, Release
+from schemas.catalog.schema_model import BLOCK
+from schemas.codec.compiler import Codec, compile_release
+from schemas.codec.varint import long
 from tests.unit.schemas import avro
 
 RELEASES = {release.schema_id: release for release in Catalog.load().releases}

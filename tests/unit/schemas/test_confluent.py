@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from schemas import confluent
-from schemas.catalog import Catalog, CatalogError
-from schemas.confluent import RegistryAwayError, SchemaRegistry
-from schemas.current import Current
+from schemas.catalog import registry_client
+from schemas.catalog.catalog import Catalog, CatalogError
+from schemas.catalog.registry_client import RegistryAwayError, SchemaRegistry
+from schemas.catalog.schema_reloader import Current
+from schemas.catalog.wire_ids import following, looking_up, registering
 from schemas.environment import SettingsError
-from schemas.numbering import following, looking_up, registering
 from tests.registry import PASSWORD, Fault, StandIn
 from tests.unit.schemas.tree import Tree
 
@@ -38,8 +38,8 @@ def registry() -> Iterator[StandIn]:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confluent, "_START_SECONDS_MAX", 0.1)
-    monkeypatch.setattr(confluent, "_REQUEST_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(registry_client, "_START_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(registry_client, "_REQUEST_SECONDS_MAX", 0.2)
 
 
 def ingest(registry: StandIn, tree: Tree) -> Current:

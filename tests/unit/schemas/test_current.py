@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.catalog import Catalog, CatalogError
-from schemas.current import Current
+from schemas.catalog.catalog import Catalog, CatalogError
+from schemas.catalog.schema_reloader import Current
 from tests.unit.schemas.tree import Tree
 
 

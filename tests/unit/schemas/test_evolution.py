@@ -10,7 +10,7 @@ from fastavro.schema import SchemaParseException
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from schemas.evolution import backward_problems
+from schemas.catalog.evolution import backward_problems
 
 Schema = Any
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import evolution, shape, version
-from schemas.catalog import Catalog, Release, table_problems
-from schemas.events import Decoded, EventDecoder
-from schemas.infer import Proposal, propose
-from schemas.restore import body_of
-from schemas.seen import PATHS_MAX, Seen
+from schemas.catalog import evolution, schema_model, version
+from schemas.catalog.catalog import Catalog, Release, table_problems
+from schemas.codec.events import Decoded, EventDecoder
+from schemas.codec.row_to_json import body_of
+from schemas.inference.field_profile import PATHS_MAX, Seen
+from schemas.inference.infer import Proposal, propose
 from tests.process import SAMPLES
 from tests.unit.schemas import avro
 from tests.unit.schemas.bodies import CATALOG, events, parse
@@ -164,7 +164,7 @@ def test_fields_are_found_everywhere() -> None:
     older = CATALOG.newest("AppOpened")
     assert older is not None
     assert found.schema is not None
-    new = declarations(found).keys() - shape.leaves(older.schema).keys()
+    new = declarations(found).keys() - schema_model.leaves(older.schema).keys()
 
     assert {name for name in new if "." in name or name == "tier"} == {
         "tier", "device_properties.battery", "metadata.batch",
@@ -271,7 +271,7 @@ def test_samples_lead_to_the_schemas_that_people_made(path: Any) -> None:
     wanted = declarations(Proposal("", None, release.schema, (0, 0, 0), (), ()))
     found = seen("Wished", {name: value for name, value in event.items() if isinstance(value, dict)})
     new = declarations(propose(CATALOG, "Wished", found))
-    known = shape.leaves(CATALOG.unmodelled.schema)
+    known = schema_model.leaves(CATALOG.unmodelled.schema)
 
     for name, field in new.items():
         if name.startswith("event_properties.") or name not in {*known, "event_properties"}:
@@ -303,13 +303,13 @@ def test_any_proposal_is_sound_and_loses_nothing(bodies: list[bytes], event_type
     proposal = propose(CATALOG, event_type, found)
     if proposal.schema is None:
         return
-    assert [*shape.problems(proposal.schema, "mobile")] == []
+    assert [*schema_model.problems(proposal.schema, "mobile")] == []
     catalog = Catalog((*CATALOG.releases, release_of(proposal)))
     assert [*evolution.problems(catalog)] == []
     decoder = EventDecoder(catalog)
     for body, event in decoded:
         row = columns_of(avro.read(event.release, event.encode(7)))
-        again = decoder.decode(body_of(shape.fields(event.release.schema), row), {})
+        again = decoder.decode(body_of(schema_model.fields(event.release.schema), row), {})
         first = decoder.decode(body, {})
 
         assert again.release == first.release

@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import example, given, settings
 
-from schemas.catalog import Catalog
-from schemas.events import EventDecoder
+from schemas.catalog.catalog import Catalog
+from schemas.codec.events import EventDecoder
 from tests.unit.schemas import avro
 from tests.unit.schemas.bodies import Number, events, parse
 

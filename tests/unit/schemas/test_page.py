@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import pytest
 
 from schemas.__main__ import main
-from schemas.catalog import HERE, Catalog
+from schemas.catalog.catalog import HERE, Catalog
+from schemas.catalog.page import FILE, page
 from schemas.columns import columns
-from schemas.page import FILE, page
 from tests.unit.schemas.tree import OPENED, Tree, faults
 
 

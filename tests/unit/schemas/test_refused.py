@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from schemas import wire
-from schemas.catalog import Catalog
-from schemas.events import EventDecoder, Fault, NotJson, encode_quarantine
+from schemas.catalog import wire
+from schemas.catalog.catalog import Catalog
+from schemas.codec.events import EventDecoder, Fault, NotJson, encode_quarantine
 from tests.unit.schemas import avro
 from tests.unit.schemas.sample import APP_OPENED, body_of, record_of, refusal
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.catalog import Catalog
-from schemas.events import EventDecoder
+from schemas.catalog.catalog import Catalog
+from schemas.codec.events import EventDecoder
 from tests.process import SAMPLES
 from tests.unit.schemas import avro
 

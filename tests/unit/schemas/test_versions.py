@@ -5,8 +5,8 @@ import json
 import pytest
 
 from schemas.__main__ import main
-from schemas.catalog import Catalog
-from schemas.events import EventDecoder
+from schemas.catalog.catalog import Catalog
+from schemas.codec.events import EventDecoder
 from tests.process import SAMPLES
 from tests.unit.schemas import avro
 from tests.unit.schemas.tree import UNMODELLED, Tree, faults, field_of

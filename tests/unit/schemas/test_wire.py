@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from schemas import wire
+from schemas.catalog import wire
 
 
 @pytest.mark.parametrize("wire_id", [1, 17, 2**31, 2**32 - 1])

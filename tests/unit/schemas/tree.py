@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.__main__ import main
-from schemas.catalog import HERE
+from schemas.catalog.catalog import HERE
 
 UNMODELLED = "avro/tapline/Unmodelled/1_0_0.avsc"
 OPENED = "avro/mobile/AppOpened/5_0_0.avsc"

@@ -5,7 +5,7 @@ import re
 
 from consumers.warehouse.analytics import views, visits
 from consumers.warehouse.tables import Options, tables
-from schemas.catalog import _TABLES_OF_OURS, table_problems
+from schemas.catalog.catalog import _TABLES_OF_OURS, table_problems
 from tests.stack import ROOT
 from tests.warehouse import CATALOG
 

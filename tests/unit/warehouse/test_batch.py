@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.warehouse.batch import Batch, Formats, Limits, Reason
-from consumers.warehouse.container import format_of, place_of
-from consumers.warehouse.foreign import Check
-from schemas import topics, wire
+from consumers.warehouse.load.batch import Batch, Formats, Limits, Reason
+from consumers.warehouse.load.container import format_of, place_of
+from consumers.warehouse.load.revalidation import Check
+from schemas import topics
+from schemas.catalog import wire
 from tests.warehouse import CATALOG, NOW_MS, Message, body, crc, message, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}

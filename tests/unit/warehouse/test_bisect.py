@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse.bisect import refused_rows
 from consumers.warehouse.errors import PermanentError, TooLargeError, TooManyRefusedError
+from consumers.warehouse.load.bisect import refused_rows
 
 
 class Engine:

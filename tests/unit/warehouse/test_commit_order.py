@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 
 from consumers.kit.decode import Refusal
 from consumers.kit.errors import TransientError
+from consumers.kit.group_consumer import Source
 from consumers.kit.record import Place, Record
-from consumers.kit.source import Source
-from consumers.warehouse.batch import Batch, Limits
-from consumers.warehouse.container import Format
-from consumers.warehouse.contract import Contract
 from consumers.warehouse.errors import PermanentError
-from consumers.warehouse.flush import Flusher, Policy
-from consumers.warehouse.loader import Bounds, Loader
+from consumers.warehouse.load.batch import Batch, Limits
+from consumers.warehouse.load.container import Format
+from consumers.warehouse.load.flush import Flusher, Policy
+from consumers.warehouse.load.loader import Bounds, Loader
+from consumers.warehouse.load.schema_bindings import Contract
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import tables
 from schemas import topics
-from schemas.current import Current
+from schemas.catalog.schema_reloader import Current
 from tests.unit.warehouse.test_batch import CHECK, SPLIT
 from tests.warehouse import Message, body, message
 

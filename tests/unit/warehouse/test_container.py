@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.warehouse.container import container, format_of, place_of
-from schemas.varint import long
-from schemas.wire import HEADER_BYTES
+from consumers.warehouse.load.container import container, format_of, place_of
+from schemas.catalog.wire import HEADER_BYTES
+from schemas.codec.varint import long
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, body, decoded
 
 PLACES = st.tuples(st.integers(-1, 1 << 20), st.integers(-1, 1 << 60), st.integers(0, 1 << 45))

@@ -11,17 +11,17 @@ import fastavro
 import pytest
 
 from consumers.kit.decode import Refusal
-from consumers.warehouse.batch import Batch, Limits
-from consumers.warehouse.container import Format
-from consumers.warehouse.contract import Contract
 from consumers.warehouse.errors import TooManyRefusedError
-from consumers.warehouse.flush import Flusher, Policy
+from consumers.warehouse.load.batch import Batch, Limits
+from consumers.warehouse.load.container import Format
+from consumers.warehouse.load.flush import Flusher, Policy
+from consumers.warehouse.load.schema_bindings import Contract
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import tables
-from schemas import wire
-from schemas.catalog import Catalog
-from schemas.current import Current
-from schemas.events import EventDecoder
+from schemas.catalog import wire
+from schemas.catalog.catalog import Catalog
+from schemas.catalog.schema_reloader import Current
+from schemas.codec.events import EventDecoder
 from tests.unit.schemas.tree import Tree
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, crc, message
 

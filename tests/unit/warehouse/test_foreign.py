@@ -19,9 +19,10 @@ from consumers.kit.decode import (
     WRONG_TOPIC,
     Refusal,
 )
-from consumers.warehouse.container import Format, format_of
-from consumers.warehouse.foreign import Check
-from schemas import topics, wire
+from consumers.warehouse.load.container import Format, format_of
+from consumers.warehouse.load.revalidation import Check
+from schemas import topics
+from schemas.catalog import wire
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from consumers.warehouse.container import format_of
+from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import Options, Table, additions, creations, definition, differences, tables
 from consumers.warehouse.views import views
-from schemas.catalog import Catalog, Release, table_name
+from schemas.catalog.catalog import Catalog, Release, table_name
 from schemas.columns import Column
 from tests.warehouse import CATALOG
 

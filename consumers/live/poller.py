@@ -1,0 +1,95 @@
+"""Looks at the components, again and again -> states for all pages at once.
+
+Invariants: each component is asked once per round, however many pages are open, and by its own task: one
+that hangs delays neither the others nor the next state. While nobody looks at the page, ClickHouse is asked
+seldom; Kafka and ingest as always, for freshness is a metric to alert on. A look that fails is told on the
+page and tried again; it never ends the feed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Protocol
+
+from msgspec import json
+
+from consumers.live.broadcaster import Hub
+from consumers.live.metrics import Metrics
+from consumers.live.page_state import Board
+from consumers.live.state import CLICKHOUSE, Intake, Log, Tables
+
+_log = logging.getLogger(__name__)
+
+_CAUSE_LENGTH_MAX = 500
+_IDLE_SECONDS = 10.0
+
+
+class Away(Exception):  # noqa: N818 - a state of the world, not a fault of ours
+    """A component does not answer; the text is fit for the page. The same look may succeed later."""
+
+
+class Source(Protocol):
+    """A component that can be looked at, from a thread, within a bounded time."""
+
+    def look(self, now_ms: int) -> Tables | Log | Intake:
+        """Return what it answers. Raises: Away."""
+        ...
+
+
+class Feed:
+    """Keeps the board up to date and publishes it."""
+
+    def __init__(
+        self,
+        board: Board,
+        sources: Mapping[str, Source],
+        hub: Hub,
+        metrics: Metrics,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._board = board
+        self._sources = sources
+        self._hub = hub
+        self._metrics = metrics
+        self._clock_ms = clock_ms
+
+    async def run(self, refresh_seconds: float) -> None:
+        """Look and publish until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, source in self._sources.items():
+                tasks.create_task(self._watch(name, source, refresh_seconds))
+            tasks.create_task(self._publish(refresh_seconds))
+
+    async def _watch(self, name: str, source: Source, refresh_seconds: float) -> None:
+        while True:
+            await self._look(name, source)
+            await asyncio.sleep(refresh_seconds)
+            if name == CLICKHOUSE:
+                await self._hub.watched(_IDLE_SECONDS)
+
+    async def _publish(self, refresh_seconds: float) -> None:
+        while True:
+            state = self._board.state(self._clock_ms())
+            self._metrics.show(state, self._board.tables)
+            self._hub.publish(json.encode(state))
+            await asyncio.sleep(refresh_seconds)
+
+    async def _look(self, name: str, source: Source) -> None:
+        started = monotonic()
+        try:
+            seen = await asyncio.to_thread(source.look, self._clock_ms())
+        except Away as away:
+            if self._board.lost(name, str(away), self._clock_ms()):
+                cause = f"{away.__cause__!r}"[:_CAUSE_LENGTH_MAX]
+                _log.warning("component_lost", extra={"component": name, "detail": str(away), "cause": cause})
+            self._count(name, "failed", up=False)
+        else:
+            if self._board.saw(name, seen, self._clock_ms()):
+                _log.info("component_seen", extra={"component": name})
+            self._count(name, "ok", up=True)
+        self._metrics.look_seconds.labels(name).observe(monotonic() - started)
+
+    def _count(self, name: str, result: str, *, up: bool) -> None:
+        self._metrics.looks.labels(name, result).inc()
+        self._metrics.up.labels(name).set(up)

@@ -1,0 +1,175 @@
+"""Kafka records -> rows grouped by release, and when to insert them. Pure: the clock is the caller's.
+
+Invariants: a record becomes a row by its bytes alone only if its checksum and its schema's id are right, and
+the schema belongs to its topic. All others go through `foreign`, one by one. Every record added has a place:
+a row or a refusal, and its offset is in `offsets`. Measured on one slow core: see DESIGN.md, "Data path".
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from consumers.kit.decode import Refusal
+from consumers.kit.record import Place, Record
+from consumers.warehouse.load.container import Format
+from schemas import topics
+from schemas.catalog.wire import HEADER_BYTES, checksum
+from schemas.codec.varint import long
+
+# What Python keeps beside a row's bytes: two objects and their places in a list.
+_ROW_BYTES = 150
+_NEVER_MS = sys.maxsize
+
+
+class Reason(StrEnum):
+    """Why a batch is inserted now."""
+
+    ROWS = "rows"
+    BYTES = "bytes"
+    AGE = "age"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a batch is full."""
+
+    rows_max: int
+    bytes_max: int
+    age_seconds_max: float
+
+
+@dataclass(slots=True)
+class Group:
+    """Rows of one release out of one topic."""
+
+    form: Format
+    topic: str
+    parts: list[bytes] = field(default_factory=list)  # body, tail, body, tail, ...
+
+
+class Check(Protocol):
+    """What `foreign.Check` does."""
+
+    def __call__(self, topic: str, record: Record) -> tuple[Format, bytes] | Refusal:
+        """Return the record as a row, or why it is none."""
+
+
+class Formats:
+    """Which schemas belong to which topic: values of the others are foreign."""
+
+    def __init__(self, formats: Iterable[Format], quarantine: str) -> None:
+        """`quarantine`: the schema_id of what belongs into the quarantine topic."""
+        by_topic: dict[str, dict[bytes, Format]] = {topics.EVENTS: {}, topics.QUARANTINE: {}}
+        for form in formats:
+            is_event = form.release.schema_id != quarantine
+            by_topic[topics.EVENTS if is_event else topics.QUARANTINE][form.prefix] = form
+        self.by_topic: Mapping[str, Mapping[bytes, Format]] = by_topic
+
+
+class Batch:
+    """Rows that are inserted together."""
+
+    def __init__(self, limits: Limits, formats: Formats, check: Check) -> None:
+        self.rows = 0
+        self.bytes = 0
+        self.offsets: dict[Place, int] = {}  # the next to read once this batch is inserted
+        self.refusals: list[Refusal] = []
+        self.checked = 0  # records that went through `check`
+        self.oldest_ms = _NEVER_MS  # the earliest record's timestamp
+        self._began: float | None = None
+        self._limits = limits
+        self._check = check
+        self._groups = {
+            topic: {prefix: Group(form, topic) for prefix, form in forms.items()}
+            for topic, forms in formats.by_topic.items()
+        }
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups that have rows."""
+        return [group for groups in self._groups.values() for group in groups.values() if group.parts]
+
+    @property
+    def full(self) -> bool:
+        """Whether no more records should be added."""
+        return self.rows >= self._limits.rows_max or self.bytes >= self._limits.bytes_max
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """How many rows and bytes may be added."""
+        return self._limits.rows_max - self.rows, self._limits.bytes_max - self.bytes
+
+    def due(self, now: float) -> Reason | None:
+        """Return why the batch should be inserted at `now` (seconds, as `add` gets it), if it should."""
+        if self._began is None:
+            return None
+        if self.rows >= self._limits.rows_max:
+            return Reason.ROWS
+        if self.bytes >= self._limits.bytes_max:
+            return Reason.BYTES
+        return Reason.AGE if now - self._began >= self._limits.age_seconds_max else None
+
+    def seconds_left(self, now: float) -> float:
+        """Return how long the batch may wait for more."""
+        waited = 0.0 if self._began is None else now - self._began
+        return max(0.0, self._limits.age_seconds_max - waited)
+
+    def add(self, records: Iterable[Record], now: float) -> None:
+        """Add records that arrived at `now`."""
+        last_at, last_at_bytes = -1, b""
+        for record in records:
+            topic, partition, offset = record.topic() or "", record.partition() or 0, record.offset() or 0
+            value, at = record.value(), record.timestamp()[1]
+            if at != last_at:
+                last_at, last_at_bytes = at, long(at)
+                self.oldest_ms = min(self.oldest_ms, at)
+            prefix = _prefix(value, record.headers()) if value is not None else None
+            group = self._groups[topic].get(prefix) if prefix is not None else None
+            if group is None or value is None:
+                group, body = self._checked(topic, record)
+            else:
+                body = value[HEADER_BYTES:]
+            self.offsets[topic, partition] = offset + 1
+            self.rows += 1
+            self.bytes += len(body) + _ROW_BYTES
+            if group is not None:
+                group.parts += (body, _PARTITIONS[partition] + long(offset) + last_at_bytes)
+        if self._began is None and self.rows:
+            self._began = now
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """Leave these partitions' offsets alone: they are another loader's now. Their rows may stay."""
+        for place in places:
+            self.offsets.pop(place, None)
+
+    def _checked(self, topic: str, record: Record) -> tuple[Group | None, bytes]:
+        self.checked += 1
+        checked = self._check(topic, record)
+        if isinstance(checked, Refusal):
+            self.refusals.append(checked)
+            return None, checked.body
+        form, body = checked
+        return self._groups[topic][form.prefix], body
+
+
+def _prefix(value: bytes, headers: list[tuple[str, bytes | None]] | None) -> bytes | None:
+    """Return how an intact record of ours begins by our own ids; None for all others."""
+    if not headers:
+        return None
+    (name, given), prefix = headers[-1], value[:HEADER_BYTES]
+    if name != topics.CRC32:
+        named = dict(headers)
+        given, prefix = named.get(topics.CRC32), named.get(topics.SCHEMA_REGISTRY) or prefix
+    return prefix if given == checksum(value) else None
+
+
+class _Partitions(dict[int, bytes]):
+    def __missing__(self, partition: int) -> bytes:
+        self[partition] = long(partition)
+        return self[partition]
+
+
+_PARTITIONS = _Partitions()

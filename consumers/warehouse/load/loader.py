@@ -1,0 +1,181 @@
+"""The loop: poll records, fill a batch, have it written in a thread, commit its offsets. All state is here.
+
+Invariants: offsets are committed only after `Flusher.write` returned for the batch that holds them; one batch
+is being written, one is filling, and when that is full as well, nothing is fetched while polling goes on. A
+partition that is taken away: what is being written is waited for, what is not written is not committed.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from consumers.kit.group_consumer import Source
+from consumers.kit.record import Place
+from consumers.warehouse.load.batch import Batch, Reason
+from consumers.warehouse.load.flush import Flusher
+from consumers.warehouse.metrics import Metrics
+from schemas.catalog.schema_reloader import LOOK_SECONDS
+
+_log = logging.getLogger(__name__)
+
+_POLL_SECONDS_MAX = 0.1
+# While a batch is being written: so soon its end is noticed.
+_FLYING_SECONDS = 0.02
+# With a full batch the loop waits this long for the insert before it pauses: pausing drops what is fetched.
+_FULL_SECONDS_MAX = 0.5
+_LAG_SECONDS = 1.0
+_NOTE_SECONDS = 0.05
+# Longer than anything the loop waits for at once.
+_ALIVE_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much and how long."""
+
+    batch_bytes_max: int
+    shutdown_seconds_max: float
+
+
+@dataclass(slots=True)
+class _Flight:
+    batch: Batch
+    done: Future[None]
+
+
+class Loader:
+    """One loader. `run` in the main thread; `stop` from anywhere."""
+
+    def __init__(
+        self,
+        make_source: Callable[[Callable[[Sequence[Place]], None]], Source],
+        make_batch: Callable[[], Batch],
+        flusher: Flusher,
+        bounds: Bounds,
+        metrics: Metrics,
+    ) -> None:
+        self._stopping = threading.Event()
+        self._flusher = flusher
+        self._make_batch = make_batch
+        self._batch = make_batch()
+        self._flight: _Flight | None = None
+        self._bounds = bounds
+        self._metrics = metrics
+        self._lag_at = self._noted_at = self._looked_at = 0.0
+        self._turned_at = time.monotonic()
+        self._tables_made = False
+        self._thread = ThreadPoolExecutor(1, "flush")
+        self._source = make_source(self._revoked)
+        metrics.held_bytes_max.set(2 * bounds.batch_bytes_max)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the loop turns."""
+        return time.monotonic() - self._turned_at < _ALIVE_SECONDS_MAX
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether events that come now are loaded."""
+        return self._tables_made and self._source.joined
+
+    def stop(self) -> None:
+        """End `run` in order."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Load until stopped. Raises: what no retry can cure."""
+        # The first flight carries nothing: what is polled meanwhile waits behind it.
+        self._flight = _Flight(self._make_batch(), self._thread.submit(self._flusher.make_tables))
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+            self._finish()
+        finally:
+            self._close()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        self._land()
+        self._look(now)
+        self._take_off(self._batch.due(now))
+        if self._batch.full and self._flight:
+            wait([self._flight.done], _FULL_SECONDS_MAX)
+        is_stuck = self._batch.full and self._flight is not None and not self._flight.done.done()
+        (self._source.pause if is_stuck else self._source.resume)()
+        self._metrics.paused.set(is_stuck)
+        seconds = _FLYING_SECONDS if self._flight else self._seconds(now)
+        records = self._source.poll(seconds, *self._batch.room)
+        self._batch.add(records, now)
+        self._note(now)
+
+    def _seconds(self, now: float) -> float:
+        return min(_POLL_SECONDS_MAX, self._batch.seconds_left(now) + 0.001)
+
+    def _look(self, now: float) -> None:
+        """Take up what was released: as the first one, this flight carries nothing."""
+        if self._flight or now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        if self._flusher.is_outdated:
+            self._flight = _Flight(self._make_batch(), self._thread.submit(self._flusher.take_up))
+
+    def _take_off(self, reason: Reason | None) -> None:
+        if reason is None or self._flight:
+            return
+        batch, self._batch = self._batch, self._make_batch()
+        self._metrics.flushes.labels(reason).inc()
+        self._flight = _Flight(batch, self._thread.submit(self._flusher.write, batch))
+        _log.debug("batch_due", extra={"reason": reason, "rows": batch.rows, "bytes": batch.bytes})
+
+    def _land(self) -> None:
+        if self._flight and self._flight.done.done():
+            flight, self._flight = self._flight, None
+            flight.done.result()
+            self._tables_made = True
+            self._metrics.checked.inc(flight.batch.checked)
+            self._source.commit(flight.batch.offsets)
+
+    def _revoked(self, places: Sequence[Place]) -> None:
+        if self._flight and not self._stopping.is_set():
+            wait([self._flight.done], self._bounds.shutdown_seconds_max)
+            self._land()
+        for batch in self._held():
+            batch.forget(places)
+
+    def _finish(self) -> None:
+        """Write and commit what there is, within the bound; what remains is read again by the next loader."""
+        deadline = time.monotonic() + self._bounds.shutdown_seconds_max
+        for _ in range(2):
+            self._take_off(Reason.SHUTDOWN if self._batch.rows else None)
+            if self._flight:
+                wait([self._flight.done], max(0.0, deadline - time.monotonic()))
+                self._land()
+
+    def _close(self) -> None:
+        self._stopping.set()
+        self._flusher.give_up.set()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._source.close(self._bounds.shutdown_seconds_max)
+        _log.info("loader_stopped", extra={"rows_not_loaded": sum(batch.rows for batch in self._held())})
+
+    def _held(self) -> list[Batch]:
+        return [self._batch, *([self._flight.batch] if self._flight else [])]
+
+    def _note(self, now: float) -> None:
+        self._turned_at = now
+        if now - self._noted_at < _NOTE_SECONDS:
+            return
+        self._noted_at = now
+        self._metrics.turned_at.set_to_current_time()
+        self._metrics.ready.set(self.is_ready)
+        held = self._held()
+        self._metrics.held_bytes.set(sum(batch.bytes for batch in held))
+        oldest = min((batch.oldest_ms for batch in held if batch.rows), default=None)
+        self._metrics.freshness.set(max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0)
+        if now - self._lag_at > _LAG_SECONDS:
+            self._lag_at = now
+            for (topic, partition), lag in self._source.lags().items():
+                self._metrics.lag.labels(topic, partition).set(lag)

@@ -1,0 +1,114 @@
+"""A record that its checksum does not vouch for -> a row after all, or the reason why it is none.
+
+Invariants: a value is taken only if it decodes to its last byte and what every event is guaranteed to have is
+there; it is encoded again, so that only bytes of ours reach the engine's decoder, which does not notice every
+damage. A record with a checksum that is wrong is damaged, whatever it decodes to. A damaged record of the
+quarantine topic becomes a row of the quarantine itself, so that it never travels in a circle.
+Source: DESIGN.md, "Data path".
+"""
+
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import fastavro
+
+from consumers.kit.decode import (
+    DAMAGED,
+    REFUSED,
+    UNKNOWN_SCHEMA,
+    WRONG_TOPIC,
+    Refusal,
+    Unfit,
+    encode_refusal,
+    fields_of,
+    header,
+    plain,
+    refusal_of,
+    require,
+    sound,
+)
+from consumers.kit.record import Record
+from consumers.warehouse.load.container import Format, place_of
+from schemas import topics
+from schemas.catalog.catalog import Catalog, Release
+from schemas.catalog.wire import HEADER_BYTES, prefix, wire_id_of
+from schemas.catalog.wire_ids import releases_of
+
+
+class Check:
+    """Checks records one by one."""
+
+    def __init__(self, catalog: Catalog, forms: Iterable[Format]) -> None:
+        self._catalog = catalog
+        self._forms = {form.prefix: form for form in forms}
+
+    def __call__(self, topic: str, record: Record) -> tuple[Format, bytes] | Refusal:
+        """Return the record as a row (its format and body), or why it is none."""
+        try:
+            return self._row(topic, record)
+        except Unfit as unfit:
+            refusal = refusal_of(unfit, topic, record)
+        return self.kept(refusal) if topic == topics.QUARANTINE else refusal
+
+    def kept(self, refusal: Refusal) -> tuple[Format, bytes]:
+        """Return the refusal as a row of the quarantine."""
+        form = self._forms[prefix(self._catalog.quarantine.wire_id)]
+        return form, encode_refusal(self._catalog, refusal)[HEADER_BYTES:]
+
+    def datum(self, form: Format, body: bytes) -> dict[str, Any]:
+        """Return the fields of a row that is one; times as milliseconds."""
+        return fields_of(form.release, form.prefix + body)
+
+    def decodes(self, form: Format, body: bytes) -> bool:
+        """Return whether a row is what its schema says, to its last byte."""
+        try:
+            self.datum(form, body)
+        except Unfit:
+            return False
+        return True
+
+    def refused(self, form: Format, topic: str, row: tuple[bytes, bytes], detail: str) -> Refusal:
+        """Return what becomes of a row (body and tail) that the engine refused."""
+        body, tail = row
+        partition, offset, appended_at = place_of(tail)
+        value = form.prefix + body
+        try:
+            datum = fields_of(form.release, value)
+        except Unfit:
+            datum = {}
+        return Refusal(
+            reason=REFUSED,
+            detail=detail,
+            body=value,
+            received_at_ms=datum.get("received_at", appended_at),
+            record=f"{topic}/{partition}/{offset}",
+            app_id=datum.get("app_id"),
+            event_id=datum.get("event_id"),
+        )
+
+    def _row(self, topic: str, record: Record) -> tuple[Format, bytes]:
+        value = sound(record.value(), header(record, topics.CRC32))
+        wire_id = wire_id_of(value)
+        if wire_id is None:
+            raise Unfit(DAMAGED, "the value does not begin with 0 and a schema's id")
+        unfit = Unfit(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
+        for release in releases_of(self._catalog, value, record.headers()):
+            try:
+                return self._row_of(topic, release, value)
+            except Unfit as error:
+                unfit = error
+        raise unfit
+
+    def _row_of(self, topic: str, release: Release, value: bytes) -> tuple[Format, bytes]:
+        if (topic == topics.QUARANTINE) is not (release == self._catalog.quarantine):
+            raise Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
+        datum = fields_of(release, value)
+        require(release, datum)
+        return self._forms[prefix(release.wire_id)], _encoded(release, datum)
+
+
+def _encoded(release: Release, datum: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    fastavro.schemaless_writer(stream, plain(release.text), datum)
+    return stream.getvalue()

@@ -1,0 +1,75 @@
+"""The catalog in use -> what the loader makes of it: formats, checks, tables; then of the next one.
+
+Invariants: the three are of one catalog and replaced together; who holds older ones may go on using them, for
+releases only get more. One thread calls `take_up`, any may read `terms`.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from consumers.warehouse import tables
+from consumers.warehouse.load.batch import Formats
+from consumers.warehouse.load.container import format_of
+from consumers.warehouse.load.revalidation import Check
+from consumers.warehouse.metrics import Metrics
+from consumers.warehouse.tables import Table
+from schemas.catalog.catalog import Catalog, CatalogError
+from schemas.catalog.schema_reloader import Current
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the loader makes of one catalog."""
+
+    formats: Formats
+    check: Check
+    tables: tuple[Table, ...]
+
+
+class Contract:
+    """The terms in use."""
+
+    def __init__(self, current: Current, metrics: Metrics) -> None:
+        self._current = current
+        self._metrics = metrics
+        self._told = ""
+        self._of = current.catalog
+        self.terms = terms_of(self._of)
+        metrics.schemas.set(len(current.catalog.releases))
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that the terms are of."""
+        return self._current.catalog
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to take up."""
+        return self._current.changed
+
+    def take_up(self) -> bool:
+        """Return whether the terms are other ones now; that a changed folder is of no use is told."""
+        try:
+            self._current.look()
+        except CatalogError as error:
+            self._metrics.schemas_refused.inc()
+            if self._told != (told := str(error)):
+                _log.error("schemas_refused", extra={"problems": told.splitlines()})
+            self._told = told
+            return False
+        self._told = ""
+        if self._of is self._current.catalog:  # who refuses records may have looked before us
+            return False
+        self._of = self._current.catalog
+        self.terms = terms_of(self._of)
+        self._metrics.schemas.set(len(self._current.catalog.releases))
+        _log.info("schemas_taken_up", extra={"releases": len(self._current.catalog.releases)})
+        return True
+
+
+def terms_of(catalog: Catalog) -> Terms:
+    """Return the terms of a catalog."""
+    forms = [format_of(release) for release in catalog.releases]
+    return Terms(Formats(forms, catalog.quarantine.schema_id), Check(catalog, forms), tables.tables(catalog))

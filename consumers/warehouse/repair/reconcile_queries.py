@@ -1,0 +1,145 @@
+"""Questions of `reconcile` to ClickHouse: which offsets, identities and bodies have a row.
+
+Invariant: only reads. Every method raises: TransientError.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from consumers.kit.errors import TransientError
+from consumers.kit.record import Place
+from consumers.warehouse.clickhouse import connect
+from consumers.warehouse.repair.offset_reader import Log, Range
+from consumers.warehouse.tables import RAW
+from schemas import topics
+
+# The rows' offsets are of one topic: of the quarantine's, or of the events'.
+GAPS_SQL = Path(__file__).parents[2] / "reconcile.sql"
+
+# A partition's bounds are at its number + 1. Clickstream events have no event_type.
+_COUNTS_SQL = """
+SELECT name, sum(within), sum(rows)
+FROM
+(
+    SELECT
+        name,
+        _partition,
+        groupBitmapIf(
+            toUInt64(_offset),
+            _offset >= {lows:Array(Int64)}[_partition + 1] AND _offset < {highs:Array(Int64)}[_partition + 1]
+        ) AS within,
+        count() AS rows
+    FROM
+    (
+        SELECT toString(event_type) AS name, _partition, _offset FROM merge('tapcart_raw', {tables:String})
+        UNION ALL
+        SELECT 'Clickstream' AS name, _partition, _offset FROM tapcart_raw.clickstream
+    )
+    WHERE _partition >= 0
+    GROUP BY name, _partition
+)
+GROUP BY name
+"""
+_VIEWS_SQL = """
+SELECT toString(event_type) AS name, count() AS events FROM tapcart.events GROUP BY name
+UNION ALL
+SELECT 'Clickstream' AS name, count() AS events FROM tapcart.clickstream HAVING events > 0
+"""
+_BODIES_SQL = """
+SELECT hex(body_hash) FROM tapcart_raw.quarantine
+WHERE body_hash IN (SELECT toFixedString(unhex(arrayJoin(%(hashes)s)), 16))
+"""
+_SECONDS_MAX = 300.0
+_QUERY_BYTES_MAX = 8 * 1024 * 1024
+
+Key = tuple[Any, ...]
+
+
+class Lookup:
+    """One connection."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def gaps(
+        self, topic: str, tables: Sequence[str], logs: Mapping[int, Log]
+    ) -> tuple[dict[int, int], list[Range]]:
+        """Return by partition how many offsets have a row, and the ranges that have none."""
+        parameters = {
+            "tables": f"^({'|'.join(tables)})$",
+            "partitions": list(logs),
+            "lows": [log.low for log in logs.values()],
+            "highs": [log.high for log in logs.values()],
+        }
+        rows = dict.fromkeys(logs, 0)
+        ranges = []
+        for partition, count, starts, ends in self._rows(GAPS_SQL.read_text(), parameters):
+            rows[partition] += count
+            ranges += [Range(topic, partition, s, e + 1) for s, e in zip(starts, ends, strict=True)]
+        return rows, ranges
+
+    def keys(self, table: str, columns: Sequence[str], keys: Iterable[Key]) -> set[Key]:
+        """Return those of `keys` (values of `columns`) that have a row."""
+        found: set[Key] = set()
+        names = ", ".join(_EXPRESSIONS.get(column, column) for column in columns)
+        for some in _some(list(keys)):
+            sql = f"SELECT DISTINCT {names} FROM {RAW}.{table} WHERE ({names}) IN %(keys)s"  # noqa: S608 - our names
+            found |= {tuple(row) for row in self._rows(sql, {"keys": some})}
+        return found
+
+    def bodies(self, bodies: Iterable[bytes]) -> set[bytes]:
+        """Return those of `bodies` that the quarantine has."""
+        found: set[bytes] = set()
+        for some in _some([(body.hex(),) for body in set(bodies)]):
+            texts = [text for (text,) in some]
+            # Written out: as a parameter each of millions of digits would be looked at for quotes.
+            hashes = self._rows(f"SELECT arrayMap(b -> hex(sipHash128(unhex(b))), {texts})", {})[0][0]
+            there = {row[0] for row in self._rows(_BODIES_SQL, {"hashes": hashes})}
+            found |= {bytes.fromhex(text) for text, key in zip(texts, hashes, strict=True) if key in there}
+        return found
+
+    def counts(self, tables: Sequence[str], logs: Mapping[Place, Log]) -> dict[str, tuple[int, int, int]]:
+        """Return event type -> (offsets in `logs` that have a row, rows, events in the views)."""
+        events = [logs[place] for place in sorted(logs) if place[0] == topics.EVENTS]
+        parameters = {
+            "tables": f"^({'|'.join(name for name in tables if name != 'clickstream')})$",
+            "lows": [log.low for log in events],
+            "highs": [log.high for log in events],
+        }
+        raw = {row[0]: (row[1], row[2]) for row in self._rows(_COUNTS_SQL, parameters)}
+        view: dict[str, int] = {row[0]: row[1] for row in self._rows(_VIEWS_SQL, {})}
+        return {name: (*raw.get(name, (0, 0)), view.get(name, 0)) for name in raw.keys() | view.keys()}
+
+    def _rows(self, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        try:
+            client = connect(self._url, _SECONDS_MAX, max_query_size=2 * _QUERY_BYTES_MAX)
+            try:
+                return client.query(sql, parameters=parameters).result_rows
+            finally:
+                client.close()
+        except ClickHouseError as error:
+            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
+
+
+_EXPRESSIONS = {"hour": "toUnixTimestamp(toStartOfHour(timestamp))"}
+
+
+def _some(keys: Sequence[Key]) -> Iterator[list[Key]]:
+    """Yield `keys` in parts that fit into a query."""
+    part: list[Key] = []
+    size = 0
+    for key in keys:
+        key_bytes = sum(len(str(value)) for value in key) * 2 + 20
+        if part and (size + key_bytes > _QUERY_BYTES_MAX or len(part) >= _KEYS_MAX):
+            yield part
+            part, size = [], 0
+        part.append(key)
+        size += key_bytes
+    if part:
+        yield part
+
+
+_KEYS_MAX = 2_000

@@ -1,0 +1,209 @@
+"""Kafka and ClickHouse -> what became of every record of our topics; and the missing ones, loaded once more.
+
+A record is accounted for when its offset has a row; or its identity has one (a merge took the duplicate's
+row), where its event type had no schema also in the table that the type has by now (`replay --untyped` moved
+it); or the quarantine has its body; or it is past the TTL.
+
+Invariants: only offsets without a row are read from Kafka again; memory does not grow with their number;
+committed offsets are never moved.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from consumers.kit.decode import Refusal
+from consumers.kit.record import Place, Record
+from consumers.warehouse.load.container import Format
+from consumers.warehouse.load.wiring import Parts
+from consumers.warehouse.repair.offset_reader import Kafka, Log, Range
+from consumers.warehouse.repair.reconcile_queries import Key, Lookup
+from consumers.warehouse.settings import Settings
+from schemas import topics
+from schemas.catalog.catalog import table_name
+from schemas.catalog.schema_reloader import Current
+
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+# Records that are judged together.
+_TOGETHER, _TOGETHER_BYTES = 10_000, 64 * 1024 * 1024
+_WAIT_SECONDS = 0.2
+_EVENT_KEY = ("app_id", "hour", "device_id", "event_id", "event_type")
+_CLICKSTREAM_KEY = ("app_id", "event_id")
+
+
+@dataclass(slots=True)
+class Partition:
+    """What became of one partition's records: each is in one of the counts from `rows` on."""
+
+    low: int
+    high: int
+    lag: int  # records that the loader has not committed
+    rows: int = 0  # offsets with a row
+    merged: int = 0  # duplicates whose identity has a row
+    quarantined: int = 0  # no row of the record's own, but the quarantine has its body
+    expired: int = 0  # past the TTL
+    empty: int = 0  # offsets without a record
+    missing: int = 0
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found."""
+
+    partitions: dict[Place, Partition] = field(default_factory=dict)
+    missing: list[Range] = field(default_factory=list)
+    gone: list[Range] = field(default_factory=list)  # never loaded, and Kafka has let go of them
+    types: Counter[str] = field(default_factory=Counter)  # of the records read again
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A record read again, and what to look for."""
+
+    place: Place
+    offset: int
+    body: bytes  # what the quarantine would have
+    event_type: str = ""
+    tables: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    key: Key = ()
+    timestamp_ms: int | None = None
+
+
+class Accounting:
+    """Compares Kafka and ClickHouse. Every method raises: TransientError."""
+
+    def __init__(self, settings: Settings, current: Current) -> None:
+        self._parts = Parts(settings, current)
+        self._kafka = Kafka(settings.kafka, settings.group)
+        self._lookup = Lookup(settings.clickhouse_url.get_secret_value())
+        self._ttl_days = settings.ttl_days
+
+    @property
+    def _tables(self) -> dict[str, list[str]]:
+        """The tables of each topic."""
+        formats = self._parts.terms.formats.by_topic.items()
+        return {topic: sorted({form.table for form in forms.values()}) for topic, forms in formats}
+
+    def wait(self, seconds_max: float) -> dict[Place, Log]:
+        """Return the partitions as they are now, once the loader has come that far or time is up."""
+        logs = self._kafka.logs()
+        deadline = time.monotonic() + seconds_max
+        while True:
+            committed = {place: log.committed for place, log in self._kafka.logs().items()}
+            if time.monotonic() > deadline or all(committed[p] >= log.high for p, log in logs.items()):
+                return {p: Log(log.low, log.high, committed[p]) for p, log in logs.items()}
+            time.sleep(_WAIT_SECONDS)
+
+    def report(self, logs: dict[Place, Log], now_ms: int) -> Report:
+        """Return where every record of `logs` is. `now_ms` decides what is past the TTL."""
+        report = Report()
+        self._parts.contract.take_up()  # the loader may have done so while we waited
+        gaps: list[Range] = []
+        for topic, tables in self._tables.items():
+            some = {partition: log for (name, partition), log in logs.items() if name == topic}
+            rows, ranges = self._lookup.gaps(topic, tables, some)
+            gaps += ranges
+            for partition, log in some.items():
+                lag = max(0, log.high - max(log.committed, log.low))
+                report.partitions[topic, partition] = Partition(log.low, log.high, lag, rows[partition])
+                if log.committed < log.low:
+                    report.gone.append(Range(topic, partition, log.committed, log.low))
+        for gap in gaps:
+            report.partitions[gap.topic, gap.partition].empty += gap.end - gap.start
+        found: list[_Found] = []
+        size = 0
+        for records in self._kafka.records(gaps):
+            found += map(self._found, records)
+            size += sum(len(record.value() or b"") for record in records)
+            # Each table is asked once for all of them, however few belong to it.
+            if len(found) >= _TOGETHER or size >= _TOGETHER_BYTES:
+                self._judge(found, report, now_ms)
+                found, size = [], 0
+        self._judge(found, report, now_ms)
+        return report
+
+    def repair(self, ranges: Sequence[Range]) -> int:
+        """Load the records of `ranges` as the loader does; return how many. Raises: TooManyRefusedError."""
+        return sum(self._parts.load(self._kafka.records(ranges)))
+
+    def types(self, report: Report, logs: Mapping[Place, Log]) -> dict[str, tuple[int, int, int]]:
+        """Return event type -> (records that Kafka still has, rows in raw tables, events in the views)."""
+        counts = self._lookup.counts(self._tables[topics.EVENTS], logs)
+        names = sorted(counts.keys() | report.types.keys())
+        return {
+            name: (within + report.types[name], raw, view)
+            for name in names
+            for within, raw, view in [counts.get(name, (0, 0, 0))]
+        }
+
+    def _judge(self, found: Sequence[_Found], report: Report, now_ms: int) -> None:
+        report.types.update(one.event_type for one in found if one.event_type)
+        there: set[tuple[str, Key]] = set()
+        for table, columns in {(table, one.columns) for one in found for table in one.tables}:
+            keys = {one.key for one in found if table in one.tables}
+            there |= {(table, key) for key in self._lookup.keys(table, columns, keys)}
+        rest = [one for one in found if not _is_there(one, there)]
+        kept = self._lookup.bodies({one.body for one in rest})
+        for one in found:
+            partition = report.partitions[one.place]
+            partition.empty -= 1
+            if _is_there(one, there):
+                partition.merged += 1
+            elif one.body in kept:
+                partition.quarantined += 1
+            elif self._is_expired(one, now_ms):
+                partition.expired += 1
+            else:
+                partition.missing += 1
+                _extend(report.missing, one.place, one.offset)
+
+    def _found(self, record: Record) -> _Found:
+        place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
+        checked = self._parts.terms.check(place[0], record)
+        if isinstance(checked, Refusal):
+            return _Found(place, offset, checked.body)
+        form, body = checked
+        datum = self._parts.terms.check.datum(form, body)
+        if place[0] == topics.QUARANTINE:
+            return _Found(place, offset, datum["body"], timestamp_ms=datum["received_at"])
+        columns = _EVENT_KEY if "timestamp" in datum else _CLICKSTREAM_KEY
+        return _Found(
+            place,
+            offset,
+            form.prefix + body,
+            datum.get("event_type", form.release.name),
+            self._tables_of(form, datum),
+            columns,
+            tuple(_value(datum, column) for column in columns),
+            datum.get("timestamp", datum["received_at"]),
+        )
+
+    def _tables_of(self, form: Format, datum: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return where the event may be: one without a schema also in the table that its type has by now."""
+        catalog = self._parts.contract.catalog
+        typed = catalog.newest(datum["event_type"]) if form.release.name == catalog.unmodelled.name else None
+        return (form.table, table_name(typed.name)) if typed else (form.table,)
+
+    def _is_expired(self, one: _Found, now_ms: int) -> bool:
+        at = one.timestamp_ms
+        return bool(self._ttl_days) and at is not None and at < now_ms - self._ttl_days * _DAY_MS
+
+
+def _extend(ranges: list[Range], place: Place, offset: int) -> None:
+    """Take in an offset behind all others of its partition."""
+    last = ranges[-1] if ranges else None
+    if last and (last.topic, last.partition, last.end) == (*place, offset):
+        ranges[-1] = Range(*place, last.start, offset + 1)
+    else:
+        ranges.append(Range(*place, offset, offset + 1))
+
+
+def _is_there(one: _Found, there: set[tuple[str, Key]]) -> bool:
+    return any((table, one.key) in there for table in one.tables)
+
+
+def _value(datum: dict[str, Any], column: str) -> Any:
+    return datum["timestamp"] // _HOUR_MS * 3600 if column == "hour" else datum[column]

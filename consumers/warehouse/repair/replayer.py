@@ -1,0 +1,177 @@
+"""Rows of the quarantine -> events after all, each by the way that it came; or why it is none yet.
+
+What ingest had refused is posted to ingest, whose rules of today decide; what the loader had refused takes
+the loader's own path. Invariant: safe to repeat, for identities make duplicates of what is sent twice.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import urllib3
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from pydantic import BaseModel, Field, SecretStr
+
+from consumers.kit.decode import DAMAGED, Refusal
+from consumers.kit.errors import TransientError
+from consumers.warehouse.clickhouse import connect
+from consumers.warehouse.errors import PermanentError
+from consumers.warehouse.load.container import Format, container
+from consumers.warehouse.load.quarantined_record import Again, Headers, again
+from consumers.warehouse.load.wiring import Parts
+from consumers.warehouse.tables import PUBLIC, RAW
+from schemas import environment, topics
+from schemas.catalog.wire import checksum
+from schemas.environment import SettingsError
+
+_QUERY_SECONDS_MAX = 300.0
+_POST_SECONDS_MAX = 10.0
+_PLACED, _UNPLACEABLE = 200, frozenset({400, 413, 415, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the quarantine."""
+
+    body_hash: bytes
+    body: bytes
+    source: str  # "ingest", or the consumer that refused a Kafka value
+    reason: str
+    record: str  # topic/partition/offset, of the loader's rows
+    app_id: str
+    event_id: str
+    received_at_ms: int
+
+
+class IngestAccess(BaseModel):
+    """How to reach ingest; aliases are the environment's."""
+
+    model_config = environment.CONFIG
+
+    port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
+    url: str = Field("", alias="INGEST_URL")  # when ingest is elsewhere: http://host:port
+    tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
+    data_dir: Path = Field(Path("data"), alias="DATA_DIR")  # `make run` keeps its token there
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Return what `env` says. Raises: SettingsError."""
+        return environment.read(cls, env)
+
+    def base(self) -> str:
+        """Return where ingest is."""
+        return (self.url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    def endpoint(self) -> str:
+        """Return where to post."""
+        return f"{self.base()}/tapcart_webhooks"
+
+    def secret(self, app_id: str) -> str:
+        """Return a token that may speak for `app_id`. Raises: SettingsError when there is none."""
+        given = self.tokens.get_secret_value() or self._kept_token()
+        for token in given.split(","):
+            secret, _, apps = token.strip().partition(":")
+            if secret and (not apps or app_id in apps.split("|")):
+                return secret
+        raise SettingsError(
+            f"INGEST_TOKENS: no token for app_id {app_id!r}, and none in {self.data_dir}/token"
+        )
+
+    def _kept_token(self) -> str:
+        try:
+            return (self.data_dir / "token").read_text().strip()
+        except OSError:
+            return ""
+
+
+class Quarantine:
+    """The table of what could not be placed. Every method raises: TransientError."""
+
+    def __init__(self, url: str) -> None:
+        self._client = connect(url, _QUERY_SECONDS_MAX)
+
+    def rows(self, where: str) -> Iterator[Row]:
+        """Yield the rows that the condition finds and that were not replayed, the oldest first."""
+        sql = f"""
+            SELECT sipHash128(body) AS body_hash, hex(body), source, reason, record, app_id, event_id,
+                   toUnixTimestamp64Milli(received_at)
+            FROM {PUBLIC}.quarantine
+            WHERE replayed_at IS NULL AND ({where})
+            ORDER BY received_at"""  # noqa: S608 - the condition is SQL by intent, its author's own
+        try:
+            with self._client.query_rows_stream(sql) as stream:
+                for body_hash, body, *rest in stream:
+                    yield Row(_fixed(body_hash), bytes.fromhex(body), *rest)
+        except ClickHouseError as error:
+            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
+
+    def mark(self, hashes: Sequence[bytes], now: datetime) -> None:
+        """Note that these bodies are events now."""
+        try:
+            self._client.insert(
+                f"{RAW}.quarantine_replays",
+                [(body_hash, now) for body_hash in hashes],
+                column_names=("body_hash", "replayed_at"),
+            )
+        except ClickHouseError as error:
+            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
+
+
+class Replayer:
+    """Puts rows back, each by the way that it came. `stays` counts the reasons of those that stay."""
+
+    def __init__(self, parts: Parts, access: IngestAccess) -> None:
+        self.stays: Counter[str] = Counter()
+        self._parts = parts
+        self._access = access
+        self._http = urllib3.PoolManager(timeout=_POST_SECONDS_MAX, retries=False)
+
+    def put_back(self, row: Row) -> bool:
+        """Return whether `row` is an event now. Raises: TransientError, SettingsError."""
+        reason = self._post(row) if row.source == "ingest" else self._load(row)
+        if reason:
+            self.stays[reason] += 1
+        return not reason
+
+    def _post(self, row: Row) -> str:
+        headers = {"Authorization": f"Bearer {self._access.secret(row.app_id)}"}
+        # A clickstream event says in headers what its body does not; others' are not looked at.
+        headers |= {
+            name: value for name, value in (("appid", row.app_id), ("eventid", row.event_id)) if value
+        }
+        try:
+            answer = self._http.request("POST", self._access.endpoint(), body=row.body, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise TransientError(f"ingest does not answer: {error}") from error
+        if answer.status == _PLACED:
+            return ""
+        detail = f"{answer.status} {answer.json().get('detail', '')}"
+        if answer.status in _UNPLACEABLE:
+            return detail
+        raise TransientError(f"ingest answers {detail}")
+
+    def _load(self, row: Row) -> str:
+        if row.reason == DAMAGED:
+            return "damaged: what it was is not known"
+        checked, record = self._checked(row, ((topics.CRC32, checksum(row.body)),))
+        if isinstance(checked, Refusal):  # by our own id; so it is another's, maybe by a registry's
+            checked, record = self._checked(row, ())
+        if isinstance(checked, Refusal):
+            return f"{checked.reason}: {checked.detail}"
+        form, body = checked
+        try:
+            self._parts.warehouse.insert(form, container(form, (body, record.tail)))
+        except PermanentError as error:
+            return f"refused: {error.detail[:200]}"
+        return ""
+
+    def _checked(self, row: Row, headers: Headers) -> tuple[tuple[Format, bytes] | Refusal, Again]:
+        record = again(row.record, row.body, row.received_at_ms, row.app_id, headers)
+        return self._parts.terms.check(record.topic(), record), record
+
+
+def _fixed(value: bytes | str) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("latin-1")

@@ -1,0 +1,205 @@
+"""Rows that were kept untyped -> the rows that today's schemas make of them, in ClickHouse alone.
+
+`unmodelled` rows whose type has a table by now move there; rows whose `extra` holds what has a column by now
+are written once more. Each is put together again as the body that was posted, read by ingest's rules, and
+keeps where and when it came (`_partition`, `_offset`, `_appended_at`, `received_at`).
+
+Invariants: a row leaves `unmodelled` only when its identity has a row in its own table, seen there by the
+statement that removes it; so this may be killed at any line, and repeated. In between, `tapcart.events` shows
+such an event twice. What cannot be read or is refused stays where it is.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from consumers.kit.errors import TransientError
+from consumers.warehouse.clickhouse import connect
+from consumers.warehouse.load.batch import Group
+from consumers.warehouse.load.wiring import Parts
+from consumers.warehouse.settings import Settings
+from consumers.warehouse.tables import RAW, Options, quoted, removal
+from schemas import topics
+from schemas.catalog import schema_model
+from schemas.catalog.catalog import Catalog, Release, table_name
+from schemas.catalog.schema_model import Field
+from schemas.catalog.wire import HEADER_BYTES
+from schemas.codec.events import EventDecoder, Invalid, NotJson
+from schemas.codec.lenient import escaped, members_of
+from schemas.codec.row_to_json import body_of
+from schemas.codec.varint import long
+
+_SECONDS_MAX = 300.0
+# One statement removes a page: fewer cost more statements, more hold more in memory (2 KB a row).
+_PAGE_ROWS = 20_000
+
+_KEY = "app_id, toStartOfHour(timestamp), cityHash64(device_id), event_id"
+_AFTER = "unhex({app_id:String}), toDateTime({hour:UInt32}, 'UTC'), {device:UInt64}, unhex({event_id:String})"
+_PLACE = "_partition, _offset, toUnixTimestamp64Milli(_appended_at)"
+_NEXT = "hex(app_id), toUnixTimestamp(toStartOfHour(timestamp)), cityHash64(device_id), hex(event_id)"
+_SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows of one event type that may have a better place."""
+
+    event_type: str
+    table: str  # where they are
+    fields: tuple[Field, ...]  # whose columns that table has
+    where: str
+    paths: tuple[str, ...] = ()  # parameter of `where`: what `extra` may hold
+
+    @property
+    def moves(self) -> bool:
+        """Whether the rows go to another table."""
+        return self.table != table_name(self.event_type)
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of one source's rows."""
+
+    read: int = 0
+    written: int = 0
+    refused: Counter[str] = field(default_factory=Counter)  # why, and how many
+
+
+class Untyped:
+    """One run over the tables. Every method raises: TransientError."""
+
+    def __init__(self, parts: Parts, settings: Settings) -> None:
+        self._parts = parts
+        self._options = Options(cluster=settings.cluster)
+        self._client = connect(settings.clickhouse_url.get_secret_value(), _SECONDS_MAX, **_SETTINGS)
+        self._decoder = EventDecoder(parts.contract.catalog)
+
+    def days(self, source: Source) -> dict[int, int]:
+        """Return day (20260131) -> rows to be looked at."""
+        sql = (
+            f"SELECT toYYYYMMDD(timestamp) AS day, count() FROM {RAW}.{source.table} FINAL"  # noqa: S608 - our names
+            f" WHERE {source.where} GROUP BY day ORDER BY day"
+        )
+        return {day: count for day, count in self._rows(sql, _parameters(source))}  # noqa: C416 - typed so
+
+    def move(self, source: Source, day: int) -> Report:
+        """Give the rows of one day their place. Raises: TooManyRefusedError."""
+        report = Report()
+        for page in self._pages(source, day):
+            groups = self._groups(source, page, report)
+            report.read += len(page)
+            for group in groups:
+                refused = self._parts.flusher.insert(group, len(group.parts))
+                report.refused.update(error.detail[:200] for _, error in refused)
+                report.written += len(group.parts) // 2 - len(refused)
+            if source.moves and groups:
+                self._remove(source, day)
+        return report
+
+    def _pages(self, source: Source, day: int) -> Iterator[Sequence[Sequence[Any]]]:
+        names = [_selected(name, one) for name, one in _leaves(source.fields).items()]
+        head = f"SELECT {', '.join(names)}, {_PLACE}, {_NEXT} FROM {RAW}.{source.table} FINAL"  # noqa: S608 - our names
+        where = f"WHERE toYYYYMMDD(timestamp) = {day} AND {source.where}"
+        tail = f"ORDER BY {_KEY} LIMIT {_PAGE_ROWS}"
+        page = self._rows(f"{head} {where} {tail}", _parameters(source))
+        while page:
+            yield page
+            if len(page) < _PAGE_ROWS:
+                return
+            after = dict(zip(("app_id", "hour", "device", "event_id"), page[-1][-4:], strict=True))
+            parameters = {**_parameters(source), **after}
+            page = self._rows(f"{head} {where} AND ({_KEY}) > ({_AFTER}) {tail}", parameters)
+
+    def _groups(self, source: Source, page: Iterable[Sequence[Any]], report: Report) -> list[Group]:
+        """Return the rows that gain by being read again."""
+        names = [*_leaves(source.fields)]
+        forms = self._parts.terms.formats.by_topic[topics.EVENTS]
+        groups: dict[bytes, Group] = {}
+        for row in page:
+            columns = dict(zip(names, row, strict=False))
+            try:
+                event = self._decoder.decode(body_of(source.fields, columns), {})
+            except (NotJson, Invalid, msgspec.DecodeError) as error:  # of a foreign producer
+                report.refused[str(error)[:200]] += 1
+                continue
+            if not source.moves and _keys(event.extra) == _keys(columns["extra"].encode()):
+                continue
+            value = event.encode(columns["received_at"])
+            form = forms[value[:HEADER_BYTES]]
+            tail = b"".join(map(long, row[len(names) : len(names) + 3]))
+            groups.setdefault(form.prefix, Group(form, topics.EVENTS)).parts += (value[HEADER_BYTES:], tail)
+        return [*groups.values()]
+
+    def _remove(self, source: Source, day: int) -> None:
+        try:
+            self._client.command(
+                removal(source.table, table_name(source.event_type), day, self._options),
+                parameters={"event_type": source.event_type},
+            )
+        except ClickHouseError as error:
+            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
+
+    def _rows(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        try:
+            return self._client.query(sql, parameters={**parameters}).result_rows
+        except ClickHouseError as error:
+            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
+
+
+def sources(catalog: Catalog, event_type: str | None) -> Iterator[Source]:
+    """Yield where untyped rows may lie, of one type or of all."""
+    unmodelled = _fields(r for r in catalog.releases if r.name == catalog.unmodelled.name)
+    for newest in catalog.newest_releases():
+        if newest.family != "mobile" or event_type not in (None, newest.name):
+            continue
+        yield Source(
+            newest.name, table_name(catalog.unmodelled.name), unmodelled, "event_type = {event_type:String}"
+        )
+        releases = (r for r in catalog.releases if (r.family, r.name) == ("mobile", newest.name))
+        yield Source(
+            newest.name,
+            table_name(newest.name),
+            _fields(sorted(releases, key=lambda release: release.version)),
+            "extra != '' AND hasAny(JSONExtractKeys(extra), {paths:Array(String)})",
+            _paths(newest),
+        )
+
+
+def _paths(release: Release) -> tuple[str, ...]:
+    """Return under which paths `extra` may hold what the release has columns for."""
+    found = []
+    for known in schema_model.fields(release.schema):
+        found.append(escaped(known.member))
+        found += [f"{escaped(known.member)}.{escaped(inner.member)}" for inner in known.fields]
+    return tuple(found)
+
+
+def _fields(releases: Iterable[Release]) -> tuple[Field, ...]:
+    return tuple(
+        dict.fromkeys(field for release in releases for field in schema_model.fields(release.schema))
+    )
+
+
+def _leaves(fields: Iterable[Field]) -> dict[str, Field]:
+    found: dict[str, Field] = {}
+    for one in fields:
+        found |= (
+            {f"{one.name}.{inner.name}": inner for inner in one.fields} if one.fields else {one.name: one}
+        )
+    return found
+
+
+def _selected(name: str, one: Field) -> str:
+    return f"toUnixTimestamp64Milli({quoted(name)})" if one.kind == schema_model.MOMENT else quoted(name)
+
+
+def _parameters(source: Source) -> dict[str, Any]:
+    return {"event_type": source.event_type, "paths": [*source.paths]}
+
+
+def _keys(extra: bytes | None) -> set[str]:
+    return set(members_of(extra)) if extra else set()

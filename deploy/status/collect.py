@@ -1,0 +1,198 @@
+"""Settings of a stack -> what can be seen of it now, whichever of its parts run.
+
+Invariants: nothing is changed; each look takes a bounded time; what cannot be known is told, never guessed. A
+process is up when it answers; its id comes from DATA_DIR/run, for what runs on this machine.
+"""
+
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from deploy.local import services
+from deploy.local.settings import Settings
+from deploy.status.formatting import amount, bytes_text
+
+_SECONDS_MAX = 2.5
+_NAMES = ("ingest", "kafka", "warehouse", "clickhouse", "live")
+# As the alerts.
+_FRESHNESS_MS_MAX, _LAG_MAX, _SPOOL_MAX, _FREE_MIN = 120_000, 100_000, 0.5, 0.1
+
+_Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of the pipeline."""
+
+    name: str
+    is_up: bool
+    detail: str
+    pid: int | None
+    uptime_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number of the pipeline, as text."""
+
+    name: str
+    text: str
+    is_well: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All of it."""
+
+    processes: tuple[Process, ...]
+    facts: tuple[Fact, ...]
+    urls: tuple[tuple[str, str], ...]
+
+    @property
+    def runs(self) -> bool:
+        """Return whether anything does."""
+        return any(process.is_up or process.pid for process in self.processes)
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether all is."""
+        return all(process.is_up for process in self.processes) and all(fact.is_well for fact in self.facts)
+
+
+def look(settings: Settings) -> Status:
+    """Return what can be seen now."""
+    at = services.addresses(settings)
+    token = settings.live_token.get_secret_value()
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    with httpx.Client(timeout=_SECONDS_MAX, trust_env=False) as http:
+        intake = _json(http, f"{at.ingest}/readyz")
+        page = _json(http, f"{at.live}/api/snapshot", headers)
+        pings = _text(http, f"{at.clickhouse}/ping") == "Ok.\n"
+        alerts = _alerts(http, settings.prometheus_port)
+    seen = _seen(intake, page, at.kafka, pings=pings)
+    return Status(
+        tuple(_process(settings.data_dir, name, seen[name]) for name in _NAMES),
+        (*_facts(intake or {}, page), *_disk(settings.data_dir), alerts),
+        (
+            ("webhook", f"{at.ingest}/tapcart_webhooks/<token>  (`make url`)"),
+            ("page", at.live),
+            ("ClickHouse", at.clickhouse),
+            ("Kafka", at.kafka),
+        ),
+    )
+
+
+def _seen(
+    intake: _Json | None, page: _Json | None, kafka: str, *, pings: bool
+) -> dict[str, tuple[bool, str]]:
+    """Return of each process whether it is up, and what it says; the loader tells nobody but Kafka."""
+    told = {one["name"]: (one["health"], one["detail"]) for one in (page or {}).get("components", ())}
+    nobody = ("unknown", "only the live page knows, and it does not answer")
+    kafka_health, kafka_detail = told.get("kafka", nobody)
+    warehouse_health, warehouse_detail = told.get("warehouse", nobody)
+    reached = kafka_health == "up" if page else _connects(kafka)
+    return {
+        "ingest": _of_intake(intake),
+        "kafka": (reached, kafka_detail if page else "its port is open" if reached else "does not answer"),
+        "warehouse": (warehouse_health == "up", warehouse_detail),
+        "clickhouse": (pings, "answers" if pings else "does not answer"),
+        "live": (page is not None, "answers" if page else "does not answer"),
+    }
+
+
+def _of_intake(intake: _Json | None) -> tuple[bool, str]:
+    if intake is None:
+        return False, "does not answer"
+    if not intake.get("ready"):
+        return False, f"takes no events: {intake.get('spool_unavailable') or 'the spool is full'}"
+    if intake.get("kafka") == "direct":
+        return True, "events go to Kafka"
+    return True, "events go to the spool, for Kafka is away"
+
+
+def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> Process:
+    is_up, detail = seen
+    try:
+        pid = int((data_dir / "run" / f"{name}.pid").read_text())
+        found = psutil.Process(pid)
+        if found.status() == psutil.STATUS_STOPPED:
+            is_up, detail = False, f"is stopped: kill -CONT {pid}"
+        return Process(name, is_up, detail, pid, time.time() - found.create_time())
+    except (OSError, ValueError, psutil.Error):
+        return Process(name, is_up, detail, None, None)
+
+
+def _facts(intake: _Json, page: _Json | None) -> Iterator[Fact]:
+    yield from _of_page(page) if page else [Fact("numbers", "only the live page has them", is_well=False)]
+    if "spool_bytes" in intake:
+        full = intake["spool_bytes"] / intake["spool_bytes_max"]
+        text = f"{amount(intake['spool_records'], 'record')}, {bytes_text(intake['spool_bytes'])}"
+        yield Fact("spool", f"{text}, {full:.0%} full", full < _SPOOL_MAX)
+
+
+def _of_page(page: _Json) -> Iterator[Fact]:
+    age_ms = page["freshness"]["age_ms"]
+    text = "not known" if age_ms is None else f"{age_ms / 1000:.1f} s" if age_ms else "all can be queried"
+    yield Fact("freshness", text, age_ms is not None and age_ms <= _FRESHNESS_MS_MAX)
+    if window := page["window"]:
+        delay = window["delay_p99_ms"]
+        late = f", 99 of 100 within {delay / 1000:.1f} s" if delay is not None else ""
+        yield Fact("events", f"{window['per_second']:.1f} a second{late}")
+    if total := page["total"]:
+        yield Fact("in ClickHouse", amount(total["count"], "event"))
+    if lag := page["lag"]:
+        text = f"{amount(lag['records'], 'record')} in Kafka are not loaded"
+        yield Fact("lag", text, lag["records"] < _LAG_MAX)
+    if quarantine := page["quarantine"]:
+        text = f"{amount(quarantine['count'], 'body', 'bodies')}, {quarantine['waiting']:,} not replayed"
+        yield Fact("quarantine", text)
+
+
+def _disk(data_dir: Path) -> Iterator[Fact]:
+    try:
+        usage = shutil.disk_usage(data_dir)
+    except OSError:
+        return
+    free = usage.free / usage.total
+    yield Fact("disk", f"{bytes_text(usage.free)} are free, {free:.0%}", free >= _FREE_MIN)
+
+
+def _alerts(http: httpx.Client, port: int) -> Fact:
+    answer = _json(http, f"http://127.0.0.1:{port}/api/v1/alerts")
+    if answer is None or "alerts" not in answer.get("data", {}):
+        return Fact("alerts", "no Prometheus runs here (`make prometheus`)")
+    firing = [alert for alert in answer["data"]["alerts"] if alert["state"] == "firing"]
+    text = "; ".join(f"{alert['labels']['alertname']}: {alert['annotations']['summary']}" for alert in firing)
+    return Fact("alerts", text or "none fires", not firing)
+
+
+def _connects(address: str) -> bool:
+    host, _, port = address.split(",", maxsplit=1)[0].rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), _SECONDS_MAX):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def _text(http: httpx.Client, url: str) -> str:
+    try:
+        return http.get(url).text
+    except httpx.HTTPError:
+        return ""
+
+
+def _json(http: httpx.Client, url: str, headers: dict[str, str] | None = None) -> _Json | None:
+    """Return the JSON object that a URL answers, None when there is none."""
+    try:
+        found = http.get(url, headers=headers or {}).json()
+    except (httpx.HTTPError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

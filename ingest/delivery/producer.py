@@ -1,0 +1,212 @@
+"""Records -> Kafka, each with the broker's acknowledgement.
+
+Delivery reports are collected by a poll thread and handed to the event loop once per poll, not once per
+message (measured: 17,000 requests/s on one core against 7,000). Records that come while others await their
+report are collected, and handed to librdkafka together once those are reported: what waits in librdkafka for
+its turn keeps its thread spinning, without lingering (measured: 122 -> 70 us of CPU per request).
+
+Invariants: a future succeeds only on a delivery report without error (`acks=all`, idempotent); one that is
+neither acknowledged nor refused is failed by `give_up`, and what it stood for may still arrive: a duplicate,
+not a loss. Source: librdkafka's CONFIGURATION.md; DESIGN.md, "Acknowledgements".
+"""
+
+import asyncio
+import itertools
+import logging
+import threading
+from collections.abc import Mapping
+from functools import partial
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from ingest.delivery.record import Record
+from schemas import topics
+
+_LOG = logging.getLogger(__name__)
+_COLLECT_SECONDS_MAX = 0.01  # a partition whose leader is away holds up the others this long at most
+_POLL_SECONDS_MAX = 0.1
+# A body of 2 MiB that has no place becomes at most this much.
+_VALUE_BYTES_MAX = 4 * 1024 * 1024
+
+# What no later attempt can cure: the message itself is at fault.
+_REFUSALS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
+
+
+class NotAcknowledgedError(Exception):
+    """Kafka has not confirmed the record: it may arrive yet, or never. The same call may succeed later."""
+
+
+class RefusedError(Exception):
+    """Kafka will never take this record (too large for the topic)."""
+
+
+class KafkaProducer:
+    """One librdkafka producer; every method is called on the event loop."""
+
+    def __init__(self, properties: Mapping[str, str]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._properties = {**DEFAULTS, **properties, **_REQUIRED}
+        self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
+        self._clients = {
+            name: value for name, value in self._properties.items() if name not in _PRODUCER_ONLY
+        }
+        self._numbers = itertools.count()
+        self._pending: dict[int, tuple[asyncio.Future[None], float]] = {}  # number -> (future, produced at)
+        self._unsent: list[tuple[int, Record]] = []  # in order; handed over by `_next`
+        self._next: asyncio.Handle
+        self._reports: list[tuple[int, KafkaError | None]] = []
+        self._stopping = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
+        self._poller.start()
+
+    @property
+    def pending(self) -> int:
+        """How many records await their delivery report."""
+        return len(self._pending)
+
+    def oldest_seconds(self) -> float:
+        """Return for how long the oldest pending record has waited; 0 when none does."""
+        _, produced_at = next(iter(self._pending.values()), (None, self._loop.time()))
+        return self._loop.time() - produced_at
+
+    def produce(self, record: Record) -> asyncio.Future[None]:
+        """Return a future of the acknowledgement. It raises: NotAcknowledgedError, RefusedError."""
+        number = next(self._numbers)
+        future = self._loop.create_future()
+        self._pending[number] = (future, self._loop.time())
+        if not self._unsent:
+            wait = _COLLECT_SECONDS_MAX if len(self._producer) else 0.0
+            self._next = self._loop.call_later(wait, self._send)
+        self._unsent.append((number, record))
+        return future
+
+    def give_up(self) -> None:
+        """Fail every pending record with NotAcknowledgedError and take it out of librdkafka's queue.
+
+        What is under way stays: only a request that times out makes librdkafka leave a connection that is
+        silent. Taken out at every call, it would never be old enough.
+        """
+        self._unsent.clear()
+        self._producer.purge(in_queue=True, in_flight=False, blocking=False)
+        failure = NotAcknowledgedError("Kafka does not acknowledge")
+        for number in list(self._pending):
+            self._end(number, failure)
+
+    async def ensure_topics(self, retention_hours: int, seconds_max: float) -> None:
+        """Create what is missing of our topics. Raises: NotAcknowledgedError when Kafka does not answer."""
+        try:
+            await asyncio.to_thread(_ensure_topics, self._clients, retention_hours, seconds_max)
+        except KafkaException as error:
+            raise NotAcknowledgedError(error.args[0].str()) from error
+
+    async def close(self, seconds_max: float) -> None:
+        """Wait `seconds_max` at most for what is pending, fail the rest, and stop polling."""
+        if self._pending:
+            await asyncio.wait([future for future, _ in self._pending.values()], timeout=seconds_max)
+        self._stopping.set()
+        await asyncio.to_thread(self._poller.join)
+        self.give_up()
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for number, record in unsent:
+            try:
+                self._producer.produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    headers=[*record.headers],
+                    timestamp=record.timestamp_ms,
+                    on_delivery=partial(self._report, number),
+                )
+            except BufferError:
+                self._end(number, NotAcknowledgedError("librdkafka's queue is full"))
+            except KafkaException as error:
+                self._end(number, _failure(error.args[0]))
+
+    def _end(self, number: int, failure: Exception | None) -> None:
+        future, _ = self._pending.pop(number, (None, 0.0))
+        if future is None or future.done():
+            return
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)
+
+    def _report(self, number: int, error: KafkaError | None, _message: Message) -> None:
+        self._reports.append((number, error))
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(_POLL_SECONDS_MAX)
+            if self._reports:
+                reports, self._reports = self._reports, []
+                self._loop.call_soon_threadsafe(self._settle, reports)
+
+    def _settle(self, reports: list[tuple[int, KafkaError | None]]) -> None:
+        for number, error in reports:
+            self._end(number, None if error is None else _failure(error))
+        if self._unsent and not len(self._producer):
+            self._next.cancel()
+            self._send()
+
+
+DEFAULTS = {
+    "client.id": "tapline-ingest",
+    "linger.ms": "0",  # a request waits for its acknowledgement: nothing is gained by waiting for more
+    "compression.type": "lz4",
+    "reconnect.backoff.max.ms": "1000",
+    "socket.keepalive.enable": "true",
+    "socket.timeout.ms": "5000",  # a half-open connection is dropped after this
+    "message.timeout.ms": "30000",  # `give_up` comes first
+}
+# Promise 1: what a user's property may not weaken.
+_REQUIRED = {
+    "acks": "all",
+    "enable.idempotence": "true",
+    "partitioner": topics.PARTITIONER,
+    "message.max.bytes": str(_VALUE_BYTES_MAX),
+}
+_PRODUCER_ONLY = frozenset(_REQUIRED) | {"linger.ms", "compression.type", "message.timeout.ms"}
+
+
+def _failure(error: KafkaError) -> Exception:
+    kind = RefusedError if error.code() in _REFUSALS else NotAcknowledgedError
+    return kind(error.str())
+
+
+def _ensure_topics(properties: dict[str, str], retention_hours: int, seconds_max: float) -> None:
+    admin = AdminClient({**properties}, logger=logging.getLogger("librdkafka"))
+    metadata = admin.list_topics(timeout=seconds_max)
+    missing = [
+        NewTopic(
+            name,
+            num_partitions=partitions,
+            config=_topic_config(len(metadata.brokers), retention_hours),
+        )
+        for name, partitions in topics.PARTITIONS.items()
+        if name not in metadata.topics
+    ]
+    if not missing:
+        return
+    for name, created in admin.create_topics(missing, request_timeout=seconds_max).items():
+        try:
+            created.result()
+            _LOG.info("topic_created", extra={"topic": name})
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def _topic_config(brokers: int, retention_hours: int) -> dict[str, str]:
+    config = {
+        "retention.ms": str(retention_hours * 3600 * 1000),
+        "max.message.bytes": str(_VALUE_BYTES_MAX),
+        # By default an hour: were our clock further ahead, the spool would wait for Kafka's.
+        "message.timestamp.after.max.ms": str(2**63 - 1),
+    }
+    if brokers == 1:
+        # No replica has the event: only the disk can make `200` true (costs 14%, DESIGN.md).
+        config["flush.messages"] = "1"
+    return config

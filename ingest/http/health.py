@@ -1,0 +1,55 @@
+"""State of ingest -> what a load balancer, a supervisor and Prometheus ask for.
+
+`/healthz`: the event loop turns. `/readyz`: an event sent now would be kept, by Kafka or by the spool.
+Source: DESIGN.md, "Health"; sink health is a metric of its own (`tapline_ingest_kafka_direct`), not
+readiness.
+"""
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ingest.delivery.publisher import Publisher
+from ingest.metrics import Metrics
+
+
+class Health:
+    """The endpoints over one publisher."""
+
+    def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
+        self._publisher = publisher
+        self._metrics = metrics
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/healthz", self._healthz),
+            Route("/readyz", self._readyz),
+            Route("/metrics", self._scrape),
+        ]
+
+    async def _healthz(self, _request: Request) -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    async def _readyz(self, _request: Request) -> Response:
+        spool = self._publisher.spool
+        room = not spool.unavailable and spool.bytes < spool.bytes_max
+        state = {
+            "ready": self._publisher.direct or room,
+            "kafka": "direct" if self._publisher.direct else "away",
+            "spool_records": spool.records,
+            "spool_bytes": spool.bytes,
+            "spool_bytes_max": spool.bytes_max,
+            "spool_oldest_ms": spool.oldest_ms(),
+            "spool_unavailable": spool.unavailable or None,
+        }
+        return Response(
+            msgspec.json.encode(state), 200 if state["ready"] else 503, media_type="application/json"
+        )
+
+    async def _scrape(self, _request: Request) -> Response:
+        return Response(
+            generate_latest(self._metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST}
+        )

@@ -1,0 +1,157 @@
+"""The schema registry at SCHEMA_REGISTRY_URL -> a catalog that knows its ids, registered there or looked up.
+
+Invariants: nothing but ingest registers. An id that was learnt stays right: a registry never gives it to
+another schema. What is not answered in time, or refused, leaves everything as it was. The one module that
+knows Confluent's client. Source: Confluent Schema Registry's API reference.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
+from confluent_kafka.schema_registry.error import OAuthTokenError
+from httpx2 import HTTPError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from schemas.catalog.add import write
+from schemas.catalog.catalog import Catalog, CatalogError
+from schemas.catalog.subjects import subject_of
+
+_LOG = logging.getLogger(__name__)
+_NAME = "SCHEMA_REGISTRY_URL"
+_REQUEST_SECONDS_MAX = 5.0
+# At a start of ingest that needs ids: longer than a registry takes to restart.
+_START_SECONDS_MAX = 30.0
+_RETRY_SECONDS_MAX = 2.0
+_NOT_FOUND = frozenset({40401, 40403})
+_STATUS_REFUSED = range(400, 500)
+_STATUS_BUSY = 429
+_ID_END = 2**31  # Java's; an id in front of a value has 4 bytes
+# What the client makes of answers that are no registry's: JSON of another shape, or none.
+_NONSENSE = (ValueError, TypeError, AttributeError, LookupError)
+
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells each URL, password and all
+
+
+class RegistryAwayError(CatalogError):
+    """The registry does not answer, or not as one. The same call may succeed later."""
+
+
+def client(properties: Mapping[str, str]) -> SchemaRegistryClient:
+    """Return a client with these properties; nothing is asked yet. Raises: ValueError."""
+    try:
+        return SchemaRegistryClient({**properties, "max.retries": 0, "timeout": _REQUEST_SECONDS_MAX})
+    except (ValueError, TypeError, OSError) as error:
+        raise ValueError(f"the client takes no such SCHEMA_REGISTRY_*: {error}") from None
+
+
+class SchemaRegistry:
+    """One registry. Each method is a way to adopt catalogs (see `Current`): one at a time."""
+
+    def __init__(self, properties: Mapping[str, str], memory: Path | None = None) -> None:
+        """`memory`: a file for the ids, by which a start does without the registry."""
+        self._client = client(properties)
+        # Another registry's ids mean nothing here.
+        self._key = hashlib.sha256(properties["url"].rpartition("@")[2].encode()).hexdigest()
+        self._memory = memory
+        self._ids: dict[str, int] = {}  # schema_id -> the registry's
+        self._is_start = True
+
+    def register(self, catalog: Catalog) -> Catalog:
+        """Return the catalog by the registry's ids, every release registered. Raises: CatalogError.
+
+        Its first call goes on with the ids of before, and with the releases that have one.
+        """
+        is_start, self._is_start = self._is_start, False
+        before = self._remembered() if is_start else {}
+        patient = Retrying(
+            retry=retry_if_exception_type(RegistryAwayError),
+            wait=wait_random_exponential(0.1, _RETRY_SECONDS_MAX),
+            stop=stop_after_delay(_START_SECONDS_MAX if is_start and not before else 0),
+            reraise=True,
+        )
+        try:
+            patient(self._learn, catalog, self._client.register_schema)
+        except CatalogError as error:
+            self._ids = before | self._ids
+            known = tuple(release for release in catalog.releases if release.schema_id in self._ids)
+            ours = (catalog.unmodelled, catalog.quarantine, catalog.clickstream)
+            if not before or any(release not in known for release in ours):
+                raise
+            _LOG.warning("schema_registry_ids_remembered", extra={"problems": str(error).splitlines()})
+            return self._numbered(Catalog(known))
+        self._remember()
+        return self._numbered(catalog)
+
+    def look_up(self, catalog: Catalog) -> Catalog:
+        """Return the catalog by the registry's ids, as far as it has them. Raises: CatalogError."""
+        self._learn(catalog, self._client.lookup_schema)
+        return self._numbered(catalog)
+
+    def look_up_if_it_answers(self, catalog: Catalog) -> Catalog:
+        """Return the same; while the registry does not answer, by the ids that were learnt before."""
+        try:
+            return self.look_up(catalog)
+        except CatalogError as error:
+            if self._is_start:
+                _LOG.warning("schema_registry_not_asked", extra={"problems": str(error).splitlines()})
+            return self._numbered(catalog)
+        finally:
+            self._is_start = False
+
+    def _learn(self, catalog: Catalog, ask: Callable[[str, Schema], Any]) -> None:
+        for release in catalog.releases:
+            if release.schema_id in self._ids:
+                continue
+            subject = subject_of(catalog, release)
+            found = self._asked(ask, subject, Schema(release.text, "AVRO"))
+            if found is not None:
+                self._ids[release.schema_id] = self._sound(subject, found)
+
+    def _asked(self, ask: Callable[[str, Schema], Any], subject: str, schema: Schema) -> Any:
+        """Return the id that is answered; None when the registry does not have the schema."""
+        try:
+            answer = ask(subject, schema)
+        except SchemaRegistryError as error:
+            if error.error_code in _NOT_FOUND:
+                return None
+            said = f"{_NAME}: the registry answers to {subject}: {error}"
+            is_refused = error.http_status_code in _STATUS_REFUSED and error.http_status_code != _STATUS_BUSY
+            raise CatalogError(said) if is_refused else RegistryAwayError(said) from error
+        except (HTTPError, OAuthTokenError) as error:
+            said = f"{_NAME}: the registry does not answer: {type(error).__name__}: {error}"
+            raise RegistryAwayError(said) from error
+        except _NONSENSE as error:
+            said = f"{_NAME}: what answers is no schema registry: {type(error).__name__}: {error}"
+            raise RegistryAwayError(said) from error
+        return getattr(answer, "schema_id", answer) or 0
+
+    def _sound(self, subject: str, found: Any) -> int:
+        if type(found) is int and 0 < found < _ID_END and found not in self._ids.values():
+            return found
+        self._client.clear_caches()  # type: ignore[no-untyped-call]
+        known = " again" if found in self._ids.values() else ""
+        raise RegistryAwayError(f"{_NAME}: the registry gives {subject}{known} the id {found!r}"[:500])
+
+    def _numbered(self, catalog: Catalog) -> Catalog:
+        known = (release for release in catalog.releases if release.schema_id in self._ids)
+        return Catalog(catalog.releases, {one.wire_id: self._ids[one.schema_id] for one in known})
+
+    def _remembered(self) -> dict[str, int]:
+        try:
+            data = self._memory.read_bytes() if self._memory else b"{}"
+            return msgspec.json.decode(data, type=dict[str, dict[str, int]]).get(self._key, {})
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return {}
+
+    def _remember(self) -> None:
+        if self._memory is None or self._remembered() == self._ids:
+            return
+        try:
+            write(self._memory, msgspec.json.encode({self._key: self._ids}))
+        except OSError as error:
+            _LOG.warning("schema_registry_ids_not_kept", extra={"detail": error.strerror})

@@ -1,0 +1,73 @@
+"""The folder of released schemas, looked at again and again -> the catalog in use, without a restart.
+
+Invariants: a look costs one `stat` while nothing has changed. What cannot be used changes nothing: the old
+catalog stays, and the next look tries again. A catalog only grows: one in which a release of ours is gone or
+another is refused, for its id is in Kafka.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from schemas.catalog.catalog import HERE, Catalog, CatalogError
+
+LOOK_SECONDS = 1.0  # so soon every process has what `python -m schemas add` released
+
+
+def _as_it_is(catalog: Catalog) -> Catalog:
+    return catalog
+
+
+class Current:
+    """The catalog of one process, for any thread.
+
+    `adopt` gets each catalog that was loaded and returns what to use in its place, or raises CatalogError.
+    What is in use without all releases, or without all ids at a registry, is looked at again.
+    """
+
+    def __init__(self, root: Path = HERE, adopt: Callable[[Catalog], Catalog] = _as_it_is) -> None:
+        self._root = root
+        self._adopt = adopt
+        self._looking = threading.Lock()
+        self._seen = self._state()  # taken before what it vouches for
+        self._loaded = Catalog.load(root)
+        self.catalog = adopt(self._loaded)  # replaced as a whole, never changed
+
+    @property
+    def changed(self) -> bool:
+        """Whether a look would find something."""
+        return self._state() != self._seen
+
+    def look(self) -> bool:
+        """Return whether `catalog` is another one now. It reads files. Raises: CatalogError."""
+        with self._looking:
+            state, before = self._state(), self.catalog
+            if state == self._seen and self._is_complete:
+                return False
+            loaded = Catalog.load(self._root)
+            _check_that_it_grows(self._loaded, loaded)
+            after = self._adopt(loaded)
+            self._seen, self._loaded = state, loaded
+            if (after.releases, after.ids) == (before.releases, before.ids):
+                return False
+            self.catalog = after
+            return True
+
+    @property
+    def _is_complete(self) -> bool:
+        return self.catalog.is_complete and len(self.catalog.releases) == len(self._loaded.releases)
+
+    def _state(self) -> tuple[int, int, int] | None:
+        try:
+            found = (self._root / "registry.json").stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _check_that_it_grows(before: Catalog, after: Catalog) -> None:
+    gone = [old.schema_id for old in before.releases if after.by_wire_id(old.wire_id) != old]
+    if gone:
+        raise CatalogError(
+            f"registry.json: {', '.join(gone)}: in use, and gone or another now; it only grows"
+        )

@@ -1,0 +1,157 @@
+"""The body of one POST -> one event, which encodes itself as a Kafka value; or why it is none.
+
+Invariants: a JSON object with the guaranteed fields is always an event, and nothing that was sent is lost
+(see `lenient`). Times are not judged here: there is no clock. Source: DESIGN.md, "Schemas".
+
+The usual body takes one pass of a decoder over the newest release of every event type. Whatever that refuses
+(an unknown type, field or version, a value that does not fit, damage) takes the slow path, which finds out.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from schemas.catalog import schema_model
+from schemas.catalog.catalog import Catalog, Release
+from schemas.codec import lenient
+from schemas.codec.compiler import Codec, compile_release
+from schemas.codec.envelope import (
+    Fault,
+    Invalid,
+    NotJson,
+    clickstream_envelope,
+    members_of_body,
+    mobile_envelope,
+)
+from schemas.codec.lenient import Leftovers
+
+__all__ = ["Decoded", "EventDecoder", "Fault", "Invalid", "NotJson", "encode_quarantine"]
+
+
+class Decoded(msgspec.Struct, frozen=True, gc=False):
+    """One event."""
+
+    codec: Codec
+    event: Any  # the codec's Struct
+    app_id: str
+    event_id: str
+    event_type: str  # as sent
+    schema_id: str  # as sent, else the release's
+    timestamp_ms: int | None  # since 1970; None for clickstream events, which have none
+    extra: bytes | None = None  # JSON text
+    odd: tuple[str, ...] = ()  # paths of known fields whose value did not fit
+    unknown: tuple[str, ...] = ()  # paths that the schema does not have
+
+    @property
+    def release(self) -> Release:
+        """The release that the event is encoded by."""
+        return self.codec.release
+
+    def encode(self, received_at_ms: int) -> bytes:
+        """Return the Kafka value. `received_at_ms`: milliseconds since 1970."""
+        return self.codec.encode(self.event, received_at_ms, self.extra)
+
+
+class EventDecoder:
+    """The decoder of every release in a catalog, compiled once."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        codecs = [compile_release(release) for release in catalog.releases]
+        by_schema_id = {codec.release.schema_id: codec for codec in codecs}
+        self._by_schema_id = {codec.release.schema_id: _reader(codec, codecs) for codec in codecs}
+        newest = [
+            by_schema_id[release.schema_id]
+            for release in catalog.newest_releases()
+            if release.family == "mobile"
+        ]
+        self._by_event_type = {codec.release.name: codec for codec in newest}
+        self._by_struct = {codec.struct: codec for codec in newest}
+        self._unmodelled = by_schema_id[catalog.unmodelled.schema_id]
+        self._clickstream = by_schema_id[catalog.clickstream.schema_id]
+        union: Any = newest[0].struct
+        for codec in newest[1:]:
+            union = union | codec.struct
+        self._strict = msgspec.json.Decoder(union).decode
+
+    def decode(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
+        """Return the event in `body`; `headers` (lower-case names) tell more of a clickstream event.
+
+        Raises: NotJson, Invalid.
+        """
+        try:
+            event = self._strict(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._decode_slowly(body, headers)
+        codec = self._by_struct[type(event)]
+        release = codec.release
+        schema_id = (event.metadata and event.metadata.schema_id) or release.schema_id
+        if schema_id != release.schema_id and self._codec(release.name, schema_id) is not codec:
+            return self._decode_slowly(body, headers)
+        return Decoded(codec, event, event.app_id, event.event_id, release.name, schema_id, event.timestamp)
+
+    def _decode_slowly(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
+        members = members_of_body(body)
+        if "event" in members and "event_type" not in members:
+            given, rest = clickstream_envelope(members, headers)
+            return _decoded(self._clickstream, given["event"], *lenient.read(self._clickstream, rest, given))
+        given, rest = mobile_envelope(members)
+        event_type = given["event_type"]
+        codec = self._codec(event_type, lenient.text_at(members, "metadata", "schema_id"))
+        return _decoded(codec, event_type, *lenient.read(codec, rest, given))
+
+    def _codec(self, event_type: str, schema_id: str | None) -> Codec:
+        """Return the codec that reads the version asked for, else the newest's, else that of no type."""
+        asked = self._by_schema_id.get(schema_id or "")
+        if asked and (asked.release.family, asked.release.name) == ("mobile", event_type):
+            return asked
+        return self._by_event_type.get(event_type, self._unmodelled)
+
+
+def _reader(asked: Codec, codecs: list[Codec]) -> Codec:
+    """Return the newest version that has every field of the one asked for.
+
+    Tapcart adds fields without a new version: those that our newer version has are columns for all events.
+    """
+    release, wanted = asked.release, schema_model.leaves(asked.release.schema).keys()
+    able = [
+        codec
+        for codec in codecs
+        if (codec.release.family, codec.release.name) == (release.family, release.name)
+        and wanted <= schema_model.leaves(codec.release.schema).keys()
+    ]
+    return max(able, key=lambda codec: codec.release.version)
+
+
+def _decoded(codec: Codec, event_type: str, event: Any, left: Leftovers) -> Decoded:
+    metadata = getattr(event, "metadata", None)
+    return Decoded(
+        codec,
+        event,
+        event.app_id,
+        event.event_id,
+        event_type,
+        (metadata and metadata.schema_id) or codec.release.schema_id,
+        getattr(event, "timestamp", None),
+        left.json(),
+        tuple(left.odd),
+        tuple(left.unknown),
+    )
+
+
+def encode_quarantine(catalog: Catalog, *, received_at_ms: int, **fields: str | bytes | None) -> bytes:
+    """Return the Kafka value of a Quarantine record, whose fields but `received_at` are the keywords."""
+    codec = _quarantine_codec(catalog)
+    sound = {name: _encodable(value) if isinstance(value, str) else value for name, value in fields.items()}
+    return codec.encode(codec.struct(**sound), received_at_ms, None)
+
+
+@lru_cache(maxsize=4)
+def _quarantine_codec(catalog: Catalog) -> Codec:
+    return compile_release(catalog.quarantine)
+
+
+def _encodable(text: str) -> str:
+    # What Python made of an undecodable name or header must not keep a body from the quarantine.
+    return text.encode("utf-8", "backslashreplace").decode()

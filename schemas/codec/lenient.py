@@ -1,0 +1,195 @@
+"""One JSON object that the strict decode refused -> the release's Struct, and all that has no place in it.
+
+Invariants: nothing sent is lost: a member is in the Struct (a number or boolean as its JSON text where text
+is expected) or in `extra`, verbatim, under its path. An optional field never costs an event. Of members of
+one name the last one counts. Source: DESIGN.md, "One odd field never costs an event".
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from schemas.catalog import schema_model
+from schemas.catalog.schema_model import Field
+from schemas.codec import jsontext
+from schemas.codec.compiler import TYPES, Codec, attribute
+
+Members = dict[str, msgspec.Raw]
+
+# ClickHouse's JSON type refuses nesting beyond about 1000 levels, and reads deep paths slowly.
+_JSON_DEPTH_MAX = 64
+
+members_of: Callable[[msgspec.Raw | bytes], Members] = msgspec.json.Decoder(Members).decode
+_any_of = msgspec.json.Decoder().decode
+elements_of: Callable[[msgspec.Raw], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
+text_of: Callable[[msgspec.Raw], str] = msgspec.json.Decoder(str).decode
+_typed = {
+    kind: msgspec.json.Decoder(TYPES[kind]).decode
+    for kind in (schema_model.INTEGER, schema_model.MOMENT, schema_model.BOOLEAN)
+}
+
+
+class _UnfitError(Exception):
+    """The value has no place in its field."""
+
+
+@dataclass(slots=True)
+class Leftovers:
+    """What has no place in a Struct, and what was bent to fit."""
+
+    extra: dict[str, msgspec.Raw] = field(default_factory=dict)  # by path
+    odd: list[str] = field(default_factory=list)  # paths of known fields whose value did not fit
+    unknown: list[str] = field(default_factory=list)  # paths that the schema does not have
+
+    def json(self) -> bytes | None:
+        """Return `extra` as the text of a JSON object, or None when it is empty."""
+        return msgspec.json.encode(self.extra) if self.extra else None
+
+
+def read(codec: Codec, members: Members, given: Mapping[str, Any]) -> tuple[msgspec.Struct, Leftovers]:
+    """Return the event that `members` (one JSON object's) hold.
+
+    `given` are the values, by field name, of fields that are not to be looked up in `members`.
+    """
+    left = Leftovers()
+    rest = dict(members)
+    values = {}
+    for known in codec.fields:
+        if known.name in given:
+            values[attribute(known)] = given[known.name]
+        elif (raw := rest.pop(known.member, None)) is not None:
+            values[attribute(known)] = _value(codec, known, raw, left)
+    _unknown(rest, "", left)
+    return codec.struct(**values), left
+
+
+def text_at(members: Members, block: str, name: str) -> str | None:
+    """Return the text of a block's member, or None when there is no such block, member or text."""
+    raw = members.get(block)
+    if raw is None or kind_of(raw) != "an object":
+        return None
+    inner = members_of(raw).get(name)
+    try:
+        return None if inner is None else _as_text(inner, kind_of(inner))
+    except _UnfitError:
+        return None
+
+
+def kind_of(raw: msgspec.Raw) -> str:
+    """Return what a JSON value is, in words."""
+    return _KINDS.get(memoryview(raw)[0], "a number")
+
+
+def escaped(name: str) -> str:
+    """Return a member's name as paths in `extra` have it."""
+    return name.replace("%", "%25").replace(".", "%2E")
+
+
+_KINDS = {
+    ord('"'): "a string",
+    ord("{"): "an object",
+    ord("["): "an array",
+    ord("n"): "null",
+    ord("t"): "a boolean",
+    ord("f"): "a boolean",
+}
+
+
+def _value(codec: Codec, known: Field, raw: msgspec.Raw, left: Leftovers) -> Any:
+    path = escaped(known.member)
+    if known.kind != schema_model.BLOCK:
+        return _json_text(raw, path, left) if known.is_json else _scalar(known, raw, path, left)
+    kind = kind_of(raw)
+    if kind == "an object":
+        try:
+            return codec.blocks[known.name].decode(raw)
+        except msgspec.DecodeError:
+            return _block(codec, known, members_of(raw), left)
+    if kind != "null":
+        left.odd.append(path)
+        left.extra[path] = raw
+    return None
+
+
+def _block(codec: Codec, block: Field, members: Members, left: Leftovers) -> msgspec.Struct:
+    prefix = f"{escaped(block.member)}."
+    values = {}
+    for known in block.fields:
+        if (raw := members.pop(known.member, None)) is not None:
+            values[attribute(known)] = _scalar(known, raw, prefix + escaped(known.member), left)
+    _unknown(members, prefix, left)
+    filled: msgspec.Struct = codec.blocks[block.name].type(**values)
+    return filled
+
+
+def _unknown(members: Members, prefix: str, left: Leftovers) -> None:
+    for name, raw in members.items():
+        path = prefix + escaped(name)
+        left.unknown.append(path)
+        left.extra[path] = raw
+
+
+def _scalar(known: Field, raw: msgspec.Raw, path: str, left: Leftovers) -> Any:
+    kind = kind_of(raw)
+    if kind == "null":
+        return None
+    if kind == "a string" and known.kind == schema_model.TEXT:
+        return text_of(raw)
+    try:
+        if known.kind == schema_model.TEXT:
+            value: Any = _as_text(raw, kind)
+        elif known.kind == schema_model.LIST:
+            return _list(raw, kind, path, left)
+        else:
+            return _typed[known.kind](raw)
+    except (_UnfitError, msgspec.DecodeError):
+        left.extra[path] = raw
+        value = None
+    left.odd.append(path)
+    return value
+
+
+def _as_text(raw: msgspec.Raw, kind: str) -> str:
+    if kind == "a string":
+        return text_of(raw)
+    if kind in ("a number", "a boolean"):
+        return bytes(raw).decode()
+    raise _UnfitError
+
+
+def _list(raw: msgspec.Raw, kind: str, path: str, left: Leftovers) -> list[str]:
+    if kind != "an array":
+        raise _UnfitError
+    elements = [(element, kind_of(element)) for element in elements_of(raw)]
+    texts = [_as_text(element, kind) for element, kind in elements]
+    if any(kind != "a string" for _, kind in elements):
+        left.odd.append(path)
+    return texts
+
+
+def _json_text(raw: msgspec.Raw, path: str, left: Leftovers) -> str | None:
+    """Return an object's text, freed of members that ClickHouse's JSON type refuses."""
+    kind = kind_of(raw)
+    if kind == "null":
+        return None
+    if kind != "an object":
+        left.odd.append(path)
+        left.extra[path] = raw
+        return None
+    members = members_of(raw)
+    refused = [name for name, member in members.items() if not _is_portable(member)]
+    left.odd += [path] if refused else []
+    left.extra |= {f"{path}.{escaped(name)}": members.pop(name) for name in refused}
+    return msgspec.json.encode(members).decode()
+
+
+def _is_portable(raw: msgspec.Raw) -> bool:
+    if jsontext.is_deeper(bytes(raw), _JSON_DEPTH_MAX - 1):
+        return False
+    try:
+        _any_of(raw)
+    except msgspec.DecodeError:  # a number beyond a double
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""The columns of a row -> the body of a POST that would become it, to be read by the rules of today. Pure.
+
+Invariants: nothing that the row holds is left out, `extra` least of all; null, "", [] and an absent member,
+which a table does not tell apart, become the last of them. Source: `lenient`, whose work is undone here.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from schemas.catalog import schema_model
+from schemas.catalog.schema_model import Field
+from schemas.codec.lenient import members_of
+
+Columns = Mapping[str, Any]  # by name, as of `shape.leaves`; moments in milliseconds since 1970
+
+
+def body_of(fields: Iterable[Field], columns: Columns) -> bytes:
+    """Return the body of the event whose row holds `columns`; `fields`: of all releases of its table."""
+    event: dict[str, Any] = {}
+    for field in fields:
+        if field.name in schema_model.OURS:
+            continue
+        if field.kind == schema_model.BLOCK:
+            inner = {one.member: _value(columns, f"{field.name}.{one.name}") for one in field.fields}
+            value: Any = {member: one for member, one in inner.items() if one is not None} or None
+        else:
+            value = _value(columns, field.name)
+            value = members_of(value.encode()) if field.is_json and value else value
+        if isinstance(value, dict):
+            event[field.member] = {**event.get(field.member, {}), **value}
+        elif value is not None:
+            event[field.member] = value
+    for key, raw in members_of(columns["extra"].encode()).items() if columns["extra"] else ():
+        *block, name = map(unescaped, key.split("."))
+        place = event.setdefault(block[0], {}) if block else event
+        place[name] = raw
+    return msgspec.json.encode(event)
+
+
+def unescaped(name: str) -> str:
+    """Return one name of a path in `extra` as it was sent."""
+    return name.replace("%2E", ".").replace("%25", "%")
+
+
+def _value(columns: Columns, name: str) -> Any:
+    value = columns[name]
+    return None if value in ("", []) else value

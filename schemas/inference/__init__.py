@@ -1,0 +1,4 @@
+"""Events that arrived -> a proposed schema.
+
+Imports: `schemas.catalog`, `schemas.codec`.
+"""
