@@ -65,6 +65,8 @@ class Settings(BaseModel):
     body_bytes_max: int = Field(_MEBIBYTE, alias="INGEST_BODY_BYTES_MAX", ge=1024, le=2 * _MEBIBYTE)
     # Requests being handled at once; more are answered 500, which Tapcart retries.
     requests_max: int = Field(4096, alias="INGEST_REQUESTS_MAX", ge=1, le=100_000)
+    # Bodies and records of the requests in flight; more are answered 500. A body of 2 MiB always has room.
+    memory_bytes_max: int = Field(128 * _MEBIBYTE, alias="INGEST_MEMORY_BYTES_MAX", ge=16 * _MEBIBYTE)
     # Per token; 0: no limit. Tapcart does not retry 429, so what is over the limit is lost.
     requests_per_second_max: int = Field(0, alias="INGEST_REQUESTS_PER_SECOND_MAX", ge=0)
     # How long Kafka may take to acknowledge before events go to the spool instead.

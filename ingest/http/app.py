@@ -66,6 +66,10 @@ def build(settings: Settings, current: Current) -> App:
         metrics.watch(
             "requests_under_way_max", "POSTs that may be handled at once.", lambda: settings.requests_max
         )
+        metrics.watch("memory_bytes", "Bytes of the requests in flight.", lambda: webhook.memory.bytes)
+        metrics.watch(
+            "memory_bytes_max", "Bytes that they may have together.", lambda: webhook.memory.bytes_max
+        )
         app.router.routes += [
             Route(f"{_WEBHOOK}/{{token}}", webhook, methods=["POST"]),
             Route(_WEBHOOK, webhook, methods=["POST"]),

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from ingest.delivery.publisher import NotKeptError, Publisher
 from ingest.http import body
 from ingest.http.access import Access
+from ingest.http.memory import Memory, OverMemoryError
 from ingest.http.problem import problem
 from ingest.http.rate import Rate
 from ingest.http.receive import Accepted, Receiver, Rejected
@@ -48,6 +49,7 @@ class Webhook:
         self._requests, self._events = Children(metrics.requests), Children(metrics.events)
         self._now = now
         self.requests = 0  # being handled
+        self.memory = Memory(settings.memory_bytes_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a sender that went away gets none, and nothing of its event is kept."""
@@ -70,12 +72,17 @@ class Webhook:
         if refusal := self._refusal(scope, secret):
             return refusal
         try:
-            sent = await body.read(receive, self._body_bytes_max)
+            sent = await body.read(receive, self._body_bytes_max, self.memory)
         except body.TooLargeError:
             return self._too_large()
+        except OverMemoryError:
+            return self._over_memory()
         except TimeoutError:
             return problem(400, "the body did not arrive in time: send again")
-        return await self._keep(sent, headers, apps)
+        try:
+            return await self._keep(sent, headers, apps)
+        finally:
+            self.memory.give_back(len(sent))
 
     def _refusal(self, scope: Scope, secret: bytes) -> Response | None:
         if not self._access.admits(scope["client"][0] if scope.get("client") else ""):
@@ -103,10 +110,17 @@ class Webhook:
             received = self.receiver.receive(plain, headers, now_ms)
         if apps and received.app_id is not None and received.app_id not in apps:
             return problem(403, "the token is not for this app_id")
+        record_bytes = len(received.record.value)
+        try:
+            self.memory.take(record_bytes)
+        except OverMemoryError:
+            return self._over_memory()
         try:
             kept = await self._publisher.publish(received.record)
         except NotKeptError as error:
             return problem(500, f"the event is not kept ({error}): send it again", headers=_RETRY)
+        finally:
+            self.memory.give_back(record_bytes)
         self._metrics.request_seconds.observe(time.perf_counter() - began)
         return self._kept(received, kept)
 
@@ -123,6 +137,10 @@ class Webhook:
         for field in received.odd:
             self._metrics.odd_fields.labels(received.event_type, field).inc()
         return _KEPT[kept]
+
+    def _over_memory(self) -> Response:
+        detail = f"over {self.memory.bytes_max} bytes of requests in flight: send again"
+        return problem(500, detail, headers=_RETRY)
 
     def _too_large(self) -> Response:
         return problem(413, f"the body is over {self._body_bytes_max} bytes")

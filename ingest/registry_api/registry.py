@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ingest.http import body
+from ingest.http.memory import Memory
 from ingest.registry_api import registry_queries
 from ingest.registry_api.registry_queries import RegistryError
 from schemas.catalog.catalog import Catalog, Release
@@ -179,7 +180,7 @@ class Registry:
             raise RegistryError(42901, f"{_POSTS_MAX} schemas are being looked at: ask again")
         self._posts += 1
         try:
-            data = await body.read(request.receive, _BODY_BYTES_MAX)
+            data = await body.read(request.receive, _BODY_BYTES_MAX, Memory(_BODY_BYTES_MAX))
             return await asyncio.to_thread(call, data)
         except body.TooLargeError:
             raise RegistryError(413, f"The body is over {_BODY_BYTES_MAX} bytes") from None

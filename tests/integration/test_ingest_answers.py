@@ -1,7 +1,9 @@
 """Every row of DESIGN.md's table of HTTP answers, against a real broker."""
 
+import contextlib
 import gzip
 import json
+import socket
 import time
 import zlib
 from collections.abc import Iterator
@@ -234,6 +236,26 @@ def test_a_rate_that_the_operator_set_is_held(ingest: Ingest, tmp_path: Path) ->
     assert len(kept(topics.EVENTS)) == len(taken)
     assert eventually(lambda: limited.post(json.dumps(sample())).status_code == 200)
     limited.stop()
+
+
+def test_bodies_in_flight_are_bounded_in_bytes(ingest: Ingest, tmp_path: Path) -> None:
+    """500 for a body that has no room beside those that have not arrived whole; 200 once they are gone."""
+    small = Ingest(ingest.kafka, tmp_path, {"INGEST_MEMORY_BYTES_MAX": str(16 * 1024 * 1024)}).start()
+    assert eventually(small.direct)
+    head = b"POST /tapcart_webhooks/secret HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n"
+    with contextlib.ExitStack() as slow:
+        for _ in range(17):
+            connection = slow.enter_context(socket.create_connection(("127.0.0.1", small.port)))
+            connection.sendall(head + b"x" * 980_000)
+        assert eventually(lambda: small.metric("tapline_ingest_memory_bytes") > 16_500_000)
+        answer = small.post(json.dumps(sample() | {"more": "x" * 500_000}))
+
+        _assert_problem(answer, 500)
+        assert answer.headers["retry-after"] == "1"
+        assert "bytes of requests in flight" in answer.json()["detail"]
+    assert eventually(lambda: small.metric("tapline_ingest_memory_bytes") == 0)
+    assert small.post(json.dumps(sample() | {"more": "x" * 500_000})).status_code == 200
+    small.stop()
 
 
 def test_other_pages_and_methods_are_told(ingest: Ingest) -> None:

@@ -10,18 +10,19 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from ingest.http import body
+from ingest.http.memory import Memory, OverMemoryError
 
 LIMIT = 1000
 
 
-def read(messages: Iterable[Message]) -> bytes:
+def read(messages: Iterable[Message], memory: Memory | None = None) -> bytes:
     """Return what is read when the server hands over `messages`."""
     rest = iter(messages)
 
     async def receive() -> Message:
         return next(rest)
 
-    return asyncio.run(body.read(receive, LIMIT))
+    return asyncio.run(body.read(receive, LIMIT, memory or Memory(2 * LIMIT)))
 
 
 def piece(data: bytes, *, more: bool = False) -> Message:
@@ -56,6 +57,30 @@ def test_a_sender_that_goes_away_is_told_apart() -> None:
     """A connection cut in the middle of a body is no event."""
     with pytest.raises(ClientDisconnect):
         read([piece(b"{", more=True), {"type": "http.disconnect"}])
+
+
+def test_each_piece_of_a_body_is_counted() -> None:
+    """A body that is over what is left of the bound is refused, and nothing of it stays counted."""
+    memory = Memory(LIMIT)
+    memory.take(300)
+
+    assert read([piece(b"x" * 300, more=True), piece(b"x" * 300)], memory) == b"x" * 600
+    assert memory.bytes == 900
+    with pytest.raises(OverMemoryError):
+        read([piece(b"x" * 60, more=True), piece(b"x" * 60)], memory)
+    assert memory.bytes == 900
+
+
+@pytest.mark.parametrize(
+    "end", [{"type": "http.disconnect"}, piece(b"x" * 900), piece(b"x" * LIMIT, more=True)]
+)
+def test_a_body_that_is_not_read_to_its_end_is_given_back(end: Message) -> None:
+    """Its sender went away, or it is over the limit."""
+    memory = Memory(2 * LIMIT)
+
+    with pytest.raises((ClientDisconnect, body.TooLargeError)):
+        read([piece(b"x" * 600, more=True), end, piece(b"")], memory)
+    assert memory.bytes == 0
 
 
 def _raw_deflate(data: bytes) -> bytes:
