@@ -12,7 +12,9 @@ STAMP := .venv/installed
 TYPED := schemas ingest consumers deploy tests
 
 # Where `make run` is, for commands that talk to it; the variables that move it move these.
+ADMIN_PORT = $${INGEST_ADMIN_PORT:-$$(cat "$${DATA_DIR:-data}/run/ingest-admin-port" 2>/dev/null || echo 8083)}
 AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
+  INGEST_ADMIN_URL="$${INGEST_ADMIN_URL:-http://127.0.0.1:$(ADMIN_PORT)}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 

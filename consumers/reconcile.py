@@ -1,7 +1,7 @@
 """Prove that every record of our topics has its place in ClickHouse, or list what is missing.
 
 `python -m consumers.reconcile [--repair] [--json] [--wait SECONDS]`, with the loader's environment, and
-INGEST_URL for ingest's own counters. What counts as a place: see
+INGEST_ADMIN_URL for ingest's own counters. What counts as a place: see
 `consumers.warehouse.repair.reconciliation`; how gaps are found: reconcile.sql. `--repair` loads what is
 missing on the loader's own path.
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     except (SettingsError, CatalogError, TransientError, TooManyRefusedError) as error:
         sys.stderr.write(f"could not reconcile: {error}\n")
         return 2
-    received = _received(env.get("INGEST_URL", ""))
+    received = _received(env.get("INGEST_ADMIN_URL", ""))
     lines = [_as_json(report, types, received)] if options.json else _lines(report, types, received)
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 1 if report.missing or report.gone else 0

@@ -135,9 +135,7 @@ def _is_used(access: IngestAccess, releases: int) -> bool:
     deadline = time.monotonic() + _USED_SECONDS_MAX
     while time.monotonic() < deadline:
         try:
-            text = urllib3.request(
-                "GET", f"{access.base()}/metrics", timeout=1.0, retries=False
-            ).data.decode()
+            text = urllib3.request("GET", access.metrics(), timeout=1.0, retries=False).data.decode()
         except urllib3.exceptions.HTTPError:
             return False
         found = re.search(r"^tapline_ingest_schemas ([0-9.]+)$", text, re.MULTILINE)

@@ -5,14 +5,14 @@ Exit status: 0 after an orderly stop, 2 for settings or schemas that cannot be u
 
 import gc
 import os
-import signal
 import sys
 
-import uvicorn
+import uvloop
 from confluent_kafka import KafkaException
 
 from ingest.delivery.spool import SpoolInUseError, hold
-from ingest.http.app import build
+from ingest.http import serving
+from ingest.http.app import running
 from ingest.settings import Settings
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import Current
@@ -26,32 +26,22 @@ def main() -> int:
     try:
         settings = Settings.from_env(os.environ)
         hold(settings.spool_dir)
-        app = build(settings, _current(settings))
+        current = _current(settings)
+        public = serving.bind(settings.host, settings.port, "INGEST_PORT")
+        admin = serving.bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT")
     except (SettingsError, CatalogError, SpoolInUseError) as error:
         print(f"ingest cannot start:\n{error}", file=sys.stderr)
         return 2
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            settings.host,
-            settings.port,
-            log_config=None,
-            access_log=False,  # its lines would hold the token
-            server_header=False,
-            # Longer than proxies keep idle connections (60 s), else a POST can meet one that we just closed.
-            timeout_keep_alive=75,
-            forwarded_allow_ips=list(settings.proxies),
-            timeout_graceful_shutdown=int(settings.shutdown_seconds_max),
-        )
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal once more after its orderly stop; that one is not to end us.
-        signal.signal(number, lambda *_: None)
     # Requests make few cycles: looking for them took a tenth of the loop's time. Memory stays flat.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    server.run()
-    return 0 if server.started else 1
+
+    async def run() -> None:
+        async with running(settings, current) as applications:
+            await serving.serve([(applications.public, public), (applications.admin, admin)], settings)
+
+    uvloop.run(run())
+    return 0
 
 
 def _current(settings: Settings) -> Current:

@@ -51,6 +51,9 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", alias="INGEST_HOST")
     port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
+    # Health, metrics and the registry: not for the internet.
+    admin_host: str = Field("127.0.0.1", alias="INGEST_ADMIN_HOST")
+    admin_port: int = Field(8083, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
     tokens: Annotated[tuple[Token, ...], BeforeValidator(_tokens)] = Field(alias="INGEST_TOKENS")
     # Networks that may post; empty: every address. Tapcart publishes none, so this is off by default.
     addresses: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = Field(

@@ -49,12 +49,14 @@ class Ingest:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    admin_port: int = field(default_factory=free_port)
 
     def start(self, *, wait: bool = True) -> "Ingest":
         """Start it; with `wait`, return when it is ready."""
         self.log = self.folder / "ingest.log"
         env = {
             "INGEST_PORT": str(self.port),
+            "INGEST_ADMIN_PORT": str(self.admin_port),
             "INGEST_TOKENS": "secret",
             "INGEST_SPOOL_DIR": str(self.folder / "spool"),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
@@ -64,8 +66,9 @@ class Ingest:
                 [sys.executable, "-m", "ingest"], cwd=ROOT, env=os.environ | env | self.env, stderr=log
             )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        self.admin = httpx.Client(base_url=f"http://127.0.0.1:{self.admin_port}", timeout=10)
         if wait:
-            eventually(lambda: self.client.get("/readyz").status_code == 200)
+            eventually(lambda: self.admin.get("/readyz").status_code == 200)
         return self
 
     def post(self, body: bytes | str, token: str = "secret", **headers: str) -> httpx.Response:  # noqa: S107
@@ -74,7 +77,7 @@ class Ingest:
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric's samples; `name` is with its labels or without."""
-        lines = self.client.get("/metrics").text.splitlines()
+        lines = self.admin.get("/metrics").text.splitlines()
         found = [line.rsplit(" ", 1) for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
         return sum(float(value) for _, value in found)
 
@@ -88,6 +91,7 @@ class Ingest:
         """End it at once."""
         self.process.send_signal(number)
         self.client.close()
+        self.admin.close()
         self.process.wait(20)
 
     def stop(self) -> int:
@@ -95,4 +99,5 @@ class Ingest:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         self.client.close()
+        self.admin.close()
         return self.process.wait(20)

@@ -35,7 +35,7 @@ class Site:
 
     def metric(self, process: str, name: str) -> float:
         """Return a metric of `ingest` or `warehouse`; the sum, if it has labels."""
-        port = {"ingest": "INGEST_PORT", "warehouse": "WAREHOUSE_METRICS_PORT"}[process]
+        port = {"ingest": "INGEST_ADMIN_PORT", "warehouse": "WAREHOUSE_METRICS_PORT"}[process]
         lines = httpx.get(f"http://127.0.0.1:{self.stack.env[port]}/metrics").text.splitlines()
         name = f"tapline_{process}_{name}"
         return sum(
@@ -45,8 +45,8 @@ class Site:
     def run(self, module: str, *arguments: object, status: int = 0) -> str:
         """Run a command as make does; return what it printed."""
         base = self.stack.ingest_url.partition("/tapcart_webhooks")[0]
-        ours = {"INGEST_URL": base, "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka}
-        ours |= {"CLICKHOUSE_URL": self.stack.clickhouse_url}
+        ours = {"INGEST_URL": base, "INGEST_ADMIN_URL": self.stack.admin_url}
+        ours |= {"KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka, "CLICKHOUSE_URL": self.stack.clickhouse_url}
         done = subprocess.run(
             [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT, env=os.environ | self.stack.env | ours, capture_output=True, text=True, timeout=120,

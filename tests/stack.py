@@ -42,6 +42,11 @@ class Stack:
         self.process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
+    @property
+    def admin_url(self) -> str:
+        """Ingest's health, metrics and registry."""
+        return f"http://127.0.0.1:{self.env['INGEST_ADMIN_PORT']}"
+
     def start(self) -> "Stack":
         """Start, and return when the ready line came. Raises: StackFailedError."""
         self.launch()
@@ -135,7 +140,10 @@ def alive(pid: int) -> bool:
 
 def free_ports() -> dict[str, str]:
     """Return the environment that gives each service a port that is free now."""
-    names = ("INGEST_PORT", "LIVE_PORT", "CLICKHOUSE_PORT", "KAFKA_PORT", "WAREHOUSE_METRICS_PORT")
+    names = (
+        *("INGEST_PORT", "INGEST_ADMIN_PORT", "LIVE_PORT", "CLICKHOUSE_PORT", "KAFKA_PORT"),
+        "WAREHOUSE_METRICS_PORT",
+    )
     # Pairs: Kafka's controller is on the port after Kafka's.
     return dict(zip(names, map(str, free_pairs(len(names))), strict=True))
 

@@ -34,7 +34,7 @@ class Settings(BaseModel):
     # Asked for by HTTP Basic (any user name) or Bearer. 16 characters: guessing must be hopeless without a
     # lock-out.
     token: SecretStr | None = Field(None, alias="LIVE_TOKEN", min_length=16)
-    # Where ingest answers /readyz, as this process reaches it; empty: ingest's health is not shown.
+    # Ingest's admin port, as this process reaches it; empty: ingest's health is not shown.
     ingest_url: Annotated[str, BeforeValidator(_base_url)] = Field("", alias="LIVE_INGEST_URL")
     # A new state is sent to every page this often, whether or not the queries behind it have ended.
     refresh_seconds: float = Field(1.0, alias="LIVE_REFRESH_SECONDS", ge=0.1, le=60)
@@ -75,8 +75,8 @@ class Settings(BaseModel):
         return is_loopback(self.host)
 
     def of_replay(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment of a replay: that of this process, and where it found ingest."""
-        return {**({"INGEST_URL": self.ingest_url} if self.ingest_url else {}), **env}
+        """Return the environment of a replay: that of this process, and ingest's admin port."""
+        return {**({"INGEST_ADMIN_URL": self.ingest_url} if self.ingest_url else {}), **env}
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

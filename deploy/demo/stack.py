@@ -43,7 +43,7 @@ def running(env: Mapping[str, str]) -> Stack | None:
     settings = Settings.from_env(env)
     at = services.addresses(settings)
     try:
-        httpx.get(f"{at.ingest}/readyz", timeout=_PROBE_SECONDS_MAX, trust_env=False).raise_for_status()
+        httpx.get(f"{at.ingest_admin}/readyz", timeout=_PROBE_SECONDS_MAX, trust_env=False).raise_for_status()
     except httpx.HTTPError:
         return None
     if not (token := secret(settings)):

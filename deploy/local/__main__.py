@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
-from deploy.local import environment, services, supervise
+from deploy.local import admin_port, environment, services, supervise
 from deploy.local import folder as data_folder
 from deploy.local.child import die_with_parent, parent_handles
 from deploy.local.errors import StackError
@@ -78,6 +78,9 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
     with data_folder.locked(folder):
         for name in data_folder.clean_up(folder):
             _say(f"{name}: left by a crash, ended")
+        if "ingest" in names:
+            settings = _with_admin_port(settings, services.ports(settings, names))
+            at = services.addresses(settings)
         ports = services.ports(settings, names)
         _check_ports(ports)
         tokens = tokens or data_folder.token(folder)
@@ -113,6 +116,19 @@ def _stopping() -> Iterator[None]:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         _say("stopping")
+
+
+def _with_admin_port(settings: Settings, ports: list[tuple[str, int, str]]) -> Settings:
+    """Return the settings with a port for ingest's health, metrics and registry."""
+    taken = {port for _, port, _ in ports}
+
+    def is_free(port: int) -> bool:
+        return port not in taken and not _bind_error(settings.ingest_admin_host, port)
+
+    port = admin_port.choose(settings, is_free)
+    if port != (settings.ingest_admin_port or admin_port.USUAL):
+        _say(f"ingest: admin port {port}, for {admin_port.USUAL} is taken; INGEST_ADMIN_PORT chooses another")
+    return settings.model_copy(update={"ingest_admin_port": port})
 
 
 def _metrics_port(host: str, ports: list[tuple[str, int, str]]) -> int:

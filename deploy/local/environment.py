@@ -28,7 +28,9 @@ def of_services(env: Mapping[str, str], data_dir: str, tokens: str, at: Addresse
         "INGEST_TOKENS": tokens,
         "CLICKHOUSE_URL": at.clickhouse_login,
         "KAFKA_BOOTSTRAP_SERVERS": at.kafka,
-        "LIVE_INGEST_URL": at.ingest,
+        "INGEST_URL": at.ingest,
+        "INGEST_ADMIN_PORT": at.ingest_admin.rpartition(":")[2],
+        "LIVE_INGEST_URL": at.ingest_admin,
         "PYTHONUNBUFFERED": "1",
     }
 

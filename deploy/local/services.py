@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from deploy.local import kafka
+from deploy.local import admin_port, kafka
 from deploy.local.settings import Settings
 
 NAMES = ("clickhouse", "kafka", "live", "warehouse", "ingest")
@@ -59,6 +59,7 @@ class Addresses:
     """Where the services are reached, by people and by each other."""
 
     ingest: str
+    ingest_admin: str  # health, metrics, registry
     live: str
     clickhouse: str  # for people: without a password
     clickhouse_login: str = field(repr=False)  # for services: with one, if there is one
@@ -71,6 +72,7 @@ def addresses(settings: Settings) -> Addresses:
     host = urlsplit(login).netloc.rpartition("@")[2]
     return Addresses(
         ingest=f"http://{_reachable(settings.ingest_host)}:{settings.ingest_port}",
+        ingest_admin=f"http://{_reachable(settings.ingest_admin_host)}:{admin_port.of(settings)}",
         live=f"http://{_reachable(settings.live_host)}:{settings.live_port}",
         clickhouse=urlsplit(login)._replace(netloc=host).geturl().rstrip("/"),
         clickhouse_login=login,
@@ -81,7 +83,14 @@ def addresses(settings: Settings) -> Addresses:
 def ports(settings: Settings, names: set[str]) -> list[tuple[str, int, str]]:
     """Return (host, port, the variable that changes it) of each port that the services in `names` open."""
     opened = {
-        "ingest": [(settings.ingest_host, settings.ingest_port, "INGEST_PORT")],
+        "ingest": [
+            (settings.ingest_host, settings.ingest_port, "INGEST_PORT"),
+            *(
+                (settings.ingest_admin_host, port, "INGEST_ADMIN_PORT")
+                for port in (settings.ingest_admin_port,)
+                if port
+            ),
+        ],
         "live": [(settings.live_host, settings.live_port, "LIVE_PORT")],
         "warehouse": [
             (settings.warehouse_metrics_host, port, "WAREHOUSE_METRICS_PORT")
@@ -115,7 +124,7 @@ def services(settings: Settings, names: set[str], say: Callable[[str], None]) ->
         "kafka": lambda: Service("kafka", _kafka(settings, say), lambda: _produces(at.kafka)),
         "live": lambda: _python("live", "consumers.live", lambda: bool(_get(f"{at.live}/healthz"))),
         "warehouse": lambda: _python("warehouse", "consumers.warehouse", lambda: _loads(at)),
-        "ingest": lambda: _python("ingest", "ingest", lambda: bool(_get(f"{at.ingest}/readyz"))),
+        "ingest": lambda: _python("ingest", "ingest", lambda: bool(_get(f"{at.ingest_admin}/readyz"))),
     }
     return [make[name]() for name in NAMES if name in names]
 

@@ -26,6 +26,9 @@ class Settings(BaseModel):
     cache_dir: Path = Field(ROOT / ".cache", alias="TAPLINE_CACHE")
     ingest_host: str = Field("127.0.0.1", alias="INGEST_HOST")
     ingest_port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
+    ingest_admin_host: str = Field("127.0.0.1", alias="INGEST_ADMIN_HOST")
+    # Not set: 8083, or another when somebody has that, for a second stack on this machine did not ask for it.
+    ingest_admin_port: int | None = Field(None, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
     ingest_tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
     live_host: str = Field("127.0.0.1", alias="LIVE_HOST")
     live_port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+from deploy.local import admin_port
 from deploy.local.settings import Settings
 
 HERE = Path(__file__).parent
@@ -23,9 +24,9 @@ def write(folder: Path, settings: Settings) -> Path:
 def located(text: str, settings: Settings) -> str:
     """Return the configuration with the stack's ports, and the password of its live page if it has one."""
     ports = {
-        8080: settings.ingest_port,
         8081: settings.live_port,
         8082: settings.warehouse_metrics_port or _LOADER_PORT,
+        8083: admin_port.of(settings),
     }
     # Through marks, for one's port may be another's default.
     for port in ports:

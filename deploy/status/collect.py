@@ -72,7 +72,7 @@ def look(settings: Settings) -> Status:
     token = settings.live_token.get_secret_value()
     headers = {"authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(timeout=_SECONDS_MAX, trust_env=False) as http:
-        intake = _json(http, f"{at.ingest}/readyz")
+        intake = _json(http, f"{at.ingest_admin}/readyz")
         page = _json(http, f"{at.live}/api/snapshot", headers)
         pings = _text(http, f"{at.clickhouse}/ping") == "Ok.\n"
         alerts = _alerts(http, settings.prometheus_port)

@@ -1,4 +1,4 @@
-"""Settings and schemas -> the ASGI application of one ingest process."""
+"""Settings and schemas -> the two ASGI applications of one ingest process, and the publisher behind them."""
 
 import asyncio
 import logging
@@ -6,20 +6,16 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.spool import Spool
+from ingest.http.admin import admin
 from ingest.http.health import Health
-from ingest.http.problem import problem
+from ingest.http.public import Public
 from ingest.http.receive import Receiver
 from ingest.http.webhook import Webhook
 from ingest.metrics import Metrics
@@ -29,64 +25,36 @@ from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
 
 _LOG = logging.getLogger(__name__)
-_WEBHOOK = "/tapcart_webhooks"
 
 
-class App:
-    """All requests -> Starlette's routes, but for a POST with a token in its path: that one goes straight.
+@dataclass(frozen=True, slots=True)
+class Applications:
+    """What the two ports serve."""
 
-    Routing and its layers took a sixth of an event's time (DESIGN.md, "Measured against others").
-    """
-
-    def __init__(self) -> None:
-        self.routes: ASGIApp
-        self.webhook: ASGIApp | None = None  # once there is one
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        if self.webhook and scope["type"] == "http" and scope["method"] == "POST":
-            head, _, token = scope["path"].rpartition("/")
-            if token and head == _WEBHOOK:
-                scope["path_params"] = {"token": token}
-                await self.webhook(scope, receive, send)
-                return
-        await self.routes(scope, receive, send)
+    public: ASGIApp
+    admin: ASGIApp
 
 
-def build(settings: Settings, current: Current) -> App:
-    """Return the application; its lifespan starts and stops the publisher, and follows the schemas."""
-    metrics, whole = Metrics(), App()
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        publisher = _publisher(settings, metrics)
-        webhook = Webhook(settings, Receiver(current.catalog), publisher, metrics)
-        metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
-        metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
-        metrics.watch(
-            "requests_under_way_max", "POSTs that may be handled at once.", lambda: settings.requests_max
-        )
-        metrics.watch("memory_bytes", "Bytes of the requests in flight.", lambda: webhook.memory.bytes)
-        metrics.watch(
-            "memory_bytes_max", "Bytes that they may have together.", lambda: webhook.memory.bytes_max
-        )
-        app.router.routes += [
-            Route(f"{_WEBHOOK}/{{token}}", webhook, methods=["POST"]),
-            Route(_WEBHOOK, webhook, methods=["POST"]),
-            *Health(publisher, metrics).routes(),
-            Mount("/registry", Registry(current).app()),
-        ]
-        whole.webhook = ServerErrorMiddleware(webhook, handler=_our_fault)
-        await publisher.start()
-        following = asyncio.create_task(_follow(current, webhook, metrics))
-        yield
+@asynccontextmanager
+async def running(settings: Settings, current: Current) -> AsyncIterator[Applications]:
+    """Yield the applications while the publisher runs and the schemas are followed."""
+    metrics = Metrics()
+    publisher = _publisher(settings, metrics)
+    webhook = Webhook(settings, Receiver(current.catalog), publisher, metrics)
+    metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
+    metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
+    metrics.watch(
+        "requests_under_way_max", "POSTs that may be handled at once.", lambda: settings.requests_max
+    )
+    metrics.watch("memory_bytes", "Bytes of the requests in flight.", lambda: webhook.memory.bytes)
+    metrics.watch("memory_bytes_max", "Bytes that they may have together.", lambda: webhook.memory.bytes_max)
+    await publisher.start()
+    following = asyncio.create_task(_follow(current, webhook, metrics))
+    try:
+        yield Applications(Public(webhook), admin(Health(publisher, metrics), Registry(current)))
+    finally:
         following.cancel()
         await publisher.close(settings.shutdown_seconds_max)
-
-    whole.routes = Starlette(
-        lifespan=lifespan, exception_handlers={HTTPException: _http_error, 500: _our_fault}
-    )
-    return whole
 
 
 async def _follow(current: Current, webhook: Webhook, metrics: Metrics) -> None:
@@ -137,14 +105,3 @@ def _age_of(spool: Spool) -> Callable[[], float]:
         return max(0.0, time.time() - oldest_ms / 1000) if oldest_ms else 0.0
 
     return seconds
-
-
-async def _http_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    detail = "send a POST" if error.status_code == 405 else "there is POST /tapcart_webhooks/{token}"  # noqa: PLR2004
-    return problem(error.status_code, detail, headers=dict(error.headers or {}))
-
-
-async def _our_fault(_request: Request, _error: Exception) -> Response:
-    return problem(500, "a fault of ours, logged: send the event again", headers={"retry-after": "1"})

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
 
 from schemas.codec.events import Fault
@@ -30,3 +31,8 @@ def problem(
     if errors:
         content["errors"] = errors
     return Response(msgspec.json.encode(content), status, headers, media_type="application/problem+json")
+
+
+async def our_fault(_request: Request, _error: Exception) -> Response:
+    """Return what a sender gets whose request met a fault of ours."""
+    return problem(500, "a fault of ours, logged: send the event again", headers={"retry-after": "1"})

@@ -40,6 +40,7 @@ class Receiver:
     process: Contender
     target: Target
     topic: str = ""  # none: it keeps nothing
+    admin_port: int = 0  # tapline's metrics
 
 
 def names(*, builds: bool) -> list[str]:
@@ -66,18 +67,18 @@ def running(kafka: str, folder: Path, wanted: Sequence[str]) -> Iterator[dict[st
     with ExitStack() as stack:
         found = {}
         for name in wanted:
-            port, topic = free_port(), _topic(name)
+            port, admin_port, topic = free_port(), free_port(), _topic(name)
             if name != "tapline" and topic:
                 _make_topic(kafka, topic)
             own = folder / name.replace(" ", "-")
             own.mkdir()
-            process = _contender(name, kafka, own, port, topic)
+            process = _contender(name, kafka, own, (port, admin_port), topic)
             process.start(port)
             stack.callback(process.stop)
             if topic:  # which ingest makes itself
                 eventually(partial(end_offsets, kafka, topic))
             path = "/tapcart_webhooks/secret" if name == "tapline" else "/"
-            found[name] = Receiver(name, process, Target(port, path), topic)
+            found[name] = Receiver(name, process, Target(port, path), topic, admin_port)
         yield found
 
 
@@ -105,7 +106,8 @@ def _topic(name: str) -> str:
     return topics.EVENTS if name == "tapline" else f"bench.{name.replace(' ', '.')}"
 
 
-def _contender(name: str, kafka: str, folder: Path, port: int, topic: str) -> Contender:
+def _contender(name: str, kafka: str, folder: Path, ports: tuple[int, int], topic: str) -> Contender:
+    port, admin_port = ports
     env = {"BENCH_PORT": str(port), "BENCH_KAFKA": kafka, "BENCH_TOPIC": topic}
     if name == "benthos":
         command = [str(_PROGRAM), "-c", str(_BENTHOS / "config.yaml")]
@@ -113,6 +115,7 @@ def _contender(name: str, kafka: str, folder: Path, port: int, topic: str) -> Co
     if name == "tapline":
         env = {
             "INGEST_PORT": str(port),
+            "INGEST_ADMIN_PORT": str(admin_port),
             "INGEST_TOKENS": "secret",
             "INGEST_SPOOL_DIR": str(folder / "spool"),
             "KAFKA_BOOTSTRAP_SERVERS": kafka,

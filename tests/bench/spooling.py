@@ -116,5 +116,5 @@ def _both(one: Load, other: Load) -> Load:
 
 
 def _metric(receiver: Receiver, name: str) -> float:
-    text = httpx.get(f"http://{receiver.target.host}:{receiver.target.port}/metrics", timeout=10).text
+    text = httpx.get(f"http://{receiver.target.host}:{receiver.admin_port}/metrics", timeout=10).text
     return next(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(f"{name} "))

@@ -103,7 +103,7 @@ def _judge(stack: Stack, able: Sequence[Client]) -> int:
     began, events = time.monotonic(), bodies()
     asyncio.run(post(stack.ingest_url, events))
     _say(f"posted {len(events)} events in {time.monotonic() - began:.1f} s")
-    where = {"KAFKA": stack.kafka, "REGISTRY": f"{stack.ingest_url.partition('/tapcart')[0]}/registry"}
+    where = {"KAFKA": stack.kafka, "REGISTRY": f"{stack.admin_url}/registry"}
     failed = 0
     for client in able:
         began = time.monotonic()

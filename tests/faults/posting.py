@@ -74,7 +74,7 @@ async def answers_while(
 async def page_seconds_while(ingest: Ingest, until: asyncio.Future[Any]) -> list[float]:
     """Return how long health and metrics took to answer until `until` is done, shortest first."""
     seconds = []
-    async with client_of(ingest) as client:
+    async with httpx.AsyncClient(base_url=ingest.admin.base_url, timeout=10) as client:
         while not until.done():
             for page in ("/healthz", "/readyz", "/metrics"):
                 began = time.perf_counter()

@@ -49,11 +49,11 @@ def test_a_full_disk_is_told_and_heals(small_disk: Path, tmp_path: Path) -> None
 
     assert statuses[0] == 200
     assert statuses[-1] == 500
-    assert process.client.get("/readyz").status_code == 503
-    assert process.client.get("/readyz").json()["spool_unavailable"] == "No space left on device"
+    assert process.admin.get("/readyz").status_code == 503
+    assert process.admin.get("/readyz").json()["spool_unavailable"] == "No space left on device"
     filler.unlink()
     assert post(process, 1000) == 200
-    assert process.client.get("/readyz").status_code == 200
+    assert process.admin.get("/readyz").status_code == 200
     process.stop()
 
 
@@ -63,10 +63,10 @@ def test_a_read_only_disk_is_told(small_disk: Path, tmp_path: Path) -> None:
     process = Ingest("127.0.0.1:1", tmp_path, {"INGEST_SPOOL_DIR": str(small_disk / "spool")}).start(
         wait=False
     )
-    assert eventually(lambda: process.client.get("/healthz").status_code == 200)
+    assert eventually(lambda: process.admin.get("/healthz").status_code == 200)
 
     assert post(process, 1) == 500
-    assert process.client.get("/readyz").json()["spool_unavailable"] == "Read-only file system"
+    assert process.admin.get("/readyz").json()["spool_unavailable"] == "Read-only file system"
     process.stop()
 
 

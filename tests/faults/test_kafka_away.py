@@ -115,7 +115,7 @@ def test_a_full_spool_is_told(tmp_path: Path) -> None:
     refused = next(answer for answer in answers if answer.status_code == 500)
     assert refused.headers["retry-after"] == "1"
     assert "full" in refused.json()["detail"]
-    assert process.client.get("/healthz").status_code == 200
+    assert process.admin.get("/healthz").status_code == 200
     process.stop()
 
 

@@ -101,7 +101,6 @@ def test_replay_changes_no_view(month: Month) -> None:
     env = month.stack.env | {
         "KAFKA_BOOTSTRAP_SERVERS": month.stack.kafka,
         "CLICKHOUSE_URL": month.stack.clickhouse_url,
-        "INGEST_URL": month.stack.ingest_url.partition("/tapcart_webhooks/")[0],
     }
     command = [sys.executable, "-m", "consumers.replay", *period]
     done = subprocess.run(

@@ -92,8 +92,7 @@ def token(stack: Stack) -> str:
 
 def shown(stack: Stack) -> list[str]:
     """Return ingest's metrics."""
-    ingest = stack.ingest_url.partition("/tapcart_webhooks")[0]
-    return httpx.get(f"{ingest}/metrics").text.splitlines()
+    return httpx.get(f"{stack.admin_url}/metrics").text.splitlines()
 
 
 def metric(stack: Stack, name: str) -> float:

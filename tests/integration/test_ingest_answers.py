@@ -258,10 +258,42 @@ def test_bodies_in_flight_are_bounded_in_bytes(ingest: Ingest, tmp_path: Path) -
     small.stop()
 
 
-def test_other_pages_and_methods_are_told(ingest: Ingest) -> None:
-    """404 and 405 are problems too, and say what to do."""
-    _assert_problem(ingest.client.get("/nothing"), 404)
-    _assert_problem(ingest.client.get("/tapcart_webhooks/secret"), 405)
+ADMIN_PAGES = ("/healthz", "/readyz", "/metrics", "/registry/subjects")
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", *ADMIN_PAGES])
+def test_the_public_port_has_the_webhook_and_nothing_else(ingest: Ingest, path: str) -> None:
+    """Whoever exposes the webhook exposes no metrics, no state and no schemas: 404, a problem too."""
+    _assert_problem(ingest.client.get(path), 404)
+    _assert_problem(ingest.client.post(path), 404)
+
+
+def test_the_admin_port_has_all_but_the_webhook(ingest: Ingest) -> None:
+    """Health, metrics and the registry answer there; an event is not taken."""
+    for path in ADMIN_PAGES:
+        assert ingest.admin.get(path).status_code == 200, path
+
+    _assert_problem(ingest.admin.post("/tapcart_webhooks/secret", content=json.dumps(sample())), 404)
+    _assert_problem(ingest.admin.post("/metrics"), 405)
+
+
+def test_other_methods_are_told(ingest: Ingest) -> None:
+    """405 says which method there is."""
+    answer = ingest.client.put("/tapcart_webhooks/secret")
+
+    _assert_problem(answer, 405)
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("variable", ["INGEST_PORT", "INGEST_ADMIN_PORT"])
+def test_a_port_in_use_is_told_in_one_sentence(ingest: Ingest, tmp_path: Path, variable: str) -> None:
+    """Exit status 2, the setting's name, and no traceback."""
+    second = Ingest(ingest.kafka, tmp_path, {variable: str(ingest.port)}).start(wait=False)
+
+    assert second.process.wait(20) == 2
+    said = second.log.read_text()
+    assert f"{variable}: 127.0.0.1:{ingest.port} cannot be had" in said
+    assert "Traceback" not in said
 
 
 def test_the_log_holds_no_secret_and_no_payload(ingest: Ingest) -> None:
@@ -279,8 +311,8 @@ def test_health_and_metrics_are_served(ingest: Ingest) -> None:
     ingest.post(json.dumps(sample()))
     ingest.post(b"{")
 
-    assert ingest.client.get("/healthz").text == "ok\n"
-    assert ingest.client.get("/readyz").json()["ready"] is True
+    assert ingest.admin.get("/healthz").text == "ok\n"
+    assert ingest.admin.get("/readyz").json()["ready"] is True
     assert ingest.metric("tapline_ingest_requests_total") == before + 2
 
 

@@ -32,6 +32,7 @@ def located(text: str, stack: Stack) -> str:
     """Return a command or program with the test's addresses in place of the default ones."""
     return (
         text.replace("127.0.0.1:8080", f"127.0.0.1:{stack.env['INGEST_PORT']}")
+        .replace("127.0.0.1:8083", stack.admin_url.removeprefix("http://"))
         .replace("127.0.0.1:8123", f"127.0.0.1:{stack.env['CLICKHOUSE_PORT']}")
         .replace("127.0.0.1:9092", stack.kafka)
         .replace("data/token", str(stack.data_dir / "token"))

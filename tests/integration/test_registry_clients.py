@@ -51,7 +51,8 @@ def sent(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     start, events = eventually(lambda: end_offsets(services.kafka, topics.EVENTS)), bodies()
     url = f"http://127.0.0.1:{ingest.port}"
     asyncio.run(post(f"{url}/tapcart_webhooks/secret", events))
-    yield Sent(services.kafka, f"{url}/registry", start, end_offsets(services.kafka, topics.EVENTS), events)
+    registry = f"http://127.0.0.1:{ingest.admin_port}/registry"
+    yield Sent(services.kafka, registry, start, end_offsets(services.kafka, topics.EVENTS), events)
     assert ingest.stop() == 0
 
 

@@ -50,9 +50,9 @@ class Run:
         return SchemaRegistryClient({"url": url or self.registry.open_url, "max.retries": 0, **basic})
 
     @property
-    def base(self) -> str:
-        """Where ingest is."""
-        return self.site.stack.ingest_url.partition("/tapcart_webhooks")[0]
+    def admin(self) -> str:
+        """Ingest's admin port."""
+        return self.site.stack.admin_url
 
     def posted(self) -> list[Message]:
         """Return the records of the second half of the events."""
@@ -119,7 +119,7 @@ def test_confluents_client_reads_what_was_posted(run: Run, where: str) -> None:
     """From the registry itself, and from ingest, which answers by the same ids."""
     messages = run.posted()
     subject = "tapcart.events-AppOpened"
-    with run.client("" if where == "the registry" else f"{run.base}/registry") as client:
+    with run.client("" if where == "the registry" else f"{run.admin}/registry") as client:
         decode = AvroDeserializer(client)
         readings = [_reading(message, decode(message.value(), CONTEXT)) for message in messages]
         newest = client.get_latest_version(subject)
@@ -250,7 +250,7 @@ def test_a_registry_that_is_away_costs_nothing(run: Run) -> None:
         for name in ("ingest", "warehouse", "live"):
             old = run.site.stack.kill(name)
             eventually(lambda name=name, old=old: run.site.stack.pid(name) != old)  # type: ignore[misc]
-        assert eventually(lambda: httpx.get(f"{run.base}/readyz").status_code == 200)
+        assert eventually(lambda: httpx.get(f"{run.admin}/readyz").status_code == 200)
         run.opened("away", 5)
         file = run.site.folder / "asked.avsc"
         run.site.run("schemas", "infer", "--event-type", "Asked", "--out", file)

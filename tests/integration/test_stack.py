@@ -165,7 +165,7 @@ def test_brings_back_what_was_killed(services: Stack) -> None:
 
 def test_every_process_of_ours_shows_its_metrics(stack: Stack) -> None:
     """Ingest, loader and live page, each on a port."""
-    ports = {"ingest": "INGEST_PORT", "warehouse": "WAREHOUSE_METRICS_PORT", "live": "LIVE_PORT"}
+    ports = {"ingest": "INGEST_ADMIN_PORT", "warehouse": "WAREHOUSE_METRICS_PORT", "live": "LIVE_PORT"}
     for name, variable in ports.items():
         with urllib.request.urlopen(f"http://127.0.0.1:{stack.env[variable]}/metrics", timeout=10) as answer:
             assert f"tapline_{name}_".encode() in answer.read()

@@ -37,7 +37,9 @@ METRICS = {
     for ending in ENDINGS[metric.type]
 } | {
     f"tapline_ingest_{name}"
-    for name in re.findall(r'watch\(\s*"(\w+)"', (ROOT / "ingest/http/app.py").read_text())
+    for name in re.findall(
+        r'watch\(\s*"(\w+)"', "".join(path.read_text() for path in (ROOT / "ingest").rglob("*.py"))
+    )
 }
 
 
@@ -81,11 +83,11 @@ def test_promtool_takes_the_configuration_and_the_rules() -> None:
 
 def test_a_stack_on_ports_of_its_own_is_scraped_there(tmp_path: Path) -> None:
     """Also where one's port is another's default, and with the password of its page."""
-    env = {"INGEST_PORT": "8081", "LIVE_PORT": "8080", "LIVE_TOKEN": 'sixteen "letters"'}
+    env = {"INGEST_ADMIN_PORT": "8081", "LIVE_PORT": "8083", "LIVE_TOKEN": 'sixteen "letters"'}
     path = write(tmp_path, Settings.from_env(env))
     jobs = re.findall(r"job_name: (\w+).*?127.0.0.1:(\d+)", path.read_text(), re.DOTALL)
 
-    assert jobs == [("ingest", "8081"), ("live", "8080"), ("warehouse", "8082")]
+    assert jobs == [("ingest", "8081"), ("live", "8083"), ("warehouse", "8082")]
     assert path.stat().st_mode & 0o077 == 0
     promtool("check", "config", str(path))
 

@@ -47,7 +47,9 @@ METRICS = sorted(
 )
 WATCHED = sorted(
     f"tapline_ingest_{name}"
-    for name in re.findall(r'watch\(\s*"(\w+)"', (ROOT / "ingest/http/app.py").read_text())
+    for name in re.findall(
+        r'watch\(\s*"(\w+)"', "".join(path.read_text() for path in (ROOT / "ingest").rglob("*.py"))
+    )
 )
 
 

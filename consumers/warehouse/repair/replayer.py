@@ -52,7 +52,10 @@ class IngestAccess(BaseModel):
     model_config = environment.CONFIG
 
     port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
-    url: str = Field("", alias="INGEST_URL")  # when ingest is elsewhere: http://host:port
+    admin_port: int = Field(8083, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
+    # When ingest is elsewhere: http://host:port, where to post and where its metrics are.
+    url: str = Field("", alias="INGEST_URL")
+    admin_url: str = Field("", alias="INGEST_ADMIN_URL")
     tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
     data_dir: Path = Field(Path("data"), alias="DATA_DIR")  # `make run` keeps its token there
 
@@ -61,13 +64,13 @@ class IngestAccess(BaseModel):
         """Return what `env` says. Raises: SettingsError."""
         return environment.read(cls, env)
 
-    def base(self) -> str:
-        """Return where ingest is."""
-        return (self.url or f"http://127.0.0.1:{self.port}").rstrip("/")
-
     def endpoint(self) -> str:
         """Return where to post."""
-        return f"{self.base()}/tapcart_webhooks"
+        return f"{(self.url or f'http://127.0.0.1:{self.port}').rstrip('/')}/tapcart_webhooks"
+
+    def metrics(self) -> str:
+        """Return where ingest's metrics are."""
+        return f"{(self.admin_url or f'http://127.0.0.1:{self.admin_port}').rstrip('/')}/metrics"
 
     def secret(self, app_id: str) -> str:
         """Return a token that may speak for `app_id`. Raises: SettingsError when there is none."""

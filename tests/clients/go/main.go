@@ -13,7 +13,7 @@ import (
 
 func main() {
 	ctx := context.Background()
-	registry, err := sr.NewClient(sr.URLs(env("REGISTRY", "http://127.0.0.1:8080/registry")))
+	registry, err := sr.NewClient(sr.URLs(env("REGISTRY", "http://127.0.0.1:8083/registry")))
 	check(err)
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(env("KAFKA", "127.0.0.1:9092")), kgo.ConsumerGroup("my-go-consumer"),
 		kgo.ConsumeTopics("tapcart.events"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))

@@ -38,7 +38,7 @@ class Read {
 
   static Schema schema(int id) throws IOException, InterruptedException {
     if (!SCHEMAS.containsKey(id)) {
-      String registry = env("REGISTRY", "http://127.0.0.1:8080/registry");
+      String registry = env("REGISTRY", "http://127.0.0.1:8083/registry");
       var request = HttpRequest.newBuilder(URI.create(registry + "/schemas/ids/" + id + "/schema")).build();
       SCHEMAS.put(id, new Schema.Parser().parse(HTTP.send(request, BodyHandlers.ofString()).body()));
     }

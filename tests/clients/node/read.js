@@ -6,7 +6,7 @@ const lz4 = require("lz4js");
 CompressionCodecs[CompressionTypes.LZ4] = () => ({ decompress: async (data) => Buffer.from(lz4.decompress(data)) });
 
 const kafka = new Kafka({ brokers: [process.env.KAFKA ?? "127.0.0.1:9092"], logLevel: logLevel.ERROR });
-const registry = new SchemaRegistry({ host: process.env.REGISTRY ?? "http://127.0.0.1:8080/registry" });
+const registry = new SchemaRegistry({ host: process.env.REGISTRY ?? "http://127.0.0.1:8083/registry" });
 const consumer = kafka.consumer({ groupId: "my-node-consumer" });
 
 async function main() {

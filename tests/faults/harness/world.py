@@ -145,8 +145,7 @@ class World:
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric of ingest. Raises: httpx.HTTPError."""
-        base = self.stack.ingest_url.partition("/tapcart_webhooks/")[0]
-        lines = httpx.get(f"{base}/metrics", timeout=5).text.splitlines()
+        lines = httpx.get(f"{self.stack.admin_url}/metrics", timeout=5).text.splitlines()
         return sum(
             float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
         )
