@@ -42,7 +42,7 @@ def main() -> int:
         settings = Settings.from_env(os.environ)
     except StackError as error:
         print(f"url: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status
     public = (host if "://" in host or not host else f"https://{host}") or settings.public_url
     if public and (urlsplit(public).scheme != "https" or not urlsplit(public).hostname):
         print(f"url: Tapcart posts to https://<host>; {public} is not of that kind", file=sys.stderr)

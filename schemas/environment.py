@@ -33,6 +33,20 @@ def _needs_servers(properties: dict[str, str]) -> dict[str, str]:
     return properties
 
 
+def _needs_known_properties(properties: dict[str, str]) -> dict[str, str]:
+    """Have librdkafka judge them, as those of a producer and of a consumer; it connects to nothing."""
+    from confluent_kafka import Consumer, KafkaException, Producer  # noqa: PLC0415 - 0.1 s for those who use Kafka
+
+    own = {name: value for name, value in properties.items() if name != "bootstrap.servers"}
+    quiet: dict[str, Any] = {**own, "log_level": "0"}
+    try:
+        Producer({**quiet, "enable.idempotence": "true"})
+        Consumer({**quiet, "group.id": "tapline"}).close()
+    except KafkaException as error:
+        raise ValueError(f"KAFKA_*: {error.args[0].str()}") from None
+    return properties
+
+
 def _is_url(text: str) -> bool:
     url = urlsplit(text.strip())
     try:
@@ -60,7 +74,8 @@ def _needs_zone(name: str) -> str:
 # Whose days: ClickHouse and Python have the same database.
 TimeZone = Annotated[str, AfterValidator(_needs_zone)]
 # The librdkafka properties in the environment; the alias of such a field is KAFKA_BOOTSTRAP_SERVERS.
-KafkaProperties = Annotated[dict[str, str], AfterValidator(_needs_servers)]
+AnyKafkaProperties = Annotated[dict[str, str], AfterValidator(_needs_known_properties)]
+KafkaProperties = Annotated[AnyKafkaProperties, AfterValidator(_needs_servers)]
 # Those of Confluent's registry client; the alias of such a field is SCHEMA_REGISTRY_URL. Empty: no registry.
 RegistryProperties = Annotated[dict[str, str], AfterValidator(_needs_url)]
 _PROPERTIES = {"KAFKA_BOOTSTRAP_SERVERS": "KAFKA_", "SCHEMA_REGISTRY_URL": "SCHEMA_REGISTRY_"}
@@ -100,4 +115,5 @@ def log_as_json() -> None:
 def _line(problem: ErrorDetails) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     # A rule about several settings names them itself.
-    return f"{problem['loc'][0]}: {message}" if problem["loc"] else message
+    is_named = message.startswith("KAFKA_*: ") or not problem["loc"]
+    return message if is_named else f"{problem['loc'][0]}: {message}"

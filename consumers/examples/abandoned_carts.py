@@ -13,8 +13,7 @@ from typing import Any
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from consumers.kit import Hold, events
-from consumers.kit.types import CartUpdated, OrderCreated
+from consumers.kit import Hold, events, run
 
 _REMEMBERED_MS = 86_400_000  # so late an event may be
 
@@ -35,6 +34,9 @@ def call_out(url: str, event: Any) -> None:
 
 def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> None:
     """Call out until stopped."""
+    # Made of the schemas, so here: `run` says what is wrong with them.
+    from consumers.kit.types import CartUpdated, OrderCreated  # noqa: PLC0415
+
     pending: dict[tuple[str, str], tuple[Any, Hold]] = {}  # the cart's last update
     # Until which time of the device its cart is settled, and when that was received.
     settled: dict[tuple[str, str], tuple[int, int]] = {}
@@ -66,4 +68,4 @@ def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> No
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(float, sys.argv[2:3]))
+    run(main, sys.argv[1], *map(float, sys.argv[2:3]))

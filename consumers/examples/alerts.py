@@ -10,7 +10,7 @@ import json
 import sys
 from typing import NamedTuple
 
-from consumers.kit import Hold, events
+from consumers.kit import Hold, events, run
 
 _UNINSTALLS = frozenset({"AppUninstalled", "PushNotificationDisabled"})
 _WINDOW_MS = 3_600_000
@@ -65,4 +65,4 @@ def main(uninstalls: float = 50, silent_minutes: float = 60, *, group: str = "al
 
 
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:3]))
+    run(main, *map(float, sys.argv[1:3]))

@@ -18,7 +18,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from consumers.kit import Hold, events
+from consumers.kit import Hold, events, run
 
 _ROWS_MAX = 50_000
 _SCHEMA = pa.schema(
@@ -67,4 +67,4 @@ def main(root: Path, seconds: float = 60, *, group: str = "parquet") -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(float, sys.argv[2:3]))
+    run(main, Path(sys.argv[1]), *map(float, sys.argv[2:3]))

@@ -28,7 +28,8 @@ Not guaranteed: that an event comes once; that a body of more than five minutes 
 is not repeated elsewhere meanwhile.
 """
 
+from consumers.kit.command import run
 from consumers.kit.offset_tracker import Hold
 from consumers.kit.stream import Events, events
 
-__all__ = ["Events", "Hold", "events"]
+__all__ = ["Events", "Hold", "events", "run"]

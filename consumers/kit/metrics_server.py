@@ -1,9 +1,11 @@
 """Metrics and health of a consumer, on one port.
 
 Invariants: `/healthz`: the loop turns. `/readyz`: what comes now is worked on. That something outside is away
-is a metric, and no reason for a restart.
+is a metric, and no reason for a restart. A port that cannot be had, or a server that fails, keeps nobody from
+work: it is logged.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from schemas.environment import SettingsError
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Where:
 def serve(
     registry: CollectorRegistry, where: Where, is_alive: Callable[[], bool], is_ready: Callable[[], bool]
 ) -> None:
-    """Answer `/metrics`, `/healthz` and `/readyz`, while the process lives. Raises: SettingsError."""
+    """Answer `/metrics`, `/healthz` and `/readyz` while the process lives, if the port can be had."""
     exposition = make_wsgi_app(registry)
     questions = {"/healthz": is_alive, "/readyz": is_ready}
 
@@ -43,8 +45,18 @@ def serve(
     try:
         server = make_server(where.host, where.port, app, WSGIServer, _Silent)
     except OSError as error:
-        raise SettingsError(f"{where.setting}: {where.port} on {where.host}: {error.strerror}") from error
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        extra = {"setting": where.setting, "host": where.host, "port": where.port, "error": error.strerror}
+        _log.error("no_metrics", extra=extra)
+        return
+
+    def answer() -> None:
+        try:
+            server.serve_forever()
+        except Exception:  # noqa: BLE001 - logged; the work goes on
+            _log.exception("no_metrics", extra={"setting": where.setting})
+            server.server_close()
+
+    threading.Thread(target=answer, name="metrics", daemon=True).start()
 
 
 class _Silent(WSGIRequestHandler):

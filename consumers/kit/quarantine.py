@@ -18,6 +18,7 @@ from schemas.catalog import wire
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire_ids import registered
+from schemas.environment import SettingsError
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,10 @@ _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})
 
 
 class Quarantine:
-    """A consumer's way into the quarantine topic. One thread at a time."""
+    """A consumer's way into the quarantine topic. One thread at a time.
+
+    Its first use raises: SettingsError.
+    """
 
     def __init__(self, kafka: Mapping[str, str], current: Current) -> None:
         self._kafka = kafka
@@ -106,7 +110,10 @@ class Quarantine:
                 "message.timeout.ms": round(_ACKNOWLEDGE_SECONDS_MAX * 1000),
                 "message.max.bytes": _VALUE_BYTES_MAX,
             }
-            self._producer = Producer(properties, logger=_log)
+            try:
+                self._producer = Producer(properties, logger=_log)
+            except KafkaException as error:
+                raise SettingsError(f"KAFKA_*: {error.args[0].str()}") from error
         return self._producer
 
 

@@ -36,7 +36,7 @@ from consumers.kit.offset_tracker import Hold, Progress
 from consumers.kit.quarantine import Quarantine
 from consumers.kit.record import Place, Record
 from schemas import topics
-from schemas.catalog.catalog import CatalogError, Release
+from schemas.catalog.catalog import Release
 from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
 from schemas.catalog.wire import wire_id_of
 from schemas.catalog.wire_ids import release_of
@@ -83,7 +83,6 @@ class Reader:
         self._quarantine = Quarantine(kafka, current)
         self._awaited: set[tuple[bool, int | None]] = set()
         self._committed_at = self._looked_at = self._lag_at = 0.0
-        self._told = ""
         self._turned_at = time.monotonic()
         self._source = Source(kafka, membership, self._revoked, metrics.commits_failed.inc)
 
@@ -157,7 +156,7 @@ class Reader:
         key = (is_registered(record), wire_id)
         deadline = time.monotonic() + _SCHEMA_SECONDS_MAX
         while (release := release_of(self._current.catalog, value, headers)) is None:
-            self._look()
+            self._current.take_up()
             is_ours = wire_id is not None and header(record, topics.CRC32) is not None
             if not is_ours or key in self._awaited or time.monotonic() > deadline or self._stopping.wait(0.2):
                 break
@@ -205,20 +204,10 @@ class Reader:
             self._source.commit(self._progress.due())
         if now - self._looked_at > LOOK_SECONDS:
             self._looked_at = now
-            self._look()
+            self._current.take_up()
         if now - self._lag_at > _LAG_SECONDS:
             self._lag_at = now
             lags = self._source.lags()
             self._metrics.lag.clear()
             for (_, partition), lag in lags.items():
                 self._metrics.lag.labels(partition).set(lag)
-
-    def _look(self) -> None:
-        """Take up what was released; that a changed folder is of no use is told."""
-        try:
-            self._current.look()
-            self._told = ""
-        except CatalogError as error:
-            if self._told != (told := str(error)):
-                _log.error("schemas_refused", extra={"problems": told.splitlines()})
-            self._told = told

@@ -5,7 +5,6 @@ text. No request asks Kafka or ClickHouse: all answers come from what the feed h
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -24,7 +23,7 @@ from consumers.live.broadcaster import Hub
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import Board
 from consumers.live.replays import Replays
-from consumers.live.state import Component, Group
+from consumers.live.state import Group
 from schemas.catalog.page import page
 from schemas.catalog.schema_reloader import Current
 
@@ -40,7 +39,6 @@ _HELLO = b"retry: 2000\n\n"
 _BODY_BYTES_MAX = 10_000
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,7 @@ class Parts:
     current: Current
     clock_ms: Callable[[], int]
     token: str | None = None
+    stalled: Callable[[], tuple[str, ...]] = tuple  # what hangs
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -64,8 +63,8 @@ class _Wanted(msgspec.Struct, frozen=True):
     source: str
 
 
-def build(parts: Parts, lifespan: Lifespan | None = None) -> Starlette:
-    """Return the application; `lifespan` runs the feed."""
+def build(parts: Parts) -> Starlette:
+    """Return the application."""
     endpoints: Mapping[str, Endpoint] = {
         **dict(_static(files(__package__) / "static", "/")),
         "/events": _events(parts.hub),
@@ -73,8 +72,8 @@ def build(parts: Parts, lifespan: Lifespan | None = None) -> Starlette:
         "/api/events/{key}": _event(parts.board),
         "/api/samples/{key}": _sample(parts.board),
         "/schemas": _schemas(parts.current),
-        "/healthz": _healthz,
-        "/readyz": _readyz(parts.board),
+        "/healthz": _healthz(parts),
+        "/readyz": _readyz(parts),
         "/metrics": _metrics(parts.metrics),
     }
     return Starlette(
@@ -83,7 +82,6 @@ def build(parts: Parts, lifespan: Lifespan | None = None) -> Starlette:
             Route("/api/replay", _replay(parts), methods=["POST"]),
         ],
         middleware=[Middleware(Access, token=parts.token)],
-        lifespan=lifespan,
     )
 
 
@@ -200,15 +198,21 @@ def _group(board: Board, wanted: _Wanted) -> Group | None:
     return next((group for group in groups if (group.reason, group.pointer, group.source) == asked), None)
 
 
-async def _healthz(_request: Request) -> Response:
-    return PlainTextResponse("ok\n")
-
-
-def _readyz(board: Board) -> Endpoint:
+def _healthz(parts: Parts) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
-        away: list[Component] = list(board.away)
-        body = {"ready": board.ready, "away": {component.name: component.detail for component in away}}
-        return _answer(body, 200 if board.ready else 503)
+        if stalled := parts.stalled():
+            return PlainTextResponse(f"hangs: {', '.join(stalled)}\n", 503)
+        return PlainTextResponse("ok\n")
+
+    return endpoint
+
+
+def _readyz(parts: Parts) -> Endpoint:
+    async def endpoint(_request: Request) -> Response:
+        stalled = parts.stalled()
+        is_ready = parts.board.ready and not stalled
+        away = {one.name: one.detail for one in parts.board.away} | dict.fromkeys(stalled, "hangs")
+        return _answer({"ready": is_ready, "away": away}, 200 if is_ready else 503)
 
     return endpoint
 

@@ -44,6 +44,11 @@ class Metrics:
             "Age of the oldest acknowledged event that can't be queried yet; 0: none; NaN: not known.",
             registry=self.registry,
         )
+        self.freshness_at = self._gauge(
+            "freshness_at_seconds",
+            "When Kafka and ingest were last asked for that, the older time: seconds since 1970.",
+        )
+        self.freshness_at.set_to_current_time()  # not asked since the start
         self.schemas = Gauge(f"{_PREFIX}_schemas", "Releases in use.", registry=self.registry)
         self.schemas_refused = Counter(
             f"{_PREFIX}_schemas_refused",
@@ -85,6 +90,8 @@ class Metrics:
         """Publish what the page shows, and what alerts need besides."""
         age_ms = state.freshness.age_ms
         self.freshness.set(nan if age_ms is None else age_ms / 1000)
+        if state.freshness.as_of_ms is not None:
+            self.freshness_at.set(state.freshness.as_of_ms / 1000)
         self.lag.set(nan if state.lag is None else state.lag.records)
         self.disk_free.set(nan if tables.disk is None else tables.disk.free_bytes)
         self.disk.set(nan if tables.disk is None else tables.disk.bytes)

@@ -6,6 +6,7 @@ it is none.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from consumers.live.state import Event
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire_ids import Headers, releases_of
+
+_log = logging.getLogger(__name__)
 
 # Place (partition and offset), received_at in milliseconds, value, headers.
 Arrival = tuple[tuple[int, int], int, bytes, Headers | None]
@@ -45,11 +48,21 @@ class Newest:
         """Return the newest events, the newest first, after these have arrived."""
         newest = sorted(arrivals, key=lambda arrival: arrival[1])[-_READ_MAX:]
         catalog = self._current.catalog
-        read = [event(catalog, value, place, at_ms, headers) for place, at_ms, value, headers in newest]
+        read = [_event_if_readable(catalog, arrival) for arrival in newest]
         known = {one.key: one for one in (*self._events, *filter(None, read))}
         ordered = sorted(known.values(), key=lambda one: one.received_at_ms, reverse=True)
         self._events = tuple(ordered[:_KEPT_MAX])
         return self._events
+
+
+def _event_if_readable(catalog: Catalog, arrival: Arrival) -> Event | None:
+    """Return the event; None also for what nobody expected a record to hold: the others are shown."""
+    place, received_at_ms, value, headers = arrival
+    try:
+        return event(catalog, value, place, received_at_ms, headers)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        _log.exception("record_not_shown", extra={"partition": place[0], "offset": place[1]})
+        return None
 
 
 def event(
@@ -88,7 +101,10 @@ def _fields(datum: dict[str, Any]) -> bytes:
         if name in _BLOCKS_AS_TEXT:
             value = _parsed(value)
         if isinstance(value, dict):
-            said |= {f"{block}.{member}": value_shortened(member, part) for member, part in value.items()}
+            said |= {
+                f"{block}.{text_shortened(member)}": value_shortened(member, part)
+                for member, part in value.items()
+            }
         else:
             said[block] = value_shortened(block, value)
     return msgspec.json.encode(_within_bounds({k: v for k, v in said.items() if v not in (None, "", [], {})}))

@@ -136,9 +136,12 @@ class Board:
 
     def _freshness(self) -> Freshness:
         spooled, waiting = self._spooled_ms(), self._waiting_ms()
-        if waiting is None:
+        if self._log is None or waiting is None:
             return Freshness(spooled or None)  # at least that old
-        return Freshness(max(spooled or 0, waiting))
+        looks = [self._log.as_of_ms]
+        if INGEST in self._components:
+            looks += [self._intake.as_of_ms] if self._intake and spooled is not None else [0]
+        return Freshness(max(spooled or 0, waiting), min(looks) or None)
 
     def _spooled_ms(self) -> int | None:
         ingest, intake = self._components.get(INGEST), self._intake

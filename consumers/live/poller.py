@@ -3,14 +3,14 @@
 Invariants: each component is asked once per round, however many pages are open, and by its own task: one
 that hangs delays neither the others nor the next state. While nobody looks at the page, ClickHouse is asked
 seldom; Kafka and ingest as always, for freshness is a metric to alert on. A look that fails is told on the
-page and tried again; it never ends the feed.
+page and tried again. What a source does not expect ends the process.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import json
 
@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 
 _CAUSE_LENGTH_MAX = 500
 _IDLE_SECONDS = 10.0
+# ClickHouse may take LIVE_QUERY_SECONDS_MAX for each of nine queries, after a rest.
+_STALLED_SECONDS = 90.0
+_PAGE = "page"
 
 
 class Away(Exception):  # noqa: N818 - a state of the world, not a fault of ours
@@ -53,17 +56,25 @@ class Feed:
         self._hub = hub
         self._metrics = metrics
         self._clock_ms = clock_ms
+        self._turned_at = dict.fromkeys([*sources, _PAGE], monotonic())
 
-    async def run(self, refresh_seconds: float) -> None:
-        """Look and publish until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for name, source in self._sources.items():
-                tasks.create_task(self._watch(name, source, refresh_seconds))
-            tasks.create_task(self._publish(refresh_seconds))
+    def parts(self, refresh_seconds: float) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return by name what looks and publishes until cancelled."""
+        looking = {
+            f"look_at_{name}": self._watch(name, source, refresh_seconds)
+            for name, source in self._sources.items()
+        }
+        return {**looking, "publish": self._publish(refresh_seconds)}
+
+    def stalled(self) -> tuple[str, ...]:
+        """Return the components whose look hangs, and the page if no state is made of it."""
+        now = monotonic()
+        return tuple(name for name, at in self._turned_at.items() if now - at > _STALLED_SECONDS)
 
     async def _watch(self, name: str, source: Source, refresh_seconds: float) -> None:
         while True:
             await self._look(name, source)
+            self._turned_at[name] = monotonic()
             await asyncio.sleep(refresh_seconds)
             if name == CLICKHOUSE:
                 await self._hub.watched(_IDLE_SECONDS)
@@ -73,6 +84,7 @@ class Feed:
             state = self._board.state(self._clock_ms())
             self._metrics.show(state, self._board.tables)
             self._hub.publish(json.encode(state))
+            self._turned_at[_PAGE] = monotonic()
             await asyncio.sleep(refresh_seconds)
 
     async def _look(self, name: str, source: Source) -> None:

@@ -4,7 +4,7 @@ The page helps to understand events, not to look people up: a device's id keeps 
 an address (of the network, of mail, of a street), a name and a phone number keep one character.
 
 Invariants: it goes by a field's name first, so that it holds for fields nobody knows yet; then every text is
-searched for mail and network addresses and phone numbers. Nothing grows, and nothing raises.
+searched for mail and network addresses and phone numbers. Every text that is returned can be encoded.
 """
 
 import json
@@ -64,7 +64,7 @@ def value_shortened(name: str, value: Any, depth: int = 0) -> Any:
 
 def text_shortened(text: str) -> str:
     """Return a text of at most 500 characters whose mail and network addresses and phone numbers are cut."""
-    cut = text if len(text) <= _TEXT_LENGTH_MAX else f"{text[:_TEXT_LENGTH_MAX]}…"
+    cut = _encodable(text) if len(text) <= _TEXT_LENGTH_MAX else f"{_encodable(text[:_TEXT_LENGTH_MAX])}…"
     for pattern in (_MAIL, _IPV4, _IPV6, _PHONE):
         cut = pattern.sub(lambda found: _cut(found[0], _CHARACTERS), cut)
     return cut
@@ -101,4 +101,9 @@ def _kept(name: str) -> int:
 
 def _cut(text: str, keep: int) -> str:
     """Return the beginning of a text: never more than half of it."""
-    return text if text.endswith("…") or not text else f"{text[: min(keep, len(text) // 2)]}…"
+    return _encodable(text if text.endswith("…") or not text else f"{text[: min(keep, len(text) // 2)]}…")
+
+
+def _encodable(text: str) -> str:
+    """Return the text with a lone surrogate, which no encoding can hold, as its six characters."""
+    return text.encode("utf-8", "backslashreplace").decode()

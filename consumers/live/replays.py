@@ -9,7 +9,8 @@ import asyncio
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -26,14 +27,22 @@ _WORDS_MAX = 8
 _LINE_BYTES_MAX = 1_000_000
 _STOP_SECONDS_MAX = 5.0
 
+Start = Callable[[str, Coroutine[Any, Any, None]], asyncio.Task[None]]
+
 
 class Replays:
     """The runs of one live page process."""
 
     def __init__(
-        self, env: Mapping[str, str], board: Board, metrics: Metrics, clock_ms: Callable[[], int]
+        self,
+        env: Mapping[str, str],
+        board: Board,
+        metrics: Metrics,
+        clock_ms: Callable[[], int],
+        start: Start,
     ) -> None:
         self._env = env
+        self._start = start
         self._board = board
         self._metrics = metrics
         self._clock_ms = clock_ms
@@ -50,13 +59,7 @@ class Replays:
             group.reason, group.pointer, group.source, group.waiting, 0, 0, started_ms=self._clock_ms()
         )
         _log.info("replay_started", extra={"reason": group.reason, "rows": group.waiting})
-        self._task = asyncio.create_task(self._run(condition(group)))
-
-    async def close(self) -> None:
-        """End a run that is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        self._task = self._start("replay", self._run(condition(group)))
 
     async def _run(self, where: str) -> None:
         try:

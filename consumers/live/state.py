@@ -240,6 +240,7 @@ class Freshness(Struct, frozen=True):
     """
 
     age_ms: int | None
+    as_of_ms: int | None = None  # the older of the two looks; None: it is not known, or may be older
 
 
 class Balance(Struct, frozen=True):

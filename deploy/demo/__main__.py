@@ -2,7 +2,7 @@
 
 Invariants: uses the stack that runs, else one of its own for as long as it takes. What it invents depends
 on seed and dates alone: run again, it adds only what happened since. Exit code 1: something acknowledged
-cannot be queried, or ingest answered otherwise than it should; 2: wrong options.
+cannot be queried, or ingest answered otherwise than it should; 2: wrong options or settings.
 """
 
 import argparse
@@ -35,7 +35,10 @@ def main() -> int:
     try:
         with _stack(arguments.url) as at:
             return _show(at, arguments)
-    except (stack.NoStackError, StackError, ClickHouseError) as error:
+    except StackError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return error.exit_status
+    except (stack.NoStackError, ClickHouseError) as error:
         print(f"demo: {error}", file=sys.stderr)
     except httpx.HTTPError as error:
         print(f"demo: ClickHouse does not answer: {error}", file=sys.stderr)

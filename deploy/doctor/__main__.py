@@ -28,7 +28,7 @@ def main() -> int:
         settings = Settings.from_env(os.environ)
     except StackError as error:
         print(f"doctor: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status
     arguments = _arguments()
     url = arguments.url or _of_settings(settings)
     parts = _parts(url)

@@ -1,7 +1,8 @@
 """`python -m deploy.local` -> the whole pipeline on this machine, until Ctrl-C or SIGTERM.
 
 Standard output gets one line: `ready <ingest URL> clickhouse=<URL> kafka=<host:port> live=<URL>`; all else
-is on standard error. Exit status: 0 stopped as asked, 1 could not start or go on, 2 wrong arguments.
+is on standard error. Exit status: 0 stopped as asked, 1 could not start or go on, 2 wrong arguments or
+settings, or a port is taken.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import NoReturn
 from deploy.local import admin_port, environment, services, supervise
 from deploy.local import folder as data_folder
 from deploy.local.child import die_with_parent, parent_handles
-from deploy.local.errors import StackError
+from deploy.local.errors import StackError, WrongSettingsError
 from deploy.local.settings import Settings
 
 _LOOK_SECONDS = 0.5
@@ -40,7 +41,7 @@ def main() -> int:
         _run(Settings.from_env(os.environ), set(arguments.only), with_parent=arguments.with_parent)
     except StackError as error:
         print(f"tapline: {error}", file=sys.stderr)
-        return 1
+        return error.exit_status
     except _Stopped:
         pass
     return 0
@@ -140,7 +141,7 @@ def _metrics_port(host: str, ports: list[tuple[str, int, str]]) -> int:
 
 
 def _check_ports(ports: list[tuple[str, int, str]]) -> None:
-    """Raise StackError naming every port that cannot be had, and the variable that changes it."""
+    """Raise WrongSettingsError naming every port that cannot be had, and the variable that changes it."""
     faults, seen = [], set()
     for host, port, variable in ports:
         if port in seen:
@@ -149,7 +150,7 @@ def _check_ports(ports: list[tuple[str, int, str]]) -> None:
         if error := _bind_error(host, port):
             faults.append(f"  {host}:{port} cannot be had ({error}): change {variable}")
     if faults:
-        raise StackError("\n".join(["some ports are taken:", *faults]))
+        raise WrongSettingsError("\n".join(["some ports are taken:", *faults]))
 
 
 def _bind_error(host: str, port: int) -> str:

@@ -9,7 +9,7 @@ import consumers.live.settings
 import consumers.warehouse.settings
 import deploy.local.clickhouse.settings
 import ingest.settings
-from deploy.local.errors import StackError
+from deploy.local.errors import WrongSettingsError
 from deploy.local.services import Addresses
 from schemas.environment import SettingsError
 
@@ -36,7 +36,7 @@ def of_services(env: Mapping[str, str], data_dir: str, tokens: str, at: Addresse
 
 
 def check(env: Mapping[str, str], names: set[str]) -> None:
-    """Have the services in `names` check `env`. Raises: StackError with the findings of all of them."""
+    """Have the services in `names` check `env`. Raises: WrongSettingsError with all their findings."""
     problems: dict[str, None] = {}
     for name in sorted(names & _CHECKS.keys()):
         try:
@@ -44,4 +44,4 @@ def check(env: Mapping[str, str], names: set[str]) -> None:
         except SettingsError as error:
             problems |= dict.fromkeys(str(error).splitlines())
     if problems:
-        raise StackError("\n  ".join(["these settings cannot be used:", *problems]))
+        raise WrongSettingsError("\n  ".join(["these settings cannot be used:", *problems]))

@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field, SecretStr
 
-from deploy.local.errors import StackError
+from deploy.local.errors import WrongSettingsError
 from schemas import environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,18 +46,24 @@ class Settings(BaseModel):
     # Not KAFKA_HOST: every KAFKA_* but the port is a property of the Kafka clients.
     kafka_host: str = Field("127.0.0.1", alias="TAPLINE_KAFKA_HOST")
     kafka_port: int = Field(9092, alias="KAFKA_PORT", ge=1, le=65534)
-    kafka_bootstrap_servers: str = Field("", alias="KAFKA_BOOTSTRAP_SERVERS")
+    # Set `KAFKA_BOOTSTRAP_SERVERS`: an outside one is used, and none is started.
+    kafka: environment.AnyKafkaProperties = Field({}, alias="KAFKA_BOOTSTRAP_SERVERS", repr=False)
     # What Tapcart posts to, without the path.
     public_url: str = Field("", alias="TAPLINE_PUBLIC_URL", pattern=r"^(https?://[^/]+)?$")
     start_seconds_max: float = Field(120.0, alias="TAPLINE_START_SECONDS_MAX", ge=1, le=3600)
     disk_free_bytes_min: int = Field(512 * 1024 * 1024, alias="TAPLINE_DISK_FREE_BYTES_MIN", ge=0)
 
+    @property
+    def kafka_bootstrap_servers(self) -> str:
+        """Return where an outside Kafka is; empty: there is none."""
+        return self.kafka.get("bootstrap.servers", "")
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Return the settings in `env`. Raises: StackError, listing every problem by variable name."""
+        """Return the settings in `env`. Raises: WrongSettingsError, naming all that are wrong."""
         try:
             return environment.read(cls, env)
         except environment.SettingsError as error:
-            raise StackError(
+            raise WrongSettingsError(
                 "\n  ".join(["these settings cannot be used:", *str(error).splitlines()])
             ) from None

@@ -18,7 +18,7 @@ def main() -> int:
         settings = Settings.from_env(os.environ)
     except StackError as error:
         print(f"prometheus: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status
     binary = shutil.which("prometheus")
     if not binary:
         print("prometheus: it is not installed (Debian: apt install prometheus)", file=sys.stderr)

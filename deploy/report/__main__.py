@@ -1,6 +1,7 @@
 """A merchant's week as one HTML file with plots: `python -m deploy.report`, beside a stack that runs.
 
-Exit status: 0 written, 1 there is nothing to report or ClickHouse does not answer, 2 wrong options.
+Exit status: 0 written, 1 there is nothing to report or ClickHouse does not answer, 2 wrong options or
+settings.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from deploy.local import services
+from deploy.local.errors import StackError
 from deploy.local.settings import Settings
 from deploy.report.page import page
 from deploy.report.week import ReportError, week
@@ -20,12 +22,13 @@ from deploy.report.week import ReportError, week
 def main() -> int:
     """Return the exit status."""
     arguments = _arguments()
-    url = (
-        os.environ.get("CLICKHOUSE_URL") or services.addresses(Settings.from_env(os.environ)).clickhouse_login
-    )
     try:
+        url = services.addresses(Settings.from_env(os.environ)).clickhouse_login
         found = week(url, arguments.app, arguments.week)
         arguments.out.write_text(page(found), encoding="utf-8")
+    except StackError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return error.exit_status
     except ReportError as error:
         print(f"report: {error}", file=sys.stderr)
         return 1

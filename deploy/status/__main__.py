@@ -25,7 +25,7 @@ def main() -> int:
         settings = Settings.from_env(os.environ)
     except StackError as error:
         print(f"status: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status
     status = look(settings)
     if not status.runs:
         print(f"Nothing runs on {settings.data_dir.resolve()} or its ports: `make run` starts it.")

@@ -5,11 +5,15 @@ catalog stays, and the next look tries again. A catalog only grows: one in which
 another is refused, for its id is in Kafka.
 """
 
+import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from schemas.catalog.catalog import HERE, Catalog, CatalogError
+
+_log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0  # so soon every process has what `python -m schemas add` released
 
@@ -32,6 +36,8 @@ class Current:
         self._seen = self._state()  # taken before what it vouches for
         self._loaded = Catalog.load(root)
         self.catalog = adopt(self._loaded)  # replaced as a whole, never changed
+        self.on_refused: Callable[[], object] = lambda: None  # after each look that found nothing usable
+        self._refused = ""
 
     @property
     def changed(self) -> bool:
@@ -52,6 +58,32 @@ class Current:
                 return False
             self.catalog = after
             return True
+
+    def take_up(self) -> bool:
+        """Return whether `catalog` is another one now; what cannot be used is logged, once, and counted."""
+        try:
+            is_newer = self.look()
+        except CatalogError as error:
+            self.on_refused()
+            before, self._refused = self._refused, str(error)
+            if before != self._refused:
+                _log.error("schemas_refused", extra={"problems": self._refused.splitlines()})
+            return False
+        self._refused = ""
+        if is_newer:
+            _log.info("schemas_taken_up", extra={"releases": len(self.catalog.releases)})
+        return is_newer
+
+    async def follow(self, taken_up: Callable[[], object] = lambda: None) -> None:
+        """Take up what is released, until cancelled; `taken_up` is called after that, in a thread."""
+
+        def take_up() -> None:
+            if self.take_up():
+                taken_up()
+
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(take_up)
 
     @property
     def _is_complete(self) -> bool:

@@ -34,12 +34,12 @@ def query(stack: Stack, text: str) -> str:
         return str(answer.read().decode()).strip()
 
 
-def refused(stack: Stack) -> str:
+def refused(stack: Stack, status: int = 1) -> str:
     """Return what a stack says that cannot start."""
     stack.launch()
     assert stack.process
     assert stack.process.stdout
-    assert stack.process.wait(60) == 1
+    assert stack.process.wait(60) == status
     said = stack.process.stdout.read()
     stack.stop()
     assert said == ""
@@ -86,7 +86,7 @@ def test_refuses_a_second_run_on_a_folder(services: Stack) -> None:
 def test_names_taken_ports_and_their_variables(services: Stack, tmp_path: Path) -> None:
     """All of them at once."""
     second = Stack(tmp_path, "kafka,clickhouse", services.env | {"DATA_DIR": str(tmp_path)})
-    said = refused(second)
+    said = refused(second, 2)
 
     assert f":{services.env['CLICKHOUSE_PORT']} cannot be had" in said
     assert "change CLICKHOUSE_PORT" in said
@@ -95,13 +95,15 @@ def test_names_taken_ports_and_their_variables(services: Stack, tmp_path: Path) 
 
 def test_lists_bad_settings(tmp_path: Path) -> None:
     """All of them, without a traceback."""
-    own = refused(Stack(tmp_path, env={"INGEST_PORT": "none", "KAFKA_PORT": "-1"}))
+    own = refused(Stack(tmp_path, env={"INGEST_PORT": "none", "KAFKA_PORT": "-1"}), 2)
     limits = {"INGEST_BODY_BYTES_MAX": "x", "CLICKHOUSE_QUERIES_MAX": "0", "WAREHOUSE_BATCH_ROWS_MAX": "x"}
-    others = refused(Stack(tmp_path, env=limits))
+    others = refused(Stack(tmp_path, env=limits), 2)
+    kafka = refused(Stack(tmp_path, env={"KAFKA_FOO_BAR": "1"}), 2)
 
     assert own.count("INGEST_PORT") == own.count("KAFKA_PORT") == 1
     assert all(others.count(name) == 1 for name in limits)
-    assert "Traceback" not in own + others
+    assert 'No such configuration property: "foo.bar"' in kafka
+    assert "Traceback" not in own + others + kafka
 
 
 def test_starts_again_with_data_and_token(clickhouse: Stack) -> None:

@@ -12,13 +12,13 @@ export function showFigures(state) {
   showQuarantined(state);
 }
 
-function showFreshness({ freshness, window: recent }) {
+function showFreshness({ freshness, window: recent, now_ms: now }) {
   const age = freshness.age_ms;
   put("freshness", age == null ? "–" : duration(age));
   byId("freshness").classList.toggle("behind", age > LATE_MS);
   const words = age == null ? "not known" : age === 0 ? "all that was acknowledged can be queried" : "age of the oldest event that cannot be queried";
   const delays = recent?.delay_p50_ms == null ? "" : `; half within ${duration(recent.delay_p50_ms)}, 99% within ${duration(recent.delay_p99_ms)}`;
-  put("freshness-note", words + delays);
+  put("freshness-note", freshness.as_of_ms == null ? words + delays : asOf(freshness.as_of_ms, now, words + delays));
 }
 
 function showRate({ window: recent, total, now_ms: now }) {

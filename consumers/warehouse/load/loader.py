@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from consumers.kit.group_consumer import Source
@@ -67,7 +67,6 @@ class Loader:
         self._lag_at = self._noted_at = self._looked_at = 0.0
         self._turned_at = time.monotonic()
         self._tables_made = False
-        self._thread = ThreadPoolExecutor(1, "flush")
         self._source = make_source(self._revoked)
         metrics.held_bytes_max.set(2 * bounds.batch_bytes_max)
 
@@ -88,7 +87,7 @@ class Loader:
     def run(self) -> None:
         """Load until stopped. Raises: what no retry can cure."""
         # The first flight carries nothing: what is polled meanwhile waits behind it.
-        self._flight = _Flight(self._make_batch(), self._thread.submit(self._flusher.make_tables))
+        self._flight = _Flight(self._make_batch(), _begun(self._flusher.make_tables))
         try:
             while not self._stopping.is_set():
                 self._turn()
@@ -120,14 +119,14 @@ class Loader:
             return
         self._looked_at = now
         if self._flusher.is_outdated:
-            self._flight = _Flight(self._make_batch(), self._thread.submit(self._flusher.take_up))
+            self._flight = _Flight(self._make_batch(), _begun(self._flusher.take_up))
 
     def _take_off(self, reason: Reason | None) -> None:
         if reason is None or self._flight:
             return
         batch, self._batch = self._batch, self._make_batch()
         self._metrics.flushes.labels(reason).inc()
-        self._flight = _Flight(batch, self._thread.submit(self._flusher.write, batch))
+        self._flight = _Flight(batch, _begun(lambda: self._flusher.write(batch)))
         _log.debug("batch_due", extra={"reason": reason, "rows": batch.rows, "bytes": batch.bytes})
 
     def _land(self) -> None:
@@ -157,7 +156,6 @@ class Loader:
     def _close(self) -> None:
         self._stopping.set()
         self._flusher.give_up.set()
-        self._thread.shutdown(wait=False, cancel_futures=True)
         self._source.close(self._bounds.shutdown_seconds_max)
         _log.info("loader_stopped", extra={"rows_not_loaded": sum(batch.rows for batch in self._held())})
 
@@ -179,3 +177,19 @@ class Loader:
             self._lag_at = now
             for (topic, partition), lag in self._source.lags().items():
                 self._metrics.lag.labels(topic, partition).set(lag)
+
+
+def _begun(call: Callable[[], None]) -> Future[None]:
+    """Return what becomes of a call, in a thread of its own, which no stop waits for."""
+    done: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - the loop raises it
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=work, name="flush", daemon=True).start()
+    return done

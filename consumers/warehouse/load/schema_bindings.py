@@ -4,7 +4,6 @@ Invariants: the three are of one catalog and replaced together; who holds older 
 releases only get more. One thread calls `take_up`, any may read `terms`.
 """
 
-import logging
 from dataclasses import dataclass
 
 from consumers.warehouse import tables
@@ -13,10 +12,8 @@ from consumers.warehouse.load.container import format_of
 from consumers.warehouse.load.revalidation import Check
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import Table
-from schemas.catalog.catalog import Catalog, CatalogError
+from schemas.catalog.catalog import Catalog
 from schemas.catalog.schema_reloader import Current
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Contract:
     def __init__(self, current: Current, metrics: Metrics) -> None:
         self._current = current
         self._metrics = metrics
-        self._told = ""
+        current.on_refused = metrics.schemas_refused.inc
         self._of = current.catalog
         self.terms = terms_of(self._of)
         metrics.schemas.set(len(current.catalog.releases))
@@ -50,22 +47,13 @@ class Contract:
         return self._current.changed
 
     def take_up(self) -> bool:
-        """Return whether the terms are other ones now; that a changed folder is of no use is told."""
-        try:
-            self._current.look()
-        except CatalogError as error:
-            self._metrics.schemas_refused.inc()
-            if self._told != (told := str(error)):
-                _log.error("schemas_refused", extra={"problems": told.splitlines()})
-            self._told = told
-            return False
-        self._told = ""
+        """Return whether the terms are other ones now."""
+        self._current.take_up()
         if self._of is self._current.catalog:  # who refuses records may have looked before us
             return False
         self._of = self._current.catalog
         self.terms = terms_of(self._of)
-        self._metrics.schemas.set(len(self._current.catalog.releases))
-        _log.info("schemas_taken_up", extra={"releases": len(self._current.catalog.releases)})
+        self._metrics.schemas.set(len(self._of.releases))
         return True
 
 

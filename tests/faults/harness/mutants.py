@@ -68,9 +68,9 @@ MUTANTS: Mapping[str, Mutant] = {
     "commit_before_insert": Mutant(
         "consumers/warehouse/load/loader.py",
         {
-            "self._flight = _Flight(batch, self._thread.submit(self._flusher.write, batch))": (
+            "self._flight = _Flight(batch, _begun(lambda: self._flusher.write(batch)))": (
                 "self._source.commit(batch.offsets)\n"
-                "        self._flight = _Flight(batch, self._thread.submit(self._flusher.write, batch))"
+                "        self._flight = _Flight(batch, _begun(lambda: self._flusher.write(batch)))"
             )
         },
         "stop clickhouse,kill clickhouse,kill warehouse",

@@ -4,7 +4,10 @@ import asyncio
 import base64
 import json
 import re
+from collections.abc import Coroutine
+from dataclasses import replace
 from importlib.resources import files
+from typing import Any
 
 import httpx
 import pytest
@@ -48,8 +51,13 @@ def page(board: Board, token: str | None = None) -> Starlette:
 
 def parts(board: Board, hub: Hub, token: str | None = None) -> app.Parts:
     """Return the parts of an application whose replays find no Kafka."""
-    replays = Replays({"KAFKA_BOOTSTRAP_SERVERS": ""}, board, Metrics(), lambda: NOW)
+    replays = Replays({"KAFKA_BOOTSTRAP_SERVERS": ""}, board, Metrics(), lambda: NOW, start)
     return app.Parts(board, hub, Metrics(), replays, Current(), lambda: NOW, token)
+
+
+def start(_name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start a replay, unsupervised."""
+    return asyncio.create_task(work)
 
 
 def seen(*groups: Group) -> Tables:
@@ -245,7 +253,9 @@ def test_stopping_ends_a_replay(board: Board) -> None:
     async def story() -> None:
         whole.replays.begin(WAITING)
         await asyncio.sleep(0)
-        await whole.replays.close()
+        assert whole.replays._task
+        whole.replays._task.cancel()
+        await asyncio.wait([whole.replays._task])
 
     asyncio.run(asyncio.wait_for(story(), 20))
     assert not whole.replays.running
@@ -298,6 +308,16 @@ def test_ready_after_the_first_look_at_clickhouse(board: Board) -> None:
     assert (before.status_code, before.json()["away"][CLICKHOUSE]) == (503, "not looked at yet")
     assert (after.status_code, after.json()) == (200, {"ready": True, "away": {}})
     assert (later.status_code, later.json()["away"]) == (200, {CLICKHOUSE: "does not answer"})
+
+
+def test_what_hangs_makes_the_page_unfit(board: Board) -> None:
+    """It would show old numbers for new ones; so it is to be started again."""
+    board.saw(CLICKHOUSE, Tables(window=window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], [], 1)), 1)
+    whole = replace(parts(board, Hub(2, Metrics())), stalled=lambda: (KAFKA,))
+    alive, ready = (get(app.build(whole), path) for path in ("/healthz", "/readyz"))
+
+    assert (alive.status_code, alive.text) == (503, "hangs: kafka\n")
+    assert (ready.status_code, ready.json()["away"][KAFKA]) == (503, "hangs")
 
 
 def test_the_snapshot_is_of_now(board: Board) -> None:

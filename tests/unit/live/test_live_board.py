@@ -97,6 +97,32 @@ def test_freshness_counts_what_waits_on_ingests_disk() -> None:
     assert at.state(NOW).freshness.age_ms == 4000
 
 
+def test_freshness_says_when_it_was_known() -> None:
+    """By the older of the looks at Kafka and ingest: one that hangs makes it old, whatever it says."""
+    at = board()
+    at.saw(INGEST, intake(None), NOW)
+    before = at.state(NOW).freshness.as_of_ms
+    at.saw(KAFKA, log(), NOW)
+    seen = at.state(NOW + 60_000).freshness
+    at.lost(INGEST, "does not answer", NOW)
+    without_ingest = at.state(NOW).freshness
+    at.saw(INGEST, intake(None), NOW)
+    at.lost(KAFKA, "does not answer", NOW)
+
+    assert before is None
+    assert (seen.age_ms, seen.as_of_ms) == (0, NOW)
+    assert (without_ingest.age_ms, without_ingest.as_of_ms) == (0, None)
+    assert at.state(NOW).freshness.as_of_ms is None
+
+
+def test_freshness_of_a_page_without_ingest_is_kafkas() -> None:
+    """Where LIVE_INGEST_URL is not set."""
+    at = Board(tuple(name for name in ALL if name != INGEST), NOW, 1000)
+    at.saw(KAFKA, log(), NOW)
+
+    assert at.state(NOW).freshness.as_of_ms == NOW
+
+
 def test_freshness_is_not_known_without_kafka() -> None:
     """An old answer is no freshness; lag keeps its last numbers."""
     at = board()

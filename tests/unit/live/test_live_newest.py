@@ -1,13 +1,17 @@
 """From Kafka's values to the lines and fields of the newest events."""
 
+import io
 import json
 from typing import Any
 
+import fastavro
 import pytest
 
+from consumers.kit.decode import fields_of, plain
 from consumers.live.newest import Arrival, Newest, event
 from consumers.live.samples import Samples
 from schemas.catalog.schema_reloader import Current
+from schemas.catalog.wire import prefix
 from schemas.codec.events import EventDecoder
 from tests.process import SAMPLES
 
@@ -78,6 +82,40 @@ def test_an_unknown_type_shows_its_properties() -> None:
 def test_what_does_not_decode_is_passed_over(broken: bytes) -> None:
     """The loader will say why; the page goes on."""
     assert event(CURRENT.catalog, broken, (0, 0), 1, None) is None
+
+
+def foreign(**changes: Any) -> bytes:
+    """Return the value of another producer, who says what ours would not."""
+    release = CURRENT.catalog.newest("AppOpened")
+    assert release
+    datum = fields_of(release, value("AppOpened")) | changes
+    stream = io.BytesIO()
+    fastavro.schemaless_writer(stream, plain(release.text), datum)
+    return prefix(release.wire_id) + stream.getvalue()
+
+
+def test_a_lone_surrogate_of_another_producer_is_shown_as_its_escape() -> None:
+    """No encoding can hold it: it froze the page, and with it the metric to alert on."""
+    extra = '{"cut": "\\ud83d", "device_id": "\\ud83d\\ud83d\\ud83d", "\\udfff": [{"\\udc00": 1e999}]}'
+    poisoned = (0, 1), 1, foreign(extra=extra), None
+    (shown,) = Newest(CURRENT).read([poisoned])
+    found = json.loads(shown.fields)
+
+    assert found["extra.cut"] == "\\ud83d"
+    assert found["extra.\\udfff"] == [{"\\udc00": None}]
+
+
+def test_a_record_that_cannot_be_shown_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is that nobody thought of."""
+
+    def fails(datum: dict[str, Any]) -> bytes:
+        if datum["event_id"] == "1":
+            raise ValueError("nobody thought of this")
+        return b"{}"
+
+    monkeypatch.setattr("consumers.live.newest._fields", fails)
+
+    assert [one.key for one in Newest(CURRENT).read([arrival(1, 1), arrival(2, 2)])] == ["0-2"]
 
 
 def test_the_newest_come_first_and_memory_is_bounded() -> None:

@@ -1,0 +1,72 @@
+"""ASGI applications and their addresses -> HTTP servers in one event loop, until they are to stop.
+
+Invariants: an address is bound before anything else begins, and one that cannot be had is a wrong setting.
+Servers stop one after the other, each after the requests under way. Signals are the process's: see `process`.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from schemas.environment import SettingsError
+
+_OPTIONS = {
+    "log_config": None,
+    "access_log": False,  # its lines would hold the token of ingest's URL
+    "server_header": False,
+    "lifespan": "off",
+    "ws": "none",
+}
+
+
+def bind(host: str, port: int, variable: str) -> list[socket.socket]:
+    """Return sockets bound to every address of `host`. Raises: SettingsError that names `variable`."""
+    bound: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            one = socket.socket(family, kind, protocol)
+            bound.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                # `::` alone is IPv4 too; a name with addresses of both kinds has a socket for each.
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, len(found) > 1)
+            one.bind(address)
+    except OSError as error:
+        for one in bound:
+            one.close()
+        raise SettingsError(f"{variable}: {host}:{port} cannot be had ({error.strerror or error})") from error
+    return bound
+
+
+async def serve(
+    ports: Sequence[tuple[ASGIApp, Sequence[socket.socket]]], stopping: asyncio.Event, **options: Any
+) -> None:
+    """Serve each application on its sockets until `stopping` is set; `options`: uvicorn's."""
+    async with asyncio.TaskGroup() as group:
+        running = []
+        for app, sockets in ports:
+            server = _Server(uvicorn.Config(app, **(_OPTIONS | options)))
+            running.append((server, group.create_task(_run(server, sockets))))
+        await stopping.wait()
+        for server, task in running:
+            server.should_exit = True
+            await task
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process."""
+        yield
+
+
+async def _run(server: _Server, sockets: Sequence[socket.socket]) -> None:
+    await server.serve(list(sockets))
+    if not server.should_exit:
+        raise RuntimeError("an HTTP server ended by itself")

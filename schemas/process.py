@@ -1,0 +1,139 @@
+"""One process, from its start to its exit status: the same for all of ours.
+
+Exit status: 0 after an orderly stop. 2 when only the operator can help (a setting, an address in use): one
+sentence on standard error, no traceback. 1 when something failed that nobody expected: the log has its
+traceback, the rest has stopped in order, and whoever supervises the process starts it again.
+
+Invariants: a part is a task or a thread that lives as long as its process. When one fails or ends, the
+process stops: nothing goes on without it in silence. A stop after a failure takes a bounded time, whatever
+hangs.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from schemas.catalog.catalog import CatalogError
+from schemas.environment import SettingsError, log_as_json
+
+_log = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Beyond the time that an orderly stop may take: what still runs then hangs.
+_HANG_SECONDS = 15.0
+
+Part = Coroutine[Any, Any, None]
+
+
+class PartEndedError(Exception):
+    """A part returned that should live as long as the process."""
+
+
+class Process:
+    """What stops this process: a signal, or a part that failed. For any thread."""
+
+    def __init__(self) -> None:
+        self.failed = False
+        self._stop: Callable[[], object] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+        self._seconds_max = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def stops_by(self, stop: Callable[[], object], seconds_max: float) -> None:
+        """Have signals and failures call `stop`, which ends the process within `seconds_max`."""
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: stop())
+        self._stop, self._seconds_max = stop, seconds_max
+
+    async def keep(
+        self, serving: Part, stop: Callable[[], object], parts: Mapping[str, Part], seconds_max: float
+    ) -> None:
+        """Run `parts` beside `serving`, until that has ended; signals and failures call `stop` for it."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, stop)
+        self._stop, self._seconds_max = lambda: loop.call_soon_threadsafe(stop), seconds_max
+        for name, part in parts.items():
+            self._start(name, _for_ever(part))
+        try:
+            await serving
+        finally:
+            self._stop = lambda: None
+            tasks = [*self._tasks]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def start(self, name: str, work: Part) -> "asyncio.Task[None]":
+        """Run work that ends by itself; that it fails is a failure of the process. On the event loop."""
+        return self._start(name, work)
+
+    def fail(self, part: str, error: BaseException) -> None:
+        """Log that a part failed, and stop."""
+        _log.error("part_failed", exc_info=error, extra={"part": part})
+        self.failed = True
+        watch = threading.Timer(self._seconds_max + _HANG_SECONDS, self._give_up)
+        watch.daemon = True
+        watch.start()
+        self._stop()
+
+    def _start(self, name: str, work: Part) -> "asyncio.Task[None]":
+        task = asyncio.create_task(self._watched(name, work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _watched(self, name: str, work: Part) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - logged by `fail`, which ends the process
+            self.fail(name, error)
+
+    def _give_up(self) -> NoReturn:
+        _log.error("stop_hangs", extra={"seconds": self._seconds_max + _HANG_SECONDS})
+        _exit(1)
+
+
+def run(name: str, serve: Callable[[Process], object]) -> int:
+    """Return the exit status of what `serve` does; `name` says what cannot start."""
+    log_as_json()
+    process = Process()
+    threading.excepthook = lambda died: _thread_died(process, died)
+    try:
+        serve(process)
+    except (SettingsError, CatalogError) as error:
+        words = str(error)
+        sys.stderr.write(f"{name} cannot start:{chr(10) if chr(10) in words else ' '}{words}\n")
+        return 2
+    except Exception:  # noqa: BLE001 - the one of each process
+        _log.exception("process_failed")
+        return 1
+    return 1 if process.failed else 0
+
+
+def main(name: str, serve: Callable[[Process], object]) -> NoReturn:
+    """End this process with the exit status of `run`, whatever thread still waits for something."""
+    _exit(run(name, serve))
+
+
+def _exit(status: int) -> NoReturn:
+    with suppress(OSError):  # nobody reads any more
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def _thread_died(process: Process, died: threading.ExceptHookArgs) -> None:
+    if died.exc_value is not None and not issubclass(died.exc_type, SystemExit):
+        process.fail(died.thread.name if died.thread else "thread", died.exc_value)
+
+
+async def _for_ever(part: Part) -> None:
+    await part
+    raise PartEndedError

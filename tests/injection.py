@@ -1,0 +1,83 @@
+"""A process of ours that is broken from inside: `python -m tests.injection FILE MODULE`.
+
+It runs `python -m MODULE`. Once FILE exists, the part that it names gets an exception that no code expects: a
+task by its name, a thread by its name, or a function as `module:Class.function`, which raises from then on.
+Beside FILE it keeps `FILE.parts`, the names of the tasks that were started.
+"""
+
+import asyncio
+import ctypes
+import functools
+import importlib
+import runpy
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from schemas.process import Process
+
+_TASKS: dict[str, asyncio.Task[None]] = {}
+
+
+class InjectedError(Exception):
+    """No code expects this one."""
+
+
+def main(file: Path, module: str) -> None:
+    """Run the module, to be broken later."""
+    start = Process._start
+
+    def recording(self: Process, name: str, work: Any) -> asyncio.Task[None]:
+        _TASKS[name] = start(self, name, work)
+        file.with_suffix(".parts").write_text("\n".join(_TASKS))
+        return _TASKS[name]
+
+    Process._start = recording  # type: ignore[method-assign]
+    threading.Thread(target=_wait, args=(file,), name="injection", daemon=True).start()
+    sys.argv = [module]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _wait(file: Path) -> None:
+    while not (file.exists() and _inject(file.read_text())):
+        time.sleep(0.01)
+
+
+def _inject(part: str) -> bool:
+    """Return whether the part has its exception now."""
+    if ":" in part:
+        _break(part)
+    elif part in _TASKS:
+        _TASKS[part].get_loop().call_soon_threadsafe(_fail, _TASKS[part])
+    else:
+        threads = [one for one in threading.enumerate() if one.name == part]
+        for thread in threads:
+            number = ctypes.c_ulong(thread.ident or 0)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(InjectedError))
+        return bool(threads)
+    return True
+
+
+def _break(part: str) -> None:
+    module, _, path = part.partition(":")
+    *outer, name = path.split(".")
+    owner = functools.reduce(getattr, outer, importlib.import_module(module))
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise InjectedError(part)
+
+    setattr(owner, name, broken)
+
+
+def _fail(task: asyncio.Task[None]) -> None:
+    waiter: Any = getattr(task, "_fut_waiter", None)  # what it awaits
+    if waiter is None or waiter.done():
+        task.get_loop().call_later(0.005, _fail, task)
+    else:
+        waiter.set_exception(InjectedError(task.get_name()))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

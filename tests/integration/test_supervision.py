@@ -1,0 +1,155 @@
+"""Each part of each process gets an exception that nobody expects: the process ends, and says of what."""
+
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.process import eventually, free_port
+from tests.stack import ROOT, Stack, wait_until
+from tests.warehouse import Loader, Sender, Tables, body
+
+LIVE = {"look_at_kafka", "look_at_clickhouse", "look_at_ingest", "publish", "schemas", "certificate"}
+
+
+class Injected:
+    """`python -m MODULE`, to be broken from inside."""
+
+    def __init__(self, folder: Path, module: str, env: Mapping[str, str]) -> None:
+        self._file = folder / "broken"
+        self._log = folder / "log"
+        command = [sys.executable, "-m", "tests.injection", str(self._file), module]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | dict(env), stderr=log)
+
+    @property
+    def log(self) -> str:
+        """What it said."""
+        return self._log.read_text()
+
+    @property
+    def parts(self) -> set[str]:
+        """The tasks that it has started."""
+        return set(self._file.with_suffix(".parts").read_text().split())
+
+    def break_part(self, part: str) -> None:
+        """Put an exception into it."""
+        break_part(self._file, part)
+
+
+def break_part(file: Path, part: str) -> None:
+    """Put an exception into a part: see `tests.injection`."""
+    new = file.with_suffix(".new")
+    new.write_text(part)
+    new.replace(file)
+
+
+@contextmanager
+def injected(folder: Path, module: str, env: Mapping[str, str]) -> Iterator[Injected]:
+    """Run a process that can be broken, until the block ends."""
+    running = Injected(folder, module, env)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+def answers(url: str) -> bool:
+    """Return whether a process has started."""
+    return httpx.get(url, timeout=1).status_code == 200
+
+
+@pytest.fixture
+def live_env(services: Stack) -> dict[str, str]:
+    """The settings of a live page beside Kafka and ClickHouse."""
+    return {
+        "LIVE_PORT": str(free_port()),
+        "LIVE_REFRESH_SECONDS": "0.2",
+        "LIVE_INGEST_URL": f"http://127.0.0.1:{free_port()}",
+        "TAPLINE_PUBLIC_URL": f"https://127.0.0.1:{free_port()}",
+        "CLICKHOUSE_URL": services.clickhouse_url,
+        "KAFKA_BOOTSTRAP_SERVERS": services.kafka,
+    }
+
+
+@pytest.mark.parametrize("part", sorted(LIVE))
+def test_a_part_of_the_live_page_that_fails_ends_it(
+    live_env: dict[str, str], tmp_path: Path, part: str
+) -> None:
+    """Status 1 and the traceback; the list of parts is whole."""
+    with injected(tmp_path, "consumers.live", live_env) as live:
+        assert eventually(lambda: answers(f"http://127.0.0.1:{live_env['LIVE_PORT']}/healthz"))
+        assert live.parts == LIVE
+        live.break_part(part)
+
+        assert live.process.wait(30) == 1
+        assert f'"part": "{part}"' in live.log
+        assert "InjectedError" in live.log
+        assert '"event": "live_stopped"' in live.log
+
+
+def loader(services: Stack, folder: Path, **env: str) -> Loader:
+    """Return a loader that can be broken, not started yet."""
+    command = ("-m", "tests.injection", str(folder / "broken"), "consumers.warehouse")
+    return Loader(services.kafka, services.clickhouse_url, folder, env, command)
+
+
+@pytest.mark.parametrize(
+    "part", ["consumers.warehouse.load.loader:Loader._note", "consumers.warehouse.load.flush:Flusher.write"]
+)
+def test_a_part_of_the_loader_that_fails_ends_it(services: Stack, tmp_path: Path, part: str) -> None:
+    """The loop, and the thread that writes beside it; what they had is loaded by the next one."""
+    sender, app = Sender(services.kafka), f"app-{uuid.uuid4()}"
+    first = loader(services, tmp_path).start()
+    break_part(tmp_path / "broken", part)
+    sender.events(body(app_id=app))
+
+    assert first.process.wait(30) == 1
+    assert "InjectedError" in first.log.read_text()
+    (tmp_path / "broken").unlink()
+    second = loader(services, tmp_path).start()
+    Tables(services.clickhouse_url).wait(f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{app}'", 1)
+    assert second.stop() == 0
+
+
+def test_metrics_that_fail_do_not_end_the_loader(services: Stack, tmp_path: Path) -> None:
+    """They say so; that nobody can look is no reason not to load."""
+    sender, app = Sender(services.kafka), f"app-{uuid.uuid4()}"
+    running = loader(services, tmp_path).start()
+    break_part(tmp_path / "broken", "metrics")
+    wait_until(lambda: '"event": "no_metrics"' in running.log.read_text(), what="it says so")
+    sender.events(body(app_id=app))
+    Tables(services.clickhouse_url).wait(f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{app}'", 1)
+
+    assert "InjectedError" in running.log.read_text()
+    assert running.stop() == 0
+
+
+def test_a_port_for_metrics_that_is_taken_does_not_keep_the_loader_from_loading(
+    services: Stack, tmp_path: Path
+) -> None:
+    """Nor a consumer of the kit: by the same server."""
+    sender, app = Sender(services.kafka), f"app-{uuid.uuid4()}"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        running = loader(services, tmp_path, WAREHOUSE_METRICS_PORT=port).start(wait=False)
+        sender.events(body(app_id=app))
+        Tables(services.clickhouse_url).wait(
+            f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{app}'", 1
+        )
+
+    assert running.stop() == 0
+    assert (
+        f'"event": "no_metrics", "setting": "WAREHOUSE_METRICS_PORT", "host": "127.0.0.1", "port": {port}'
+        in (running.log.read_text())
+    )

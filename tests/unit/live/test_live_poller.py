@@ -1,0 +1,86 @@
+"""The looks at the components: what fails, what hangs."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from consumers.live import poller
+from consumers.live.broadcaster import Hub
+from consumers.live.metrics import Metrics
+from consumers.live.page_state import ALL, Board
+from consumers.live.poller import Away, Feed
+from consumers.live.state import INGEST, KAFKA, Intake, Log, Spool
+
+NOW = 1_000_000
+
+
+class Answering:
+    """A component that answers, or says why not."""
+
+    def __init__(self, answer: Log | Intake | Exception) -> None:
+        self.answer = answer
+        self.hangs = threading.Event()
+        self.goes_on = threading.Event()
+
+    def look(self, now_ms: int) -> Log | Intake:
+        """Answer at once, or when it goes on."""
+        assert now_ms == NOW
+        if self.hangs.is_set():
+            self.goes_on.wait(10)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def feed(**sources: Answering) -> tuple[Feed, Metrics]:
+    """Return a feed that looks at these."""
+    metrics = Metrics()
+    return Feed(Board(ALL, NOW, 1), sources, Hub(1, metrics), metrics, lambda: NOW), metrics
+
+
+async def until(ask: Callable[[], bool]) -> None:
+    """Return once it is so."""
+    async with asyncio.timeout(5):
+        while not ask():  # noqa: ASYNC110 - what is asked has no event
+            await asyncio.sleep(0.01)
+
+
+def test_a_look_that_hangs_is_named_until_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All else goes on, as if nothing were wrong."""
+    monkeypatch.setattr(poller, "_STALLED_SECONDS", 0.3)
+    kafka, ingest = Answering(Log((), 1, None, NOW)), Answering(Intake("", Spool(0, 0, 1, None, NOW), NOW))
+    running, metrics = feed(**{KAFKA: kafka, INGEST: ingest})
+
+    async def story() -> tuple[str, ...]:
+        tasks = [asyncio.create_task(part) for part in running.parts(0.01).values()]
+        await until(lambda: metrics.freshness_at._value.get() == NOW / 1000)
+        kafka.hangs.set()
+        await until(lambda: bool(running.stalled()))
+        stalled = running.stalled()
+        kafka.hangs.clear()
+        kafka.goes_on.set()
+        await until(lambda: not running.stalled())
+        for task in tasks:
+            task.cancel()
+        return stalled
+
+    assert asyncio.run(story()) == (KAFKA,)
+
+
+def test_what_a_source_does_not_expect_ends_its_part() -> None:
+    """For the process to end with it; that a component is away does not."""
+    away, broken = Answering(Away("does not answer")), Answering(KeyError("nobody expected this"))
+    running, _ = feed(**{KAFKA: away, INGEST: broken})
+
+    async def story() -> set[str]:
+        tasks = {name: asyncio.create_task(part) for name, part in running.parts(0.01).items()}
+        await asyncio.wait(tasks.values(), timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        ended = {name for name, task in tasks.items() if task.done() and task.exception()}
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        return ended
+
+    assert asyncio.run(story()) == {f"look_at_{INGEST}"}
