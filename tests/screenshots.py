@@ -105,7 +105,7 @@ def _fill_quarantine(stack: Stack) -> None:
         stack, event("OrderCreated", timestamp=1), reason="old_rule", pointer="/event_properties/order_id"
     )
     for body in (
-        event("AppOpened", device_id=""),
+        event("AppOpened", event_id=""),
         event("AppOpened", timestamp=17),
         event("CartViewed")[:-9],
     ):

@@ -43,6 +43,8 @@ def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> No
     stream = events(group, types=[CartUpdated, OrderCreated])
     for event in stream.ticking(1.0):
         if event is not None:
+            if not event.device_id:  # a cart is a device's
+                continue
             key = event.app_id, event.device_id
             known = pending.get(key)
             if event.timestamp <= max(settled.get(key, (-1,))[0], known[0].timestamp - 1 if known else -1):

@@ -16,6 +16,7 @@ from fastavro.types import Schema
 from consumers.kit.record import Record
 from schemas import topics
 from schemas.catalog.catalog import Catalog, Release
+from schemas.catalog.schema_model import ID_BYTES_MAX, IDS, OPTIONAL
 from schemas.catalog.wire import HEADER_BYTES, checksum
 from schemas.codec.events import encode_quarantine
 
@@ -31,6 +32,10 @@ DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED = (
 EVENT_MS_MIN, EVENT_MS_MAX = 1_262_304_000_000, 4_102_444_800_000
 # What DateTime64(3) shows in every version of ClickHouse: 1900 to 2299.
 _SHOWN_MS_MIN, _SHOWN_MS_MAX = -2_208_988_800_000, 10_413_791_999_999
+
+
+_MAY_BE_EMPTY = OPTIONAL | {"detail"}
+_BOUNDED = frozenset({*IDS, "event"})  # `event` is a clickstream event's type
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,13 @@ def fields_of(release: Release, value: bytes) -> dict[str, Any]:
 
 
 def require(release: Release, datum: dict[str, Any]) -> None:
-    """Check that what every event is guaranteed to have is there. Raises: Unfit."""
+    """Check what ingest would have checked: required fields, ids' lengths, times. Raises: Unfit."""
     for field in release.schema["fields"]:
         name, avro = field["name"], field["type"]
-        if avro == "string" and name != "detail" and not datum[name]:
+        if avro == "string" and name not in _MAY_BE_EMPTY and not datum[name]:
             raise Unfit(INVALID, f"{name} is empty")
+        if name in _BOUNDED and len((datum[name] or "").encode()) > ID_BYTES_MAX:
+            raise Unfit(INVALID, f"{name} is longer than {ID_BYTES_MAX} bytes")
         if isinstance(avro, dict) and avro["type"] == "record":
             _require_shown(avro["fields"], datum[name], f"{name}.")
     _require_shown(release.schema["fields"], datum)
@@ -145,8 +152,8 @@ def header(record: Record, name: str) -> bytes | None:
 
 
 def text(given: bytes | None) -> str | None:
-    """Return a key or header as text; None when it says nothing."""
-    return given.decode(errors="replace") if given else None
+    """Return a key or header as text, cut to an id's bound; None when it says nothing."""
+    return given[:ID_BYTES_MAX].decode(errors="replace") if given else None
 
 
 def _plain(avro: Any) -> Any:

@@ -1,7 +1,7 @@
 """A good event -> one that Tapcart might send some day (drift), or one that cannot be placed (broken).
 
-Invariants: what drifts is answered 200 and keeps its five guaranteed fields; what is broken is answered 400
-when it is not JSON, else 422.
+Invariants: what drifts is answered 200 and keeps its required fields; what is broken is answered 400 when it
+is not JSON, else 422.
 """
 
 from random import Random
@@ -10,7 +10,7 @@ from msgspec import json
 
 from deploy.demo.envelopes import Event
 
-_GUARANTEED = ("event_type", "event_id", "app_id", "device_id", "timestamp")
+_REQUIRED = (("event_type",), ("event_id",), ("app_id",), ("timestamp", "timestamp_iso"))
 
 
 def drifted(rng: Random, event: Event) -> Event:
@@ -39,8 +39,8 @@ def broken(rng: Random, event: Event) -> tuple[bytes, int]:
         case 0:
             return body[: rng.randrange(1, len(body))], 400
         case 1:
-            missing = rng.choice(_GUARANTEED)
-            return json.encode({name: value for name, value in event.items() if name != missing}), 422
+            missing = rng.choice(_REQUIRED)
+            return json.encode({name: value for name, value in event.items() if name not in missing}), 422
         case 2:
             return json.encode(event | {"event_id": ""}), 422
         case 3:

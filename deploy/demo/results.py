@@ -17,7 +17,8 @@ WHERE app_id = 'a7Kq2mXw9L'
 GROUP BY event_type
 ORDER BY event_type""",
     "The shoppers: events by type": """\
-SELECT event_type, count() AS events, uniqExact(device_id) AS devices, max(timestamp) AS newest
+SELECT event_type, count() AS events, uniqExactIf(device_id, device_id != '') AS devices,
+    max(timestamp) AS newest
 FROM tapcart.events
 WHERE startsWith(app_id, 'demo-')
 GROUP BY event_type

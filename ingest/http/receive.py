@@ -59,7 +59,7 @@ class Receiver:
             return self._invalid(body, error, "invalid_field", now_ms)
         if event.event_type == probe.EVENT_TYPE:
             return self._probe(body, event, now_ms)
-        fault = _time_fault(event.timestamp_ms, now_ms)
+        fault = _time_fault(event, now_ms)
         if fault:
             known = Invalid((fault,), event.app_id, event.event_id, event.event_type)
             return self._invalid(body, known, "time_out_of_range", now_ms)
@@ -124,10 +124,11 @@ class Receiver:
         return Record(topics.QUARANTINE, (known.app_id or "").encode(), value, headers, now_ms)
 
 
-def _time_fault(timestamp_ms: int | None, now_ms: int) -> Fault | None:
-    if timestamp_ms is None or _TIMESTAMP_MS_MIN <= timestamp_ms <= now_ms + _AHEAD_MS_MAX:
+def _time_fault(event: Decoded, now_ms: int) -> Fault | None:
+    at = event.timestamp_ms
+    if at is None or _TIMESTAMP_MS_MIN <= at <= now_ms + _AHEAD_MS_MAX:
         return None
     return Fault(
-        "/timestamp",
-        f"must be milliseconds since 1970, from 2010 to 7 days ahead of now; got {timestamp_ms}",
+        f"/{event.time_member}",
+        f"must be a time from 2010 to 7 days ahead of now; got {at} milliseconds since 1970",
     )

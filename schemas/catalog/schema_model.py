@@ -30,6 +30,12 @@ _KINDS: dict[str, str] = {"string": TEXT, "long": INTEGER, "boolean": BOOLEAN, "
 _MOMENT = {"type": "long", "logicalType": "timestamp-millis"}
 _LIST = {"type": "array", "items": "string"}
 
+# Texts by which events are known, and their bound: they are keys, headers, labels and what pages show.
+IDS = ("event_type", "event_id", "app_id", "device_id", "session_id")
+ID_BYTES_MAX = 1024
+# Not nullable in the releases, though an event may come without one: it is empty then.
+OPTIONAL = frozenset({"device_id"})
+
 # Avro's, but for a leading underscore: such names are the loader's. fastavro takes any text, and repetitions.
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 

@@ -33,6 +33,8 @@ TYPES: dict[str, Any] = {
     LIST: list[str],
 }
 _GUARANTEED: dict[str, Any] = {TEXT: Annotated[str, Meta(min_length=1)], MOMENT: Annotated[int, _INT64]}
+# So many characters of any kind are within `ID_BYTES_MAX`; the slow path counts the bytes of longer ids.
+_SHORT = Meta(max_length=schema_model.ID_BYTES_MAX // 4)
 
 _NULL, _VALUE = b"\x00", b"\x02"  # branches of a union of null and one type
 _LENGTH, _VALUE_LENGTH = Lengths(), Lengths(_VALUE)
@@ -65,7 +67,7 @@ def compile_release(release: Release) -> Codec:
     struct = _struct(
         release.name,
         fields,
-        [_member(field, blocks.get(field.name)) for field in fields],
+        [_id_member(field) or _member(field, blocks.get(field.name)) for field in fields],
         {"tag_field": "event_type", "tag": release.name} if is_mobile else {},
     )
     decoders = {name: msgspec.json.Decoder(block) for name, block in blocks.items()}
@@ -93,6 +95,15 @@ def _struct(
         gc=False,
         **tag,
     )
+
+
+def _id_member(field: Field) -> tuple[str, Any] | tuple[str, Any, Any] | None:
+    """Return the member of one of `IDS`; None for other fields."""
+    if field.name not in schema_model.IDS or field.kind != TEXT:
+        return None
+    if field.nullable or field.name in schema_model.OPTIONAL:
+        return attribute(field), Annotated[str, _SHORT] | None, None
+    return attribute(field), Annotated[_GUARANTEED[TEXT], _SHORT]
 
 
 def _member(field: Field, block: type[msgspec.Struct] | None) -> tuple[str, Any] | tuple[str, Any, None]:
@@ -156,11 +167,15 @@ _PARTS = {
     (MOMENT, True): "null if (v := {0}) is None else value_long(v)",
     (LIST, True): "null if (v := {0}) is None else value_list(v)",
 }
+_OPTIONAL = "length[len(b := ({0} or '').encode())], b"
 _EXTRA = "null if extra is None else value_length[len(extra)] + extra"
 
 
 def _part(field: Field, value: str) -> str:
-    return _EXTRA if value == "extra" else _PARTS[field.kind, field.nullable].format(value)
+    if value == "extra":
+        return _EXTRA
+    may_be_absent = field.name in schema_model.OPTIONAL and not field.nullable
+    return (_OPTIONAL if may_be_absent else _PARTS[field.kind, field.nullable]).format(value)
 
 
 def _value_long(number: int) -> bytes:

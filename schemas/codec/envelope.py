@@ -1,8 +1,8 @@
-"""The body of one POST -> its members and guaranteed fields; or every fault for which it is refused.
+"""The body of one POST -> its members and required fields; or every fault for which it is refused.
 
-Invariants: all faults are told at once, each with its JSON pointer. Only the fields that Tapcart's newer
-guide guarantees are strict. Source: DESIGN.md, "HTTP answers"; the keys and headers of the clickstream are
-those of Tapcart's documentation.
+Invariants: all faults are reported at once, each with its JSON pointer. Required are `event_type`,
+`event_id`, `app_id` and a time; ids are bounded. Source: DESIGN.md, "HTTP answers"; the keys and headers of
+the clickstream are those of Tapcart's documentation.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,14 +11,15 @@ from typing import Any
 import msgspec
 
 from schemas.catalog import schema_model
-from schemas.codec import jsontext, lenient
-from schemas.codec.compiler import TYPES
-from schemas.codec.lenient import Members
+from schemas.catalog.schema_model import ID_BYTES_MAX
+from schemas.codec import jsontext, lenient, moment
+from schemas.codec.lenient import Leftovers, Members
 
 # Within what every supported Python's recursion limit lets msgspec follow; Tapcart nests 2 deep.
 _DEPTH_MAX = 500
 
-_TEXTS = ("event_type", "event_id", "app_id", "device_id")
+_REQUIRED = ("event_type", "event_id", "app_id")
+_OPTIONAL = tuple(name for name in schema_model.IDS if name not in _REQUIRED)
 
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
@@ -66,37 +67,44 @@ def members_of_body(body: bytes) -> Members:
     return lenient.members_of(raw)
 
 
-def mobile_envelope(members: Members) -> tuple[dict[str, Any], Members]:
-    """Return the guaranteed fields, and the members that are none of them. Raises: Invalid."""
+def mobile_envelope(members: Members) -> tuple[dict[str, Any], Members, Leftovers]:
+    """Return the required fields, the members that are none of them, and an unusable `timestamp`.
+
+    The time is `timestamp`, else `timestamp_iso`. Raises: Invalid.
+    """
     faults: list[Fault] = []
-    given: dict[str, Any] = {name: _text(members, name, faults) for name in _TEXTS}
-    given["timestamp"] = _milliseconds(members, "timestamp", faults)
+    left = Leftovers()
+    given: dict[str, Any] = {name: _text(members, name, faults) for name in _REQUIRED}
+    for name in _OPTIONAL:
+        _check_length(f"/{name}", lenient.scalar_text(members.get(name)) or "", faults)
+    given["timestamp"] = _milliseconds(members, faults, left)
     if faults:
         raise Invalid(tuple(faults), given["app_id"], given["event_id"], given["event_type"])
-    return given, {name: raw for name, raw in members.items() if name not in given}
+    return given, {name: raw for name, raw in members.items() if name not in given}, left
 
 
 def clickstream_envelope(members: Members, headers: Mapping[str, str]) -> tuple[dict[str, Any], Members]:
     """Return the fields that are looked up here, and the members that are none of them. Raises: Invalid."""
     faults: list[Fault] = []
-    app_id = headers.get("appid") or None
-    event_id = lenient.text_at(members, "mp_metadata", "mp_event_id") or headers.get("eventid") or None
     event = _text(members, "event", faults)
-    if event_id is None:
-        faults.append(Fault("/mp_metadata/mp_event_id", "is missing, and so is the header eventid"))
-    if app_id is None:
-        faults.append(Fault("", "must come with the header appid, which names the app"))
-    if faults:
-        raise Invalid(tuple(faults), app_id, event_id, event)
+    event_id = lenient.text_at(members, "mp_metadata", "mp_event_id") or headers.get("eventid") or None
     given = {
         "event": event,
-        "event_id": event_id,
-        "app_id": app_id,
+        "event_id": _known(
+            "/mp_metadata/mp_event_id", event_id, "is missing, and so is the header eventid", faults
+        ),
+        "app_id": _known(
+            "", headers.get("appid"), "must come with the header appid, which names the app", faults
+        ),
         "device_id": headers.get("deviceid") or None,
         "session_id": lenient.text_at(members, "mp_metadata", "mp_session_id"),
     }
+    _check_length("", given["device_id"] or "", faults, "the header deviceid ")
+    _check_length("/mp_metadata/mp_session_id", given["session_id"] or "", faults)
+    if faults:
+        raise Invalid(tuple(faults), given["app_id"], given["event_id"], event)
     rest = {name: raw for name, raw in members.items() if name != "event"}
-    for header, value in (("eventtype", event), ("eventid", event_id)):
+    for header, value in (("eventtype", event), ("eventid", given["event_id"])):
         if headers.get(header, value) != value:  # kept, though what it means is not documented
             rest[f"header {header}"] = msgspec.Raw(msgspec.json.encode(headers[header]))
     return given, rest
@@ -119,28 +127,46 @@ def _text(members: Members, name: str, faults: list[Fault]) -> str | None:
         faults.append(Fault(f"/{name}", "is missing"))
     elif (kind := lenient.kind_of(raw)) != "a string":
         faults.append(Fault(f"/{name}", f"must be a string, not {kind}"))
-    elif text := lenient.text_of(raw):
-        return text
     else:
-        faults.append(Fault(f"/{name}", "must not be empty"))
+        return _known(f"/{name}", lenient.text_of(raw), "must not be empty", faults)
     return None
 
 
-def _milliseconds(members: Members, name: str, faults: list[Fault]) -> int | None:
-    raw = members.get(name)
-    if raw is None:
-        faults.append(Fault(f"/{name}", "is missing"))
+def _known(pointer: str, text: str | None, absent: str, faults: list[Fault]) -> str | None:
+    """Return the text if there is one and it is not too long."""
+    if not text:
+        faults.append(Fault(pointer, absent))
         return None
-    try:
-        return _integer_of(raw)
-    except msgspec.DecodeError:
-        kind = lenient.kind_of(raw)
-        got = bytes(raw)[:40].decode() if kind == "a number" else kind
-        faults.append(
-            Fault(f"/{name}", f"must be milliseconds since 1970-01-01T00:00:00Z, a JSON integer, not {got}")
+    return text if _check_length(pointer, text, faults) else None
+
+
+def _check_length(pointer: str, text: str, faults: list[Fault], subject: str = "") -> bool:
+    if len(text.encode()) <= ID_BYTES_MAX:
+        return True
+    faults.append(Fault(pointer, f"{subject}must not be longer than {ID_BYTES_MAX} bytes of UTF-8"))
+    return False
+
+
+def _milliseconds(members: Members, faults: list[Fault], left: Leftovers) -> int | None:
+    raw = members.get("timestamp")
+    kind = "null" if raw is None else lenient.kind_of(raw)
+    text = lenient.scalar_text(raw) if kind in ("a number", "a string") else None
+    sent = moment.of_number(text.strip()) if text is not None else None
+    if kind != "null" and (kind != "a number" or text != str(sent)):
+        left.odd.append("timestamp")
+    if sent is not None:
+        return sent
+    iso = moment.of_iso((lenient.scalar_text(members.get("timestamp_iso")) or "").strip())
+    if iso is None:
+        got = f"{text:.40}" if kind == "a number" else kind
+        detail = (
+            "is missing" if raw is None else f"must be milliseconds since 1970-01-01T00:00:00Z, not {got}"
         )
-        return None
+        faults.append(Fault("/timestamp", f"{detail}, and timestamp_iso is not a time"))
+    left.time_member = "timestamp_iso"
+    if raw is not None and kind != "null":
+        left.extra["timestamp"] = raw
+    return iso
 
 
 _raw_of: Callable[[bytes], msgspec.Raw] = msgspec.json.Decoder(msgspec.Raw).decode
-_integer_of: Callable[[msgspec.Raw], int] = msgspec.json.Decoder(TYPES[schema_model.INTEGER]).decode

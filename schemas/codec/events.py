@@ -1,6 +1,6 @@
 """The body of one POST -> one event, which encodes itself as a Kafka value; or why it is none.
 
-Invariants: a JSON object with the guaranteed fields is always an event, and nothing that was sent is lost
+Invariants: a JSON object with the required fields is always an event, and nothing that was sent is lost
 (see `lenient`). Times are not judged here: there is no clock. Source: DESIGN.md, "Schemas".
 
 The usual body takes one pass of a decoder over the newest release of every event type. Whatever that refuses
@@ -15,6 +15,7 @@ import msgspec
 
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
+from schemas.catalog.schema_model import ID_BYTES_MAX
 from schemas.codec import lenient
 from schemas.codec.compiler import Codec, compile_release
 from schemas.codec.envelope import (
@@ -38,11 +39,12 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     app_id: str
     event_id: str
     event_type: str  # as sent
-    schema_id: str  # as sent, else the release's
+    schema_id: str  # as sent, else the release's; at most ID_BYTES_MAX
     timestamp_ms: int | None  # since 1970; None for clickstream events, which have none
     extra: bytes | None = None  # JSON text
     odd: tuple[str, ...] = ()  # paths of known fields whose value did not fit
     unknown: tuple[str, ...] = ()  # paths that the schema does not have
+    time_member: str = "timestamp"  # the member that `timestamp_ms` was read from
 
     @property
     def release(self) -> Release:
@@ -87,19 +89,22 @@ class EventDecoder:
         codec = self._by_struct[type(event)]
         release = codec.release
         schema_id = (event.metadata and event.metadata.schema_id) or release.schema_id
-        if schema_id != release.schema_id and self._codec(release.name, schema_id) is not codec:
-            return self._decode_slowly(body, headers)
+        if schema_id != release.schema_id:
+            if self._codec(release.name, schema_id) is not codec:
+                return self._decode_slowly(body, headers)
+            schema_id = _schema_id(schema_id, release)
         return Decoded(codec, event, event.app_id, event.event_id, release.name, schema_id, event.timestamp)
 
     def _decode_slowly(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
         members = members_of_body(body)
         if "event" in members and "event_type" not in members:
             given, rest = clickstream_envelope(members, headers)
-            return _decoded(self._clickstream, given["event"], *lenient.read(self._clickstream, rest, given))
-        given, rest = mobile_envelope(members)
+            read = lenient.read(self._clickstream, rest, given, Leftovers())
+            return _decoded(self._clickstream, given["event"], *read)
+        given, rest, left = mobile_envelope(members)
         event_type = given["event_type"]
         codec = self._codec(event_type, lenient.text_at(members, "metadata", "schema_id"))
-        return _decoded(codec, event_type, *lenient.read(codec, rest, given))
+        return _decoded(codec, event_type, *lenient.read(codec, rest, given, left))
 
     def _codec(self, event_type: str, schema_id: str | None) -> Codec:
         """Return the codec that reads the version asked for, else the newest's, else that of no type."""
@@ -125,19 +130,25 @@ def _reader(asked: Codec, codecs: list[Codec]) -> Codec:
 
 
 def _decoded(codec: Codec, event_type: str, event: Any, left: Leftovers) -> Decoded:
-    metadata = getattr(event, "metadata", None)
+    metadata, release = getattr(event, "metadata", None), codec.release
     return Decoded(
         codec,
         event,
         event.app_id,
         event.event_id,
         event_type,
-        (metadata and metadata.schema_id) or codec.release.schema_id,
+        _schema_id((metadata and metadata.schema_id) or release.schema_id, release),
         getattr(event, "timestamp", None),
         left.json(),
         tuple(left.odd),
         tuple(left.unknown),
+        left.time_member,
     )
+
+
+def _schema_id(sent: str, release: Release) -> str:
+    """Return the schema_id as sent: it becomes a header of the record, unless it is too long for one."""
+    return sent if len(sent.encode()) <= ID_BYTES_MAX else release.schema_id
 
 
 def encode_quarantine(catalog: Catalog, *, received_at_ms: int, **fields: str | bytes | None) -> bytes:

@@ -42,18 +42,20 @@ class Leftovers:
     extra: dict[str, msgspec.Raw] = field(default_factory=dict)  # by path
     odd: list[str] = field(default_factory=list)  # paths of known fields whose value did not fit
     unknown: list[str] = field(default_factory=list)  # paths that the schema does not have
+    time_member: str = "timestamp"  # the member that the event's time was read from
 
     def json(self) -> bytes | None:
         """Return `extra` as the text of a JSON object, or None when it is empty."""
         return msgspec.json.encode(self.extra) if self.extra else None
 
 
-def read(codec: Codec, members: Members, given: Mapping[str, Any]) -> tuple[msgspec.Struct, Leftovers]:
-    """Return the event that `members` (one JSON object's) hold.
+def read(
+    codec: Codec, members: Members, given: Mapping[str, Any], left: Leftovers
+) -> tuple[msgspec.Struct, Leftovers]:
+    """Return the event that `members` (one JSON object's) hold, and `left` with what has no place in it.
 
     `given` are the values, by field name, of fields that are not to be looked up in `members`.
     """
-    left = Leftovers()
     rest = dict(members)
     values = {}
     for known in codec.fields:
@@ -70,9 +72,13 @@ def text_at(members: Members, block: str, name: str) -> str | None:
     raw = members.get(block)
     if raw is None or kind_of(raw) != "an object":
         return None
-    inner = members_of(raw).get(name)
+    return scalar_text(members_of(raw).get(name))
+
+
+def scalar_text(raw: msgspec.Raw | None) -> str | None:
+    """Return what a string says, or the JSON text of a number or boolean; None for anything else."""
     try:
-        return None if inner is None else _as_text(inner, kind_of(inner))
+        return None if raw is None else _as_text(raw, kind_of(raw))
     except _UnfitError:
         return None
 

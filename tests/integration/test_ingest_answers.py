@@ -102,6 +102,10 @@ def test_one_app_is_one_partition(ingest: Ingest) -> None:
         {"device_properties": None},
         {"device_properties": "gone"},
         {"session_id": 17},
+        {"device_id": None},
+        {"timestamp": "1760011205031"},
+        {"timestamp": 1760011205031.0},
+        {"timestamp": "soon"},
         {"event_properties": {"source": ["x"], "new_one": 1}},
     ],
     ids=str,
@@ -119,16 +123,18 @@ def test_drift_is_kept(ingest: Ingest, changes: dict[str, Any]) -> None:
     ("changes", "pointers"),
     [
         ({"event_id": None}, ["/event_id"]),
-        ({"app_id": "", "device_id": 5}, ["/app_id", "/device_id"]),
+        ({"app_id": "", "device_id": "d" * 1025}, ["/app_id", "/device_id"]),
         ({"event_type": []}, ["/event_type"]),
-        ({"timestamp": "1760011205031"}, ["/timestamp"]),
+        ({"session_id": "\u00e4" * 513}, ["/session_id"]),
+        ({"timestamp": "soon", "timestamp_iso": None}, ["/timestamp"]),
+        ({"timestamp": None, "timestamp_iso": "1999-12-31T00:00:00Z"}, ["/timestamp_iso"]),
         ({"timestamp": 1_262_303_999_999}, ["/timestamp"]),
         ({"timestamp": 4_102_444_800_000}, ["/timestamp"]),
-        ({"timestamp": 10**30}, ["/timestamp"]),
+        ({"timestamp": 10**30, "timestamp_iso": "later"}, ["/timestamp"]),
     ],
     ids=str,
 )
-def test_a_guaranteed_field_that_is_wrong_is_named(
+def test_a_required_field_that_is_wrong_is_named(
     ingest: Ingest, changes: dict[str, Any], pointers: list[str]
 ) -> None:
     """422 names every fault by its JSON pointer; the body is in the quarantine, verbatim."""

@@ -84,7 +84,7 @@ def test_where_todays_events_are_adds_up(stack: Stack, live: Live) -> None:
     twice = event("AppOpened")
     post(stack, twice, event("AppOpened"))
     assert httpx.post(stack.ingest_url, content=twice).status_code == 200
-    assert httpx.post(stack.ingest_url, content=event("AppOpened", device_id="")).status_code == 422
+    assert httpx.post(stack.ingest_url, content=event("AppOpened", event_id="")).status_code == 422
     after = settled(live)["balance"]
     today = f"received_at >= fromUnixTimestamp64Milli({after['start_ms']}, 'UTC')"
 

@@ -240,7 +240,7 @@ def test_everybody_can_read_it(
 
 def test_everything_can_be_done_by_keyboard(stack: Stack, live: Live, browser: Browser) -> None:
     """Tab reaches each control in the order of the page; Enter opens, Escape closes, the focus comes back."""
-    assert httpx.post(stack.ingest_url, content=event("AppOpened", device_id=3)).status_code == 422
+    assert httpx.post(stack.ingest_url, content=event("AppOpened", event_id="")).status_code == 422
     with opened(browser, live.url) as page:
         is_live(page)
         page.keyboard.press("Tab")

@@ -6,7 +6,7 @@ WITH touches AS (
         app_id, device_id,
         groupArray((started_at, (utm_source, utm_medium, utm_campaign, notification_id), session_id)) AS all
     FROM tapcart.sessions
-    WHERE (utm_source, utm_medium, utm_campaign, notification_id) != ('', '', '', '')
+    WHERE device_id != '' AND (utm_source, utm_medium, utm_campaign, notification_id) != ('', '', '', '')
     GROUP BY app_id, device_id
 )
 SELECT

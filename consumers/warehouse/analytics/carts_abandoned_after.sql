@@ -4,12 +4,14 @@ WITH happened AS (
         event_properties.cart_total_items_list AS items,
         event_properties.cart_total_price_amount AS total, event_properties.multi_currency_code AS currency_code
     FROM tapcart.added_to_cart
+    WHERE device_id != ''
     UNION ALL
     SELECT app_id, device_id, session_id, timestamp, event_id,
         ifNull(event_properties.cart_total_items_number, 1) > 0,
         event_properties.cart_total_items_list,
         event_properties.cart_total_price_amount, event_properties.multi_currency_code
     FROM tapcart.cart_updated
+    WHERE device_id != ''
     UNION ALL
     SELECT app_id, device_id, session_id, ordered_at, checkout_id, 0, [], NULL, '' FROM tapcart.orders
 )

@@ -9,7 +9,7 @@ WITH
             min(timestamp) AS at, max(event_properties.notification_title) AS title,
             max(event_properties.notification_type) AS type
         FROM tapcart.push_notification_received
-        WHERE notification_id != ''
+        WHERE notification_id != '' AND device_id != ''
         GROUP BY day, app_id, device_id, notification_id
     ),
     opens AS (

@@ -12,6 +12,7 @@ FROM (
     FROM (
         SELECT app_id, device_id, arraySort(groupUniqArray(toMonday(visits.day))) AS weeks
         FROM tapcart_raw.visits AS visits
+        WHERE device_id != ''
         GROUP BY app_id, device_id
     )
     GROUP BY app_id, cohort_week, week

@@ -21,7 +21,7 @@ SELECT
 FROM (
     SELECT
         app_id, session_id,
-        min(visits.day) AS day, min(visits.device_id) AS device_id,
+        min(visits.day) AS day, minIf(visits.device_id, visits.device_id != '') AS device_id,
         toDateTime64(min(visits.started_at), 3, 'UTC') AS started_at,
         toDateTime64(max(visits.ended_at), 3, 'UTC') AS ended_at,
         sum(length(visits.events)) AS events,

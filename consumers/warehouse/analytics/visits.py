@@ -25,6 +25,7 @@ _KEY = {
         for name in ("source", "utm_source", "utm_medium", "utm_campaign", "notification_id")
     },
 }
+_OF_A_VISIT = "device_id != '' OR session_id != ''"
 _MOMENTS = f"SimpleAggregateFunction(groupUniqArrayArray, Array({_MOMENT}))"
 _VALUES = {
     "started_at": (f"SimpleAggregateFunction(min, {_MOMENT})", "min(timestamp)"),
@@ -104,7 +105,7 @@ def days() -> str:
 
 def filling(day: int, options: Options) -> str:
     """Return the statement that takes in the events of a day once more."""
-    selection = _selection("events", "", options, f"WHERE toYYYYMMDD(timestamp) = {day}")
+    selection = _selection("events", "", options, f"toYYYYMMDD(timestamp) = {day}")
     return f"INSERT INTO {RAW}.{NAME} ({', '.join(_KEY | _VALUES | _STEPS)})\n{selection}"
 
 
@@ -143,7 +144,9 @@ def _selection(table: str, local: str, options: Options, where: str = "") -> str
             named[name] = f"{aggregate}(timestamp)"
     selected = ",\n  ".join(f"{expression} AS {name}" for name, expression in named.items())
     zone = literal(options.time_zone)
+    # An event of no device and no session is part of no visit: all of an app's would share one row.
+    condition = f"({_OF_A_VISIT}) AND {where}" if where else _OF_A_VISIT
     return (
-        f"SELECT\n  {selected.replace('{zone}', zone)}\nFROM {RAW}.{table}{local}\n{where}\n"
+        f"SELECT\n  {selected.replace('{zone}', zone)}\nFROM {RAW}.{table}{local}\nWHERE {condition}\n"
         f"GROUP BY {', '.join(_KEY)}"
     )

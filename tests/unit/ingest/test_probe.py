@@ -37,6 +37,6 @@ def test_a_large_probe_is_cut() -> None:
     assert len(received(padding="x" * 1_000_000).record.value) < 2 * probe.BYTES_MAX
 
 
-def test_a_probe_without_the_guaranteed_fields_is_a_body_like_any_other() -> None:
+def test_a_probe_without_the_required_fields_is_a_body_like_any_other() -> None:
     """A wrong one is told so."""
-    assert received(device_id=None).status == 422
+    assert received(event_id=None).status == 422

@@ -56,10 +56,12 @@ _INNER = sorted(
         for inner in field["type"].get("fields", ())
     }
 )
-_GUARANTEED = ("event_type", "event_id", "app_id", "device_id", "timestamp")
+_ENVELOPE = ("event_type", "event_id", "app_id", "device_id", "timestamp", "timestamp_iso")
 _NAMES = st.sampled_from(
-    [name for name in _TOP + _INNER if name not in (*_GUARANTEED, "event")]
-) | TEXTS.filter(lambda name: name not in (*_GUARANTEED, "event"))
+    [name for name in _TOP + _INNER if name not in (*_ENVELOPE, "event")]
+) | TEXTS.filter(lambda name: name not in (*_ENVELOPE, "event"))
+# A time as text, and as milliseconds since 1970.
+ISO_TIME, ISO_MS = "2025-10-09T05:00:05.031-07:00", 1_760_011_205_031
 
 
 def values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
@@ -68,9 +70,9 @@ def values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
         SCALARS | texts,
         lambda inner: (
             st.lists(inner, max_size=4)
-            | st.lists(
-                st.tuples(_NAMES | texts.filter(lambda n: n not in _GUARANTEED), inner), max_size=6
-            ).map(Members)
+            | st.lists(st.tuples(_NAMES | texts.filter(lambda n: n not in _ENVELOPE), inner), max_size=6).map(
+                Members
+            )
         ),
         max_leaves=12,
     )
@@ -78,16 +80,25 @@ def values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def events(draw: st.DrawFn) -> bytes:
-    """Return a body with the guaranteed fields; all else is whatever JSON can hold."""
+    """Return a body with the required fields; all else is whatever JSON can hold."""
     is_ascii = draw(st.booleans())
     anything = values(BROKEN_TEXTS if is_ascii else st.nothing())
     event_type = draw(
         st.sampled_from(["AppOpened", "CartUpdated", "SessionStarted", "WishlistShared", "Quarantine"])
     )
+    milliseconds = Number(draw(st.integers(-(2**63), 2**63 - 1)))
+    devices: list[list[tuple[str, Any]]] = [[], [("device_id", draw(SCALARS | TEXTS))]]
+    times: list[list[tuple[str, Any]]] = [
+        [("timestamp", milliseconds)],
+        [("timestamp", str(milliseconds))],
+        [("timestamp_iso", ISO_TIME)],
+        [("timestamp_iso", ISO_TIME), ("timestamp", draw(values(st.nothing())))],
+    ]
     members = [
         ("event_type", event_type),
-        *((name, draw(TEXTS.filter(bool))) for name in ("event_id", "app_id", "device_id")),
-        ("timestamp", Number(draw(st.integers(-(2**63), 2**63 - 1)))),
+        *((name, draw(TEXTS.filter(bool))) for name in ("event_id", "app_id")),
+        *draw(st.sampled_from(devices)),
+        *draw(st.sampled_from(times)),
         *draw(st.lists(st.tuples(_NAMES, anything), max_size=8)),
         *draw(st.lists(st.sampled_from(_BLOCKS).flatmap(lambda name: _block(name, anything)), max_size=4)),
     ]

@@ -39,7 +39,7 @@ def test_flushes_at_rows_limit() -> None:
 def test_flushes_at_bytes_limit() -> None:
     """Bytes count beside rows, so that large events do not fill the memory."""
     filling = batch(size=2000)
-    filling.add([message(body(session_id="s" * 3000))], 0.0)
+    filling.add([message(body(timestamp_iso="s" * 3000))], 0.0)
 
     assert (filling.due(0.0), filling.full) == (Reason.BYTES, True)
 

@@ -107,7 +107,10 @@ def test_wrong_checksum_is_damage_even_if_it_decodes(name: str, data: st.DataObj
         (wire.prefix(CATALOG.quarantine.wire_id) + b"x", topics.EVENTS, WRONG_TOPIC),
         (encoded("AppOpened", event_id=""), topics.EVENTS, INVALID),
         (encoded("AppOpened", app_id=""), topics.EVENTS, INVALID),
-        (encoded("AppOpened", device_id=""), topics.EVENTS, INVALID),
+        *(
+            (encoded("AppOpened", **{name: "x" * 1025}), topics.EVENTS, INVALID)
+            for name in ("event_id", "app_id", "device_id", "session_id")
+        ),
         (encoded("AppOpened", event_type="CartViewed"), topics.EVENTS, INVALID),
         (encoded("AppOpened", timestamp=EVENT_MS_MIN - 1), topics.EVENTS, INVALID),
         (encoded("AppOpened", timestamp=EVENT_MS_MAX + 1), topics.EVENTS, INVALID),
@@ -120,6 +123,25 @@ def test_reason_is_told(data: bytes | None, topic: str, reason: str) -> None:
 
     assert (found.reason, found.body, found.record) == (reason, data or b"", "tapcart.events/3/14")
     assert (found.app_id, found.received_at_ms) == ("app", NOW_MS)
+
+
+def test_record_without_a_device_is_a_row() -> None:
+    """Ids may be as long as ingest takes them, and there need be no device."""
+    data = encoded("AppOpened", device_id="", session_id="x" * 1024)
+    found = judge(data)
+
+    assert not isinstance(found, Refusal)
+    assert CHECK.datum(*found)["device_id"] == ""
+
+
+def test_key_and_headers_of_a_refused_record_are_cut() -> None:
+    """They become an app_id and an event_id in the quarantine, which pages show."""
+    found = CHECK(
+        topics.EVENTS, Message(b"x", topics.EVENTS, 3, 14, [(topics.EVENT_ID, b"e" * 9999)], b"a" * 9999)
+    )
+
+    assert isinstance(found, Refusal)
+    assert (found.app_id, found.event_id) == ("a" * 1024, "e" * 1024)
 
 
 def test_times_in_blocks_are_checked_too() -> None:
