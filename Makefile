@@ -44,7 +44,7 @@ prometheus: $(STAMP) ## watch the stack with Prometheus, if it is installed, unt
 test: $(STAMP) ## run all tests, on the real broker and the real engine
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-clients: $(STAMP) ## read the topic by clients in Node, Go and Java; compare with what was posted
+test-clients: $(STAMP) ## use the topic by clients in Node, Go, Java, Python and kcat; ARGS=--all for the slow ones too
 	@$(BIN)/python -m tests.clients $(ARGS)
 
 check: $(STAMP) ## check style, types, layers and schemas

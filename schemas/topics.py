@@ -23,6 +23,11 @@ SCHEMA_REGISTRY = "schema_registry"
 
 PARTITIONER = "murmur2_random"
 
+# The codec that every client has as installed: KafkaJS has no other, aiokafka and kafka-python need extras
+# for the rest. The topics are created with it, so the broker recompresses what is sent otherwise.
+CODEC = "gzip"
+COMPRESSION = {"compression.type": CODEC, "compression.level": "1"}
+
 # Names that begin like client properties but are settings of the one-machine stack.
 _NOT_PROPERTIES = frozenset({"KAFKA_PORT"})
 

@@ -103,6 +103,7 @@ class Quarantine:
     def _connected(self) -> Producer:
         if self._producer is None:
             properties = {
+                **topics.COMPRESSION,
                 **self._kafka,
                 "enable.idempotence": True,
                 "acks": "all",

@@ -155,7 +155,7 @@ class KafkaProducer:
 DEFAULTS = {
     "client.id": "tapline-ingest",
     "linger.ms": "0",  # a request waits for its acknowledgement: nothing is gained by waiting for more
-    "compression.type": "lz4",
+    **topics.COMPRESSION,
     "reconnect.backoff.max.ms": "1000",
     "socket.keepalive.enable": "true",
     "socket.timeout.ms": "5000",  # a half-open connection is dropped after this
@@ -168,7 +168,7 @@ _REQUIRED = {
     "partitioner": topics.PARTITIONER,
     "message.max.bytes": str(_VALUE_BYTES_MAX),
 }
-_PRODUCER_ONLY = frozenset(_REQUIRED) | {"linger.ms", "compression.type", "message.timeout.ms"}
+_PRODUCER_ONLY = frozenset(_REQUIRED) | {"linger.ms", "message.timeout.ms", *topics.COMPRESSION}
 
 
 def _failure(error: KafkaError) -> Exception:
@@ -202,6 +202,7 @@ def _ensure_topics(properties: dict[str, str], retention_hours: int, seconds_max
 def _topic_config(brokers: int, retention_hours: int) -> dict[str, str]:
     config = {
         "retention.ms": str(retention_hours * 3600 * 1000),
+        "compression.type": topics.CODEC,
         "max.message.bytes": str(_VALUE_BYTES_MAX),
         # By default an hour: were our clock further ahead, the spool would wait for Kafka's.
         "message.timestamp.after.max.ms": str(2**63 - 1),

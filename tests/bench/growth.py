@@ -147,7 +147,7 @@ def _produce(kafka: str, case: Case, prefix: str, count: int) -> None:
             "bootstrap.servers": kafka,
             "partitioner": topics.PARTITIONER,
             "linger.ms": 50,
-            "compression.type": "lz4",
+            **topics.COMPRESSION,
             "queue.buffering.max.messages": 2 * count,
         }
     )

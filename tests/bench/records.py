@@ -27,7 +27,7 @@ _APPS = 50
 _BATCH_ROWS = 100_000  # the loader's
 # Poured records: so many differ; most have at most this much besides the event, one in a hundred more.
 _POURED, _SMALL_BYTES, _LARGE_BYTES = 20_000, 200, 40_000
-_PROPERTIES = {"partitioner": topics.PARTITIONER, "linger.ms": "50", "compression.type": "lz4"}
+_PROPERTIES = {"partitioner": topics.PARTITIONER, "linger.ms": "50", **topics.COMPRESSION}
 
 
 def write(kafka: str, folder: Path, count: int) -> None:

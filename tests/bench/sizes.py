@@ -2,7 +2,8 @@
 
 Kafka: records as ingest makes them (value, headers, key), produced with ingest's properties at a steady rate,
 where a batch is what came while the last one was on its way, and as fast as they go, where batches are full.
-Bytes are those of the log's files. ClickHouse: `dataset`'s rows once settled, all columns and indexes.
+The producer compresses, or the broker by the topic's compression.type, or both. Bytes are those of the log's
+files. ClickHouse: `dataset`'s rows once settled, all columns and indexes.
 """
 
 import itertools
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.demo.generator import Plan, generate
@@ -27,7 +28,17 @@ from tests.bench.usage import cpu_seconds
 from tests.stack import Stack
 from tests.warehouse import CATALOG
 
-_CODECS = ("none", "lz4", "zstd")
+# The producer's codec and level, and the topic's compression.type: "producer" keeps what was sent.
+_CODECS = (
+    ("none", "-1", "producer"),
+    ("lz4", "-1", "producer"),
+    ("zstd", "-1", "producer"),
+    ("gzip", "-1", "producer"),
+    ("gzip", "1", "producer"),
+    ("gzip", "1", "gzip"),
+    ("lz4", "-1", "gzip"),
+    ("none", "-1", "gzip"),
+)
 _RATE, _SECONDS, _FAST = 1000, 20, 300_000
 _SAMPLE = 50_000
 _PARTS_SQL = (
@@ -56,7 +67,7 @@ def run(options: Options) -> Section:
     lines = [
         f"An event is {_body_bytes():,.0f} bytes of JSON on average (invented shoppers).",
         "",
-        *table(("Kafka: codec, rate", "bytes per event", "producer, us of CPU", "broker, us of CPU"), kafka),
+        *table(("Kafka: codec, rate", "bytes per event", "producer, us of CPU", "broker", "consumer"), kafka),
         "",
         *table(
             ("ClickHouse: settled", "rows", "bytes per event"),
@@ -68,24 +79,30 @@ def run(options: Options) -> Section:
 
 def _kafka(stack: Stack, seconds: int, fast: int) -> Iterator[list[str]]:
     records = [*_records()]
-    for codec, rate in itertools.product(_CODECS, (_RATE, 0)):
-        topic = f"bench.{codec}.{rate}"
-        _make(stack.kafka, topic)
+    for (codec, level, kept), rate in itertools.product(_CODECS, (_RATE, 0)):
+        topic = f"bench.{codec}{level}.{kept}.{rate}"
+        _make(stack.kafka, topic, kept)
         count = rate * seconds or fast
         broker = psutil.Process(stack.pid("kafka"))
         began = cpu_seconds(broker)
         ours = time.process_time()
-        _produce(stack.kafka, topic, codec, itertools.islice(itertools.cycle(records), count), rate)
-        cpu = (time.process_time() - ours, cpu_seconds(broker) - began)
+        properties = {"bootstrap.servers": stack.kafka, "compression.type": codec, "compression.level": level}
+        _produce(properties, topic, itertools.islice(itertools.cycle(records), count), rate)
+        cpu = [time.process_time() - ours, cpu_seconds(broker) - began]
+        ours = time.process_time()
+        _consume(stack.kafka, topic, count)
+        cpu.append(time.process_time() - ours)
         size = _bytes(stack.data_dir, topic) / count
-        words = f"{codec}, {f'{rate:,}/s' if rate else 'as fast as it goes'}"
+        sent = codec if level == "-1" else f"{codec} level {level}"
+        kept_words = "" if kept == "producer" else f" sent, {kept} kept"
+        words = f"{sent}{kept_words}, {f'{rate:,}/s' if rate else 'as fast as it goes'}"
         say(f"{words}: {size:.0f} bytes")
         yield [words, f"{size:.0f}", *(f"{seconds / count * 1e6:.1f}" for seconds in cpu)]
 
 
-def _produce(kafka: str, topic: str, codec: str, records: Iterator[Record], rate: int) -> None:
-    properties = DEFAULTS | {"acks": "all", "enable.idempotence": "true", "partitioner": topics.PARTITIONER}
-    producer = Producer(properties | {"bootstrap.servers": kafka, "compression.type": codec, "log_level": 0})
+def _produce(properties: dict[str, str], topic: str, records: Iterator[Record], rate: int) -> None:
+    ours = {"acks": "all", "enable.idempotence": "true", "partitioner": topics.PARTITIONER, "log_level": "0"}
+    producer = Producer(DEFAULTS | ours | properties)
     began = time.perf_counter()
     for number, record in enumerate(records):
         if rate:
@@ -98,6 +115,17 @@ def _produce(kafka: str, topic: str, codec: str, records: Iterator[Record], rate
                 producer.poll(0.05)
         producer.poll(0)
     assert producer.flush(60) == 0
+
+
+def _consume(kafka: str, topic: str, count: int) -> None:
+    client = Consumer({"bootstrap.servers": kafka, "group.id": "bench", "log_level": 0})
+    partitions = range(topics.PARTITIONS[topics.EVENTS])
+    client.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
+    while count > 0:
+        found = client.consume(10_000, timeout=10)
+        assert found, f"{count} records of {topic} were not read"
+        count -= len(found)
+    client.close()
 
 
 def _records() -> Iterator[Record]:
@@ -118,9 +146,9 @@ def _body_bytes() -> float:
     return sum(sizes) / len(sizes)
 
 
-def _make(kafka: str, topic: str) -> None:
+def _make(kafka: str, topic: str, kept: str) -> None:
     partitions = topics.PARTITIONS[topics.EVENTS]
-    new = NewTopic(topic, partitions, config={"flush.messages": "1"})
+    new = NewTopic(topic, partitions, config={"flush.messages": "1", "compression.type": kept})
     admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
     admin.create_topics([new])[topic].result()
 

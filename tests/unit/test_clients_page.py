@@ -10,13 +10,23 @@ PAGE = (ROOT / "consumers/clients.md").read_text()
 
 
 @pytest.mark.parametrize(
-    ("language", "file"), [("js", "node/read.js"), ("go", "go/main.go"), ("java", "java/Read.java")]
+    "file",
+    [
+        "node/read.js",
+        "go/main.go",
+        "java/Read.java",
+        "python/read_confluent_kafka.py",
+        "python/decode.py",
+        "python/read_aiokafka.py",
+        "python/read_kafka_python.py",
+        "python/read_kcat.py",
+    ],
 )
-def test_the_page_shows_what_is_run(language: str, file: str) -> None:
+def test_the_page_shows_what_is_run(file: str) -> None:
     """Letter by letter."""
-    (block,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```\w+\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
-    assert block == (ROOT / "tests/clients" / file).read_text()
+    assert (ROOT / "tests/clients" / file).read_text() in blocks
 
 
 def test_the_packages_come_from_wherever_the_machine_gets_them() -> None:

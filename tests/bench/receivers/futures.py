@@ -9,7 +9,8 @@ PROPERTIES = {
     "acks": "all",
     "enable.idempotence": "true",
     "linger.ms": "0",
-    "compression.type": "lz4",
+    "compression.type": "gzip",
+    "compression.level": "1",
     "partitioner": "murmur2_random",
 }
 

@@ -1,9 +1,5 @@
-const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require("kafkajs");
+const { Kafka, logLevel } = require("kafkajs");
 const { SchemaRegistry } = require("@kafkajs/confluent-schema-registry");
-const lz4 = require("lz4js");
-
-// ingest compresses by LZ4, which kafkajs leaves to others.
-CompressionCodecs[CompressionTypes.LZ4] = () => ({ decompress: async (data) => Buffer.from(lz4.decompress(data)) });
 
 const kafka = new Kafka({ brokers: [process.env.KAFKA ?? "127.0.0.1:9092"], logLevel: logLevel.ERROR });
 const registry = new SchemaRegistry({ host: process.env.REGISTRY ?? "http://127.0.0.1:8083/registry" });

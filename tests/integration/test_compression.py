@@ -1,0 +1,55 @@
+"""Records are stored so that every Kafka client reads them as installed: gzip alone is in all of them."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas import topics
+from tests.clients.events import bodies
+from tests.process import Ingest, eventually
+from tests.stack import Stack
+
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A broker of its own. Its quarantine topic was there before ingest, with Kafka's own configuration."""
+    stack = Stack(tmp_path_factory.mktemp("compression"), "kafka").start()
+    admin = AdminClient({"bootstrap.servers": stack.kafka})
+    admin.create_topics([NewTopic(topics.QUARANTINE, 1)])[topics.QUARANTINE].result(30)
+    yield stack
+    stack.stop()
+
+
+def codecs(stack: Stack, topic: str) -> list[str]:
+    """Return the codec of each batch of a topic, from the segment files. Source: Kafka's RecordBatch."""
+    found = []
+    for path in (stack.data_dir / "kafka" / "log").glob(f"{topic}-*/*.log"):
+        data = path.read_bytes()
+        start = 0
+        while start < len(data):
+            (length,) = struct.unpack_from(">i", data, start + 8)
+            (attributes,) = struct.unpack_from(">h", data, start + 21)
+            found.append(CODECS[attributes & 7])
+            start += 12 + length
+    return found
+
+
+@pytest.mark.parametrize(
+    ("codec", "kept"), [("", "gzip"), ("none", "none"), ("lz4", "lz4"), ("zstd", "zstd")]
+)
+def test_the_topic_holds_gzip(kafka: Stack, tmp_path: Path, codec: str, kept: str) -> None:
+    """Whatever ingest's own property says: the topic's wins. A topic that was there keeps what is sent."""
+    before = {name: len(codecs(kafka, name)) for name in (topics.EVENTS, topics.QUARANTINE)}
+    ingest = Ingest(kafka.kafka, tmp_path, {"KAFKA_COMPRESSION_TYPE": codec}).start()
+    assert eventually(ingest.direct)
+    assert ingest.post(bodies()[0]).status_code == 200
+    assert ingest.post(b"no JSON " * 1000 + codec.encode()).status_code == 400
+    ingest.stop()
+
+    assert {*codecs(kafka, topics.EVENTS)[before[topics.EVENTS] :]} == {"gzip"}
+    assert {*codecs(kafka, topics.QUARANTINE)[before[topics.QUARANTINE] :]} == {kept}
