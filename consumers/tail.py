@@ -16,13 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 from rich.console import Console
 from rich.text import Text
 
-from consumers.kit import client
+from consumers.kit import client, offsets
 from consumers.kit.decode import Unfit, fields_of, header, sound
 from consumers.kit.event_filter import Wanted, typed, wanted
+from consumers.kit.record import Place
 from consumers.kit.settings import Settings
 from schemas import topics
 from schemas.catalog import schema_model
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _REQUEST_SECONDS_MAX = 2.0
+_FOLLOW_SECONDS_MAX = 0.5  # events wait meanwhile
 _POLL_SECONDS_MAX = 0.2
 _RECORDS_MAX = 500
 # Control characters, and those that turn the direction of writing.
@@ -73,7 +75,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
 def _events(
     consumer: Consumer, current: Current, asked: Wanted, since: datetime | None
 ) -> Iterator[tuple[dict[str, Any], Message]]:
-    _begin(consumer, since)
+    places = _begin(consumer, since)
     looked_at, is_away = time.monotonic(), False
     while True:
         found = consumer.consume(_RECORDS_MAX, _POLL_SECONDS_MAX)
@@ -86,6 +88,7 @@ def _events(
         if time.monotonic() - looked_at > LOOK_SECONDS:
             looked_at = time.monotonic()
             _look(current)
+            places = _follow(consumer, places)
         for record in sorted(records, key=lambda one: one.timestamp()[1]):
             event = _event(current.catalog, asked, record)
             if event is not None:
@@ -93,27 +96,35 @@ def _events(
         sys.stdout.flush()
 
 
-def _begin(consumer: Consumer, since: datetime | None) -> None:
-    """Be at the right offset of each partition; waits for Kafka, and for the topic."""
-    told = ""
+def _begin(consumer: Consumer, since: datetime | None) -> frozenset[Place]:
+    """Be at the right offset of each partition, and return them; waits for Kafka, and for the topic."""
+    said = ""
     while True:
         try:
-            topic = consumer.list_topics(topics.EVENTS, timeout=_REQUEST_SECONDS_MAX).topics[topics.EVENTS]
-            if topic.error is None:
-                places = [TopicPartition(topics.EVENTS, number, OFFSET_END) for number in topic.partitions]
-                if since is not None:
-                    for place in places:
-                        place.offset = max(0, round(since.timestamp() * 1000))
-                    places = consumer.offsets_for_times(places, timeout=_REQUEST_SECONDS_MAX)
-                consumer.assign(places)
-                return
-            why = topic.error.str()
-            time.sleep(_POLL_SECONDS_MAX)
+            places = offsets.places(consumer, (topics.EVENTS,), _REQUEST_SECONDS_MAX)
+            begun: dict[Place, int | None] = dict.fromkeys(places)
+            if since is not None:
+                since_ms = round(since.timestamp() * 1000)
+                begun = offsets.first_at(consumer, places, since_ms, _REQUEST_SECONDS_MAX)
+            consumer.assign([TopicPartition(*p, OFFSET_END if at is None else at) for p, at in begun.items()])
+            return frozenset(places)
         except KafkaException as error:
             why = error.args[0].str()
-        if told != why:
+        if said != why:
             _say(f"Kafka: {why}; waiting")
-        told = why
+        said = why
+        time.sleep(_POLL_SECONDS_MAX)
+
+
+def _follow(consumer: Consumer, known: frozenset[Place]) -> frozenset[Place]:
+    """Read partitions that the topic got meanwhile, too, and return all."""
+    try:
+        places = frozenset(offsets.places(consumer, (topics.EVENTS,), _FOLLOW_SECONDS_MAX))
+    except KafkaException:
+        return known  # that Kafka is away is said elsewhere
+    if new := places - known:
+        consumer.incremental_assign([TopicPartition(*place, OFFSET_BEGINNING) for place in sorted(new)])
+    return places | known
 
 
 def _look(current: Current) -> None:

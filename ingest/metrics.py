@@ -57,6 +57,12 @@ class Metrics:
             "schemas_refused", "Looks at a changed registry.json that found it of no use."
         )
         self.direct = self._gauge("kafka_direct", "1 while records go to Kafka without the spool.")
+        self.topic_problems = Gauge(
+            f"{_PREFIX}_topic_problems",
+            "1: the topic has this problem; 0: it does not; NaN: not known.",
+            ("topic", "problem"),
+            registry=self.registry,
+        )
         self.request_seconds = Histogram(
             f"{_PREFIX}_request_seconds",
             "Time from the request's last byte to its answer.",

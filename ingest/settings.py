@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr, model_validator
 
 from schemas import environment
 from schemas.catalog.catalog import HERE
+from schemas.topic_contract import Contract
 
 _MEBIBYTE = 1024 * 1024
 
@@ -82,8 +83,26 @@ class Settings(BaseModel):
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     # A schema registry: every release is registered there, and values begin with its ids.
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
+    # Of topics that ingest makes; topics that are there are compared with what is set. Unset: 12 partitions,
+    # three replicas and two in sync, or as many as there are brokers.
+    topic_partitions: int | None = Field(None, alias="INGEST_TOPIC_PARTITIONS", ge=1, le=100_000)
+    topic_replication: int | None = Field(None, alias="INGEST_TOPIC_REPLICATION", ge=1, le=100)
+    topic_min_insync: int | None = Field(None, alias="INGEST_TOPIC_MIN_INSYNC", ge=1, le=100)
     retention_hours: int = Field(720, alias="INGEST_RETENTION_HOURS", ge=1)
     kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
+
+    @model_validator(mode="after")
+    def _keeps_writing(self) -> Self:
+        if self.topic_replication and (self.topic_min_insync or 0) > self.topic_replication:
+            raise ValueError("INGEST_TOPIC_MIN_INSYNC: must not be more than INGEST_TOPIC_REPLICATION")
+        return self
+
+    @property
+    def topics(self) -> Contract:
+        """Return what our topics have to be like."""
+        return Contract(
+            self.topic_partitions, self.topic_replication, self.topic_min_insync, self.retention_hours
+        )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

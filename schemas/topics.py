@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 EVENTS = "tapcart.events"
 QUARANTINE = "tapcart.quarantine"
-PARTITIONS = {EVENTS: 12, QUARANTINE: 1}
+ALL = (EVENTS, QUARANTINE)  # how many partitions they have, the cluster alone knows
 
 SCHEMA_ID = "schema_id"
 EVENT_TYPE = "event_type"
@@ -22,6 +22,8 @@ CRC32 = "crc32"
 SCHEMA_REGISTRY = "schema_registry"
 
 PARTITIONER = "murmur2_random"
+# A body of 2 MiB that has no place becomes at most this much.
+VALUE_BYTES_MAX = 4 * 1024 * 1024
 
 # The codec that every client has as installed: KafkaJS has no other, aiokafka and kafka-python need extras
 # for the rest. The topics are created with it, so the broker recompresses what is sent otherwise.

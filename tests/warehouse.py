@@ -17,7 +17,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas import topics
+from schemas import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import Decoded, EventDecoder
@@ -142,7 +142,7 @@ def make_topics(kafka: str) -> None:
     """Make our topics, as ingest does when it starts."""
     # The samples' time stands still, so Kafka must not go by it.
     config = {"max.message.bytes": str(4 << 20), "retention.ms": "-1"}
-    wanted = [NewTopic(topic, count, config=config) for topic, count in topics.PARTITIONS.items()]
+    wanted = [NewTopic(topic, count, config=config) for topic, count in topic_contract.PARTITIONS.items()]
     admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
     for made in admin.create_topics(wanted).values():
         try:

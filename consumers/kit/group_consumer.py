@@ -23,7 +23,7 @@ from confluent_kafka import (
 )
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from consumers.kit import client
+from consumers.kit import client, offsets
 from consumers.kit.record import Place, Record
 from schemas import topics
 
@@ -58,7 +58,7 @@ class Membership:
     """What to be a member of."""
 
     group: str
-    topics: tuple[str, ...] = tuple(topics.PARTITIONS)
+    topics: tuple[str, ...] = topics.ALL
     since_ms: int | None = None  # where to begin with partitions of which the group has committed nothing
 
 
@@ -125,9 +125,9 @@ class Source:
             self._paused = False
             self._consumer.resume(self._consumer.assignment())
 
-    def commit(self, offsets: Mapping[Place, int]) -> None:
+    def commit(self, due: Mapping[Place, int]) -> None:
         """Have these offsets committed, now or in a later turn."""
-        self._uncommitted |= {place: offset for place, offset in offsets.items() if place in self.owned}
+        self._uncommitted |= {place: offset for place, offset in due.items() if place in self.owned}
         self._commit_rest()
 
     def lags(self) -> dict[Place, int]:
@@ -173,11 +173,11 @@ class Source:
         self._uncommitted = rest | self._uncommitted
         self._committing = {}
 
-    def _commit_now(self, offsets: Mapping[Place, int]) -> None:
-        if not offsets:
+    def _commit_now(self, due: Mapping[Place, int]) -> None:
+        if not due:
             return
         try:
-            self._consumer.commit(offsets=_positions(offsets), asynchronous=False)
+            offsets.commit(self._consumer, due)
         except KafkaException as error:
             _log.warning("commit_failed", extra={"code": error.args[0].name(), "error": error.args[0].str()})
 
@@ -189,34 +189,29 @@ class Source:
             stop=stop_after_delay(_START_SECONDS_MAX),
             reraise=True,
         )
-        starts = again(self._starting, places)
-        consumer.incremental_assign(starts)
-        self._starts |= {(place.topic, place.partition): place.offset for place in starts}
-        self.owned |= _places(places)
+        starts = again(self._starting, _places(places))
+        consumer.incremental_assign(_positions(starts))
+        self._starts |= starts
+        self.owned |= starts.keys()
         _log.info("partitions_assigned", extra={"partitions": _names(places), "owned": len(self.owned)})
 
-    def _starting(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
-        """Return the partitions with the offsets to begin at. Raises: KafkaException."""
-        starts = self._consumer.committed([*places], timeout=_REQUEST_SECONDS_MAX)
-        for error in filter(None, (place.error for place in starts)):
-            raise KafkaException(error)
-        new = [place for place in starts if place.offset == OFFSET_INVALID]
-        if self._since_ms is None:
-            for place in new:
-                place.offset = OFFSET_BEGINNING
-        elif new:
-            self._begin(new, self._since_ms)
-        return starts
+    def _starting(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Return where each partition begins. Raises: KafkaException."""
+        committed = offsets.committed(self._consumer, sorted(places), _REQUEST_SECONDS_MAX)
+        new = [place for place, offset in committed.items() if offset is None]
+        begun = dict.fromkeys(new, OFFSET_BEGINNING)
+        if self._since_ms is not None and new:
+            begun = self._begin(new, self._since_ms)
+        return {place: begun[place] if offset is None else offset for place, offset in committed.items()}
 
-    def _begin(self, new: Sequence[TopicPartition], since_ms: int) -> None:
-        """Give partitions the offset of `since`, and commit it. Raises: KafkaException."""
+    def _begin(self, new: Sequence[Place], since_ms: int) -> dict[Place, int]:
+        """Return the offsets of `since`, once they are committed. Raises: KafkaException."""
         # Asked first: what comes after that lies behind it.
-        ends = [self._consumer.get_watermark_offsets(p, timeout=_REQUEST_SECONDS_MAX)[1] for p in new]
-        asked = [TopicPartition(place.topic, place.partition, since_ms) for place in new]
-        found = self._consumer.offsets_for_times(asked, timeout=_REQUEST_SECONDS_MAX)
-        for place, at, end in zip(new, found, ends, strict=True):
-            place.offset = at.offset if at.offset >= 0 else end
-        self._consumer.commit(offsets=[*new], asynchronous=False)
+        ends = offsets.ends(self._consumer, new, _REQUEST_SECONDS_MAX)
+        found = offsets.first_at(self._consumer, new, since_ms, _REQUEST_SECONDS_MAX)
+        begun = {place: ends[place] if offset is None else offset for place, offset in found.items()}
+        offsets.commit(self._consumer, begun)
+        return begun
 
     def _revoked(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
         gone = _places(places)
@@ -240,8 +235,8 @@ class Source:
             self._committing.pop(place, None)
 
 
-def _positions(offsets: Mapping[Place, int]) -> list[TopicPartition]:
-    return [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+def _positions(found: Mapping[Place, int]) -> list[TopicPartition]:
+    return [TopicPartition(*place, offset) for place, offset in found.items()]
 
 
 def _places(places: Sequence[TopicPartition]) -> set[Place]:

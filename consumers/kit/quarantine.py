@@ -23,8 +23,6 @@ from schemas.environment import SettingsError
 _log = logging.getLogger(__name__)
 
 _ACKNOWLEDGE_SECONDS_MAX = 5.0
-# Kafka's limit for one value of the topic, as ingest makes it.
-_VALUE_BYTES_MAX = 4 * 1024 * 1024
 _Headers = list[tuple[str, str | bytes | None]]
 _Delivered = Callable[[KafkaError | None, Message], None]
 _CHUNK = 1_000  # well within librdkafka's queue
@@ -109,7 +107,7 @@ class Quarantine:
                 "acks": "all",
                 "partitioner": topics.PARTITIONER,
                 "message.timeout.ms": round(_ACKNOWLEDGE_SECONDS_MAX * 1000),
-                "message.max.bytes": _VALUE_BYTES_MAX,
+                "message.max.bytes": topics.VALUE_BYTES_MAX,
             }
             try:
                 self._producer = Producer(properties, logger=_log)

@@ -11,9 +11,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
-from consumers.kit import client
+from consumers.kit import client, offsets
+from consumers.kit.record import Place
 from consumers.live.balance import midnight_ms, settled_ms
 from consumers.live.newest import Arrival, Newest
 from consumers.live.poller import Away
@@ -30,11 +31,8 @@ _PEEK_SECONDS_MAX = 1.0
 # librdkafka asks the broker for this much of a partition when one record is wanted; a larger record still
 # comes whole.
 _PEEK_BYTES = 16_384
-_NO_OFFSET = 0  # librdkafka's special offsets are negative
 _NEWEST_MAX = 10  # records read of a partition in one look
 _MARKS_MAX = 60  # two minutes: ClickHouse's count up to one of them comes within seconds
-_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 _SILENCE = frozenset(
     {
@@ -44,7 +42,8 @@ _SILENCE = frozenset(
     }
 )
 
-# The client goes by leaders of yesterday, and does not ask for today's by itself.
+
+# The client goes by leaders of yesterday; asking for the partitions tells it today's.
 _STALE = frozenset(
     {
         KafkaError.FENCED_LEADER_EPOCH,
@@ -52,8 +51,6 @@ _STALE = frozenset(
         KafkaError.NOT_LEADER_FOR_PARTITION,
     }
 )
-
-_Place = tuple[str, int]
 
 
 class Kafka:
@@ -68,7 +65,6 @@ class Kafka:
         self._group = group
         self._newest = newest
         common: dict[str, Any] = {"reconnect.backoff.max.ms": 1_000, **properties, "log_level": 0}
-        self._common = common
         self._admin = AdminClient(common, logger=_log)
         self._consumer = client.consumer(
             common,
@@ -79,10 +75,10 @@ class Kafka:
             fetch_wait_max_ms=50,
             fetch_queue_backoff_ms=10,  # else a full queue of one record stops fetching for a second
         )
-        self._times: dict[_Place, tuple[int, int]] = {}  # first waiting record of a partition: offset, time
-        self._seen: dict[_Place, int] = {}  # where each partition of events ended when it was read last
+        self._times: dict[Place, tuple[int, int]] = {}  # first waiting record of a partition: offset, time
+        self._seen: dict[Place, int] = {}  # where each partition of events ended when it was read last
         self._day_ms = -1
-        self._starts: dict[_Place, int] = {}  # the first offset of the day
+        self._starts: dict[Place, int] = {}  # the first offset of the day
         self._marks: dict[int, Mark] = {}
 
     def look(self, now_ms: int) -> Log:
@@ -111,42 +107,20 @@ class Kafka:
         except KafkaException as error:
             if error.args[0].code() not in _STALE:
                 raise
-        self._admin = AdminClient(self._common, logger=_log)
         return self._partitions()
 
     def _partitions(self) -> tuple[Partition, ...]:
-        places = [
-            TopicPartition(topic, p) for topic, count in topics.PARTITIONS.items() for p in range(count)
-        ]
-        ends = self._offsets(places, _LATEST)
-        places = [place for place in places if _key(place) in ends]
-        committed = self._committed(places)
-        uncommitted = [place for place in places if committed.get(_key(place), -1) < _NO_OFFSET]
-        starts = self._offsets(uncommitted, _EARLIEST)
-        return tuple(
-            Partition(*key, starts.get(key, committed.get(key, 0)), ends[key]) for key in map(_key, places)
-        )
-
-    def _offsets(self, places: Sequence[TopicPartition], spec: OffsetSpec) -> dict[_Place, int]:
-        if not places:
-            return {}
-        futures = self._admin.list_offsets(dict.fromkeys(places, spec), request_timeout=_REQUEST_SECONDS_MAX)
-        offsets = {}
-        for place, future in futures.items():
-            try:
-                offsets[_key(place)] = future.result().offset
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise
-        return offsets
-
-    def _committed(self, places: list[TopicPartition]) -> dict[_Place, int]:
-        if not places:
-            return {}
+        places = offsets.places(self._consumer, topics.ALL, _REQUEST_SECONDS_MAX)
         # By a consumer: asked by the admin client, an answer of "not coordinator" ends the process by a
         # segmentation fault (librdkafka's issue 5040).
-        found = self._consumer.committed(places, timeout=_REQUEST_SECONDS_MAX)
-        return {_key(place): place.offset for place in found}
+        committed = offsets.committed(self._consumer, places, _REQUEST_SECONDS_MAX)
+        new = [place for place, offset in committed.items() if offset is None]
+        starts = offsets.starts(self._consumer, new, _REQUEST_SECONDS_MAX)
+        ends = offsets.ends(self._consumer, places, _REQUEST_SECONDS_MAX)
+        return tuple(
+            Partition(*place, starts[place] if offset is None else offset, ends[place])
+            for place, offset in committed.items()
+        )
 
     def _loaders(self) -> int:
         futures = self._admin.describe_consumer_groups([self._group], request_timeout=_REQUEST_SECONDS_MAX)
@@ -166,7 +140,7 @@ class Kafka:
         times = [self._times[place][1] for place in wanted if place in self._times]
         return min(times) if times and len(times) == len(wanted) else None
 
-    def _peek(self, wanted: Mapping[_Place, int]) -> None:
+    def _peek(self, wanted: Mapping[Place, int]) -> None:
         for place in wanted:
             self._times.pop(place, None)
         for place, record in self._records({place: (offset, offset + 1) for place, offset in wanted.items()}):
@@ -189,7 +163,7 @@ class Kafka:
                 found.append(((place[1], offset), record.timestamp()[1], value, headers))
         return found
 
-    def _records(self, ranges: Mapping[_Place, tuple[int, int]]) -> Iterator[tuple[_Place, Message]]:
+    def _records(self, ranges: Mapping[Place, tuple[int, int]]) -> Iterator[tuple[Place, Message]]:
         """Yield the records at offsets start to end - 1 of each place, as far as they come in time."""
         if not ranges:
             return
@@ -221,19 +195,13 @@ class Kafka:
             self._marks = dict(list(self._marks.items())[-_MARKS_MAX:])
         return Today(day_ms, self._since_midnight(ends), tuple(self._marks.values()))
 
-    def _since_midnight(self, offsets: Mapping[_Place, int]) -> int:
+    def _since_midnight(self, offsets: Mapping[Place, int]) -> int:
         return sum(max(0, offset - self._starts.get(place, 0)) for place, offset in offsets.items())
 
-    def _offsets_at(self, moment_ms: int, ends: Mapping[_Place, int]) -> dict[_Place, int]:
+    def _offsets_at(self, moment_ms: int, ends: Mapping[Place, int]) -> dict[Place, int]:
         """Return the first offset of each place that was received at `moment_ms` or later."""
-        found = self._offsets([TopicPartition(*place) for place in ends], OffsetSpec.for_timestamp(moment_ms))
-        return {
-            place: end if found.get(place, -1) < _NO_OFFSET else found[place] for place, end in ends.items()
-        }
-
-
-def _key(place: TopicPartition) -> _Place:
-    return place.topic, place.partition
+        found = offsets.first_at(self._consumer, ends, moment_ms, _REQUEST_SECONDS_MAX)
+        return {place: ends[place] if offset is None else offset for place, offset in found.items()}
 
 
 def _away(error: KafkaException) -> Away:

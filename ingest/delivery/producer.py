@@ -18,16 +18,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from ingest.delivery.record import Record
 from schemas import topics
 
-_LOG = logging.getLogger(__name__)
 _COLLECT_SECONDS_MAX = 0.01  # a partition whose leader is away holds up the others this long at most
 _POLL_SECONDS_MAX = 0.1
-# A body of 2 MiB that has no place becomes at most this much.
-_VALUE_BYTES_MAX = 4 * 1024 * 1024
 
 # What no later attempt can cure: the message itself is at fault.
 _REFUSALS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
@@ -46,11 +42,9 @@ class KafkaProducer:
 
     def __init__(self, properties: Mapping[str, str]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._properties = {**DEFAULTS, **properties, **_REQUIRED}
-        self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
-        self._clients = {
-            name: value for name, value in self._properties.items() if name not in _PRODUCER_ONLY
-        }
+        self._producer = Producer(
+            {**DEFAULTS, **properties, **_REQUIRED}, logger=logging.getLogger("librdkafka")
+        )
         self._numbers = itertools.count()
         self._pending: dict[int, tuple[asyncio.Future[None], float]] = {}  # number -> (future, produced at)
         self._unsent: list[tuple[int, Record]] = []  # in order; handed over by `_next`
@@ -92,13 +86,6 @@ class KafkaProducer:
         failure = NotAcknowledgedError("Kafka does not acknowledge")
         for number in list(self._pending):
             self._end(number, failure)
-
-    async def ensure_topics(self, retention_hours: int, seconds_max: float) -> None:
-        """Create what is missing of our topics. Raises: NotAcknowledgedError when Kafka does not answer."""
-        try:
-            await asyncio.to_thread(_ensure_topics, self._clients, retention_hours, seconds_max)
-        except KafkaException as error:
-            raise NotAcknowledgedError(error.args[0].str()) from error
 
     async def close(self, seconds_max: float) -> None:
         """Wait `seconds_max` at most for what is pending, fail the rest, and stop polling."""
@@ -160,54 +147,18 @@ DEFAULTS = {
     "socket.keepalive.enable": "true",
     "socket.timeout.ms": "5000",  # a half-open connection is dropped after this
     "message.timeout.ms": "30000",  # `give_up` comes first
+    # New partitions are used after this: until then two processes may send one app to two partitions.
+    "topic.metadata.refresh.interval.ms": "5000",
 }
 # Promise 1: what a user's property may not weaken.
 _REQUIRED = {
     "acks": "all",
     "enable.idempotence": "true",
     "partitioner": topics.PARTITIONER,
-    "message.max.bytes": str(_VALUE_BYTES_MAX),
+    "message.max.bytes": str(topics.VALUE_BYTES_MAX),
 }
-_PRODUCER_ONLY = frozenset(_REQUIRED) | {"linger.ms", "message.timeout.ms", *topics.COMPRESSION}
 
 
 def _failure(error: KafkaError) -> Exception:
     kind = RefusedError if error.code() in _REFUSALS else NotAcknowledgedError
     return kind(error.str())
-
-
-def _ensure_topics(properties: dict[str, str], retention_hours: int, seconds_max: float) -> None:
-    admin = AdminClient({**properties}, logger=logging.getLogger("librdkafka"))
-    metadata = admin.list_topics(timeout=seconds_max)
-    missing = [
-        NewTopic(
-            name,
-            num_partitions=partitions,
-            config=_topic_config(len(metadata.brokers), retention_hours),
-        )
-        for name, partitions in topics.PARTITIONS.items()
-        if name not in metadata.topics
-    ]
-    if not missing:
-        return
-    for name, created in admin.create_topics(missing, request_timeout=seconds_max).items():
-        try:
-            created.result()
-            _LOG.info("topic_created", extra={"topic": name})
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
-
-
-def _topic_config(brokers: int, retention_hours: int) -> dict[str, str]:
-    config = {
-        "retention.ms": str(retention_hours * 3600 * 1000),
-        "compression.type": topics.CODEC,
-        "max.message.bytes": str(_VALUE_BYTES_MAX),
-        # By default an hour: were our clock further ahead, the spool would wait for Kafka's.
-        "message.timestamp.after.max.ms": str(2**63 - 1),
-    }
-    if brokers == 1:
-        # No replica has the event: only the disk can make `200` true (costs 14%, DESIGN.md).
-        config["flush.messages"] = "1"
-    return config

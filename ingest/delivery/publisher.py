@@ -18,6 +18,7 @@ from ingest.delivery.producer import KafkaProducer, NotAcknowledgedError, Refuse
 from ingest.delivery.record import Record
 from ingest.delivery.segment import Contents
 from ingest.delivery.spool import Spool, SpoolUnavailableError
+from ingest.delivery.topic_keeper import TopicKeeper, TopicsNotReadyError
 from ingest.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
@@ -38,16 +39,16 @@ class Publisher:
         self,
         producer: KafkaProducer,
         spool: Spool,
+        topics: TopicKeeper,
         metrics: Metrics,
         *,
         acknowledge_seconds_max: float,
-        retention_hours: int,
     ) -> None:
         self._producer = producer
         self._spool = spool
+        self._topics = topics
         self._metrics = metrics
         self._acknowledge_seconds_max = acknowledge_seconds_max
-        self._retention_hours = retention_hours
         self._away = asyncio.Event()  # set while records go to the spool
         self._away.set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -106,14 +107,16 @@ class Publisher:
         while True:
             await self._away.wait()
             async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type((NotAcknowledgedError, SpoolUnavailableError)),
+                retry=retry_if_exception_type(
+                    (NotAcknowledgedError, SpoolUnavailableError, TopicsNotReadyError)
+                ),
                 wait=wait_random_exponential(multiplier=0.1, max=_RETRY_SECONDS_MAX),
             ):
                 with attempt:
                     await self._drain()
 
     async def _drain(self) -> None:
-        await self._producer.ensure_topics(self._retention_hours, self._acknowledge_seconds_max)
+        await self._topics.ensure()
         while path := await self._spool.oldest():
             contents = await self._spool.read(path)
             refused = 0

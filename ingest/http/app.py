@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.spool import Spool
+from ingest.delivery.topic_keeper import TopicKeeper
 from ingest.http.admin import admin
 from ingest.http.health import Health
 from ingest.http.public import Public
@@ -39,7 +40,8 @@ class Applications:
 async def running(settings: Settings, current: Current) -> AsyncIterator[Applications]:
     """Yield the applications while the publisher runs and the schemas are followed."""
     metrics = Metrics()
-    publisher = _publisher(settings, metrics)
+    keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
+    publisher = _publisher(settings, keeper, metrics)
     webhook = Webhook(settings, Receiver(current.catalog), publisher, metrics)
     metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
@@ -50,10 +52,12 @@ async def running(settings: Settings, current: Current) -> AsyncIterator[Applica
     metrics.watch("memory_bytes_max", "Bytes that they may have together.", lambda: webhook.memory.bytes_max)
     await publisher.start()
     following = asyncio.create_task(_follow(current, webhook, metrics))
+    watching = asyncio.create_task(keeper.watch())
     try:
-        yield Applications(Public(webhook), admin(Health(publisher, metrics), Registry(current)))
+        yield Applications(Public(webhook), admin(Health(publisher, keeper, metrics), Registry(current)))
     finally:
         following.cancel()
+        watching.cancel()
         await publisher.close(settings.shutdown_seconds_max)
 
 
@@ -77,7 +81,7 @@ def _newer(current: Current) -> Receiver | None:
     return Receiver(current.catalog) if current.look() else None
 
 
-def _publisher(settings: Settings, metrics: Metrics) -> Publisher:
+def _publisher(settings: Settings, topics: TopicKeeper, metrics: Metrics) -> Publisher:
     spool = Spool(settings.spool_dir, settings.spool_bytes_max)
     producer = KafkaProducer(settings.kafka)
     metrics.watch("spool_bytes", "Bytes awaiting Kafka on disk.", lambda: spool.bytes)
@@ -93,9 +97,9 @@ def _publisher(settings: Settings, metrics: Metrics) -> Publisher:
     return Publisher(
         producer,
         spool,
+        topics,
         metrics,
         acknowledge_seconds_max=settings.acknowledge_seconds_max,
-        retention_hours=settings.retention_hours,
     )
 
 

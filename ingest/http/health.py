@@ -12,14 +12,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ingest.delivery.publisher import Publisher
+from ingest.delivery.topic_keeper import TopicKeeper
 from ingest.metrics import Metrics
 
 
 class Health:
     """The endpoints over one publisher."""
 
-    def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
+    def __init__(self, publisher: Publisher, topics: TopicKeeper, metrics: Metrics) -> None:
         self._publisher = publisher
+        self._topics = topics
         self._metrics = metrics
 
     def routes(self) -> list[Route]:
@@ -44,6 +46,7 @@ class Health:
             "spool_bytes_max": spool.bytes_max,
             "spool_oldest_ms": spool.oldest_ms(),
             "spool_unavailable": spool.unavailable or None,
+            "topic_problems": self._topics.findings,  # None: not known
         }
         return Response(
             msgspec.json.encode(state), 200 if state["ready"] else 503, media_type="application/json"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas import topics
+from schemas import topic_contract, topics
 from tests.bench.contender import Contender, python
 from tests.bench.load import Load, Target
 from tests.bench.report import say
@@ -127,7 +127,7 @@ def _contender(name: str, kafka: str, folder: Path, ports: tuple[int, int], topi
 
 def _make_topic(kafka: str, topic: str) -> None:
     config = {"flush.messages": "1"}
-    wanted = NewTopic(topic, topics.PARTITIONS[topics.EVENTS], config=config)
+    wanted = NewTopic(topic, topic_contract.PARTITIONS[topics.EVENTS], config=config)
     admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
     admin.create_topics([wanted])[topic].result()
 

@@ -19,7 +19,7 @@ from deploy.demo.generator import Plan, generate
 from ingest.delivery.producer import DEFAULTS
 from ingest.delivery.record import Record
 from ingest.http.receive import Accepted, Receiver
-from schemas import topics
+from schemas import topic_contract, topics
 from tests.bench import cores, services
 from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
 from tests.bench.options import Options
@@ -119,7 +119,7 @@ def _produce(properties: dict[str, str], topic: str, records: Iterator[Record], 
 
 def _consume(kafka: str, topic: str, count: int) -> None:
     client = Consumer({"bootstrap.servers": kafka, "group.id": "bench", "log_level": 0})
-    partitions = range(topics.PARTITIONS[topics.EVENTS])
+    partitions = range(topic_contract.PARTITIONS[topics.EVENTS])
     client.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
     while count > 0:
         found = client.consume(10_000, timeout=10)
@@ -147,7 +147,7 @@ def _body_bytes() -> float:
 
 
 def _make(kafka: str, topic: str, kept: str) -> None:
-    partitions = topics.PARTITIONS[topics.EVENTS]
+    partitions = topic_contract.PARTITIONS[topics.EVENTS]
     new = NewTopic(topic, partitions, config={"flush.messages": "1", "compression.type": kept})
     admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
     admin.create_topics([new])[topic].result()

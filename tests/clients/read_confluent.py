@@ -15,7 +15,7 @@ import chdb
 from schemas import topics
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog
-from tests.topic import messages_since, value_of
+from tests.topic import end_offsets, messages_since, value_of
 
 _CATALOG = Catalog.load()
 _TYPES = {
@@ -28,7 +28,7 @@ _TYPES = {
 
 def main() -> None:
     """Print every event of the topic."""
-    start = dict.fromkeys(range(topics.PARTITIONS[topics.EVENTS]), 0)
+    start = dict.fromkeys(end_offsets(os.environ["KAFKA"], topics.EVENTS), 0)
     values = [value_of(message) for message in messages_since(os.environ["KAFKA"], topics.EVENTS, start)]
     with tempfile.NamedTemporaryFile() as file:
         file.write(b"".join(values))

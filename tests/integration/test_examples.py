@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Producer
 
-from schemas import topics
+from schemas import topic_contract, topics
 from tests.process import free_port
 from tests.stack import ROOT, Stack, wait_until
 from tests.topic import end_offsets, messages_since
@@ -63,7 +63,7 @@ class Site:
             except httpx.HTTPError:
                 return False
             lags = re.findall(r"^tapline_kit_lag_records{.*} (.*)$", text, re.MULTILINE)
-            return len(lags) == topics.PARTITIONS[topics.EVENTS] and not any(map(float, lags))
+            return len(lags) == topic_contract.PARTITIONS[topics.EVENTS] and not any(map(float, lags))
 
         wait_until(has_read, 30, "the end of the topic")
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from confluent_kafka import Message
 
-from schemas import topics
+from schemas import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.bench.partitions import partition
@@ -51,7 +51,7 @@ class Kept:
 
     def __init__(self, ingest: Ingest) -> None:
         self._kafka = ingest.kafka
-        self._before = {topic: end_offsets(ingest.kafka, topic) for topic in topics.PARTITIONS}
+        self._before = {topic: end_offsets(ingest.kafka, topic) for topic in topics.ALL}
 
     def __call__(self, topic: str) -> list[Message]:
         """Return the messages added to `topic`."""
@@ -88,7 +88,7 @@ def test_one_app_is_one_partition(ingest: Ingest) -> None:
         ingest.post(json.dumps(sample(app_id="demo-1", event_id=str(number))))
 
     assert {message.partition() for message in kept(topics.EVENTS)} == {
-        partition(b"demo-1", topics.PARTITIONS[topics.EVENTS])
+        partition(b"demo-1", topic_contract.PARTITIONS[topics.EVENTS])
     }
 
 

@@ -23,7 +23,7 @@ from confluent_kafka import Message, Producer, TopicPartition
 from consumers.kit import Events, events
 from consumers.kit.decode import fields_of
 from consumers.kit.types import AddedToCart, AppOpened
-from schemas import topics
+from schemas import topic_contract, topics
 from schemas.catalog import wire
 from tests.kit import Fate, Plan, path_of
 from tests.process import free_port
@@ -275,7 +275,7 @@ def test_a_failed_quarantine_write_moves_no_offset(site: Site) -> None:
 def partition_without_later(kafka: str, moment: datetime) -> int:
     """Return a partition of events without a record of a later time."""
     at_ms = round(moment.timestamp() * 1000)
-    asked = [TopicPartition(topics.EVENTS, p, at_ms) for p in range(topics.PARTITIONS[topics.EVENTS])]
+    asked = [TopicPartition(topics.EVENTS, p, at_ms) for p in range(topic_contract.PARTITIONS[topics.EVENTS])]
     ends = end_offsets(kafka, topics.EVENTS)
     with consumer(kafka) as client:
         found = client.offsets_for_times(asked, timeout=10)

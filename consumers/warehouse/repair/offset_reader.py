@@ -8,12 +8,14 @@ import logging
 import time
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from consumers.kit import client
+from consumers.kit import client, offsets
 from consumers.kit.errors import TransientError
 from consumers.kit.record import Place, Record
 from schemas import topics
@@ -21,6 +23,7 @@ from schemas import topics
 _log = logging.getLogger(__name__)
 
 _SECONDS_MAX = 10.0
+_RETRY_SECONDS_MAX = 20.0  # leaders move within this
 _RECORDS_MAX = 1_000
 _POLL_SECONDS = 0.05
 # Reading this many records costs less than finding a place once more.
@@ -54,16 +57,7 @@ class Kafka:
 
     def logs(self) -> dict[Place, Log]:
         """Return every partition of our topics."""
-        places = [TopicPartition(topic, p) for topic in topics.PARTITIONS for p in self._partitions(topic)]
-        try:
-            committed = self._consumer.committed(places, timeout=_SECONDS_MAX)
-            found = {}
-            for place in committed:
-                low, high = self._consumer.get_watermark_offsets(place, timeout=_SECONDS_MAX)
-                found[place.topic, place.partition] = Log(low, high, max(place.offset, 0) or low)
-        except KafkaException as error:
-            raise TransientError(f"Kafka: {error.args[0].str()}") from error
-        return found
+        return _retrying()(self._logs)
 
     def received(self, start_ms: int, end_ms: int) -> list[Range]:
         """Return what was received from `start_ms` on and before `end_ms` (since 1970) and is still there."""
@@ -80,23 +74,25 @@ class Kafka:
         """End the connections."""
         self._consumer.close()
 
-    def _offsets_at(self, moment_ms: int, logs: Mapping[Place, Log]) -> dict[Place, int]:
-        asked = [TopicPartition(topic, partition, moment_ms) for topic, partition in logs]
-        try:
-            found = self._consumer.offsets_for_times(asked, timeout=_SECONDS_MAX)
-        except KafkaException as error:
-            raise TransientError(f"Kafka: {error.args[0].str()}") from error
-        offsets = {(place.topic, place.partition): place.offset for place in found}
-        return {place: offset if offset >= 0 else logs[place].high for place, offset in offsets.items()}
+    def _logs(self) -> dict[Place, Log]:
+        with _as_transient():
+            places = offsets.places(self._consumer, topics.ALL, _SECONDS_MAX)
+            # In this order: what is committed was there, and has an end.
+            committed = offsets.committed(self._consumer, places, _SECONDS_MAX)
+            lows = offsets.starts(self._consumer, places, _SECONDS_MAX)
+            highs = offsets.ends(self._consumer, places, _SECONDS_MAX)
+        return {
+            place: Log(lows[place], highs[place], lows[place] if offset is None else offset)
+            for place, offset in committed.items()
+        }
 
-    def _partitions(self, topic: str) -> list[int]:
-        try:
-            found = self._consumer.list_topics(topic, timeout=_SECONDS_MAX).topics[topic]
-        except KafkaException as error:
-            raise TransientError(f"Kafka: {error.args[0].str()}") from error
-        if found.error is not None:
-            raise TransientError(f"Kafka: {topic}: {found.error.str()}")
-        return sorted(found.partitions)
+    def _offsets_at(self, moment_ms: int, logs: Mapping[Place, Log]) -> dict[Place, int]:
+        found = _retrying()(self._first_at, moment_ms, logs)
+        return {place: logs[place].high if offset is None else offset for place, offset in found.items()}
+
+    def _first_at(self, moment_ms: int, places: Iterable[Place]) -> dict[Place, int | None]:
+        with _as_transient():
+            return offsets.first_at(self._consumer, places, moment_ms, _SECONDS_MAX)
 
     def _read(self, near: Sequence[Range]) -> Iterator[list[Record]]:
         first, end, starts = near[0], near[-1].end, [part.start for part in near]
@@ -123,6 +119,23 @@ class Kafka:
             # Nothing comes from before the first one; thousands of them may be near each other.
             yield [r for r in records if (r.offset() or 0) < near[bisect(starts, r.offset() or 0) - 1].end]
         self._consumer.unassign()
+
+
+@contextmanager
+def _as_transient() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise TransientError(f"Kafka: {error.args[0].str()}") from error
+
+
+def _retrying() -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(TransientError),
+        wait=wait_random_exponential(0.1, 2),
+        stop=stop_after_delay(_RETRY_SECONDS_MAX),
+        reraise=True,
+    )
 
 
 def _coalesced(ranges: Sequence[Range]) -> Iterator[list[Range]]:

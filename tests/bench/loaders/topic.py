@@ -13,7 +13,7 @@ from typing import Any
 import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from schemas import topics
+from schemas import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog, table_name
 
@@ -30,7 +30,7 @@ Rows = dict[str, list[dict[str, Any]]]
 def load(insert: Callable[[str, list[dict[str, Any]]], None]) -> None:
     """Load so many records; print how many, and the seconds."""
     consumer = Consumer({"bootstrap.servers": os.environ["BENCH_KAFKA"], "group.id": "bench"})
-    places = range(topics.PARTITIONS[topics.EVENTS])
+    places = range(topic_contract.PARTITIONS[topics.EVENTS])
     consumer.assign([TopicPartition(topics.EVENTS, place, OFFSET_BEGINNING) for place in places])
     wanted, done = int(os.environ["BENCH_ROWS"]), 0
     began = time.perf_counter()

@@ -57,9 +57,14 @@ class Cluster:
     """The brokers."""
 
     def __init__(
-        self, folder: Path, names: Sequence[str], advertised: Mapping[str, int] | None = None
+        self,
+        folder: Path,
+        names: Sequence[str],
+        advertised: Mapping[str, int] | None = None,
+        properties: str = "",
     ) -> None:
         self.names = names
+        self._properties = f"{_PROPERTIES}{properties}"
         self._folder = folder
         pairs = free_pairs(2 * len(names))
         ports = pairs[: len(names)]
@@ -68,6 +73,8 @@ class Cluster:
         self._broker_ports = dict(zip(self.names, pairs[len(names) :], strict=True))
         self._advertised = self.ports | dict(advertised or {})  # of those behind a proxy, the proxy's
         self.servers = ",".join(f"127.0.0.1:{port}" for port in ports)
+        # Of listeners that `properties` may add.
+        self.secured = ",".join(f"127.0.0.1:{port + 1}" for port in self._broker_ports.values())
         self._running = contextlib.ExitStack()
 
     def start(self) -> None:
@@ -98,13 +105,14 @@ class Cluster:
         properties = folder / "server.properties"
         voters = ",".join(f"{n}@127.0.0.1:{p + 1}" for n, p in enumerate(self.ports.values(), 1))
         properties.write_text(
-            _PROPERTIES.format(
+            self._properties.format(
                 node=node,
                 voters=voters,
                 port=port,
                 advertised=self._advertised[name],
                 controller_port=port + 1,
                 broker_port=self._broker_ports[name],
+                secured_port=self._broker_ports[name] + 1,
                 log_dir=folder / "log",
             )
         )

@@ -1,0 +1,112 @@
+"""Our topics: made where they are missing, and compared with what they have to be, again and again.
+
+Invariants: an existing topic is never changed; a comparison that fails is unknown, and neither good nor bad.
+Source: `schemas.topic_contract`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from math import nan
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import NewTopic
+
+from ingest.metrics import Metrics
+from schemas import topic_reader, topics
+from schemas.topic_contract import Cluster, Contract, Finding, Problem, new_topic_config, problems, readable
+
+_LOG = logging.getLogger(__name__)
+_CHECK_SECONDS = 60.0
+_RETRY_SECONDS = 5.0
+_REQUEST_SECONDS_MAX = 5.0
+
+
+class TopicsNotReadyError(Exception):
+    """Kafka does not answer, or does not make our topics. The same call may succeed later."""
+
+
+class TopicKeeper:
+    """The topics of one cluster; every method is called on the event loop."""
+
+    def __init__(
+        self, properties: Mapping[str, str], contract: Contract, metrics: Metrics, seconds_max: float
+    ) -> None:
+        self._properties = properties
+        self._contract = contract
+        self._metrics = metrics
+        self._seconds_max = seconds_max
+        self._readable: frozenset[tuple[str, Problem]] = frozenset()
+        self.findings: tuple[Finding, ...] | None = None  # None: not known
+        self._logged: frozenset[Finding] = frozenset()
+        self._was_readable = True
+        self._show()
+
+    async def ensure(self) -> None:
+        """Make what is missing of our topics. Raises: TopicsNotReadyError."""
+        try:
+            await asyncio.to_thread(_make, self._properties, self._contract, self._seconds_max)
+        except KafkaException as error:
+            raise TopicsNotReadyError(error.args[0].str()) from error
+
+    async def watch(self) -> None:
+        """Compare once a minute, and soon again while Kafka does not answer, until cancelled."""
+        while True:
+            await self.check()
+            await asyncio.sleep(_RETRY_SECONDS if self.findings is None else _CHECK_SECONDS)
+
+    async def check(self) -> None:
+        """Make what is missing, and compare; log and publish what was found."""
+        try:
+            await self.ensure()
+            cluster = await asyncio.to_thread(_read, self._properties)
+        except (TopicsNotReadyError, KafkaException):
+            # That Kafka is away is the publisher's to say.
+            self.findings, self._readable = None, frozenset()
+        else:
+            self._take(cluster)
+        self._show()
+
+    def _take(self, cluster: Cluster) -> None:
+        """Take what was read; what is new is logged, once."""
+        self.findings, self._readable = problems(cluster, self._contract), readable(cluster)
+        for finding in self.findings:
+            if finding not in self._logged:
+                extra = {"topic": finding.topic, "problem": finding.problem, "detail": finding.words}
+                _LOG.warning("topic_problem", extra=extra)
+        self._logged = frozenset(self.findings)
+        is_readable = len(self._readable) == len(topics.ALL) * len(Problem)
+        if self._was_readable and not is_readable:
+            _LOG.warning("topic_configuration_unreadable", extra={"needs": "DescribeConfigs on the topics"})
+        self._was_readable = is_readable
+
+    def _show(self) -> None:
+        found = {(finding.topic, finding.problem) for finding in self.findings or ()}
+        for topic in topics.ALL:
+            for problem in Problem:
+                key = topic, problem
+                value = float(key in found) if key in self._readable else nan
+                self._metrics.topic_problems.labels(topic, problem).set(value)
+
+
+def _read(properties: Mapping[str, str]) -> Cluster:
+    return topic_reader.read(topic_reader.client(properties), _REQUEST_SECONDS_MAX)
+
+
+def _make(properties: Mapping[str, str], contract: Contract, seconds_max: float) -> None:
+    """Make missing topics. Raises: KafkaException."""
+    admin = topic_reader.client(properties)
+    missing = topic_reader.missing(admin, seconds_max)
+    if not missing:
+        return
+    cluster = topic_reader.read(admin, seconds_max)
+    replicas = contract.replicas(cluster.brokers, topic_reader.default_replicas(admin, seconds_max))
+    config = new_topic_config(replicas, contract)
+    new = [NewTopic(name, contract.partitions_of(name), replicas, config=config) for name in missing]
+    for name, created in admin.create_topics(new, request_timeout=seconds_max).items():
+        try:
+            created.result()
+            _LOG.info("topic_created", extra={"topic": name})
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise

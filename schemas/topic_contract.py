@@ -1,0 +1,265 @@
+"""What a cluster has of our topics, and what they have to be -> problems in words. Pure.
+
+By a problem the cluster can lose an event that was answered 200, or refuse it for good: promise 1 in
+DESIGN.md. Source: Kafka's documentation of topic configurations; the names of the entries are Kafka's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas import topics
+
+PARTITIONS = {topics.EVENTS: 12, topics.QUARANTINE: 1}  # of new topics; nobody may count on these numbers
+_REPLICAS, _MIN_INSYNC = 3, 2
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+UNBOUNDED_MS = 2**63 - 1
+
+
+class Problem(StrEnum):
+    """What is wrong: the values of a metric's label."""
+
+    MISSING = "missing"
+    NOT_DURABLE = "not_durable"
+    FEW_REPLICAS = "few_replicas"
+    FEW_PARTITIONS = "few_partitions"
+    REPLICAS_AWAY = "replicas_away"
+    MIN_INSYNC = "min_insync"
+    UNCLEAN_ELECTION = "unclean_election"
+    RETENTION = "retention"
+    COMPACTION = "compaction"
+    MESSAGE_BYTES = "message_bytes"
+    TIMESTAMPS = "timestamps"
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What the operator asked for; None: nothing."""
+
+    partitions: int | None = None  # of tapcart.events; the quarantine keeps its one
+    replication: int | None = None
+    min_insync: int | None = None
+    retention_hours: int | None = None
+
+    def partitions_of(self, topic: str) -> int:
+        """Return how many partitions a new topic gets."""
+        return (self.partitions if topic == topics.EVENTS else None) or PARTITIONS[topic]
+
+    def replicas(self, brokers: int, default: int = 1) -> int:
+        """Return how many replicas a new topic gets; `default`: what the brokers would give it."""
+        return self.replication or max(min(_REPLICAS, brokers), default, self.min_insync or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What the cluster has of one topic."""
+
+    partitions: int
+    replicas: int  # of the partition that has the fewest
+    leaderless: int  # partitions without a leader
+    behind: int  # partitions of which a replica is not in sync
+    config: Mapping[str, str] | None  # None: we may not read it
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The brokers that are alive, and our topics; None: there is no such topic."""
+
+    brokers: int
+    topics: Mapping[str, Topic | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem of one topic."""
+
+    topic: str
+    problem: Problem
+    words: str  # what can happen, and the mend
+
+
+def new_topic_config(replicas: int, contract: Contract) -> dict[str, str]:
+    """Return the configuration of a new topic."""
+    min_insync = contract.min_insync or min(_MIN_INSYNC, replicas)
+    config = {
+        "compression.type": topics.CODEC,
+        "min.insync.replicas": str(min_insync),
+        "max.message.bytes": str(topics.VALUE_BYTES_MAX),
+        # By default an hour: were our clock further ahead, the spool would wait for Kafka's.
+        "message.timestamp.after.max.ms": str(UNBOUNDED_MS),
+    }
+    if contract.retention_hours:
+        config["retention.ms"] = str(contract.retention_hours * _HOUR_MS)
+    if replicas == 1:
+        # No replica has the event: only the disk can make `200` true (costs 14%, DESIGN.md).
+        config["flush.messages"] = "1"
+    return config
+
+
+def problems(cluster: Cluster, contract: Contract) -> tuple[Finding, ...]:
+    """Return what is wrong with our topics, as far as it can be read."""
+    found = []
+    for name, topic in cluster.topics.items():
+        if topic is None:
+            words = "does not exist. ingest makes it once it may, and keeps events in its spool until then."
+            found.append(Finding(name, Problem.MISSING, words))
+            continue
+        for problem, judge in _JUDGES.items():
+            if words := judge(_Case(name, topic, topic.config or {}, cluster.brokers, contract)):
+                found.append(Finding(name, problem, words))
+    return tuple(found)
+
+
+def readable(cluster: Cluster) -> frozenset[tuple[str, Problem]]:
+    """Return for which topics and problems `problems` can tell: without a configuration, not for all."""
+    return frozenset(
+        (name, problem)
+        for name, topic in cluster.topics.items()
+        for problem in Problem
+        if topic is None or topic.config is not None or problem not in _BY_CONFIG
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One topic before its judges."""
+
+    name: str
+    topic: Topic
+    config: Mapping[str, str]
+    brokers: int
+    contract: Contract
+
+    def number(self, entry: str, default: int) -> int:
+        """Return a number of the configuration; `default` where there is none to read."""
+        return int(self.config.get(entry, default))
+
+
+def _not_durable(case: _Case) -> str:
+    if case.topic.replicas > 1 or case.number("flush.messages", 1) == 1:
+        return ""
+    return (
+        "has one replica and flush.messages is not 1: a power cut takes events that were answered 200. "
+        "Give it three replicas, or set flush.messages=1."
+    )
+
+
+def _few_replicas(case: _Case) -> str:
+    wanted = case.contract.replicas(case.brokers)
+    if case.topic.replicas >= wanted:
+        return ""
+    return f"has {_count(case.topic.replicas, 'replica')} instead of {wanted}. Reassign its partitions."
+
+
+def _few_partitions(case: _Case) -> str:
+    wanted = case.contract.partitions if case.name == topics.EVENTS else None
+    if not wanted or case.topic.partitions >= wanted:
+        return ""
+    return (
+        f"has {_count(case.topic.partitions, 'partition')} instead of {wanted}. "
+        "Add some; an app that moves to another one breaks its order once."
+    )
+
+
+def _replicas_away(case: _Case) -> str:
+    topic = case.topic
+    if topic.leaderless:
+        return f"has {_count(topic.leaderless, 'partition')} without a leader. Start the brokers."
+    if topic.behind:
+        return (
+            f"has {_count(topic.behind, 'partition')} with a replica that is not in sync. "
+            "Start its broker, or wait until it has caught up."
+        )
+    return ""
+
+
+def _min_insync(case: _Case) -> str:
+    least, wanted = case.number("min.insync.replicas", _MIN_INSYNC), case.contract.min_insync or _MIN_INSYNC
+    if case.topic.replicas == 1 or least >= wanted:
+        return ""
+    return (
+        f"has min.insync.replicas={least}: with the others away, 200 means one broker's memory. "
+        f"Set min.insync.replicas={wanted}."
+    )
+
+
+def _unclean_election(case: _Case) -> str:
+    if case.config.get("unclean.leader.election.enable", "false") == "false":
+        return ""
+    return (
+        "has unclean.leader.election.enable=true: a replica that lacks events may become the leader. "
+        "Set unclean.leader.election.enable=false."
+    )
+
+
+def _retention(case: _Case) -> str:
+    asked_ms = (case.contract.retention_hours or 0) * _HOUR_MS
+    kept_ms, kept_bytes = case.number("retention.ms", -1), case.number("retention.bytes", -1)
+    if kept_bytes >= 0:
+        return (
+            f"has retention.bytes={kept_bytes}: events may be deleted before they are loaded. "
+            "Set retention.bytes=-1."
+        )
+    if 0 <= kept_ms < asked_ms:
+        return (
+            f"keeps events for {kept_ms / _HOUR_MS:g} hours, and INGEST_RETENTION_HOURS asks for "
+            f"{case.contract.retention_hours}. Set retention.ms={asked_ms}."
+        )
+    return ""
+
+
+def _compaction(case: _Case) -> str:
+    if "compact" not in case.config.get("cleanup.policy", ""):
+        return ""
+    return "has cleanup.policy=compact: only the last event of an app stays. Set cleanup.policy=delete."
+
+
+def _message_bytes(case: _Case) -> str:
+    most = case.number("max.message.bytes", topics.VALUE_BYTES_MAX)
+    if most >= topics.VALUE_BYTES_MAX:
+        return ""
+    return (
+        f"has max.message.bytes={most}: Kafka refuses large events. "
+        f"Set max.message.bytes={topics.VALUE_BYTES_MAX}."
+    )
+
+
+def _timestamps(case: _Case) -> str:
+    if case.config.get("message.timestamp.type", "CreateTime") != "CreateTime":
+        return (
+            "has message.timestamp.type=LogAppendTime: the time of receipt is lost. "
+            "Set message.timestamp.type=CreateTime."
+        )
+    before_min = (case.contract.retention_hours or 0) * _HOUR_MS
+    for side, least in (("before", before_min), ("after", _DAY_MS)):
+        name = f"message.timestamp.{side}.max.ms"
+        if case.number(name, UNBOUNDED_MS) < least:
+            return (
+                f"has {name}={case.config[name]}: Kafka refuses events of a wrong clock or an old spool. "
+                f"Set {name}={UNBOUNDED_MS}."
+            )
+    return ""
+
+
+_JUDGES: dict[Problem, Callable[[_Case], str]] = {
+    Problem.NOT_DURABLE: _not_durable,
+    Problem.FEW_REPLICAS: _few_replicas,
+    Problem.FEW_PARTITIONS: _few_partitions,
+    Problem.REPLICAS_AWAY: _replicas_away,
+    Problem.MIN_INSYNC: _min_insync,
+    Problem.UNCLEAN_ELECTION: _unclean_election,
+    Problem.RETENTION: _retention,
+    Problem.COMPACTION: _compaction,
+    Problem.MESSAGE_BYTES: _message_bytes,
+    Problem.TIMESTAMPS: _timestamps,
+}
+_BY_CONFIG = frozenset(Problem) - {
+    Problem.MISSING,
+    Problem.FEW_REPLICAS,
+    Problem.FEW_PARTITIONS,
+    Problem.REPLICAS_AWAY,
+}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

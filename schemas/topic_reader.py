@@ -1,0 +1,92 @@
+"""A Kafka cluster -> what it has of our topics, as `schemas.topic_contract` judges it.
+
+Invariants: reads only, and makes no topic by reading it. A configuration that we may not read is None, and no
+error. Every call has a client of its own: an admin client goes on with the leader epochs of brokers that were
+away (DESIGN.md, "A broker that was away").
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from schemas import topics
+from schemas.topic_contract import Cluster, Topic
+
+_LOG = logging.getLogger("librdkafka")
+_FORBIDDEN = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
+
+
+def client(properties: Mapping[str, str]) -> AdminClient:
+    """Return an admin client. `properties` may hold some of consumers and producers: they do not matter."""
+    return AdminClient({**properties, "log_level": "0"}, logger=_LOG)
+
+
+def read(admin: AdminClient, seconds_max: float) -> Cluster:
+    """Return the cluster; each of three requests may take `seconds_max`. Raises: KafkaException."""
+    brokers = len(admin.describe_cluster(request_timeout=seconds_max).result().nodes)
+    partitions = _partitions(admin, seconds_max)
+    configs = _configs(admin, ResourceType.TOPIC, [*partitions], seconds_max)
+    return Cluster(
+        brokers,
+        {
+            name: _topic(partitions[name], configs[name]) if name in partitions else None
+            for name in topics.ALL
+        },
+    )
+
+
+def missing(admin: AdminClient, seconds_max: float) -> list[str]:
+    """Return those of our topics that do not exist. Raises: KafkaException."""
+    found = _partitions(admin, seconds_max)
+    return [name for name in topics.ALL if name not in found]
+
+
+def default_replicas(admin: AdminClient, seconds_max: float) -> int:
+    """Return how many replicas brokers give a new topic; 1 if they do not say. Raises: KafkaException."""
+    nodes = admin.describe_cluster(request_timeout=seconds_max).result().nodes
+    configs = _configs(admin, ResourceType.BROKER, [nodes[0].id_string], seconds_max)
+    return max(int((config or {}).get("default.replication.factor", 1)) for config in configs.values())
+
+
+def _partitions(admin: AdminClient, seconds_max: float) -> dict[str, list[TopicPartitionInfo]]:
+    described = admin.describe_topics(TopicCollection([*topics.ALL]), request_timeout=seconds_max)
+    found = {}
+    for name, future in described.items():
+        try:
+            found[name] = future.result().partitions
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+    return found
+
+
+def _configs(
+    admin: AdminClient, kind: ResourceType, names: Sequence[str], seconds_max: float
+) -> dict[str, Mapping[str, str] | None]:
+    """Return the configuration of each; None: we may not read it."""
+    resources = [ConfigResource(kind, name) for name in names]
+    asked = admin.describe_configs(resources, request_timeout=seconds_max) if resources else {}
+    configs: dict[str, Mapping[str, str] | None] = {}
+    for resource, future in asked.items():
+        try:
+            entries: dict[str, Any] = future.result()
+        except KafkaException as error:
+            if error.args[0].code() not in _FORBIDDEN:
+                raise
+            configs[resource.name] = None
+        else:
+            configs[resource.name] = {name: entry.value or "" for name, entry in entries.items()}
+    return configs
+
+
+def _topic(partitions: Sequence[TopicPartitionInfo], config: Mapping[str, str] | None) -> Topic:
+    return Topic(
+        partitions=len(partitions),
+        replicas=min(len(one.replicas) for one in partitions),
+        leaderless=sum(one.leader is None for one in partitions),
+        behind=sum(len(one.isr) < len(one.replicas) for one in partitions),
+        config=config,
+    )

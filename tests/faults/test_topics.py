@@ -1,0 +1,337 @@
+"""Topics on a cluster of three: how they are made, what is said of them, who follows when they grow."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from math import isnan
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from consumers.kit import events
+from schemas import topic_reader, topics
+from schemas.topic_contract import Contract, Problem, problems
+from tests.bench.partitions import partition
+from tests.faults.harness.cluster import BROKERS, Cluster
+from tests.faults.posting import event
+from tests.live import Live
+from tests.process import Ingest
+from tests.stack import ROOT, Stack, wait_until
+from tests.topic import end_offsets
+from tests.warehouse import Loader, Tables
+
+_ASKED, _GROWN = 48, 60
+_APPS = 300  # over all partitions
+_ROUNDS_MAX = 60  # of posts, until ingest uses the new partitions: 5 s at most
+# Clients of one more listener have a name, and so rights.
+_RIGHTS = """\
+listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},\
+BROKERS://127.0.0.1:{broker_port},SECURED://127.0.0.1:{secured_port}
+advertised.listeners=CLIENTS://127.0.0.1:{port},BROKERS://127.0.0.1:{broker_port},SECURED://127.0.0.1:{secured_port}
+listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,BROKERS:PLAINTEXT,SECURED:SASL_PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.secured.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required user_tapline="secret";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+allow.everyone.if.no.acl.found=true
+"""
+_LOGIN = {
+    "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+    "KAFKA_SASL_MECHANISM": "PLAIN",
+    "KAFKA_SASL_USERNAME": "tapline",
+    "KAFKA_SASL_PASSWORD": "secret",
+}
+_BAD = {
+    "cleanup.policy": "compact",
+    "max.message.bytes": "1048588",
+    "message.timestamp.type": "LogAppendTime",
+    "min.insync.replicas": "1",
+    "retention.ms": "3600000",
+    "unclean.leader.election.enable": "true",
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three brokers, one listener of which knows who may do what."""
+    brokers = Cluster(tmp_path_factory.mktemp("cluster"), BROKERS, properties=_RIGHTS)
+    brokers.start()
+    yield brokers
+    brokers.stop()
+
+
+@pytest.fixture(scope="module")
+def admin(cluster: Cluster) -> AdminClient:
+    """The administrator of the cluster."""
+    return AdminClient({"bootstrap.servers": cluster.servers, "log_level": 0})
+
+
+@pytest.fixture
+def ingest(cluster: Cluster, tmp_path: Path) -> Iterator[Ingest]:
+    """An ingest process that asks for 48 partitions, once it has compared them."""
+    process = started(cluster.servers, tmp_path)
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="module")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """ClickHouse alone."""
+    running = Stack(tmp_path_factory.mktemp("clickhouse"), "clickhouse").start()
+    yield running
+    running.stop()
+
+
+def started(servers: str, folder: Path, **env: str) -> Ingest:
+    """Return an ingest process that has compared the topics."""
+    process = Ingest(servers, folder, {"INGEST_TOPIC_PARTITIONS": str(_ASKED)} | env).start()
+    wait_until(lambda: process.admin.get("/readyz").json()["topic_problems"] is not None, what="a comparison")
+    return process
+
+
+def states(ingest: Ingest) -> dict[tuple[str, str], float]:
+    """Return topic and problem -> the metric."""
+    return {
+        (topic, problem): ingest.metric(
+            f'tapline_ingest_topic_problems{{problem="{problem}",topic="{topic}"}}'
+        )
+        for topic in topics.ALL
+        for problem in Problem
+    }
+
+
+@contextmanager
+def configured(admin: AdminClient, topic: str, entries: Mapping[str, str]) -> Iterator[None]:
+    """Have a topic with another configuration."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+
+    def alter(operation: AlterConfigOpType) -> None:
+        changed = [
+            ConfigEntry(name, value, incremental_operation=operation) for name, value in entries.items()
+        ]
+        asked = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changed)
+        admin.incremental_alter_configs([asked])[resource].result(10)
+
+    before = admin.describe_configs([resource])[resource].result(10)
+    alter(AlterConfigOpType.SET)
+    try:
+        yield
+    finally:
+        entries = {name: str(before[name].value) for name in entries}
+        alter(AlterConfigOpType.SET)
+
+
+@pytest.mark.usefixtures("ingest")
+def test_new_topics_are_as_asked(admin: AdminClient) -> None:
+    """Three replicas, two of them in sync; the quarantine keeps its one partition; no problem is found."""
+    contract = Contract(_ASKED, 3, 2, 720)
+    wait_until(lambda: not problems(topic_reader.read(admin, 10), contract), 60, "no problem")
+    cluster = topic_reader.read(admin, 10)
+    made = {name: topic for name, topic in cluster.topics.items() if topic is not None}
+
+    assert cluster.brokers == len(BROKERS)
+    assert made[topics.EVENTS].partitions >= _ASKED  # another test may have let it grow
+    assert made[topics.QUARANTINE].partitions == 1
+    for topic in made.values():
+        assert topic.replicas == len(BROKERS)
+        assert topic.config is not None
+        assert topic.config["min.insync.replicas"] == "2"
+        assert topic.config["retention.ms"] == str(720 * 3_600_000)
+
+
+def test_a_topic_that_breaks_promises_is_said(cluster: Cluster, admin: AdminClient, tmp_path: Path) -> None:
+    """In the log with the mend, once; as a metric; in `/readyz`."""
+    started(cluster.servers, tmp_path).stop()  # makes the topics
+    wait_until(lambda: not problems(topic_reader.read(admin, 10), Contract()), 60, "all replicas are in sync")
+    with configured(admin, topics.QUARANTINE, _BAD):
+        ingest = started(cluster.servers, tmp_path)
+        ready = ingest.admin.get("/readyz").json()
+        found = {key for key, value in states(ingest).items() if value == 1}
+        ingest.stop()
+    logged = [json.loads(line) for line in ingest.log.read_text().splitlines() if "topic_problem" in line]
+
+    expected = {
+        Problem.COMPACTION,
+        Problem.MESSAGE_BYTES,
+        Problem.MIN_INSYNC,
+        Problem.RETENTION,
+        Problem.TIMESTAMPS,
+        Problem.UNCLEAN_ELECTION,
+    }
+    assert found == {(topics.QUARANTINE, problem) for problem in expected}
+    assert {one["problem"] for one in ready["topic_problems"]} == expected
+    assert sorted(one["problem"] for one in logged) == sorted(expected)
+    assert all("Set " in one["detail"] for one in logged)
+
+
+def test_a_configuration_that_may_not_be_read_is_unknown(
+    cluster: Cluster, admin: AdminClient, tmp_path: Path
+) -> None:
+    """It keeps nothing from working; NaN is neither good nor bad, and said once."""
+    started(cluster.servers, tmp_path).stop()
+    with forbidden(admin, topics.EVENTS, AclOperation.DESCRIBE_CONFIGS):
+        ingest = started(cluster.secured, tmp_path, **_LOGIN)
+        assert ingest.post(event(0)).json()["kept"] == "kafka"
+        found = states(ingest)
+        ingest.stop()
+    said = [line for line in ingest.log.read_text().splitlines() if "topic_configuration_unreadable" in line]
+
+    assert isnan(found[topics.EVENTS, Problem.COMPACTION])
+    assert found[topics.EVENTS, Problem.FEW_REPLICAS] == 0
+    assert found[topics.QUARANTINE, Problem.COMPACTION] == 0
+    assert len(said) == 1
+
+
+@contextmanager
+def forbidden(admin: AdminClient, topic: str, operation: AclOperation) -> Iterator[None]:
+    """Forbid one thing with a topic to the user of the secured listener."""
+
+    def rule(done: AclOperation, permission: AclPermissionType) -> AclBinding:
+        kind = ResourcePatternType.LITERAL
+        return AclBinding(ResourceType.TOPIC, topic, kind, "User:tapline", "*", done, permission)
+
+    rules = [rule(AclOperation.ALL, AclPermissionType.ALLOW), rule(operation, AclPermissionType.DENY)]
+    for future in admin.create_acls(rules).values():
+        future.result(10)
+    try:
+        yield
+    finally:
+        for future in admin.delete_acls([_filter(topic)]).values():
+            future.result(10)
+
+
+def _filter(topic: str) -> AclBindingFilter:
+    kind = ResourcePatternType.LITERAL
+    every = (AclOperation.ANY, AclPermissionType.ANY)
+    return AclBindingFilter(ResourceType.TOPIC, topic, kind, "User:tapline", "*", *every)
+
+
+@dataclass
+class Readers:
+    """Everything that reads the events' topic."""
+
+    cluster: Cluster
+    ingest: Ingest
+    clickhouse: str
+    loader: Loader
+    live: Live
+    kit: set[tuple[str, str]]  # (app, event id) as a consumer of the kit saw them
+    tail: Path  # what `tail` printed
+
+    def tailed(self) -> set[tuple[str, str]]:
+        """Return what `tail` saw."""
+        whole = self.tail.read_text().rpartition("\n")[0].splitlines()
+        return {(one["app_id"], one["event_id"]) for one in map(json.loads, whole)}
+
+    def run(self, command: str, *arguments: str) -> str:
+        """Return what a command of ours prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", command, *arguments],
+            cwd=ROOT,
+            env=self.loader.environment()
+            | {"INGEST_ADMIN_URL": f"http://127.0.0.1:{self.ingest.admin_port}"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def lags(self) -> dict[int, int]:
+        """Return partition of the events' topic -> the lag that the page shows."""
+        cells = self.live.snapshot()["lag"]["partitions"]
+        return {one["partition"]: one["lag"] for one in cells if one["topic"] == topics.EVENTS}
+
+
+@pytest.fixture
+def readers(cluster: Cluster, ingest: Ingest, clickhouse: Stack, tmp_path: Path) -> Iterator[Readers]:
+    """Loader, page, a consumer of the kit and `tail`, all of which read already."""
+    url, intake = clickhouse.clickhouse_url, f"http://127.0.0.1:{ingest.admin_port}"
+    loader = Loader(cluster.servers, url, tmp_path).start()
+    live = Live(clickhouse, KAFKA_BOOTSTRAP_SERVERS=cluster.servers, LIVE_INGEST_URL=intake)
+    seen: set[tuple[str, str]] = set()
+    stream = events("growing", env={"KAFKA_BOOTSTRAP_SERVERS": cluster.servers})
+    reading = threading.Thread(
+        target=lambda: seen.update((one["app_id"], one["event_id"]) for one in stream), daemon=True
+    )
+    reading.start()
+    printed = tmp_path / "tail.jsonl"
+    command = [sys.executable, "-m", "consumers.tail", "--json", "--since", "1h"]
+    with printed.open("wb") as file:
+        tail = subprocess.Popen(command, cwd=ROOT, env=loader.environment(), stdout=file)
+    yield Readers(cluster, ingest, url, loader, live, seen, printed)
+    tail.kill()
+    tail.wait()
+    stream.stop()
+    reading.join(30)
+    loader.stop()
+    live.stop()
+
+
+def test_a_topic_that_grows_is_followed(readers: Readers, admin: AdminClient) -> None:
+    """48 partitions become 60 under load: each reader knows every partition, and no event is missing."""
+    servers, posted = readers.cluster.servers, set[tuple[str, str]]()
+    before = sum(end_offsets(servers, topics.EVENTS).values())
+
+    def post(number: int) -> None:
+        for app in range(_APPS):
+            assert readers.ingest.post(event(number, app_id=f"grow-{app}")).status_code == 200
+            posted.add((f"grow-{app}", str(number)))
+
+    post(0)
+    wait_until(lambda: posted <= readers.kit, what="the kit reads")
+    admin.create_partitions([NewPartitions(topics.EVENTS, _GROWN)])[topics.EVENTS].result(10)
+    for number in range(1, _ROUNDS_MAX):
+        post(number)
+        ends = end_offsets(servers, topics.EVENTS)
+        if len(ends) == _GROWN and all(ends[partition] for partition in range(_ASKED, _GROWN)):
+            break
+    wait_until(lambda: posted <= readers.kit, 60, "the kit saw every event")
+    wait_until(lambda: posted <= readers.tailed(), 60, "tail showed every event")
+    wait_until(lambda: [*readers.lags().values()] == [0] * _GROWN, 60, "nothing waits")
+    report = json.loads(readers.run("consumers.reconcile", "--json"))
+    again = readers.run("consumers.replay", "--from", "2020-01-01", "--to", "2100-01-01")
+
+    assert all(ends.get(partition) for partition in range(_ASKED, _GROWN)), "ingest uses the new partitions"
+    assert sum(one["topic"] == topics.EVENTS for one in report["partitions"]) == _GROWN
+    assert report["totals"]["offsets"] == before + len(posted)
+    assert report["totals"]["missing"] == 0
+    assert f"{before + len(posted)} records loaded once more" in again
+    assert readers.loader.metric('tapline_warehouse_lag_records{partition="59",topic="tapcart.events"}') == 0
+    rows = Tables(readers.clickhouse).one("SELECT count() FROM tapcart.app_opened WHERE app_id LIKE 'grow-%'")
+    assert rows == len(posted)
+
+
+def test_freshness_sees_every_partition(readers: Readers) -> None:
+    """What waits in the last of them alone is late."""
+    last = len(end_offsets(readers.cluster.servers, topics.EVENTS)) - 1
+    app = next(app for n in count() if partition((app := f"late-{n}").encode(), last + 1) == last)
+    readers.loader.stop()
+    assert readers.ingest.post(event(0, app_id=app)).json()["kept"] == "kafka"
+    wait_until(lambda: readers.lags()[last] == 1, what="the page shows what waits")
+    age_ms = readers.live.snapshot()["freshness"]["age_ms"]
+    readers.loader.start()
+    wait_until(lambda: readers.live.snapshot()["freshness"]["age_ms"] == 0, 60, "all is loaded")
+
+    assert age_ms > 0
+    assert last >= _ASKED - 1

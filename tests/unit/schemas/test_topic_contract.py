@@ -1,0 +1,153 @@
+"""What is wrong with topics, whatever a cluster has of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from schemas import topics
+from schemas.topic_contract import (
+    UNBOUNDED_MS,
+    Cluster,
+    Contract,
+    Problem,
+    Topic,
+    new_topic_config,
+    problems,
+    readable,
+)
+
+_ASKED = Contract(48, 3, 2, 720)
+_CONFIG = {
+    "cleanup.policy": "delete",
+    "flush.messages": str(UNBOUNDED_MS),
+    "max.message.bytes": "4194304",
+    "message.timestamp.type": "CreateTime",
+    "message.timestamp.before.max.ms": str(UNBOUNDED_MS),
+    "message.timestamp.after.max.ms": str(UNBOUNDED_MS),
+    "min.insync.replicas": "2",
+    "retention.bytes": "-1",
+    "retention.ms": str(720 * 3_600_000),
+    "unclean.leader.election.enable": "false",
+}
+_GOOD = Topic(partitions=48, replicas=3, leaderless=0, behind=0, config=_CONFIG)
+
+
+def found(topic: Topic | None, contract: Contract = _ASKED, brokers: int = 3) -> list[Problem]:
+    """Return what is wrong with the events' topic."""
+    return [finding.problem for finding in problems(Cluster(brokers, {topics.EVENTS: topic}), contract)]
+
+
+def configured(**entries: str) -> Topic:
+    """Return a good topic, with some entries of its configuration changed."""
+    return replace(_GOOD, config=_CONFIG | {name.replace("_", "."): value for name, value in entries.items()})
+
+
+def test_a_topic_as_asked_has_no_problem() -> None:
+    """More than asked is none either: partitions are added to topics that grow."""
+    assert found(_GOOD) == []
+    assert found(replace(_GOOD, partitions=60)) == []
+    assert found(configured(retention_ms="-1")) == []
+    assert found(replace(_GOOD, replicas=1, config=_CONFIG | {"flush.messages": "1"}), Contract(), 1) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "problem"),
+    [
+        (None, Problem.MISSING),
+        (replace(_GOOD, partitions=12), Problem.FEW_PARTITIONS),
+        (replace(_GOOD, replicas=2), Problem.FEW_REPLICAS),
+        (replace(_GOOD, behind=1), Problem.REPLICAS_AWAY),
+        (replace(_GOOD, leaderless=1, behind=1), Problem.REPLICAS_AWAY),
+        (configured(min_insync_replicas="1"), Problem.MIN_INSYNC),
+        (configured(unclean_leader_election_enable="true"), Problem.UNCLEAN_ELECTION),
+        (configured(retention_ms="3600000"), Problem.RETENTION),
+        (configured(retention_bytes="1000000"), Problem.RETENTION),
+        (configured(cleanup_policy="compact"), Problem.COMPACTION),
+        (configured(cleanup_policy="compact,delete"), Problem.COMPACTION),
+        (configured(max_message_bytes="1048588"), Problem.MESSAGE_BYTES),
+        (configured(message_timestamp_type="LogAppendTime"), Problem.TIMESTAMPS),
+        (configured(message_timestamp_after_max_ms="3600000"), Problem.TIMESTAMPS),
+        (configured(message_timestamp_before_max_ms="86400000"), Problem.TIMESTAMPS),
+    ],
+)
+def test_each_problem_is_found_alone(topic: Topic | None, problem: Problem) -> None:
+    """With words that say what can happen and what to do."""
+    cluster = Cluster(3, {topics.EVENTS: topic})
+    (finding,) = problems(cluster, _ASKED)
+
+    assert (finding.topic, finding.problem) == (topics.EVENTS, problem)
+    assert len(finding.words.split()) > 4
+
+
+def test_one_replica_has_to_be_on_disk() -> None:
+    """A page cache is no disk; and one replica is few where there are three brokers."""
+    alone = replace(_GOOD, replicas=1)
+    flushed = replace(alone, config=_CONFIG | {"flush.messages": "1"})
+
+    assert found(alone, Contract(), brokers=1) == [Problem.NOT_DURABLE]
+    assert found(alone, Contract(), brokers=3) == [Problem.NOT_DURABLE, Problem.FEW_REPLICAS]
+    assert found(flushed, Contract(), brokers=3) == [Problem.FEW_REPLICAS]
+
+
+def test_what_was_not_asked_is_not_missed() -> None:
+    """Twelve partitions, or an hour of retention, are somebody's choice."""
+    topic = replace(_GOOD, partitions=12, config=_CONFIG | {"retention.ms": "3600000"})
+
+    assert found(topic, Contract()) == []
+
+
+def test_a_configuration_that_may_not_be_read_is_unknown() -> None:
+    """Neither good nor bad; what the metadata say is known all the same."""
+    cluster = Cluster(3, {topics.EVENTS: replace(_GOOD, config=None, behind=2), topics.QUARANTINE: None})
+    known = {problem for topic, problem in readable(cluster) if topic == topics.EVENTS}
+
+    assert [finding.problem for finding in problems(cluster, _ASKED)] == [
+        Problem.REPLICAS_AWAY,
+        Problem.MISSING,
+    ]
+    assert known == {
+        Problem.MISSING,
+        Problem.FEW_REPLICAS,
+        Problem.FEW_PARTITIONS,
+        Problem.REPLICAS_AWAY,
+    }
+    assert {problem for topic, problem in readable(cluster) if topic == topics.QUARANTINE} == {*Problem}
+
+
+@pytest.mark.parametrize(
+    ("contract", "brokers", "default", "replicas", "min_insync"),
+    [
+        (Contract(), 1, 1, 1, "1"),
+        (Contract(), 2, 1, 2, "2"),
+        (Contract(), 3, 1, 3, "2"),
+        (Contract(), 7, 1, 3, "2"),
+        (Contract(), 1, 3, 3, "2"),  # the other brokers have not started yet
+        (Contract(replication=5, min_insync=3), 3, 1, 5, "3"),
+        (Contract(min_insync=2), 1, 1, 2, "2"),
+    ],
+)
+def test_a_new_topic_survives_a_broker_where_it_can(
+    contract: Contract, brokers: int, default: int, replicas: int, min_insync: str
+) -> None:
+    """Three replicas and two in sync; one alone is flushed."""
+    config = new_topic_config(contract.replicas(brokers, default), contract)
+
+    assert contract.replicas(brokers, default) == replicas
+    assert config["min.insync.replicas"] == min_insync
+    assert config.get("flush.messages") == ("1" if replicas == 1 else None)
+
+
+def test_a_new_topic_has_no_problem() -> None:
+    """What ingest makes is what ingest asks for."""
+    for brokers in (1, 2, 3):
+        contract = Contract(retention_hours=720)
+        replicas = contract.replicas(brokers)
+        topic = Topic(12, replicas, 0, 0, _CONFIG | new_topic_config(replicas, contract))
+        assert found(topic, contract, brokers) == []
+
+
+def test_only_the_events_have_as_many_partitions_as_asked() -> None:
+    """The quarantine is one partition, whatever the events have."""
+    assert Contract(48).partitions_of(topics.EVENTS) == 48
+    assert Contract().partitions_of(topics.EVENTS) == 12
+    assert Contract(48).partitions_of(topics.QUARANTINE) == 1
