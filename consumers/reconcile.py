@@ -17,6 +17,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from http.client import HTTPException
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -82,10 +83,10 @@ def _received(url: str) -> Counter[str]:
     address = f"{url.rstrip('/')}/metrics"
     try:
         with urllib.request.urlopen(address, timeout=_INGEST_SECONDS_MAX) as answer:  # noqa: S310 - http only
-            text = answer.read().decode()
-    except OSError:
+            families = [*text_string_to_metric_families(answer.read().decode())]
+    except (OSError, HTTPException, ValueError):  # nobody answers, or somebody else
         return found
-    for family in text_string_to_metric_families(text):
+    for family in families:
         for sample in family.samples:
             if sample.name == "tapline_ingest_events_total":
                 found[sample.labels["event_type"]] += int(sample.value)

@@ -22,7 +22,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -34,7 +34,7 @@ from consumers.warehouse.errors import TooManyRefusedError
 from consumers.warehouse.load.wiring import Parts
 from consumers.warehouse.repair.offset_reader import Kafka
 from consumers.warehouse.repair.reconciliation import Accounting
-from consumers.warehouse.repair.replayer import IngestAccess, Quarantine, Replayer, Row
+from consumers.warehouse.repair.replayer import IngestAccess, Quarantine, Replayer, Row, RowFailedError
 from consumers.warehouse.repair.retype import Untyped, sources
 from consumers.warehouse.settings import Settings
 from schemas.catalog.catalog import CatalogError
@@ -43,6 +43,7 @@ from schemas.catalog.wire_ids import looking_up
 from schemas.environment import SettingsError
 
 _ATTEMPTS_MAX = 8
+_FAILED_MAX = 3  # rows one after the other that ingest fails to answer for: then it is not the rows
 # Before untyped rows are typed: for ingest to use what was released, for the loader to load what came before.
 _USED_SECONDS_MAX, _WAIT_SECONDS_MAX = 10.0, 60.0
 _LOOK_SECONDS = 0.2
@@ -60,18 +61,38 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
         print(f"{found.total()} rows would be sent again; nothing was")
         return 0
     replayer = Replayer(Parts(settings, looking_up(settings.schemas_dir, settings.schema_registry)), access)
-    again = _again()
+    put_back = _putting_back(replayer)
     placed = 0
     for some in _together(quarantine.rows(where)):
-        hashes = [row.body_hash for row in some if again(replayer.put_back, row)]
+        hashes = [row.body_hash for row in some if put_back(row)]
         if hashes:
-            again(quarantine.mark, hashes, datetime.now(UTC))
+            _again()(quarantine.mark, hashes, datetime.now(UTC))
         placed += len(hashes)
         print(f"{placed} put back, {replayer.stays.total()} stay", file=sys.stderr)
     print(f"{placed} put back, {replayer.stays.total()} stay")
     for reason, count in replayer.stays.most_common():
         print(f"  {count}: {reason}")
     return 1 if replayer.stays else 0
+
+
+def _putting_back(replayer: Replayer) -> Callable[[Row], bool]:
+    """Return what puts a row back, with retries. Raises: RowFailedError, when that is no fault of the row."""
+    again, failed = _again(), 0
+
+    def put_back(row: Row) -> bool:
+        nonlocal failed
+        try:
+            is_placed = again(replayer.put_back, row)
+        except RowFailedError as error:
+            failed += 1
+            if failed == _FAILED_MAX:
+                raise
+            replayer.stays[str(error)] += 1
+            return False
+        failed = 0
+        return is_placed
+
+    return put_back
 
 
 def reload(settings: Settings, start: datetime, end: datetime) -> int:
@@ -135,7 +156,9 @@ def _is_used(access: IngestAccess, releases: int) -> bool:
     deadline = time.monotonic() + _USED_SECONDS_MAX
     while time.monotonic() < deadline:
         try:
-            text = urllib3.request("GET", access.metrics(), timeout=1.0, retries=False).data.decode()
+            text = urllib3.request("GET", access.metrics(), timeout=1.0, retries=False).data.decode(
+                errors="replace"
+            )
         except urllib3.exceptions.HTTPError:
             return False
         found = re.search(r"^tapline_ingest_schemas ([0-9.]+)$", text, re.MULTILINE)

@@ -41,8 +41,8 @@ _REQUEST_SECONDS_MAX = 2.0
 _FOLLOW_SECONDS_MAX = 0.5  # events wait meanwhile
 _POLL_SECONDS_MAX = 0.2
 _RECORDS_MAX = 500
-# Control characters, and those that turn the direction of writing.
-_COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# Control characters, those that turn the direction of writing, and halves of one, which cannot be written.
+_COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ENVELOPE = frozenset(("event_type", "event_id", "app_id", "device_id", "session_id", "timestamp"))
 _TIMES = frozenset(("timestamp_iso", "received_at"))
@@ -83,7 +83,7 @@ def _events(
             if not is_away:
                 _say(f"Kafka: {error.str()}; waiting")
             is_away = True
-        records = [one for one in found if one.error() is None]
+        records = client.readable(one for one in found if one.error() is None)
         is_away = is_away and not records
         if time.monotonic() - looked_at > LOOK_SECONDS:
             looked_at = time.monotonic()
@@ -143,6 +143,8 @@ def _event(catalog: Catalog, asked: Wanted, message: Message) -> dict[str, Any] 
         release = release_of(catalog, value, record.headers())
         if release is None:
             raise Unfit("unknown_schema", "its schema is not known here")  # noqa: TRY301
+        if release.name == catalog.quarantine.name:
+            raise Unfit("wrong_topic", "it belongs into the quarantine")  # noqa: TRY301
         event: dict[str, Any] | None = asked.event(*typed(catalog, release, fields_of(release, value)))
     except Unfit as unfit:
         _say(f"{record.topic()}/{record.partition()}/{record.offset()}: {unfit.detail}")
@@ -157,7 +159,7 @@ def _print(event: dict[str, Any], record: Message, options: argparse.Namespace) 
     if options.json:
         print(_harmless(json.dumps(said if options.fields else event, ensure_ascii=False)))
         return
-    at = datetime.fromtimestamp(record.timestamp()[1] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    at = _time(record.timestamp()[1])
     name = _harmless(str(event.get("event_type") or event.get("event")))
     app, device = (_harmless(str(event.get(part) or "")) for part in ("app_id", "device_id"))
     if not options.fields:
@@ -170,6 +172,13 @@ def _print(event: dict[str, Any], record: Message, options: argparse.Namespace) 
     parts = ((at, "dim"), (f"{name:<24}", style), (app, "bold"), (device, "dim"), rest)
     line = Text(" ").join(Text.assemble(part) for part in parts)
     Console().print(line, no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def _time(at_ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    except (ValueError, OverflowError, OSError):  # Kafka takes any time from a producer
+        return f"{at_ms} ms"
 
 
 def _shown(event: Mapping[str, Any]) -> frozenset[str]:

@@ -17,8 +17,9 @@ What is guaranteed, whatever line the process is killed at:
   SIGINT end the loop after the body, which counts. A second signal does what it did before.
 - When a partition goes to another member, what is done is committed first, and the rest comes again there.
   `hold()` keeps an event undone beyond its body; `is_ours` says whether that is still our business.
-- A record of no use (bad checksum, unknown schema, does not decode) is acknowledged by the quarantine topic
-  before its offset counts as done, and never ends the loop; while that write fails, it is tried again.
+- A record of no use (bad checksum, unknown schema, does not decode, kept untyped though its type has a schema
+  that it does not fit) is acknowledged by the quarantine topic before its offset counts as done, and never
+  ends the loop; while that write fails, it is tried again.
 - Order is that of the partition, and one app is one partition.
 - `since` counts where the group has committed nothing, and is committed before the first event comes: a
   restart begins there too. It is the first record received then: older ones behind it come too, none is

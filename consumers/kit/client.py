@@ -1,14 +1,15 @@
-"""librdkafka properties -> a consumer, with the choices that all of ours share.
+"""librdkafka properties -> a consumer, with the choices that all of ours share; and what it reads.
 
 Invariants: nothing is committed but what is asked for, nothing is skipped because an offset is gone, no topic
 is made by reading it. Source: librdkafka's CONFIGURATION.md.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from operator import methodcaller
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, Message
 
 from schemas.environment import SettingsError
 
@@ -19,6 +20,8 @@ _REQUIRED = {
     "enable.auto.offset.store": False,
     "allow.auto.create.topics": False,
 }
+# Called so, Python finds an error beside a result, which is how the client fails; by a plain call it may not.
+_headers = methodcaller("headers")
 _DEFAULTS = {"reconnect.backoff.max.ms": 1_000, "socket.keepalive.enable": True}
 
 
@@ -38,3 +41,29 @@ def consumer(kafka: Mapping[str, Any], group: str, log: logging.Logger, **more: 
         return Consumer(properties, logger=log)
     except KafkaException as error:
         raise SettingsError(f"KAFKA_*: {error.args[0].str()}") from error
+
+
+def readable(messages: Iterable[Message]) -> list[Message]:
+    """Return the messages, those without headers whose headers cannot be read.
+
+    Kafka takes any bytes for a header's name. confluent_kafka 2.16 raises at the first that is not UTF-8, and
+    returns names that end the process at the next call: so each is asked once, here.
+    """
+    found = [*messages]
+    for index, message in enumerate(found):
+        try:
+            _headers(message)
+        except (SystemError, UnicodeDecodeError):
+            found[index] = _without_headers(message)
+    return found
+
+
+def _without_headers(message: Message) -> Message:
+    return Message(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp=message.timestamp(),
+        key=message.key(),
+        value=message.value(),
+    )

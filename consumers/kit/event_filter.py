@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from consumers.kit.decode import fields_of, header
+from consumers.kit.decode import INVALID, Unfit, fields_of, header
 from consumers.kit.record import Record
 from schemas import topics
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
 from schemas.codec.events import EventDecoder
-from schemas.codec.row_to_json import body_of
+from schemas.codec.row_to_json import RowError, event_of
 from schemas.environment import SettingsError
 
 
@@ -65,7 +65,10 @@ def wanted(catalog: Catalog, types: Iterable[type[Any] | str] | None, app_id: st
 
 
 def typed(catalog: Catalog, release: Release, datum: dict[str, Any]) -> tuple[Release, dict[str, Any]]:
-    """Return an event by the schema that its type has by now, if it came before that ("" becomes null)."""
+    """Return an event by the schema that its type has by now, if it came before that ("" becomes null).
+
+    Raises: Unfit, if another producer kept it untyped, for it does not fit.
+    """
     if release.name != catalog.unmodelled.name or catalog.newest(datum["event_type"]) is None:
         return release, datum
     columns = {
@@ -73,7 +76,10 @@ def typed(catalog: Catalog, release: Release, datum: dict[str, Any]) -> tuple[Re
         for name, value in datum.items()
         for inner, part in (value.items() if isinstance(value, dict) else [("", value)])
     }
-    event = _decoder(catalog).decode(body_of(schema_model.fields(release.schema), columns), {})
+    try:
+        event = event_of(_decoder(catalog), schema_model.fields(release.schema), columns)
+    except RowError as error:
+        raise Unfit(INVALID, f"untyped, and no {datum['event_type']}: {error}"[:500]) from error
     return event.release, fields_of(event.release, event.encode(datum["received_at"]))
 
 

@@ -106,7 +106,7 @@ class Source:
             rest = self._consumer.consume(count - 1, 0)
             # Its partition may have gone while the others were taken, and even be back.
             found = [one for one in found if (one.topic(), one.partition()) not in self._gone] + rest
-        records = [record for record in found if record.error() is None]
+        records = client.readable(record for record in found if record.error() is None)
         for error in filter(None, (record.error() for record in found)):
             _log.warning("kafka_error", extra={"code": error.name(), "error": error.str()})
         if records:

@@ -144,9 +144,9 @@ class Reader:
             datum = fields_of(release, value)
             if header(record, topics.CRC32) is None:
                 require(release, datum)
+            release, datum = typed(self._current.catalog, release, datum)
         except Unfit as unfit:
             return refusal_of(unfit, topic, record, "kit")
-        release, datum = typed(self._current.catalog, release, datum)
         event = self._wanted.event(release, datum)
         return None if event is None else (release.name, event)
 

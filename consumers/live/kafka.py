@@ -178,7 +178,7 @@ class Kafka:
             if offset + 1 >= ranges[place][1]:
                 missing.discard(place)
             # The first one may lie behind the end: the offsets before it have no record any more.
-            yield place, record
+            yield place, client.readable([record])[0]
         self._consumer.unassign()
 
     def _today(self, now_ms: int, partitions: Sequence[Partition]) -> Today | None:

@@ -1,4 +1,4 @@
-"""The columns of a row -> the body of a POST that would become it, to be read by the rules of today. Pure.
+"""The columns of a row -> the body of a POST that would become it; and the event that it is today. Pure.
 
 Invariants: nothing that the row holds is left out, `extra` least of all; null, "", [] and an absent member,
 which a table does not tell apart, become the last of them. Source: `lenient`, whose work is undone here.
@@ -11,9 +11,22 @@ import msgspec
 
 from schemas.catalog import schema_model
 from schemas.catalog.schema_model import Field
+from schemas.codec.events import Decoded, EventDecoder, Invalid, NotJson
 from schemas.codec.lenient import members_of
 
 Columns = Mapping[str, Any]  # by name, as of `shape.leaves`; moments in milliseconds since 1970
+
+
+class RowError(Exception):
+    """The row is of another producer, and no event by the rules of today."""
+
+
+def event_of(decoder: EventDecoder, fields: Iterable[Field], columns: Columns) -> Decoded:
+    """Return the event that a row is by the rules of today; arguments: see `body_of`. Raises: RowError."""
+    try:
+        return decoder.decode(body_of(fields, columns), {})
+    except (NotJson, Invalid, ValueError, TypeError, RecursionError) as error:
+        raise RowError(str(error) or type(error).__name__) from error
 
 
 def body_of(fields: Iterable[Field], columns: Columns) -> bytes:

@@ -110,7 +110,7 @@ class Kafka:
             for message in messages:
                 error = message.error()
                 if error is None:
-                    records.append(cast("Record", message))
+                    records += cast("list[Record]", client.readable([message]))
                     next_offset = (message.offset() or 0) + 1
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - has no public name
                     next_offset = end

@@ -1,15 +1,17 @@
 """Rows of the quarantine -> events after all, each by the way that it came; or why it is none yet.
 
 What ingest had refused is posted to ingest, whose rules of today decide; what the loader had refused takes
-the loader's own path. Invariant: safe to repeat, for identities make duplicates of what is sent twice.
+the loader's own path. Invariants: safe to repeat, for identities make duplicates of what is sent twice; a row
+that can't be put back, whatever it holds, stays with a reason and stops no other.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import urllib3
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -29,7 +31,12 @@ from schemas.environment import SettingsError
 
 _QUERY_SECONDS_MAX = 300.0
 _POST_SECONDS_MAX = 10.0
-_PLACED, _UNPLACEABLE = 200, frozenset({400, 413, 415, 422})
+_PLACED, _LATER = 200, frozenset({408, 425, 429})
+_IS_REFUSAL = range(400, 500)
+
+
+class RowFailedError(TransientError):
+    """Ingest, or what stands before it, answers, and does not say whether it ever takes the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +80,16 @@ class IngestAccess(BaseModel):
         return f"{(self.admin_url or f'http://127.0.0.1:{self.admin_port}').rstrip('/')}/metrics"
 
     def secret(self, app_id: str) -> str:
-        """Return a token that may speak for `app_id`. Raises: SettingsError when there is none."""
+        """Return a token that may speak for `app_id`, any if that is empty; "": none may.
+
+        Raises: SettingsError when there is no token at all.
+        """
         given = self.tokens.get_secret_value() or self._kept_token()
-        for token in given.split(","):
-            secret, _, apps = token.strip().partition(":")
-            if secret and (not apps or app_id in apps.split("|")):
-                return secret
-        raise SettingsError(
-            f"INGEST_TOKENS: no token for app_id {app_id!r}, and none in {self.data_dir}/token"
-        )
+        tokens = [token.strip().partition(":") for token in given.split(",") if token.strip()]
+        if not tokens:
+            raise SettingsError(f"INGEST_TOKENS: there is no token, and none in {self.data_dir}/token")
+        able = (secret for secret, _, apps in tokens if not apps or not app_id or app_id in apps.split("|"))
+        return next(able, "")
 
     def _kept_token(self) -> str:
         try:
@@ -140,26 +148,31 @@ class Replayer:
         return not reason
 
     def _post(self, row: Row) -> str:
-        headers = {"Authorization": f"Bearer {self._access.secret(row.app_id)}"}
+        if not (secret := self._access.secret(row.app_id)):
+            return "no token of INGEST_TOKENS may speak for its app"
+        headers = {"Authorization": f"Bearer {secret}"}
         # A clickstream event says in headers what its body does not; others' are not looked at.
-        headers |= {
-            name: value for name, value in (("appid", row.app_id), ("eventid", row.event_id)) if value
-        }
+        names = (("appid", row.app_id), ("eventid", row.event_id))
+        headers |= {name: value for name, value in names if value and value.isascii() and value.isprintable()}
         try:
             answer = self._http.request("POST", self._access.endpoint(), body=row.body, headers=headers)
         except urllib3.exceptions.HTTPError as error:
             raise TransientError(f"ingest does not answer: {error}") from error
-        if answer.status == _PLACED:
+        said = _said(answer.data)
+        if answer.status == _PLACED and "kept" in said:
             return ""
-        detail = f"{answer.status} {answer.json().get('detail', '')}"
-        if answer.status in _UNPLACEABLE:
+        detail = f"{answer.status} {said.get('detail', 'not as ingest answers')}"
+        if answer.status in _IS_REFUSAL and answer.status not in _LATER:
             return detail
-        raise TransientError(f"ingest answers {detail}")
+        raise RowFailedError(f"ingest answers {detail}")
 
     def _load(self, row: Row) -> str:
         if row.reason == DAMAGED:
             return "damaged: what it was is not known"
-        checked, record = self._checked(row, ((topics.CRC32, checksum(row.body)),))
+        try:
+            checked, record = self._checked(row, ((topics.CRC32, checksum(row.body)),))
+        except ValueError:
+            return "its place is not given as topic/partition/offset"
         if isinstance(checked, Refusal):  # by our own id; so it is another's, maybe by a registry's
             checked, record = self._checked(row, ())
         if isinstance(checked, Refusal):
@@ -174,6 +187,15 @@ class Replayer:
     def _checked(self, row: Row, headers: Headers) -> tuple[tuple[Format, bytes] | Refusal, Again]:
         record = again(row.record, row.body, row.received_at_ms, row.app_id, headers)
         return self._parts.terms.check(record.topic(), record), record
+
+
+def _said(data: bytes) -> dict[str, Any]:
+    """Return the members of an answer; none, if a proxy gave it."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _fixed(value: bytes | str) -> bytes:

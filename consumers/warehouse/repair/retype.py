@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from consumers.kit.errors import TransientError
@@ -28,9 +27,9 @@ from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release, table_name
 from schemas.catalog.schema_model import Field
 from schemas.catalog.wire import HEADER_BYTES
-from schemas.codec.events import EventDecoder, Invalid, NotJson
+from schemas.codec.events import EventDecoder
 from schemas.codec.lenient import escaped, members_of
-from schemas.codec.row_to_json import body_of
+from schemas.codec.row_to_json import RowError, event_of
 from schemas.codec.varint import long
 
 _SECONDS_MAX = 300.0
@@ -122,8 +121,8 @@ class Untyped:
         for row in page:
             columns = dict(zip(names, row, strict=False))
             try:
-                event = self._decoder.decode(body_of(source.fields, columns), {})
-            except (NotJson, Invalid, msgspec.DecodeError) as error:  # of a foreign producer
+                event = event_of(self._decoder, source.fields, columns)
+            except RowError as error:
                 report.refused[str(error)[:200]] += 1
                 continue
             if not source.moves and _keys(event.extra) == _keys(columns["extra"].encode()):

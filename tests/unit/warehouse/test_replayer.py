@@ -1,0 +1,150 @@
+"""A row of the quarantine, and what ingest or a proxy before it answers: placed, stays, or tried again."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from consumers import replay
+from consumers.kit.errors import TransientError
+from consumers.warehouse.repair.replayer import IngestAccess, Replayer, Row, RowFailedError
+from schemas.environment import SettingsError
+
+if TYPE_CHECKING:
+    from consumers.warehouse.load.wiring import Parts
+
+KEPT = (200, b'{"kept":"kafka"}')
+HTML = b"<html><h1>502 Bad Gateway</h1></html>"
+
+
+class Ingest:
+    """What answers in ingest's place; it keeps the headers of what it got."""
+
+    def __init__(self, *answers: tuple[int, bytes]) -> None:
+        self.got: list[dict[str, str]] = []
+        self._answers = iter(answers)
+
+    @contextmanager
+    def replayer(self, tokens: str = "secret") -> Iterator[Replayer]:
+        """Yield what posts to it."""
+        got, answers = self.got, self._answers
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                got.append({name.lower(): text for name, text in self.headers.items()})
+                self.rfile.read(int(self.headers["content-length"]))
+                status, body = next(answers)
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield Replayer(
+                cast("Parts", None), IngestAccess.from_env({"INGEST_URL": url, "INGEST_TOKENS": tokens})
+            )
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def row(**changes: Any) -> Row:
+    """Return what ingest had refused."""
+    given = {"body_hash": b"", "body": b"{", "source": "ingest", "reason": "not_json", "record": ""}
+    return Row(**{**given, "app_id": "shop", "event_id": "one", "received_at_ms": 5, **changes})
+
+
+def test_what_ingest_keeps_is_placed() -> None:
+    """Only if it is ingest that says so."""
+    with Ingest(KEPT, (200, HTML)).replayer() as replayer:
+        assert replayer.put_back(row())
+        with pytest.raises(RowFailedError, match="200 not as ingest answers"):
+            replayer.put_back(row())
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 415, 422])
+def test_what_is_refused_stays_with_the_answer(status: int) -> None:
+    """As far as it is ingest's: nothing of another's page is shown."""
+    with Ingest((status, b'{"detail":"it is not JSON"}'), (status, HTML)).replayer() as replayer:
+        assert not replayer.put_back(row())
+        assert not replayer.put_back(row())
+
+    assert replayer.stays == {f"{status} it is not JSON": 1, f"{status} not as ingest answers": 1}
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_what_may_be_taken_later_is_tried_again(status: int) -> None:
+    """A proxy's page is no reason to end."""
+    with Ingest((status, HTML)).replayer() as replayer, pytest.raises(RowFailedError, match=str(status)):
+        replayer.put_back(row())
+
+
+def test_nobody_answers() -> None:
+    """That is no row's fault."""
+    access = IngestAccess.from_env({"INGEST_URL": "http://127.0.0.1:9", "INGEST_TOKENS": "secret"})
+    with pytest.raises(TransientError, match="does not answer"):
+        Replayer(cast("Parts", None), access).put_back(row())
+
+
+def test_a_row_whose_app_no_token_may_speak_for_stays() -> None:
+    """And one that names no app is posted with any."""
+    ingest = Ingest((400, b'{"detail":"it is not JSON"}'), KEPT)
+    with ingest.replayer("first:other,second:shop|more") as replayer:
+        assert not replayer.put_back(row(app_id="nobody's"))
+        assert not replayer.put_back(row(app_id=""))
+        assert replayer.put_back(row())
+
+    assert [one["authorization"] for one in ingest.got] == ["Bearer first", "Bearer second"]
+    assert replayer.stays == {
+        "no token of INGEST_TOKENS may speak for its app": 1,
+        "400 it is not JSON": 1,
+    }
+
+
+def test_without_any_token_it_cannot_be_done() -> None:
+    """Whatever the row."""
+    with Ingest().replayer("") as replayer, pytest.raises(SettingsError, match="INGEST_TOKENS"):
+        replayer.put_back(row())
+
+
+@pytest.mark.parametrize("name", ["магазин", "a\r\nX-Injected: 1", "café", "\ud83d"])
+def test_a_name_that_no_header_can_hold_is_left_out(name: str) -> None:
+    """The body says it."""
+    ingest = Ingest(KEPT)
+    with ingest.replayer() as replayer:
+        assert replayer.put_back(row(app_id=name, event_id="one"))
+
+    assert "appid" not in ingest.got[0]
+    assert "x-injected" not in ingest.got[0]
+    assert ingest.got[0]["eventid"] == "one"
+
+
+def test_a_consumers_row_without_a_place_stays() -> None:
+    """What a foreign record of the quarantine topic says may be anything."""
+    with Ingest().replayer() as replayer:
+        assert not replayer.put_back(row(source="warehouse", reason="refused", record="nowhere"))
+
+    assert replayer.stays == {"its place is not given as topic/partition/offset": 1}
+
+
+def test_rows_that_ingest_fails_at_do_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But when it fails at each, it is not the rows."""
+    monkeypatch.setattr(replay, "_ATTEMPTS_MAX", 2)
+    failed = (500, b'{"detail":"a fault of ours"}')
+    with Ingest(*[failed] * 4, KEPT, *[failed] * 6).replayer() as replayer:
+        put_back = replay._putting_back(replayer)
+        placed = [put_back(row()) for _ in range(5)]
+        with pytest.raises(RowFailedError, match="a fault of ours"):
+            put_back(row())
+
+    assert placed == [False, False, True, False, False]
+    assert replayer.stays == {"ingest answers 500 a fault of ours": 4}
