@@ -40,6 +40,7 @@ def main() -> int:
     host = parser.parse_args().host.rstrip("/")
     try:
         settings = Settings.from_env(os.environ)
+        token = secret(settings)
     except StackError as error:
         print(f"url: {error}", file=sys.stderr)
         return error.exit_status
@@ -47,7 +48,6 @@ def main() -> int:
     if public and (urlsplit(public).scheme != "https" or not urlsplit(public).hostname):
         print(f"url: Tapcart posts to https://<host>; {public} is not of that kind", file=sys.stderr)
         return 2
-    token = secret(settings)
     if not token:
         print("url: there is no token: `make run` makes one at its first start", file=sys.stderr)
         return 1
@@ -55,7 +55,7 @@ def main() -> int:
     print(f"{url}\n\n{_MAIL.format(url=url)}")
     if not public:
         print("\n<your host> is the HTTPS address in front of ingest: `make url ARGS=https://<your host>`.")
-    print("\nFirst see what Tapcart will meet there: make doctor ARGS=<that URL>")
+    print(f"\nFirst see what Tapcart will meet there: make doctor ARGS={public or 'https://<your host>'}")
     return 0
 
 

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 from ingest.delivery.spool import SpoolInUseError, hold
 from ingest.http import serving
 from ingest.http.app import running
+from ingest.http.token_follower import TokenFollower
 from ingest.settings import Settings
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import Current
@@ -26,6 +27,7 @@ def main() -> int:
     try:
         settings = Settings.from_env(os.environ)
         hold(settings.spool_dir)
+        tokens = TokenFollower(settings)
         current = _current(settings)
         public = serving.bind(settings.host, settings.port, "INGEST_PORT")
         admin = serving.bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT")
@@ -37,7 +39,7 @@ def main() -> int:
     gc.set_threshold(50_000, 20, 100)
 
     async def run() -> None:
-        async with running(settings, current) as applications:
+        async with running(settings, current, tokens) as applications:
             await serving.serve([(applications.public, public), (applications.admin, admin)], settings)
 
     uvloop.run(run())

@@ -56,6 +56,9 @@ class Metrics:
         self.schemas_refused = self._counter(
             "schemas_refused", "Looks at a changed registry.json that found it of no use."
         )
+        self.tokens_refused = self._counter(
+            "tokens_refused", "Looks at a changed tokens file that found it unusable."
+        )
         self.direct = self._gauge("kafka_direct", "1 while records go to Kafka without the spool.")
         self.topic_problems = Gauge(
             f"{_PREFIX}_topic_problems",

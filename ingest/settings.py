@@ -8,22 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
 from schemas import environment
 from schemas.catalog.catalog import HERE
+from schemas.tokens import Token, parse
 from schemas.topic_contract import Contract
 
 _MEBIBYTE = 1024 * 1024
-
-
-class Token(BaseModel):
-    """A secret of the webhook URL and the apps it may speak for."""
-
-    model_config = ConfigDict(frozen=True)
-
-    secret: SecretStr
-    app_ids: frozenset[str]  # empty: every app
 
 
 def _split(value: object) -> object:
@@ -31,18 +23,7 @@ def _split(value: object) -> object:
 
 
 def _tokens(value: object) -> object:
-    parts = _split(value)
-    if not isinstance(parts, list) or not parts:
-        raise ValueError("must be `secret` or `secret:app1|app2`, comma separated; a secret is needed")
-    return [_token(part) for part in parts]
-
-
-def _token(part: str) -> Token:
-    secret, bound, apps = part.partition(":")
-    app_ids = frozenset(filter(None, apps.split("|")))
-    if not secret or "/" in secret or (bound and not app_ids):
-        raise ValueError("must be `secret` or `secret:app1|app2`, comma separated, without `/` in a secret")
-    return Token(secret=SecretStr(secret), app_ids=app_ids)
+    return parse(value) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -55,7 +36,9 @@ class Settings(BaseModel):
     # Health, metrics and the registry: not for the internet.
     admin_host: str = Field("127.0.0.1", alias="INGEST_ADMIN_HOST")
     admin_port: int = Field(8083, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
-    tokens: Annotated[tuple[Token, ...], BeforeValidator(_tokens)] = Field(alias="INGEST_TOKENS")
+    # At least one of the two. The file is followed; the environment is as it was at the start.
+    tokens: Annotated[tuple[Token, ...], BeforeValidator(_tokens)] = Field((), alias="INGEST_TOKENS")
+    tokens_file: Path | None = Field(None, alias="INGEST_TOKENS_FILE")
     # Networks that may post; empty: every address. Tapcart publishes none, so this is off by default.
     addresses: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = Field(
         (), alias="INGEST_ADDRESSES"
@@ -103,6 +86,12 @@ class Settings(BaseModel):
         return Contract(
             self.topic_partitions, self.topic_replication, self.topic_min_insync, self.retention_hours
         )
+
+    @model_validator(mode="after")
+    def _needs_tokens(self) -> Self:
+        if not self.tokens and not self.tokens_file:
+            raise ValueError("INGEST_TOKENS_FILE: a file with tokens is needed, or INGEST_TOKENS")
+        return self
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "deploy" / "samples" / "mobile"
+TOKEN = "secret-of-the-tests"  # noqa: S105
 _T = TypeVar("_T")
 
 
@@ -43,7 +44,7 @@ def eventually(ask: Callable[[], _T], seconds_max: float = 20.0) -> _T:
 
 @dataclass
 class Ingest:
-    """`python -m ingest` with a token `secret`."""
+    """`python -m ingest` with a token `secret-of-the-tests`."""
 
     kafka: str
     folder: Path
@@ -57,7 +58,7 @@ class Ingest:
         env = {
             "INGEST_PORT": str(self.port),
             "INGEST_ADMIN_PORT": str(self.admin_port),
-            "INGEST_TOKENS": "secret",
+            "INGEST_TOKENS": TOKEN,
             "INGEST_SPOOL_DIR": str(self.folder / "spool"),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
         }
@@ -71,7 +72,7 @@ class Ingest:
             eventually(lambda: self.admin.get("/readyz").status_code == 200)
         return self
 
-    def post(self, body: bytes | str, token: str = "secret", **headers: str) -> httpx.Response:  # noqa: S107
+    def post(self, body: bytes | str, token: str = TOKEN, **headers: str) -> httpx.Response:
         """Return the answer to one event."""
         return self.client.post(f"/tapcart_webhooks/{token}", content=body, headers=headers)
 

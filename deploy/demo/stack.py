@@ -47,7 +47,7 @@ def running(env: Mapping[str, str]) -> Stack | None:
     except httpx.HTTPError:
         return None
     if not (token := secret(settings)):
-        raise NoStackError(f"{at.ingest} runs, but its token is neither in INGEST_TOKENS nor in DATA_DIR")
+        raise NoStackError(f"{at.ingest} runs, but its token is neither set nor in DATA_DIR")
     return Stack(f"{at.ingest}/tapcart_webhooks/{token}", at.clickhouse, at.clickhouse_login, at.live)
 
 

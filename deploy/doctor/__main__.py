@@ -26,19 +26,19 @@ def main() -> int:
     """Return the exit status."""
     try:
         settings = Settings.from_env(os.environ)
+        arguments = _arguments()
+        parts = _parts(arguments.url or settings.public_url)
+        parts = parts if isinstance(parts, str) else _with_token(parts, settings)
     except StackError as error:
         print(f"doctor: {error}", file=sys.stderr)
         return error.exit_status
-    arguments = _arguments()
-    url = arguments.url or _of_settings(settings)
-    parts = _parts(url)
     if isinstance(parts, str):
         print(f"doctor: {parts}", file=sys.stderr)
         return 2
     login = "" if arguments.no_clickhouse else services.addresses(settings).clickhouse_login
     levels = []
     try:
-        for finding in _findings(url, parts, login):
+        for finding in _findings(parts, login):
             levels.append(finding.level)
             _show(finding)
     except KeyboardInterrupt:
@@ -52,20 +52,21 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.doctor", description="Tell what Tapcart will meet at a webhook URL."
     )
-    parser.add_argument("url", nargs="?", default="", help="with its token (default: TAPLINE_PUBLIC_URL's)")
+    parser.add_argument("url", nargs="?", default="", help="https://<host> (default: TAPLINE_PUBLIC_URL)")
     parser.add_argument("--no-clickhouse", action="store_true", help="do not look where the probes arrive")
     return parser.parse_args()
 
 
-def _of_settings(settings: Settings) -> str:
-    token = secret(settings)
-    return f"{settings.public_url}{_PATH}{token}" if settings.public_url and token else ""
+def _with_token(parts: SplitResult, settings: Settings) -> SplitResult:
+    """Return the webhook's URL: of a host alone with the stack's token, which is then on no command line."""
+    token = "" if parts.path.strip("/") else secret(settings)
+    return parts._replace(path=_PATH + token) if token else parts
 
 
 def _parts(url: str) -> SplitResult | str:
     """Return the URL's parts, or what is wrong with it."""
     if not url:
-        return "which URL? Give it, with its token, or set TAPLINE_PUBLIC_URL"
+        return "which URL? Give https://<host>, or set TAPLINE_PUBLIC_URL"
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -76,7 +77,7 @@ def _parts(url: str) -> SplitResult | str:
     return parts
 
 
-def _findings(url: str, parts: SplitResult, login: str) -> Iterator[Finding]:
+def _findings(parts: SplitResult, login: str) -> Iterator[Finding]:
     is_https = parts.scheme == "https"
     at = address.Address(parts.hostname or "", parts.port or (443 if is_https else 80), is_https)
     yield _shape(parts)
@@ -88,7 +89,7 @@ def _findings(url: str, parts: SplitResult, login: str) -> Iterator[Finding]:
         yield connection
     if broken:
         return
-    posts = Posts(url)
+    posts = Posts(parts.geturl())
     yield from posts.findings()
     if not posts.acknowledged:
         return

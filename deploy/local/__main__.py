@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
-from deploy.local import admin_port, environment, services, supervise
+from deploy.local import admin_port, environment, secret, services, supervise
 from deploy.local import folder as data_folder
 from deploy.local.child import die_with_parent, parent_handles
 from deploy.local.errors import StackError, WrongSettingsError
@@ -72,9 +72,11 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     folder, at = settings.data_dir, services.addresses(settings)
     names = services.started(settings, only)
-    # The secret is made later, in a folder that is known to be sound by then.
-    tokens = settings.ingest_tokens.get_secret_value()
-    environment.check(environment.of_services(os.environ, str(folder), tokens or "made later", at), names)
+    # The tokens are written later, to a folder that is known to be sound by then.
+    given = {"INGEST_TOKENS": settings.ingest_tokens.get_secret_value()}
+    environment.check(
+        environment.of_services(os.environ, str(folder), secret.path(settings), at) | given, names
+    )
     data_folder.check(folder, settings.disk_free_bytes_min)
     with data_folder.locked(folder):
         for name in data_folder.clean_up(folder):
@@ -84,7 +86,7 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
             at = services.addresses(settings)
         ports = services.ports(settings, names)
         _check_ports(ports)
-        tokens = tokens or data_folder.token(folder)
+        tokens = secret.keep(settings)
         starting = services.services(settings, names, _say)
         env = environment.of_services(os.environ, str(folder), tokens, at)
         if "warehouse" in names and settings.warehouse_metrics_port is None:
@@ -93,7 +95,7 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
             for service in starting:
                 supervise.wait_ready(service, folder, supervisor, settings.start_seconds_max)
                 _say(f"{service.name}: ready after {time.monotonic() - began:.1f} s")
-            print(_ready_line(at, tokens, only), flush=True)
+            print(_ready_line(at, secret.secret(settings), only), flush=True)
             _wait(supervisor, with_parent=with_parent)
             raise StackError(
                 f"the supervisor ended by itself. Its log is {folder / 'log' / 'supervisord.log'}"
@@ -164,9 +166,8 @@ def _bind_error(host: str, port: int) -> str:
     return ""
 
 
-def _ready_line(at: services.Addresses, tokens: str, only: set[str]) -> str:
-    secret = tokens.split(",", maxsplit=1)[0].split(":", maxsplit=1)[0].strip()
-    ingest = f"{at.ingest}/tapcart_webhooks/{secret}" if "ingest" in only else "-"
+def _ready_line(at: services.Addresses, token: str, only: set[str]) -> str:
+    ingest = f"{at.ingest}/tapcart_webhooks/{token}" if "ingest" in only else "-"
     live = at.live if "live" in only else "-"
     return f"ready {ingest} clickhouse={at.clickhouse} kafka={at.kafka} live={live}"
 

@@ -4,6 +4,7 @@ Invariant: all that is wrong with it is told at once, whichever service would ha
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import consumers.live.settings
 import consumers.warehouse.settings
@@ -20,12 +21,14 @@ _CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {
     "warehouse": consumers.warehouse.settings.Settings.from_env,
 }
 
+_BY_FILE = frozenset({"INGEST_TOKENS"})
 
-def of_services(env: Mapping[str, str], data_dir: str, tokens: str, at: Addresses) -> dict[str, str]:
-    """Return what the services get: all of `env`, and where everything is."""
-    return dict(env) | {
+
+def of_services(env: Mapping[str, str], data_dir: str, tokens: Path, at: Addresses) -> dict[str, str]:
+    """Return what the services get: all of `env` but secrets that come by file, and where everything is."""
+    return {name: value for name, value in env.items() if name not in _BY_FILE} | {
         "DATA_DIR": data_dir,
-        "INGEST_TOKENS": tokens,
+        "INGEST_TOKENS_FILE": str(tokens),
         "CLICKHOUSE_URL": at.clickhouse_login,
         "KAFKA_BOOTSTRAP_SERVERS": at.kafka,
         "INGEST_URL": at.ingest,

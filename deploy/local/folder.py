@@ -8,7 +8,6 @@ not looked for.
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 import signal
 import time
@@ -71,18 +70,6 @@ def clean_up(folder: Path) -> list[str]:
     for path in run_dir.glob("*.pid"):
         path.unlink()
     return sorted(orphans.values())
-
-
-def token(folder: Path) -> str:
-    """Return the webhook secret of `folder`, made at the first start."""
-    path = folder / "token"
-    if not path.exists():
-        new = path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(24) + "\n")
-        new.replace(path)
-    return path.read_text().strip()
 
 
 def _processes(run_dir: Path) -> Iterator[tuple[int, str]]:

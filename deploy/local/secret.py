@@ -1,14 +1,49 @@
-"""Settings of the stack -> the secret that stands in the webhook URL."""
+"""Settings of the stack -> the file of ingest's tokens, and the secret that stands in the webhook URL.
 
+Invariant: services get tokens by file, never by environment, which others of the same user may read.
+"""
+
+import secrets
+from pathlib import Path
+
+from deploy.local.errors import WrongSettingsError
 from deploy.local.settings import Settings
+from ingest.token_file import write_secret
+from schemas.tokens import Token, parse
+
+_RANDOM_BYTES = 24
+
+
+def path(settings: Settings) -> Path:
+    """Return the file that ingest gets: the one that is set, else one that `make run` writes."""
+    if settings.ingest_tokens.get_secret_value():
+        return settings.data_dir / "run" / "ingest-tokens"
+    return settings.ingest_tokens_file or settings.data_dir / "token"
+
+
+def keep(settings: Settings) -> Path:
+    """Return that file, written where it is the stack's own. Raises: WrongSettingsError, OSError."""
+    file, given = path(settings).absolute(), settings.ingest_tokens.get_secret_value()
+    if given:
+        write_secret(file, given + "\n")
+    elif not settings.ingest_tokens_file and not file.exists():
+        write_secret(file, secrets.token_urlsafe(_RANDOM_BYTES) + "\n")
+    _parsed("INGEST_TOKENS" if given else str(file), file.read_text())
+    return file
 
 
 def secret(settings: Settings) -> str:
-    """Return the first of INGEST_TOKENS, else the one that `make run` keeps; empty: there is none yet."""
-    tokens = settings.ingest_tokens.get_secret_value()
-    if not tokens:
-        try:
-            tokens = (settings.data_dir / "token").read_text()
-        except OSError:
-            return ""
-    return tokens.split(",")[0].split(":")[0].strip()
+    """Return the first token's secret; empty: there is none yet. Raises: WrongSettingsError."""
+    given, file = settings.ingest_tokens.get_secret_value(), path(settings)
+    try:
+        text = given or file.read_text()
+    except OSError:
+        return ""
+    return _parsed("INGEST_TOKENS" if given else str(file), text)[0].secret
+
+
+def _parsed(source: str, text: str) -> tuple[Token, ...]:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise WrongSettingsError(f"{source}: {error}") from None

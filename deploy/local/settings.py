@@ -30,6 +30,7 @@ class Settings(BaseModel):
     # Not set: 8083, or another when somebody has that, for a second stack on this machine did not ask for it.
     ingest_admin_port: int | None = Field(None, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
     ingest_tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
+    ingest_tokens_file: Path | None = Field(None, alias="INGEST_TOKENS_FILE")
     live_host: str = Field("127.0.0.1", alias="LIVE_HOST")
     live_port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
     live_token: SecretStr = Field(SecretStr(""), alias="LIVE_TOKEN")

@@ -8,14 +8,14 @@ promise 5.
 import hashlib
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from ingest.settings import Token
+from schemas.tokens import Token
 
 
 class Access:
-    """Who may post: immutable after start."""
+    """Who may post: immutable, replaced as a whole when tokens change."""
 
     def __init__(self, tokens: tuple[Token, ...], addresses: tuple[IPv4Network | IPv6Network, ...]) -> None:
-        self._apps = {_digest(token.secret.get_secret_value().encode()): token.app_ids for token in tokens}
+        self._apps = {_digest(token.secret.encode()): token.app_ids for token in tokens}
         self._addresses = addresses
 
     def apps(self, secret: bytes) -> frozenset[str] | None:

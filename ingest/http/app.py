@@ -14,16 +14,19 @@ from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.spool import Spool
 from ingest.delivery.topic_keeper import TopicKeeper
+from ingest.http.access import Access
 from ingest.http.admin import admin
 from ingest.http.health import Health
 from ingest.http.public import Public
 from ingest.http.receive import Receiver
+from ingest.http.token_follower import TokenFollower
 from ingest.http.webhook import Webhook
 from ingest.metrics import Metrics
 from ingest.registry_api.registry import Registry
 from ingest.settings import Settings
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
+from schemas.tokens import Token
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,12 +40,13 @@ class Applications:
 
 
 @asynccontextmanager
-async def running(settings: Settings, current: Current) -> AsyncIterator[Applications]:
+async def running(settings: Settings, current: Current, tokens: TokenFollower) -> AsyncIterator[Applications]:
     """Yield the applications while the publisher runs and the schemas are followed."""
     metrics = Metrics()
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
     publisher = _publisher(settings, keeper, metrics)
-    webhook = Webhook(settings, Receiver(current.catalog), publisher, metrics)
+    access = Access(tokens.tokens, settings.addresses)
+    webhook = Webhook(settings, access, Receiver(current.catalog), publisher, metrics)
     metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
     metrics.watch(
@@ -50,14 +54,27 @@ async def running(settings: Settings, current: Current) -> AsyncIterator[Applica
     )
     metrics.watch("memory_bytes", "Bytes of the requests in flight.", lambda: webhook.memory.bytes)
     metrics.watch("memory_bytes_max", "Bytes that they may have together.", lambda: webhook.memory.bytes_max)
+    metrics.watch("tokens", "Tokens in use.", lambda: len(tokens.tokens))
+    metrics.watch("guesses_waiting", "Answers to wrong tokens that wait.", lambda: webhook.guesses.waiting)
+    metrics.watch(
+        "guesses_waiting_max", "Answers that may wait at once.", lambda: webhook.guesses.waiting_max
+    )
+    tokens.on_refused = metrics.tokens_refused.inc
+
+    def use(changed: tuple[Token, ...]) -> None:
+        webhook.access = Access(changed, settings.addresses)
+
     await publisher.start()
-    following = asyncio.create_task(_follow(current, webhook, metrics))
-    watching = asyncio.create_task(keeper.watch())
+    following = [
+        asyncio.create_task(_follow(current, webhook, metrics)),
+        asyncio.create_task(tokens.follow(use)),
+        asyncio.create_task(keeper.watch()),
+    ]
     try:
         yield Applications(Public(webhook), admin(Health(publisher, keeper, metrics), Registry(current)))
     finally:
-        following.cancel()
-        watching.cancel()
+        for task in following:
+            task.cancel()
         await publisher.close(settings.shutdown_seconds_max)
 
 

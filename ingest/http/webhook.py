@@ -6,7 +6,6 @@ that Tapcart's documentation names.
 """
 
 import time
-from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -16,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from ingest.delivery.publisher import NotKeptError, Publisher
 from ingest.http import body
 from ingest.http.access import Access
+from ingest.http.guesses import Guesses
 from ingest.http.memory import Memory, OverMemoryError
 from ingest.http.problem import problem
 from ingest.http.rate import Rate
@@ -34,12 +34,13 @@ class Webhook:
     def __init__(
         self,
         settings: Settings,
+        access: Access,
         receiver: Receiver,
         publisher: Publisher,
         metrics: Metrics,
-        now: Callable[[], float] = time.time,
     ) -> None:
-        self._access = Access(settings.tokens, settings.addresses)
+        self.access = access  # may be replaced between two requests, as the receiver
+        self.guesses = Guesses()
         self._body_bytes_max = settings.body_bytes_max
         self._requests_max = settings.requests_max
         self._rate = Rate(settings.requests_per_second_max) if settings.requests_per_second_max else None
@@ -47,30 +48,33 @@ class Webhook:
         self._publisher = publisher
         self._metrics = metrics
         self._requests, self._events = Children(metrics.requests), Children(metrics.events)
-        self._now = now
         self.requests = 0  # being handled
         self.memory = Memory(settings.memory_bytes_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a sender that went away gets none, and nothing of its event is kept."""
-        self.requests += 1
-        try:
-            response = await self._answer(scope, receive)
-        except ClientDisconnect:
-            return
-        finally:
-            self.requests -= 1
+        headers = Headers(scope=scope)
+        secret = _secret(scope, headers)
+        apps = self.access.apps(secret)
+        if apps is None:
+            response = await self._stranger()
+        else:
+            self.requests += 1
+            try:
+                response = self._refusal(scope, secret) or await self._answer(receive, headers, apps)
+            except ClientDisconnect:
+                return
+            finally:
+                self.requests -= 1
         self._requests[(str(response.status_code),)].inc()
         await response(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        headers = Headers(scope=scope)
-        secret = _secret(scope, headers)
-        apps = self._access.apps(secret)
-        if apps is None:
-            return problem(401, "the token is missing or unknown", headers={"www-authenticate": "Bearer"})
-        if refusal := self._refusal(scope, secret):
-            return refusal
+    async def _stranger(self) -> Response:
+        close = {} if await self.guesses.slow_down() else {"connection": "close"}
+        answer = {"www-authenticate": "Bearer"} | close
+        return problem(401, "the token is missing or unknown", headers=answer)
+
+    async def _answer(self, receive: Receive, headers: Headers, apps: frozenset[str]) -> Response:
         try:
             sent = await body.read(receive, self._body_bytes_max, self.memory)
         except body.TooLargeError:
@@ -85,7 +89,7 @@ class Webhook:
             self.memory.give_back(len(sent))
 
     def _refusal(self, scope: Scope, secret: bytes) -> Response | None:
-        if not self._access.admits(scope["client"][0] if scope.get("client") else ""):
+        if not self.access.admits(scope["client"][0] if scope.get("client") else ""):
             return problem(403, "this address may not post")
         if self._rate and not self._rate.admits(secret):
             return problem(429, "the token is over its requests per second", headers=_RETRY)
@@ -95,7 +99,7 @@ class Webhook:
 
     async def _keep(self, sent: bytes, headers: Headers, apps: frozenset[str]) -> Response:
         began = time.perf_counter()
-        now_ms = int(self._now() * 1000)
+        now_ms = time.time_ns() // 1_000_000
         try:
             plain = body.decompress(sent, _encoding(headers), self._body_bytes_max)
         except body.TooLargeError:

@@ -59,7 +59,7 @@ def _work(stack: Stack, folder: Path, count: int, seconds: float) -> float:
         _loaders(stack, folder, count) as loaders,
         ThreadPoolExecutor(count) as pool,
     ):
-        targets = [Target(ingest.port, "/tapcart_webhooks/secret") for ingest in ingests]
+        targets = [Target(ingest.port, "/tapcart_webhooks/secret-of-the-tests") for ingest in ingests]
         post = partial(closed, payload=payload, connections=_CONNECTIONS, seconds=seconds)
         began = time.monotonic()
         loads = list(pool.map(post, targets))

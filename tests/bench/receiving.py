@@ -77,7 +77,7 @@ def running(kafka: str, folder: Path, wanted: Sequence[str]) -> Iterator[dict[st
             stack.callback(process.stop)
             if topic:  # which ingest makes itself
                 eventually(partial(end_offsets, kafka, topic))
-            path = "/tapcart_webhooks/secret" if name == "tapline" else "/"
+            path = "/tapcart_webhooks/secret-of-the-tests" if name == "tapline" else "/"
             found[name] = Receiver(name, process, Target(port, path), topic, admin_port)
         yield found
 
@@ -116,7 +116,7 @@ def _contender(name: str, kafka: str, folder: Path, ports: tuple[int, int], topi
         env = {
             "INGEST_PORT": str(port),
             "INGEST_ADMIN_PORT": str(admin_port),
-            "INGEST_TOKENS": "secret",
+            "INGEST_TOKENS": "secret-of-the-tests",
             "INGEST_SPOOL_DIR": str(folder / "spool"),
             "KAFKA_BOOTSTRAP_SERVERS": kafka,
         }

@@ -245,6 +245,15 @@ def test_a_clickhouse_that_does_not_answer_is_told(stack: Stack, authority: Auth
     assert "secret" not in line(said, "ClickHouse")
 
 
+def test_a_host_alone_gets_the_stacks_token(authority: Authority, stack: Stack) -> None:
+    """So that the token is on no command line, which other users of the machine can read."""
+    with proxy(authority.issue(), stack) as base:
+        status, said = doctor(authority, base, env=stack.env)
+
+    assert status == 0, said
+    assert stack.ingest_url.rpartition("/")[2] not in said
+
+
 @pytest.mark.parametrize("url", ["", "ftp://host/x", "https://", "https://[", "https://host:99999/x"])
 def test_what_is_no_url_is_refused(authority: Authority, url: str) -> None:
     """With exit status 2."""

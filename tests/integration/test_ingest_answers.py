@@ -18,11 +18,12 @@ from schemas import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.bench.partitions import partition
-from tests.process import SAMPLES, Ingest, eventually
+from tests.process import SAMPLES, TOKEN, Ingest, eventually
 from tests.stack import Stack
 from tests.topic import end_offsets, headers_of, messages_since, value_of
 
 CATALOG = Catalog.load()
+BOUND = "bound-to-two-app-ids"
 SAMPLE_FILES = sorted(SAMPLES.glob("*.json"))
 
 
@@ -32,7 +33,7 @@ def ingest(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     process = Ingest(
         services.kafka,
         tmp_path_factory.mktemp("ingest"),
-        {"INGEST_TOKENS": "secret,bound:a7Kq2mXw9L|other"},
+        {"INGEST_TOKENS": f"{TOKEN},{BOUND}:a7Kq2mXw9L|other"},
     ).start()
     assert eventually(process.direct)
     assert eventually(lambda: end_offsets(services.kafka, topics.EVENTS))
@@ -173,7 +174,7 @@ def test_json_that_is_no_event_is_quarantined(ingest: Ingest, body: bytes) -> No
     assert len(kept(topics.QUARANTINE)) == 1
 
 
-@pytest.mark.parametrize("token", ["wrong", "secre", "secret2", "%00"])
+@pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], f"{TOKEN}2", "%00"])
 def test_an_unknown_token_is_refused(ingest: Ingest, token: str) -> None:
     """401, and nothing is kept."""
     kept = Kept(ingest)
@@ -186,18 +187,18 @@ def test_a_bearer_token_is_taken(ingest: Ingest) -> None:
     """The token may come as a header instead of in the path; a missing one is 401."""
     body = json.dumps(sample())
 
-    good = ingest.client.post("/tapcart_webhooks", content=body, headers={"authorization": "Bearer secret"})
+    good = ingest.client.post("/tapcart_webhooks", content=body, headers={"authorization": f"Bearer {TOKEN}"})
     assert good.status_code == 200
     _assert_problem(ingest.client.post("/tapcart_webhooks", content=body), 401)
 
 
 def test_a_bound_token_speaks_for_its_apps_only(ingest: Ingest) -> None:
     """403 for another app's event, placed or not, and nothing is kept."""
-    assert ingest.post(json.dumps(sample()), "bound").status_code == 200
+    assert ingest.post(json.dumps(sample()), BOUND).status_code == 200
     kept = Kept(ingest)
 
-    _assert_problem(ingest.post(json.dumps(sample(app_id="stranger")), "bound"), 403)
-    _assert_problem(ingest.post(json.dumps(sample(app_id="stranger", timestamp=1)), "bound"), 403)
+    _assert_problem(ingest.post(json.dumps(sample(app_id="stranger")), BOUND), 403)
+    _assert_problem(ingest.post(json.dumps(sample(app_id="stranger", timestamp=1)), BOUND), 403)
     assert kept(topics.EVENTS) == kept(topics.QUARANTINE) == []
 
 
@@ -248,7 +249,7 @@ def test_bodies_in_flight_are_bounded_in_bytes(ingest: Ingest, tmp_path: Path) -
     """500 for a body that has no room beside those that have not arrived whole; 200 once they are gone."""
     small = Ingest(ingest.kafka, tmp_path, {"INGEST_MEMORY_BYTES_MAX": str(16 * 1024 * 1024)}).start()
     assert eventually(small.direct)
-    head = b"POST /tapcart_webhooks/secret HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n"
+    head = f"POST /tapcart_webhooks/{TOKEN} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n".encode()
     with contextlib.ExitStack() as slow:
         for _ in range(17):
             connection = slow.enter_context(socket.create_connection(("127.0.0.1", small.port)))
@@ -279,13 +280,13 @@ def test_the_admin_port_has_all_but_the_webhook(ingest: Ingest) -> None:
     for path in ADMIN_PAGES:
         assert ingest.admin.get(path).status_code == 200, path
 
-    _assert_problem(ingest.admin.post("/tapcart_webhooks/secret", content=json.dumps(sample())), 404)
+    _assert_problem(ingest.admin.post(f"/tapcart_webhooks/{TOKEN}", content=json.dumps(sample())), 404)
     _assert_problem(ingest.admin.post("/metrics"), 405)
 
 
 def test_other_methods_are_told(ingest: Ingest) -> None:
     """405 says which method there is."""
-    answer = ingest.client.put("/tapcart_webhooks/secret")
+    answer = ingest.client.put("/tapcart_webhooks/secret-of-the-tests")
 
     _assert_problem(answer, 405)
     assert answer.headers["allow"] == "POST"
@@ -307,7 +308,8 @@ def test_the_log_holds_no_secret_and_no_payload(ingest: Ingest) -> None:
     ingest.post(b'{"shopper": "Ada Lovelace"')
 
     log = ingest.log.read_text()
-    assert "secret" not in log
+    assert TOKEN not in log
+    assert BOUND not in log
     assert "Lovelace" not in log
 
 

@@ -50,7 +50,7 @@ def sent(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert eventually(ingest.direct)
     start, events = eventually(lambda: end_offsets(services.kafka, topics.EVENTS)), bodies()
     url = f"http://127.0.0.1:{ingest.port}"
-    asyncio.run(post(f"{url}/tapcart_webhooks/secret", events))
+    asyncio.run(post(f"{url}/tapcart_webhooks/secret-of-the-tests", events))
     registry = f"http://127.0.0.1:{ingest.admin_port}/registry"
     yield Sent(services.kafka, registry, start, end_offsets(services.kafka, topics.EVENTS), events)
     assert ingest.stop() == 0

@@ -104,8 +104,8 @@ def test_wrong_settings_are_told(tmp_path: Path) -> None:
 
 def test_the_url_and_the_mail_hold_host_and_token(tmp_path: Path) -> None:
     """The host by argument or setting."""
-    env = {"DATA_DIR": str(tmp_path), "INGEST_TOKENS": "first:app|other,second"}
-    url = "https://events.example.com/tapcart_webhooks/first"
+    env = {"DATA_DIR": str(tmp_path), "INGEST_TOKENS": "first-of-two-secrets:app|other,second-of-two-secrets"}
+    url = "https://events.example.com/tapcart_webhooks/first-of-two-secrets"
 
     for arguments, more in (
         (["https://events.example.com"], {}),
@@ -123,6 +123,6 @@ def test_the_url_needs_https_and_a_token(tmp_path: Path) -> None:
     env = {"DATA_DIR": str(tmp_path)}
 
     assert run("deploy.url", "https://host", env=env)[0] == 1
-    (tmp_path / "token").write_text("kept\n")
+    (tmp_path / "token").write_text("kept-for-test-16\n")
     assert run("deploy.url", "http://host", env=env)[0] == 2
-    assert run("deploy.url", env=env)[1].startswith("https://<your host>/tapcart_webhooks/kept\n")
+    assert run("deploy.url", env=env)[1].startswith("https://<your host>/tapcart_webhooks/kept-for-test-16\n")

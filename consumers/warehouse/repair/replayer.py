@@ -28,6 +28,7 @@ from consumers.warehouse.tables import PUBLIC, RAW
 from schemas import environment, topics
 from schemas.catalog.wire import checksum
 from schemas.environment import SettingsError
+from schemas.tokens import Token, parse
 
 _QUERY_SECONDS_MAX = 300.0
 _POST_SECONDS_MAX = 10.0
@@ -64,6 +65,7 @@ class IngestAccess(BaseModel):
     url: str = Field("", alias="INGEST_URL")
     admin_url: str = Field("", alias="INGEST_ADMIN_URL")
     tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
+    tokens_file: Path | None = Field(None, alias="INGEST_TOKENS_FILE")
     data_dir: Path = Field(Path("data"), alias="DATA_DIR")  # `make run` keeps its token there
 
     @classmethod
@@ -84,18 +86,17 @@ class IngestAccess(BaseModel):
 
         Raises: SettingsError when there is no token at all.
         """
-        given = self.tokens.get_secret_value() or self._kept_token()
-        tokens = [token.strip().partition(":") for token in given.split(",") if token.strip()]
-        if not tokens:
-            raise SettingsError(f"INGEST_TOKENS: there is no token, and none in {self.data_dir}/token")
-        able = (secret for secret, _, apps in tokens if not apps or not app_id or app_id in apps.split("|"))
+        able = (token.secret for token in self._known() if not app_id or token.admits(app_id))
         return next(able, "")
 
-    def _kept_token(self) -> str:
+    def _known(self) -> tuple[Token, ...]:
+        given, file = self.tokens.get_secret_value(), self.tokens_file or self.data_dir / "token"
         try:
-            return (self.data_dir / "token").read_text().strip()
-        except OSError:
-            return ""
+            return parse(given or file.read_text())
+        except OSError as error:
+            raise SettingsError(f"INGEST_TOKENS_FILE: {file}: {error.strerror}") from error
+        except ValueError as error:
+            raise SettingsError(f"{'INGEST_TOKENS' if given else file}: {error}") from error
 
 
 class Quarantine:

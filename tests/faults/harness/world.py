@@ -21,7 +21,7 @@ from tests.faults.harness.cluster import Cluster
 from tests.stack import ROOT, Stack
 
 _SERVICES = "clickhouse,kafka,warehouse,ingest"
-_TOKEN = "secret"  # noqa: S105 - of a stack that nobody else reaches
+_TOKEN = "secret-of-the-faults"  # noqa: S105 - of a stack that nobody else reaches
 # Large enough for what is spooled in a minute, small enough to be filled at once.
 _DISK_BYTES = 256 * 1024 * 1024
 _SECONDS_MAX = 60.0

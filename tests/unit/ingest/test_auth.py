@@ -2,14 +2,12 @@
 
 from ipaddress import ip_network
 
-from pydantic import SecretStr
-
 from ingest.http.access import Access
-from ingest.settings import Token
+from schemas.tokens import Token
 
 TOKENS = (
-    Token(secret=SecretStr("open"), app_ids=frozenset()),
-    Token(secret=SecretStr("bound"), app_ids=frozenset({"app1"})),
+    Token("open", frozenset()),
+    Token("bound", frozenset({"app1"})),
 )
 
 

@@ -5,7 +5,7 @@ import pytest
 from ingest.settings import Settings
 from schemas.environment import SettingsError
 
-ENOUGH = {"INGEST_TOKENS": "s3cret", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}
+ENOUGH = {"INGEST_TOKENS": "s3cret-of-16-or-more", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}
 
 
 def test_defaults_need_only_a_token_and_kafka() -> None:
@@ -18,10 +18,10 @@ def test_defaults_need_only_a_token_and_kafka() -> None:
 
 def test_a_token_may_be_bound_to_apps() -> None:
     """`secret:app1|app2` is bound, a bare secret is not."""
-    settings = Settings.from_env(ENOUGH | {"INGEST_TOKENS": "one:app1|app2, two"})
+    settings = Settings.from_env(ENOUGH | {"INGEST_TOKENS": "the-first-of-two:app1|app2, the-second-of-two"})
 
     assert [token.app_ids for token in settings.tokens] == [{"app1", "app2"}, set()]
-    assert [token.secret.get_secret_value() for token in settings.tokens] == ["one", "two"]
+    assert [token.secret for token in settings.tokens] == ["the-first-of-two", "the-second-of-two"]
 
 
 def test_every_librdkafka_property_can_be_given() -> None:
@@ -57,6 +57,6 @@ def test_no_secret_shows() -> None:
     """Neither a repr nor a problem's text holds a secret."""
     assert "s3cret" not in repr(Settings.from_env(ENOUGH))
     with pytest.raises(SettingsError) as raised:
-        Settings.from_env(ENOUGH | {"INGEST_TOKENS": "s3cret:"})
+        Settings.from_env(ENOUGH | {"INGEST_TOKENS": "s3cret-of-16-or-more:"})
 
     assert "s3cret" not in str(raised.value)

@@ -1,7 +1,6 @@
-"""The data folder: one stack at a time, a secret of its own."""
+"""The data folder: one stack at a time."""
 
 import os
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +10,6 @@ import pytest
 from deploy.local import folder
 from deploy.local.child import MARK
 from deploy.local.errors import StackError
-
-
-def test_keeps_its_token(tmp_path: Path) -> None:
-    """The secret is made once and is nobody else's to read."""
-    token = folder.token(tmp_path)
-
-    assert len(token) == 32
-    assert folder.token(tmp_path) == token
-    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
 
 
 def test_refuses_a_second_stack(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Ingest:
         self._answers = iter(answers)
 
     @contextmanager
-    def replayer(self, tokens: str = "secret") -> Iterator[Replayer]:
+    def replayer(self, tokens: str = "secret-of-the-tests") -> Iterator[Replayer]:
         """Yield what posts to it."""
         got, answers = self.got, self._answers
 
@@ -90,7 +90,7 @@ def test_what_may_be_taken_later_is_tried_again(status: int) -> None:
 
 def test_nobody_answers() -> None:
     """That is no row's fault."""
-    access = IngestAccess.from_env({"INGEST_URL": "http://127.0.0.1:9", "INGEST_TOKENS": "secret"})
+    access = IngestAccess.from_env({"INGEST_URL": "http://127.0.0.1:9", "INGEST_TOKENS": "secret-of-a-test"})
     with pytest.raises(TransientError, match="does not answer"):
         Replayer(cast("Parts", None), access).put_back(row())
 
@@ -98,12 +98,13 @@ def test_nobody_answers() -> None:
 def test_a_row_whose_app_no_token_may_speak_for_stays() -> None:
     """And one that names no app is posted with any."""
     ingest = Ingest((400, b'{"detail":"it is not JSON"}'), KEPT)
-    with ingest.replayer("first:other,second:shop|more") as replayer:
+    with ingest.replayer("token-number-one:other,token-number-two:shop|more") as replayer:
         assert not replayer.put_back(row(app_id="nobody's"))
         assert not replayer.put_back(row(app_id=""))
         assert replayer.put_back(row())
 
-    assert [one["authorization"] for one in ingest.got] == ["Bearer first", "Bearer second"]
+    posted = [one["authorization"] for one in ingest.got]
+    assert posted == ["Bearer token-number-one", "Bearer token-number-two"]
     assert replayer.stays == {
         "no token of INGEST_TOKENS may speak for its app": 1,
         "400 it is not JSON": 1,

@@ -1,0 +1,68 @@
+"""`python -m ingest.tokens new | list | revoke`: the tokens of a running ingest, which follows their file.
+
+The file is INGEST_TOKENS_FILE, else the one of `make run`, `$DATA_DIR/token`. Only `new` prints a secret: its
+own. To rotate one: `new`, have the sender use the new URL, then `revoke` the old one. Exit status: 0 done,
+1 it could not be done, 2 wrong options.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ingest.token_file import TokenFile, TokensError, id_of
+
+_NOTE = "a running ingest follows within 3 seconds"
+
+
+def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
+    """Do what the arguments say; return the exit status."""
+    options = _options(arguments)
+    if env.get("INGEST_TOKENS"):
+        print("tokens: INGEST_TOKENS is set; tokens in the environment cannot be changed", file=sys.stderr)
+        return 1
+    path = env.get("INGEST_TOKENS_FILE") or Path(env.get("DATA_DIR") or "data") / "token"
+    file = TokenFile(Path(path))
+    try:
+        if options.command == "new":
+            print(file.add(options.app, datetime.now(UTC)))
+            print(f"tokens: added to {file.path}; {_NOTE}", file=sys.stderr)
+        elif options.command == "revoke":
+            token = file.revoke(options.id)
+            print(f"tokens: {id_of(token)} is revoked; {_NOTE}", file=sys.stderr)
+        else:
+            _list(file)
+    except TokensError as error:
+        print(f"tokens: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m ingest.tokens", description="Manage ingest's tokens.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    new = commands.add_parser("new", help="add a token and print its secret")
+    new.add_argument("--app", action="append", default=[], type=_app_id, help="bind it to this app id")
+    commands.add_parser("list", help="show all tokens without their secrets")
+    revoke = commands.add_parser("revoke", help="remove a token")
+    revoke.add_argument("id", help="as `list` shows it")
+    return parser.parse_args(arguments)
+
+
+def _app_id(text: str) -> str:
+    if not text or set(text) & set("|,#") or not text.isprintable() or text != text.strip():
+        raise argparse.ArgumentTypeError("an app id here has no `|`, `,` or `#`")
+    return text
+
+
+def _list(file: TokenFile) -> None:
+    print(f"{'id':<10}{'apps':<40}note")
+    for token in file.read():
+        apps = ", ".join(sorted(token.app_ids)) or "every app"
+        print(f"{id_of(token):<10}{apps:<40}{token.note}".rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
