@@ -30,9 +30,11 @@ from consumers.warehouse.settings import Settings
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.wire_ids import looking_up
 from schemas.environment import SettingsError
+from schemas.printable import printable, printable_lines
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
 _INGEST_SECONDS_MAX = 2.0
+_NAME_CHARS_MAX = 32  # of an event type: the width of its column
 _NOTE = "kafka: records it still has; raw: rows, older ones too, as far as merges left them; view: events"
 
 
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
             report = accounting.report(logs, _now_ms())
         types = accounting.types(report, logs)
     except (SettingsError, CatalogError, TransientError, TooManyRefusedError) as error:
-        sys.stderr.write(f"could not reconcile: {error}\n")
+        sys.stderr.write(f"could not reconcile: {printable_lines(error)}\n")
         return 2
     received = _received(env.get("INGEST_ADMIN_URL", ""))
     lines = [_as_json(report, types, received)] if options.json else _lines(report, types, received)
@@ -123,7 +125,8 @@ def _lines(
     yield ""
     yield f"{'event type':<34}{'kafka':>10}{'raw':>10}{'view':>10}{'ingest':>10}"
     for name, (kafka, raw, view) in types.items():
-        yield f"{name:<34}{kafka:>10}{raw:>10}{view:>10}{received.get(name, '-'):>10}"
+        shown = printable(name, _NAME_CHARS_MAX)
+        yield f"{shown:<34}{kafka:>10}{raw:>10}{view:>10}{received.get(name, '-'):>10}"
     yield f"({_NOTE}; ingest: acknowledged since its start)"
     yield ""
     for one in report.missing:

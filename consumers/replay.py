@@ -41,6 +41,7 @@ from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire_ids import looking_up
 from schemas.environment import SettingsError
+from schemas.printable import printable, printable_lines
 
 _ATTEMPTS_MAX = 8
 _FAILED_MAX = 3  # rows one after the other that ingest fails to answer for: then it is not the rows
@@ -57,7 +58,7 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
     if dry_run:
         found = Counter((row.source, row.reason) for row in quarantine.rows(where))
         for (source, reason), rows in found.most_common():
-            print(f"{rows} rows that {source} refused as {reason}")
+            print(f"{rows} rows that {printable(source)} refused as {printable(reason)}")
         print(f"{found.total()} rows would be sent again; nothing was")
         return 0
     replayer = Replayer(Parts(settings, looking_up(settings.schemas_dir, settings.schema_registry)), access)
@@ -71,7 +72,7 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
         print(f"{placed} put back, {replayer.stays.total()} stay", file=sys.stderr)
     print(f"{placed} put back, {replayer.stays.total()} stay")
     for reason, count in replayer.stays.most_common():
-        print(f"  {count}: {reason}")
+        print(f"  {count}: {printable(reason)}")
     return 1 if replayer.stays else 0
 
 
@@ -141,7 +142,7 @@ def _give_columns(settings: Settings, event_type: str | None) -> int:
             words = f"moved out of {source.table}" if source.moves else f"of {source.table} read again"
             print(f"{source.event_type}: {written} rows {words}")
     for reason, count in refused.most_common():
-        print(f"  {count} stay: {reason}")
+        print(f"  {count} stay: {printable(reason)}")
     return 1 if refused else 0
 
 
@@ -188,7 +189,7 @@ def main(arguments: Sequence[str]) -> int:
             return reload(settings, options.start, options.end)
         return replay(settings, access, options.where, dry_run=options.dry_run)
     except (SettingsError, CatalogError, TransientError, TooManyRefusedError) as error:
-        print(f"could not replay: {error}", file=sys.stderr)
+        print(f"could not replay: {printable_lines(error)}", file=sys.stderr)
         return 2
 
 

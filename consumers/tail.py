@@ -31,6 +31,7 @@ from schemas.catalog.catalog import Catalog, CatalogError
 from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
 from schemas.catalog.wire_ids import following, release_of
 from schemas.environment import SettingsError
+from schemas.printable import printable
 
 if TYPE_CHECKING:
     from consumers.kit.record import Record
@@ -41,8 +42,7 @@ _REQUEST_SECONDS_MAX = 2.0
 _FOLLOW_SECONDS_MAX = 0.5  # events wait meanwhile
 _POLL_SECONDS_MAX = 0.2
 _RECORDS_MAX = 500
-# Control characters, those that turn the direction of writing, and halves of one, which cannot be written.
-_COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_LINE_CHARS_MAX = 2_000
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ENVELOPE = frozenset(("event_type", "event_id", "app_id", "device_id", "session_id", "timestamp"))
 _TIMES = frozenset(("timestamp_iso", "received_at"))
@@ -157,14 +157,14 @@ def _print(event: dict[str, Any], record: Message, options: argparse.Namespace) 
     if options.fields:
         said = {path: said.get(path) for path in options.fields}
     if options.json:
-        print(_harmless(json.dumps(said if options.fields else event, ensure_ascii=False)))
+        print(printable(json.dumps(said if options.fields else event, ensure_ascii=False), None))
         return
     at = _time(record.timestamp()[1])
-    name = _harmless(str(event.get("event_type") or event.get("event")))
-    app, device = (_harmless(str(event.get(part) or "")) for part in ("app_id", "device_id"))
+    name = printable(event.get("event_type") or event.get("event"))
+    app, device = (printable(event.get(part) or "") for part in ("app_id", "device_id"))
     if not options.fields:
         said = {path: value for path, value in said.items() if path.partition(".")[0] in _shown(event)}
-    rest = " ".join(f"{path}={_harmless(_text(value))}" for path, value in said.items())
+    rest = " ".join(f"{path}={printable(_text(value), _LINE_CHARS_MAX)}" for path, value in said.items())
     if not sys.stdout.isatty():
         print(f"{at} {name} {app} {device} {rest}".rstrip())
         return
@@ -203,11 +203,6 @@ def _text(value: Any) -> str:
     return str(value) if is_word else json.dumps(value, ensure_ascii=False)
 
 
-def _harmless(text: str) -> str:
-    r"""Return the text with what moves a terminal's cursor as `\u001b`."""
-    return _COMMANDS.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
-
-
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tail", description="Show events as they come.")
     parser.add_argument("--type", action="append", help="events of this type alone; may be given again")
@@ -241,7 +236,7 @@ def _check_fields(catalog: Catalog, asked: Wanted, paths: Sequence[str]) -> None
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"tail: {_harmless(line)}\n")
+    sys.stderr.write(f"tail: {printable(line, _LINE_CHARS_MAX)}\n")
     sys.stderr.flush()
 
 

@@ -20,8 +20,10 @@ from schemas.catalog.add import add, write
 from schemas.catalog.catalog import Catalog, CatalogError, table_name, unlisted, unnumbered
 from schemas.environment import SettingsError
 from schemas.inference import infer
+from schemas.printable import printable, printable_lines
 from schemas.settings import Settings
 
+_LINE_CHARS_MAX = 1_000
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -119,9 +121,9 @@ def _infer(given: argparse.Namespace) -> int:
         return _fail([f"{given.out}: one file cannot hold {names}; give --event-type, or a folder"])
     for proposal in found:
         for line in (*proposal.proposed, *(f"not proposed: {line}" for line in proposal.told)):
-            print(f"# {proposal.event_type}: {line}")
+            print(printable(f"# {proposal.event_type}: {line}", _LINE_CHARS_MAX))
         if proposal.schema:
-            print(proposal.diff(), end="")
+            print(printable_lines(proposal.diff(), None), end="")
         if proposal.schema and given.out:
             _write(given.out if is_file else given.out / proposal.file.removeprefix("avro/mobile/"), proposal)
     if not proposals:
@@ -147,7 +149,7 @@ def _add(given: argparse.Namespace) -> int:
 def _diff(given: argparse.Namespace) -> int:
     older, newer = _schema(given.root, given.older), _schema(given.root, given.newer)
     for line in version.differences(older, newer):
-        print(line)
+        print(printable(line, _LINE_CHARS_MAX))
     problems = evolution.backward_problems(older, newer)
     print(f"{given.newer} {'cannot read' if problems else 'reads'} data of {given.older}")
     return _fail(list(problems)) if problems else 0
@@ -175,7 +177,7 @@ def _moment(text: str) -> datetime:
 
 
 def _fail(problems: list[str]) -> int:
-    print("\n".join(problems), file=sys.stderr)
+    print(printable_lines("\n".join(problems), _LINE_CHARS_MAX), file=sys.stderr)
     return 1
 
 

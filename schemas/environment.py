@@ -7,7 +7,8 @@ own.
 
 import logging
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from itertools import islice
+from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
@@ -21,6 +22,9 @@ from schemas import topics
 CONFIG = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
+
+# A traceback is within that; of what is longer, the beginning and the end are kept.
+_LOG_CHARS_MAX, _LOG_ITEMS_MAX, _LOG_DEPTH_MAX = 8_000, 100, 4
 
 
 class SettingsError(ValueError):
@@ -98,11 +102,39 @@ def read(
         raise SettingsError("\n".join(dict.fromkeys(map(_line, error.errors())))) from None
 
 
+class _BoundedFormatter(JsonFormatter):
+    """A record -> one line of ASCII; no text or list of it is longer than it may be, whoever chose it."""
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Return what the line says."""
+        return cast("dict[str, Any]", _bounded(super().process_log_record(log_data)))
+
+
+def _bounded(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        rest = len(value) - _LOG_CHARS_MAX
+        return (
+            value
+            if rest <= 0
+            else f"{value[: _LOG_CHARS_MAX // 2]}… {rest} more …{value[-_LOG_CHARS_MAX // 2 :]}"
+        )
+    if depth > _LOG_DEPTH_MAX:
+        return "…"
+    if isinstance(value, Mapping):
+        return {
+            _bounded(str(name)): _bounded(part, depth + 1)
+            for name, part in islice(value.items(), _LOG_ITEMS_MAX)
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_bounded(part, depth + 1) for part in islice(value, _LOG_ITEMS_MAX)]
+    return value
+
+
 def log_as_json() -> None:
     """Send every log line of this process to standard error, as JSON."""
     handler = logging.StreamHandler()
     handler.setFormatter(
-        JsonFormatter(
+        _BoundedFormatter(
             "%(asctime)s %(levelname)s %(name)s %(message)s",
             rename_fields={"message": "event"},
             reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, for terminals

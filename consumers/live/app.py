@@ -5,6 +5,7 @@ text. No request asks Kafka or ClickHouse: all answers come from what the feed h
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -14,7 +15,7 @@ from msgspec import json
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -185,11 +186,13 @@ def _replay(parts: Parts) -> Endpoint:
 async def _body(request: Request) -> bytes:
     """Return the body, or an empty one when it is larger than any that the page sends."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY_BYTES_MAX:
-            return b""
-    return body
+    with suppress(ClientDisconnect):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _BODY_BYTES_MAX:
+                return b""
+        return body
+    return b""
 
 
 def _group(board: Board, wanted: _Wanted) -> Group | None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from schemas.printable import printable
+
 OTHER = "(other)"
 _DAYS = 7
 _DAY_MS, _MINUTE_MS = 86_400_000, 60_000
@@ -74,7 +76,7 @@ def apps_parameters(now_ms: int, minutes: int, apps_max: int) -> dict[str, Any]:
 
 def apps(rows: Sequence[Sequence[Any]]) -> tuple[App, ...]:
     """Return what each app sent and usually sends at this time of the day."""
-    return tuple(App(app_id, counts[0], min(counts[1:])) for app_id, counts in rows)
+    return tuple(App(printable(app_id), counts[0], min(counts[1:])) for app_id, counts in rows)
 
 
 def disk(rows: Sequence[Sequence[Any]]) -> Disk | None:

@@ -31,6 +31,7 @@ from consumers.live.state import (
 _SKEW_MS = 300_000
 _TYPES_MAX = 50
 SAMPLE_BYTES_MAX = 4_096
+KEY_CHARS_MAX = 200  # of a reason, pointer or source: whoever writes to the topic chooses them
 
 TOTAL = "SELECT count(), toUnixTimestamp64Milli(max(received_at)) FROM tapcart.events"
 
@@ -74,21 +75,25 @@ WHERE reason != 'probe' AND received_at >= fromUnixTimestamp64Milli({start_ms:In
   AND received_at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
 """
 
-QUARANTINE = """
+QUARANTINE = f"""
 SELECT
-    grouping(reason) AS overall, toString(reason), pointer, toString(source), count() AS n,
+    grouping(reason) AS overall, reason, pointer, source, count() AS n,
     countIf(NOT replayed), toUnixTimestamp64Milli(max(received_at)),
     argMax(leftUTF8(detail, 300), received_at), hex(argMax(body_hash, received_at))
 FROM (
-    SELECT reason, pointer, source, received_at, detail, body_hash,
-           body_hash IN (SELECT body_hash FROM tapcart_raw.quarantine_replays) AS replayed
-    FROM tapcart_raw.quarantine FINAL
-    WHERE reason != 'probe'
+    SELECT
+        leftUTF8(toString(rows.reason), {KEY_CHARS_MAX}) AS reason,
+        leftUTF8(rows.pointer, {KEY_CHARS_MAX}) AS pointer,
+        leftUTF8(toString(rows.source), {KEY_CHARS_MAX}) AS source,
+        received_at, detail, body_hash,
+        body_hash IN (SELECT body_hash FROM tapcart_raw.quarantine_replays) AS replayed
+    FROM tapcart_raw.quarantine AS rows FINAL
+    WHERE rows.reason != 'probe'
 )
 GROUP BY GROUPING SETS ((reason, pointer, source), ())
 ORDER BY overall DESC, n DESC, reason, pointer, source
 LIMIT 21
-"""
+"""  # noqa: S608 - a number of ours
 
 SAMPLES = f"""
 SELECT hex(body_hash), hex(substring(body, 1, {SAMPLE_BYTES_MAX})), length(body)
@@ -98,7 +103,7 @@ LIMIT 1 BY body_hash
 """  # noqa: S608 - a number of ours
 
 FUNNEL = """
-SELECT toString(day), app_id, opened, viewed, added, checkout, ordered
+SELECT toString(day), leftUTF8(toString(app_id), 80), opened, viewed, added, checkout, ordered
 FROM tapcart.funnel_daily
 WHERE day BETWEEN {yesterday:Date} AND {today:Date}
 ORDER BY day DESC, opened DESC, app_id
@@ -106,7 +111,8 @@ LIMIT 20 BY day
 """
 
 REVENUE = """
-SELECT toString(day), app_id, currency_code, orders, toString(revenue)
+SELECT toString(day), leftUTF8(toString(app_id), 80), leftUTF8(toString(currency_code), 20),
+    orders, toString(revenue)
 FROM tapcart.revenue_daily
 WHERE day BETWEEN {yesterday:Date} AND {today:Date}
 ORDER BY day DESC, orders DESC, app_id, currency_code

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import Board
+from consumers.live.queries import KEY_CHARS_MAX
 from consumers.live.redact import text_shortened
 from consumers.live.state import Group, Replay
 
@@ -107,7 +108,10 @@ class Replays:
 def condition(group: Group) -> str:
     """Return the SQL that finds the rows of `group`."""
     columns = (("reason", group.reason), ("pointer", group.pointer), ("source", group.source))
-    return " AND ".join(f"{name} = unhex('{value.encode().hex()}')" for name, value in columns)
+    return " AND ".join(
+        f"leftUTF8(toString({name}), {KEY_CHARS_MAX}) = unhex('{value.encode().hex()}')"
+        for name, value in columns
+    )
 
 
 async def _lines(stream: asyncio.StreamReader | None, take: Callable[[str], None]) -> list[str]:

@@ -22,6 +22,7 @@ from deploy.demo.results import QUERIES, ClickHouse, ClickHouseError, wait_query
 from deploy.demo.samples import samples
 from deploy.demo.sender import NO_ANSWER, Pace, Tally, send
 from deploy.local.errors import StackError
+from schemas.printable import printable_lines
 
 _DAY_MS = 86_400_000
 _QUERYABLE_SECONDS_MAX = 60.0
@@ -39,7 +40,7 @@ def main() -> int:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_status
     except (stack.NoStackError, ClickHouseError) as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(f"demo: {printable_lines(error)}", file=sys.stderr)
     except httpx.HTTPError as error:
         print(f"demo: ClickHouse does not answer: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -73,7 +74,8 @@ def _show(at: stack.Stack, arguments: argparse.Namespace) -> int:
     try:
         missing = _wait(clickhouse, tally)
         for title, sql in QUERIES.items():
-            print(f"\n{title}\n\n{sql}\n\n{clickhouse.ask(sql, 'PrettyCompactNoEscapes')}", end="")
+            answer = clickhouse.ask(sql, "PrettyCompactNoEscapes")
+            print(f"\n{title}\n\n{sql}\n\n{printable_lines(answer)}", end="")
     finally:
         clickhouse.close()
     _print_end(at)

@@ -17,9 +17,11 @@ from deploy.local import services
 from deploy.local.errors import StackError
 from deploy.local.secret import secret
 from deploy.local.settings import Settings
+from schemas.printable import printable
 
 _PATH = "/tapcart_webhooks/"
 _WAIT_SECONDS_MAX = 30.0
+_CHARS_MAX = 1_000  # of a line: the server at the URL may answer anything
 
 
 def main() -> int:
@@ -111,9 +113,9 @@ def _shape(parts: SplitResult) -> Finding:
 
 
 def _show(finding: Finding) -> None:
-    print(f"{finding.level:8}{finding.check:13}{finding.text}", flush=True)
+    print(f"{finding.level:8}{finding.check:13}{printable(finding.text, _CHARS_MAX)}", flush=True)
     if finding.mend:
-        print(f"{'':21}-> {finding.mend}", flush=True)
+        print(f"{'':21}-> {printable(finding.mend, _CHARS_MAX)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from deploy.local.errors import StackError
 from deploy.local.settings import Settings
 from deploy.report.page import page
 from deploy.report.week import ReportError, week
+from schemas.printable import printable, printable_lines
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
         print(f"report: {error}", file=sys.stderr)
         return error.exit_status
     except ReportError as error:
-        print(f"report: {error}", file=sys.stderr)
+        print(f"report: {printable_lines(error)}", file=sys.stderr)
         return 1
     except httpx.HTTPError as error:
         print(f"report: ClickHouse does not answer ({error}); does `make run` run?", file=sys.stderr)
@@ -38,7 +39,7 @@ def main() -> int:
     except OSError as error:
         print(f"report: {arguments.out} cannot be written: {error.strerror}", file=sys.stderr)
         return 1
-    print(f"{arguments.out}: {found.app}, {found.monday} to {found.sunday}")
+    print(f"{arguments.out}: {printable(found.app)}, {found.monday} to {found.sunday}")
     return 0
 
 

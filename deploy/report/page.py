@@ -5,12 +5,13 @@ Invariant: whatever comes from an event is escaped; there is no script, and noth
 
 from collections.abc import Sequence
 from decimal import Decimal
-from html import escape
+from html import escape as html_escape
 from pathlib import Path
 from typing import Any
 
 from deploy.report import plots
 from deploy.report.week import Week
+from schemas.printable import printable
 
 _STYLE = Path(__file__).with_name("report.css").read_text()
 
@@ -48,14 +49,18 @@ def page(week: Week) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<header>\n<h1>{escape(week.app)}</h1>\n"
+        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<header>\n<h1>{_text(week.app)}</h1>\n"
         f"<p>Week from Monday {week.monday:%d %B} to Sunday {week.sunday:%d %B %Y}</p>\n</header>\n"
         f'<div class="tiles">{"".join(_tiles(week))}</div>\n<div class="cards">\n{"".join(cards)}</div>\n'
         "<footer>Made by Tapline from the views active_devices_daily, sessions, funnel_daily, revenue_daily,"
         " product_performance, push_performance, attribution, carts_abandoned, retention_weekly.</footer>\n"
         "</main>\n</body>\n</html>\n"
     )
+
+
+def _text(given: str) -> str:
+    return html_escape(printable(given))
 
 
 def _tiles(week: Week) -> list[str]:
@@ -81,22 +86,22 @@ def _tiles(week: Week) -> list[str]:
 
 
 def _tile(name: str, value: str, below: str) -> str:
-    words = f"<span>{escape(name)}</span><b>{escape(value)}</b><span>{escape(below)}</span>"
+    words = f"<span>{_text(name)}</span><b>{_text(value)}</b><span>{_text(below)}</span>"
     return f'<div class="tile">{words}</div>'
 
 
 def _plot(title: str, words: str, svg: str) -> str:
-    labelled = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
-    return f"<section>\n<h2>{escape(title)}</h2>\n<p>{escape(words)}</p>\n{labelled}</section>\n"
+    labelled = svg.replace("<svg ", f'<svg role="img" aria-label="{_text(title)}" ', 1)
+    return f"<section>\n<h2>{_text(title)}</h2>\n<p>{_text(words)}</p>\n{labelled}</section>\n"
 
 
 def _table(title: str, head: Sequence[str], rows: Cells) -> str:
     if not rows:
-        return f"<section>\n<h2>{escape(title)}</h2>\n<p>None this week.</p>\n</section>\n"
-    heads = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in rows)
+        return f"<section>\n<h2>{_text(title)}</h2>\n<p>None this week.</p>\n</section>\n"
+    heads = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>\n" for row in rows)
     return (
-        f'<section>\n<h2>{escape(title)}</h2>\n<div class="table"><table>\n<thead><tr>{heads}</tr></thead>\n'
+        f'<section>\n<h2>{_text(title)}</h2>\n<div class="table"><table>\n<thead><tr>{heads}</tr></thead>\n'
         f"<tbody>\n{body}</tbody>\n</table></div>\n</section>\n"
     )
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deploy.report.week import Rows, Week
+from schemas.printable import printable
 
 _INK, _QUIET, _GRID = "#1f2933", "#52606d", "#e4e7eb"
 # Told apart also by those who do not see all colours (Okabe and Ito).
@@ -36,6 +37,7 @@ _STYLE: dict[Any, Any] = {
 }
 _STEPS = ("Opened", "Viewed", "Added", "Checkout", "Ordered")
 _CURRENCIES_MAX = 4
+_LABEL_CHARS_MAX = 40
 
 
 def devices(week: Week) -> str:
@@ -90,7 +92,7 @@ def revenue(week: Week) -> str:
         for index, (axes, currency) in enumerate(zip(every, ranked, strict=True)):
             axes.grid(visible=True)
             axes.bar(_labels(days), found.get(currency, [0] * len(days)), color=_COLORS[index], width=0.62)
-            axes.set_ylabel(currency)
+            axes.set_ylabel(printable(currency, _LABEL_CHARS_MAX))
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(3))
     return _svg(figure, "revenue")
@@ -139,7 +141,7 @@ def _bars(axes: Axes, days: list[str], parts: list[tuple[str, list[float]]]) -> 
                 _labels(days),
                 values,
                 bottom=below,
-                label=name,
+                label=printable(name, _LABEL_CHARS_MAX),
                 color=_COLORS[index % len(_COLORS)],
                 width=0.62,
             )

@@ -16,6 +16,8 @@ from msgspec import json
 Rows = Sequence[Sequence[Any]]
 
 _REQUEST_SECONDS_MAX = 60.0
+# A parameter in a URL is read as a field of TabSeparated.
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n"})
 # The parts of queries.sql: a line with a name, then what it asks.
 _QUERIES = {
     name: sql.strip()
@@ -72,7 +74,7 @@ GROUP BY app_id, monday ORDER BY monday DESC, sum(dau) DESC, app_id LIMIT 1"""  
 
 
 def _ask(client: httpx.Client, sql: str, given: dict[str, str]) -> Rows:
-    settings = {f"param_{name}": value for name, value in given.items()}
+    settings = {f"param_{name}": value.translate(_ESCAPES) for name, value in given.items()}
     settings |= {
         "default_format": "JSONCompact",
         "readonly": "2",

@@ -14,9 +14,11 @@ from deploy.local.errors import StackError
 from deploy.local.settings import Settings
 from deploy.status.collect import Status, look
 from deploy.status.formatting import span
+from schemas.printable import printable
 
 _PIPE_WIDTH = 160  # nothing is folded where nobody sees a width
 _NOTHING_RUNS = 3
+_CHARS_MAX = 1_000  # of one cell
 
 
 def main() -> int:
@@ -40,13 +42,13 @@ def _show(status: Status) -> None:
     for process in status.processes:
         mark = "[green]up[/]" if process.is_up else "[bold red]DOWN[/]"
         since = span(process.uptime_seconds) if process.uptime_seconds is not None else ""
-        processes.add_row(process.name, mark, str(process.pid or ""), since, escape(process.detail))
+        processes.add_row(process.name, mark, str(process.pid or ""), since, _text(process.detail))
     facts = _table()
     for fact in status.facts:
-        facts.add_row(fact.name, escape(fact.text) if fact.is_well else f"[bold red]{escape(fact.text)}[/]")
+        facts.add_row(fact.name, _text(fact.text) if fact.is_well else f"[bold red]{_text(fact.text)}[/]")
     urls = _table()
     for name, url in status.urls:
-        urls.add_row(name, escape(url))
+        urls.add_row(name, _text(url))
     for table in (processes, facts, urls):
         console.print(table)
         console.print()
@@ -54,6 +56,10 @@ def _show(status: Status) -> None:
         "[green]All is well.[/]" if status.is_well else "[bold red]Not all is well: see deploy/runbook.md.[/]"
     )
     console.print(well)
+
+
+def _text(given: str) -> str:
+    return escape(printable(given, _CHARS_MAX))
 
 
 def _table() -> Table:

@@ -17,6 +17,7 @@ from schemas.catalog import schema_model, version
 from schemas.catalog.catalog import Catalog, Release, table_problems
 from schemas.inference.field_profile import Path, Seen, Values
 from schemas.inference.field_types import decide
+from schemas.printable import printable_lines
 
 _NAME_CHARS_MAX = 100
 _EVENT_TYPE = re.compile(r"[A-Za-z]\w*", re.ASCII)
@@ -56,8 +57,8 @@ class Proposal:
 
 
 def as_text(schema: Schema) -> str:
-    """Return a schema as its file has it."""
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    """Return a schema as its file has it; names and words of senders are printable there."""
+    return printable_lines(json.dumps(schema, indent=2, ensure_ascii=False), None) + "\n"
 
 
 def propose(catalog: Catalog, event_type: str, seen: Seen, events_min: int = 1) -> Proposal:

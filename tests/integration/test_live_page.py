@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ from consumers.live.queries import window
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, Intake, Log, Quarantine, Spool, Tables, Total
 from deploy.demo.samples import FOLDER
 from tests.browser import DESKTOP, NO_BROWSER, PATH, PHONE, Scheme, chromium, opened, violations
+from tests.hostile import HOSTILE as UNREADABLE
+from tests.hostile import is_harmless
 from tests.live import Live, event, hanging, post, settled, sql
 from tests.process import eventually
 from tests.quarantine import quarantine
@@ -142,6 +145,34 @@ def test_hostile_values_stay_text(stack: Stack, live: Live, browser: Browser) ->
         assert page.title() == "Tapline live"
         assert page.locator("main img, main script, main iframe, dialog img").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_nobody_could_read_is_shown_by_its_code(stack: Stack, live: Live, browser: Browser) -> None:
+    """Controls, changes of direction and invisible characters, wherever the page shows an event's text."""
+    sample: dict[str, Any] = json.loads(event("ProductViewed"))
+    sample["event_properties"] |= {"product_title": UNREADABLE, UNREADABLE: UNREADABLE, "cut": "\ud83d"}
+    order = event("OrderCreated", app_id=UNREADABLE, timestamp=time.time_ns() // 1_000_000)
+    post(stack, event("AppOpened", event_type=UNREADABLE), order)
+    post(stack, json.dumps(sample | {"app_id": UNREADABLE}).encode())
+    quarantine(
+        stack, f'{{"cut": "\\ud83d", "x": "{UNREADABLE}'.encode(), reason=UNREADABLE, detail=UNREADABLE,
+        pointer=f"/{UNREADABLE}",
+    )  # fmt: skip
+    with opened(browser, live.url) as page:
+        expect(page.locator("#types")).to_contain_text("A\\u001b[2J")
+        expect(page.locator("#shop-app")).to_contain_text("A\\u001b[2J")
+        page.locator("#newest summary", has_text="u001b").first.click()
+        expect(page.locator(".fields dd").first).to_be_visible()
+        fault = page.locator("#groups > li", has_text="u001b").first
+        fault.locator("summary").click()
+        expect(fault.locator("pre")).to_contain_text("\\u202egpj")
+        expect(fault.locator("pre")).to_contain_text("cut")
+        fault.get_by_role("button").click()
+        expect(page.locator("#ask-what")).to_contain_text("u001b")
+
+        assert is_harmless(page.evaluate("document.documentElement.textContent"))
+        labels = "[...document.querySelectorAll('[aria-label]')].map((one) => one.ariaLabel).join()"
+        assert is_harmless(page.evaluate(labels))
 
 
 def test_an_event_opens_to_its_fields_and_stays_while_it_is_read(

@@ -4,15 +4,24 @@ const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
 
+// What an event says, without controls, changes of direction and what nobody sees: as `schemas.printable` has it.
+const HIDDEN = /(?![\n\t])[\p{C}\p{Zl}\p{Zp}]/gu;
+const escaped = (hidden) => hidden.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
+export const printable = (text) => text.replace(HIDDEN, escaped);
+
 export function put(id, text) {
-  const element = byId(id);
-  if (element.textContent !== text) element.textContent = text;
+  fill(byId(id), text);
+}
+
+export function fill(element, text) {
+  const shown = printable(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 export function element(name, className, text) {
   const made = document.createElement(name);
   if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
+  if (text !== undefined) made.textContent = printable(text);
   return made;
 }
 

@@ -1,6 +1,6 @@
 // Which process does its work, what waits where, and what is wrong, in words.
 
-import { byId, element, list, put } from "./dom.js";
+import { byId, element, fill, list, put } from "./dom.js";
 import { asOf, bytes, clock, compact, count, duration, plural } from "./text.js";
 
 export const NAMES = { ingest: "ingest", kafka: "Kafka", warehouse: "warehouse", clickhouse: "ClickHouse", live: "live" };
@@ -38,7 +38,7 @@ export function showHealth(state, connected) {
     item.children[1].firstChild.textContent = NAMES[one.name] ?? one.name;
     item.children[1].lastChild.textContent = ` ${ROLES[one.name] ?? ""}`;
     item.children[2].textContent = HEALTH[one.health] ?? one.health;
-    item.children[3].textContent = `${one.detail}; ${HEALTH[one.health]} since ${clock(one.since_ms)}`;
+    fill(item.children[3], `${one.detail}; ${HEALTH[one.health]} since ${clock(one.since_ms)}`);
   });
   list(byId("strip"), components, (one) => one.name, makeChip, (item, one) => {
     item.className = one.health;
@@ -113,8 +113,8 @@ export function showNotices(state, disconnected) {
     box.append(element("strong"), element("span"));
     return box;
   }, (box, notice) => {
-    if (box.children[0].textContent !== notice.title) box.children[0].textContent = notice.title;
-    if (box.children[1].textContent !== notice.text) box.children[1].textContent = notice.text;
+    fill(box.children[0], notice.title);
+    fill(box.children[1], notice.text);
   });
 }
 

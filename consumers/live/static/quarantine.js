@@ -1,6 +1,6 @@
 // The quarantine by fault: a sample of each, and the button that puts its bodies back.
 
-import { byId, element, list, put } from "./dom.js";
+import { byId, element, fill, list, printable, put } from "./dom.js";
 import { asOf, clock, count, duration, plural } from "./text.js";
 
 const SOURCES = { ingest: "turned away by ingest", warehouse: "refused by the loader" };
@@ -36,7 +36,7 @@ function makeGroup(group) {
   sample.append(element("summary", "", "Sample"), element("pre"));
   sample.lastChild.tabIndex = 0; // it scrolls
   sample.lastChild.setAttribute("role", "group");
-  sample.lastChild.setAttribute("aria-label", `Sample of ${group.reason} at ${place(group)}`);
+  sample.lastChild.setAttribute("aria-label", printable(`Sample of ${group.reason} at ${place(group)}`));
   sample.addEventListener("toggle", () => { if (sample.open) showSample(sample, item.dataset.sample); });
   const button = element("button", "replay", "Replay");
   button.type = "button";
@@ -47,9 +47,11 @@ function makeGroup(group) {
 
 function fillGroup(item, group, replay) {
   item.dataset.sample = group.sample;
-  item.querySelector(".numbers").textContent =
-    `${count(group.waiting)} of ${count(group.count)} waiting; ${SOURCES[group.source] ?? group.source}, last at ${clock(group.newest_ms)}`;
-  item.querySelector(".detail").textContent = group.detail;
+  fill(
+    item.querySelector(".numbers"),
+    `${count(group.waiting)} of ${count(group.count)} waiting; ${SOURCES[group.source] ?? group.source}, last at ${clock(group.newest_ms)}`,
+  );
+  fill(item.querySelector(".detail"), group.detail);
   const button = item.querySelector(".replay");
   button.disabled = !group.waiting || replay?.result === "running";
   button.textContent = group.waiting ? `Replay ${count(group.waiting)}…` : "Replayed";
@@ -61,7 +63,7 @@ async function showSample(sample, key) {
   try {
     const answer = await fetch(`api/samples/${encodeURIComponent(key)}`, { signal: AbortSignal.timeout(5000) });
     const found = await answer.json();
-    box.textContent = answer.ok ? found.text : found.detail;
+    fill(box, answer.ok ? found.text : found.detail);
   } catch {
     box.textContent = "The live page's process does not answer.";
   }
@@ -119,6 +121,6 @@ function showReplay(replay) {
   put("replay-title", running ? `Replaying ${plural(replay.total, "body", "bodies")}: ${what}` : `Replay of ${what}: ${RESULTS[replay.result] ?? replay.result}`);
   put("replay-text", running ? `${sums} so far` : replay.result === "failed" ? "" : `${sums}, in ${duration(Math.max(100, replay.ended_ms - replay.started_ms))}`);
   list(byId("replay-words"), replay.words.map((text, index) => ({ text, index })), (word) => String(word.index), () => element("li"), (item, word) => {
-    item.textContent = word.text;
+    fill(item, word.text);
   });
 }

@@ -1,6 +1,6 @@
 // Funnel and revenue of today (as long as nothing came today: of yesterday), of one app or of all.
 
-import { byId, cell, element, list, put, rowHeader } from "./dom.js";
+import { byId, cell, element, fill, list, put, rowHeader } from "./dom.js";
 import { asOf, count, money, percent, plural } from "./text.js";
 
 const STEPS = [
@@ -42,7 +42,7 @@ function showApps(apps) {
   const options = [{ value: ALL, text: "All apps" }, ...apps.map((app) => ({ value: app, text: app }))];
   list(select, options, (option) => option.value, () => element("option"), (made, option) => {
     made.value = option.value;
-    if (made.textContent !== option.text) made.textContent = option.text;
+    fill(made, option.text);
   });
 }
 

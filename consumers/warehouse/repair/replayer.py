@@ -6,6 +6,7 @@ that can't be put back, whatever it holds, stays with a reason and stops no othe
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from schemas.tokens import Token, parse
 
 _QUERY_SECONDS_MAX = 300.0
 _POST_SECONDS_MAX = 10.0
+# What came in a header can go in one: bytes, read as Latin-1, without controls of ASCII.
+_HEADER = re.compile(r"[\x20-\x7e\x80-\xff]+")
 _PLACED, _LATER = 200, frozenset({408, 425, 429})
 _IS_REFUSAL = range(400, 500)
 
@@ -153,8 +156,8 @@ class Replayer:
             return "no token of INGEST_TOKENS may speak for its app"
         headers = {"Authorization": f"Bearer {secret}"}
         # A clickstream event says in headers what its body does not; others' are not looked at.
-        names = (("appid", row.app_id), ("eventid", row.event_id))
-        headers |= {name: value for name, value in names if value and value.isascii() and value.isprintable()}
+        given = (("appid", row.app_id), ("eventid", row.event_id))
+        headers |= {name: value for name, value in given if _HEADER.fullmatch(value)}
         try:
             answer = self._http.request("POST", self._access.endpoint(), body=row.body, headers=headers)
         except urllib3.exceptions.HTTPError as error:

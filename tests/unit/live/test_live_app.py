@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -91,6 +92,60 @@ def post(application: Starlette, body: object, **headers: str) -> httpx.Response
 def basic(password: str) -> str:
     """Return a Basic authorization with any user name."""
     return "Basic " + base64.b64encode(f"me:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": b"Basic \xe9"},
+        {"authorization": b"Bearer \xff"},
+        {"origin": b"http://["},
+        {"origin": b"\xff", "host": b"\xff"},
+        {"host": b"[", "content-type": b"\xff"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("token", [SESAME, None])
+def test_headers_of_any_bytes_are_answered(
+    board: Board, headers: dict[str, bytes], token: str | None
+) -> None:
+    """None of them is an error of ours."""
+    given = [(name.encode(), value) for name, value in headers.items()]
+    message = {"type": "http.request", "body": b"\xff"}
+
+    assert run(page(board, token), given, message) in {401, 403, 415}
+
+
+def test_a_request_that_ends_early_is_no_error(board: Board) -> None:
+    """Whoever left gets no answer, and the log no traceback."""
+    given = [(name.encode(), value.encode()) for name, value in OURS.items()]
+
+    assert run(page(board), [(b"host", b"127.0.0.1:8081"), *given], {"type": "http.disconnect"}) == 422
+
+
+def run(application: Starlette, headers: list[tuple[bytes, bytes]], message: dict[str, Any]) -> int:
+    """Return the status that a request for a replay, of one message, is answered."""
+    scope = {"type": "http", "method": "POST", "path": "/api/replay", "query_string": b"", "headers": headers}
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return message
+
+    async def send(answer: Any) -> None:
+        if answer["type"] == "http.response.start":
+            statuses.append(answer["status"])
+
+    asyncio.run(application(scope, receive, send))
+    return statuses[0]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("key", ["\x00", "a" * 60_000, "%ff", "..", "\u202e", "'"])
+def test_any_key_is_answered(board: Board, path: str, key: str) -> None:
+    """404, or the page that it names."""
+    board.saw(CLICKHOUSE, seen(WAITING), NOW)
+
+    assert get(page(board), f"{path.rpartition('/')[0]}/{quote(key)}").status_code in {404, 200}
 
 
 def test_the_schemas_are_a_page(board: Board) -> None:
@@ -266,7 +321,7 @@ def test_no_text_of_an_event_becomes_sql() -> None:
     hostile = Group("'; DROP TABLE x; --", "\\' OR 1=1", "ingest", 1, 1, 1, "", "")
     found = condition(hostile)
 
-    assert re.fullmatch(r"(\w+ = unhex\('[0-9a-f]*'\)( AND )?){3}", found)
+    assert re.fullmatch(r"(leftUTF8\(toString\(\w+\), 200\) = unhex\('[0-9a-f]*'\)( AND )?){3}", found)
     assert b"'; DROP TABLE x; --".hex() in found
 
 
