@@ -1,59 +1,69 @@
-"""`python -m ingest`: the receiver, until SIGTERM or SIGINT.
+"""`python -m ingest`: the receiver, until SIGTERM or SIGINT. Exit status: see `schemas.process`."""
 
-Exit status: 0 after an orderly stop, 2 for settings or schemas that cannot be used, 1 for anything else.
-"""
-
+import asyncio
 import gc
 import os
-import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from socket import socket
 
 import uvloop
 from confluent_kafka import KafkaException
 
-from ingest.delivery.spool import SpoolInUseError, hold
-from ingest.http import serving
-from ingest.http.app import running
+from ingest.delivery.spool import hold
+from ingest.http.app import Service, build
 from ingest.http.token_follower import TokenFollower
 from ingest.settings import Settings
-from schemas.catalog.catalog import CatalogError
-from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire_ids import registering
-from schemas.environment import SettingsError, log_as_json
+from schemas.environment import SettingsError
+from schemas.http_server import bind, serve
+from schemas.process import Process, main
+
+# Longer than proxies keep idle connections (60 s), else a POST can meet one that we just closed.
+_KEEP_ALIVE_SECONDS = 75
 
 
-def main() -> int:
-    """Run until told to stop; return the exit status."""
-    log_as_json()
-    try:
-        settings = Settings.from_env(os.environ)
-        hold(settings.spool_dir)
-        tokens = TokenFollower(settings)
-        current = _current(settings)
-        public = serving.bind(settings.host, settings.port, "INGEST_PORT")
-        admin = serving.bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT")
-    except (SettingsError, CatalogError, SpoolInUseError) as error:
-        print(f"ingest cannot start:\n{error}", file=sys.stderr)
-        return 2
+def _serve(process: Process) -> None:
+    settings = Settings.from_env(os.environ)
+    hold(settings.spool_dir)
+    tokens = TokenFollower(settings)
+    memory = settings.spool_dir / "schema-registry.json"
+    current = registering(settings.schemas_dir, settings.schema_registry, memory)
+    public = bind(settings.host, settings.port, "INGEST_PORT")
+    admin = bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT")
     # Requests make few cycles: looking for them took a tenth of the loop's time. Memory stays flat.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-    async def run() -> None:
-        async with running(settings, current, tokens) as applications:
-            await serving.serve([(applications.public, public), (applications.admin, admin)], settings)
-
-    uvloop.run(run())
-    return 0
+    uvloop.run(_run(process, settings, partial(build, settings, current, tokens), public, admin))
 
 
-def _current(settings: Settings) -> Current:
-    memory = settings.spool_dir / "schema-registry.json"
-    return registering(settings.schemas_dir, settings.schema_registry, memory)
+async def _run(
+    process: Process,
+    settings: Settings,
+    make: Callable[[], Service],
+    public: Sequence[socket],
+    admin: Sequence[socket],
+) -> None:
+    service, stopping = _made(make), asyncio.Event()
+    await service.publisher.open()
+    # The public port stops first, so that health can be watched until the end.
+    serving = serve(
+        [(service.public, public), (service.admin, admin)],
+        stopping,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        forwarded_allow_ips=list(settings.proxies),
+        timeout_graceful_shutdown=int(settings.shutdown_seconds_max),
+    )
+    await process.keep(serving, stopping.set, service.parts, 3 * settings.shutdown_seconds_max)
+    await service.publisher.close(settings.shutdown_seconds_max)
+
+
+def _made(make: Callable[[], Service]) -> Service:
+    try:
+        return make()
+    except KafkaException as error:
+        raise SettingsError(f"KAFKA_*: {error.args[0].str()}") from error
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KafkaException as error:
-        print(f"ingest cannot start: Kafka's settings (KAFKA_*): {error.args[0]}", file=sys.stderr)
-        sys.exit(2)
+    main("ingest", _serve)

@@ -59,6 +59,9 @@ class Metrics:
         self.tokens_refused = self._counter(
             "tokens_refused", "Looks at a changed tokens file that found it unusable."
         )
+        self.turned_at = self._gauge(
+            "turned_at_seconds", "When the publisher looked at Kafka's reports last: seconds since 1970."
+        )
         self.direct = self._gauge("kafka_direct", "1 while records go to Kafka without the spool.")
         self.topic_problems = Gauge(
             f"{_PREFIX}_topic_problems",

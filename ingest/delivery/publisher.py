@@ -51,7 +51,6 @@ class Publisher:
         self._acknowledge_seconds_max = acknowledge_seconds_max
         self._away = asyncio.Event()  # set while records go to the spool
         self._away.set()
-        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def direct(self) -> bool:
@@ -63,16 +62,21 @@ class Publisher:
         """The spool, for health and metrics."""
         return self._spool
 
-    async def start(self) -> None:
-        """Find what an earlier process spooled and begin to drain it."""
+    async def open(self) -> None:
+        """Find what an earlier process spooled."""
         await self._spool.open()
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._drain_when_away())]
+
+    async def run(self) -> None:
+        """Drain the spool and watch Kafka, until cancelled. What it raises is a fault of ours."""
+        async with asyncio.TaskGroup() as parts:
+            parts.create_task(self._watch())
+            parts.create_task(self._drain_when_away())
 
     async def close(self, seconds_max: float) -> None:
-        """Wait `seconds_max` at most for acknowledgements; what is spooled stays for the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Wait `seconds_max` at most for acknowledgements; what is spooled stays for the next start.
+
+        `run` has ended before.
+        """
         await self._producer.close(seconds_max)
         await self._spool.close()
 
@@ -99,6 +103,7 @@ class Publisher:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
+            self._metrics.turned_at.set_to_current_time()
             if self._producer.oldest_seconds() > self._acknowledge_seconds_max:
                 self._go_away("no acknowledgement within the bound")
                 self._producer.give_up()

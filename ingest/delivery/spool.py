@@ -20,6 +20,7 @@ from typing import TypeVar, TypeVarTuple, Unpack
 
 from ingest.delivery.record import Record
 from ingest.delivery.segment import Contents, frame, parse
+from schemas.environment import SettingsError
 
 _SEGMENT_BYTES_MAX = 4 * 1024 * 1024  # what a crash while draining can repeat at most
 _FIRST_BYTES = 64 * 1024  # hold the first record of nearly every segment; its file's time does else
@@ -29,7 +30,7 @@ _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 
-class SpoolInUseError(Exception):
+class SpoolInUseError(SettingsError):
     """Another process has the spool: each would remove what the other still writes."""
 
 

@@ -1,11 +1,8 @@
-"""Settings and schemas -> the two ASGI applications of one ingest process, and the publisher behind them."""
+"""Settings and schemas -> one ingest process: two ASGI applications, the publisher, what runs beside them."""
 
-import asyncio
-import logging
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp
@@ -24,24 +21,23 @@ from ingest.http.webhook import Webhook
 from ingest.metrics import Metrics
 from ingest.registry_api.registry import Registry
 from ingest.settings import Settings
-from schemas.catalog.catalog import CatalogError
-from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
+from schemas.catalog.schema_reloader import Current
+from schemas.process import Part
 from schemas.tokens import Token
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Applications:
-    """What the two ports serve."""
+class Service:
+    """What the two ports serve, and what runs beside them."""
 
     public: ASGIApp
     admin: ASGIApp
+    publisher: Publisher
+    parts: Mapping[str, Part]  # by name: what runs for as long as the process
 
 
-@asynccontextmanager
-async def running(settings: Settings, current: Current, tokens: TokenFollower) -> AsyncIterator[Applications]:
-    """Yield the applications while the publisher runs and the schemas are followed."""
+def build(settings: Settings, current: Current, tokens: TokenFollower) -> Service:
+    """Return the service, on a running event loop; nothing runs yet."""
     metrics = Metrics()
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
     publisher = _publisher(settings, keeper, metrics)
@@ -59,43 +55,26 @@ async def running(settings: Settings, current: Current, tokens: TokenFollower) -
     metrics.watch(
         "guesses_waiting_max", "Answers that may wait at once.", lambda: webhook.guesses.waiting_max
     )
+    current.on_refused = metrics.schemas_refused.inc
     tokens.on_refused = metrics.tokens_refused.inc
 
     def use(changed: tuple[Token, ...]) -> None:
         webhook.access = Access(changed, settings.addresses)
 
-    await publisher.start()
-    following = [
-        asyncio.create_task(_follow(current, webhook, metrics)),
-        asyncio.create_task(tokens.follow(use)),
-        asyncio.create_task(keeper.watch()),
-    ]
-    try:
-        yield Applications(Public(webhook), admin(Health(publisher, keeper, metrics), Registry(current)))
-    finally:
-        for task in following:
-            task.cancel()
-        await publisher.close(settings.shutdown_seconds_max)
+    def taken_up() -> None:
+        webhook.receiver = Receiver(current.catalog)  # from the next event on
 
-
-async def _follow(current: Current, webhook: Webhook, metrics: Metrics) -> None:
-    """Use what `schemas add` releases, from the next event on; what cannot be used is told."""
-    told = ""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            if receiver := await asyncio.to_thread(_newer, current):
-                webhook.receiver = receiver
-                _LOG.info("schemas_taken_up", extra={"releases": len(current.catalog.releases)})
-            told = ""
-        except CatalogError as error:
-            metrics.schemas_refused.inc()
-            if told != (told := str(error)):
-                _LOG.error("schemas_refused", extra={"problems": told.splitlines()})
-
-
-def _newer(current: Current) -> Receiver | None:
-    return Receiver(current.catalog) if current.look() else None
+    return Service(
+        Public(webhook),
+        admin(Health(publisher, keeper, metrics), Registry(current)),
+        publisher,
+        {
+            "publisher": publisher.run(),
+            "topics": keeper.watch(),
+            "schemas": current.follow(taken_up),
+            "tokens": tokens.follow(use),
+        },
+    )
 
 
 def _publisher(settings: Settings, topics: TopicKeeper, metrics: Metrics) -> Publisher:

@@ -153,3 +153,58 @@ def test_a_port_for_metrics_that_is_taken_does_not_keep_the_loader_from_loading(
         f'"event": "no_metrics", "setting": "WAREHOUSE_METRICS_PORT", "host": "127.0.0.1", "port": {port}'
         in (running.log.read_text())
     )
+
+
+INGEST = {"publisher", "schemas", "tokens", "topics"}
+OF_INGEST = [
+    *sorted(INGEST),
+    "kafka-poll",  # a thread
+    "ingest.delivery.producer:KafkaProducer.oldest_seconds",  # the publisher's watch
+    "ingest.delivery.topic_keeper:TopicKeeper.ensure",  # its way back to Kafka
+]
+
+
+@contextmanager
+def ingest(folder: Path) -> Iterator[tuple[Injected, int]]:
+    """Run an ingest that can be broken, with its port; its Kafka is away."""
+    port, admin = free_port(), free_port()
+    env = {
+        "INGEST_PORT": str(port),
+        "INGEST_ADMIN_PORT": str(admin),
+        "INGEST_TOKENS": "a-token-of-a-test",
+        "INGEST_SPOOL_DIR": str(folder / "spool"),
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+    }
+    with injected(folder, "ingest", env) as running:
+        assert eventually(lambda: answers(f"http://127.0.0.1:{admin}/readyz")), running.log
+        yield running, port
+
+
+@pytest.mark.parametrize("part", OF_INGEST)
+def test_a_part_of_ingest_that_fails_ends_it(tmp_path: Path, part: str) -> None:
+    """Status 1 and the traceback; the list of tasks is whole."""
+    with ingest(tmp_path) as (running, _):
+        assert running.parts == INGEST
+        running.break_part(part)
+
+        assert running.process.wait(30) == 1
+        assert '"event": "part_failed"' in running.log
+        assert "InjectedError" in running.log
+
+
+def test_what_ingest_began_to_take_is_kept_when_a_part_fails(tmp_path: Path) -> None:
+    """A body that is under way is answered 200, and is in the spool."""
+    event = body()
+    head = (
+        b"POST /tapcart_webhooks/a-token-of-a-test HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+        % len(event)
+    )
+    with ingest(tmp_path) as (running, port), socket.create_connection(("127.0.0.1", port), 20) as sender:
+        sender.sendall(head + event[:100])
+        running.break_part("schemas")
+        wait_until(lambda: "part_failed" in running.log, what="a part fails")
+        sender.sendall(event[100:])
+
+        assert sender.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert running.process.wait(30) == 1
+    assert sum(path.stat().st_size for path in (tmp_path / "spool").glob("*.spool")) > 0

@@ -30,7 +30,12 @@ COMMANDS = {
     "deploy.status": (),
     "deploy.url": (),
 }
-SERVERS = {"consumers.live": "LIVE_PORT", "deploy.local": "LIVE_PORT"}
+SERVERS = {
+    ("ingest", "INGEST_PORT"),
+    ("ingest", "INGEST_ADMIN_PORT"),
+    ("consumers.live", "LIVE_PORT"),
+    ("deploy.local", "LIVE_PORT"),
+}
 
 
 def ended(module: str, env: Mapping[str, str], folder: Path, *arguments: str) -> tuple[int, str]:
@@ -67,17 +72,17 @@ def test_a_property_that_kafkas_clients_do_not_know(module: str, tmp_path: Path)
     assert 'KAFKA_*: No such configuration property: "security.protokoll"' in said
 
 
-@pytest.mark.parametrize("module", SERVERS)
-def test_an_address_in_use(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("module", "variable"), sorted(SERVERS))
+def test_an_address_in_use(module: str, variable: str, tmp_path: Path) -> None:
     """Named by its setting."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = str(other.getsockname()[1])
-        status, said = ended(module, {SERVERS[module]: port}, tmp_path)
+        status, said = ended(module, {variable: port}, tmp_path)
 
     assert status == 2
-    assert SERVERS[module] in said
+    assert variable in said
     assert port in said
     assert "in use" in said
 
