@@ -13,19 +13,20 @@ import json
 import os
 import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from http.client import HTTPException
+from itertools import chain
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from consumers.kit import ingest_state
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import TooManyRefusedError
 from consumers.warehouse.repair.offset_reader import Range
 from consumers.warehouse.repair.reconciliation import Accounting, Partition, Report
+from consumers.warehouse.repair.replayer import IngestAccess
 from consumers.warehouse.settings import Settings
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.wire_ids import looking_up
@@ -33,7 +34,6 @@ from schemas.environment import SettingsError
 from schemas.printable import printable, printable_lines
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
-_INGEST_SECONDS_MAX = 2.0
 _NAME_CHARS_MAX = 32  # of an event type: the width of its column
 _NOTE = "kafka: records it still has; raw: rows, older ones too, as far as merges left them; view: events"
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     """Reconcile, print, and return the exit status."""
     options = _options(arguments)
     try:
-        settings = Settings.from_env(env)
+        settings, access = Settings.from_env(env), IngestAccess.from_env(env)
         accounting = Accounting(settings, looking_up(settings.schemas_dir, settings.schema_registry))
         logs = accounting.wait(options.wait)
         report = accounting.report(logs, _now_ms())
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     except (SettingsError, CatalogError, TransientError, TooManyRefusedError) as error:
         sys.stderr.write(f"could not reconcile: {printable_lines(error)}\n")
         return 2
-    received = _received(env.get("INGEST_ADMIN_URL", ""))
+    received = _received(access.admin_urls)
     lines = [_as_json(report, types, received)] if options.json else _lines(report, types, received)
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 1 if report.missing or report.gone else 0
@@ -77,16 +77,13 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _received(url: str) -> Counter[str]:
-    """Return event type -> events that ingest acknowledged since its start; nothing if it does not tell."""
+def _received(urls: Sequence[str]) -> Counter[str]:
+    """Return event type -> events that ingest acknowledged since its start; nothing if it does not say."""
     found: Counter[str] = Counter()
-    if not url.startswith(("http://", "https://")):
-        return found
-    address = f"{url.rstrip('/')}/metrics"
     try:
-        with urllib.request.urlopen(address, timeout=_INGEST_SECONDS_MAX) as answer:  # noqa: S310 - http only
-            families = [*text_string_to_metric_families(answer.read().decode())]
-    except (OSError, HTTPException, ValueError):  # nobody answers, or somebody else
+        texts = ingest_state.metrics(urls)
+        families = [*chain.from_iterable(map(text_string_to_metric_families, texts))]
+    except (ingest_state.IngestAwayError, ValueError):  # nobody answers, or somebody else
         return found
     for family in families:
         for sample in family.samples:

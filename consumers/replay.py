@@ -26,9 +26,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-import urllib3
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from consumers.kit import ingest_state
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import TooManyRefusedError
 from consumers.warehouse.load.wiring import Parts
@@ -48,6 +48,7 @@ _FAILED_MAX = 3  # rows one after the other that ingest fails to answer for: the
 # Before untyped rows are typed: for ingest to use what was released, for the loader to load what came before.
 _USED_SECONDS_MAX, _WAIT_SECONDS_MAX = 10.0, 60.0
 _LOOK_SECONDS = 0.2
+_SCHEMAS = re.compile(r"^tapline_ingest_schemas ([0-9.]+)$", re.MULTILINE)
 # Marked together; what was posted but not marked is posted again by the next run.
 _MARKED_TOGETHER = 500
 
@@ -153,17 +154,14 @@ def _untyped(settings: Settings, current: Current) -> Untyped:
 
 
 def _is_used(access: IngestAccess, releases: int) -> bool:
-    """Return whether ingest uses so many releases, within a bound."""
+    """Return whether every ingest process uses so many releases, within a bound."""
     deadline = time.monotonic() + _USED_SECONDS_MAX
     while time.monotonic() < deadline:
         try:
-            text = urllib3.request("GET", access.metrics(), timeout=1.0, retries=False).data.decode(
-                errors="replace"
-            )
-        except urllib3.exceptions.HTTPError:
+            found = [_SCHEMAS.search(text) for text in ingest_state.metrics(access.admins())]
+        except ingest_state.IngestAwayError:
             return False
-        found = re.search(r"^tapline_ingest_schemas ([0-9.]+)$", text, re.MULTILINE)
-        if found and float(found[1]) >= releases:
+        if all(one and float(one[1]) >= releases for one in found):
             return True
         time.sleep(_LOOK_SECONDS)
     return False

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
@@ -59,6 +59,16 @@ def _is_url(text: str) -> bool:
         return False
 
 
+def _base_urls(value: object) -> object:
+    """Split what is comma separated, without the slashes at the end."""
+    if not isinstance(value, str):
+        return value
+    urls = [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
+    if not all(map(_is_url, urls)):
+        raise ValueError("must be `http://host:port` or the same with https, comma separated")
+    return urls
+
+
 def _needs_url(properties: dict[str, str]) -> dict[str, str]:
     if properties and not all(map(_is_url, properties.get("url", "").split(","))):
         raise ValueError("must be `http://[user:password@]host:port` or the same with https, comma separated")
@@ -77,6 +87,8 @@ def _needs_zone(name: str) -> str:
 
 # Whose days: ClickHouse and Python have the same database.
 TimeZone = Annotated[str, AfterValidator(_needs_zone)]
+# Base URLs of several processes, comma separated.
+BaseUrls = Annotated[tuple[str, ...], BeforeValidator(_base_urls)]
 # The librdkafka properties in the environment; the alias of such a field is KAFKA_BOOTSTRAP_SERVERS.
 AnyKafkaProperties = Annotated[dict[str, str], AfterValidator(_needs_known_properties)]
 KafkaProperties = Annotated[AnyKafkaProperties, AfterValidator(_needs_servers)]

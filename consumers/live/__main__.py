@@ -91,8 +91,8 @@ def _sources(settings: Settings, current: Current) -> dict[str, Source]:
         CLICKHOUSE: ClickHouse(url, types, limits, Samples(current).text, settings.time_zone),
         KAFKA: Kafka(settings.kafka, settings.group, Newest(current)),
     }
-    if settings.ingest_url:
-        sources[INGEST] = Ingest(settings.ingest_url)
+    if settings.ingest_urls:
+        sources[INGEST] = Ingest(settings.ingest_urls)
     return sources
 
 

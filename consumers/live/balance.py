@@ -6,7 +6,8 @@ are asked for what was received before a moment a little past, by which all of i
 Invariant: the parts of a balance add up to `acknowledged`, whenever they were looked at.
 """
 
-from consumers.live.state import Balance, Day, Mark, Spool, Today
+from consumers.live.intake import Spool
+from consumers.live.state import Balance, Day, Mark, Today
 
 _DAY_MS = 86_400_000
 # One moment for all that is asked within so long; it lies so far back that a healthy loader has come by.

@@ -1,64 +1,51 @@
-"""ingest's base URL -> whether it takes events, and what waits in its spool.
+"""ingest's admin URLs -> whether it takes events, what waits in its spools, what is wrong with the topics.
 
-Invariant: a look reads a bounded answer within a bounded time and follows no redirect.
+Several processes are one component: the page shows their sum, and it is down while one of them is.
 """
 
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from collections.abc import Sequence
 from time import monotonic
-from urllib.parse import urlsplit
 
-import msgspec
-
+from consumers.kit.ingest_state import IngestAwayError, Readiness, ask
+from consumers.live.intake import Intake, Spool
 from consumers.live.poller import Away
-from consumers.live.state import Intake, Spool
-
-_SECONDS_MAX = 2.0
-_BYTES_MAX = 10_000
-_OK = 200
-
-
-class _Readiness(msgspec.Struct):
-    kafka: str = "direct"
-    spool_records: int = 0
-    spool_bytes: int = 0
-    spool_bytes_max: int = 0
-    spool_oldest_ms: int | None = None
-
-
-_readiness = msgspec.json.Decoder(_Readiness).decode
 
 
 class Ingest:
     """Looks at ingest's readiness."""
 
-    def __init__(self, base_url: str) -> None:
-        self._parts = urlsplit(base_url)
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = urls
 
     def look(self, now_ms: int) -> Intake:
         """Return how ingest is. Raises: Away."""
         started = monotonic()
-        connection = self._connect()
         try:
-            connection.request("GET", f"{self._parts.path}/readyz")
-            answer: HTTPResponse = connection.getresponse()
-            body = answer.read(_BYTES_MAX)
-        except (OSError, HTTPException) as error:
-            raise Away("does not answer") from error
-        finally:
-            connection.close()
-        if answer.status != _OK:
-            raise Away(f"takes no events: /readyz answered {answer.status}")
-        try:
-            found = _readiness(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Away("/readyz answers something else than ingest's") from error
-        where = "to Kafka" if found.kafka == "direct" else "to its disk, because Kafka is away"
-        spool = Spool(
-            found.spool_records, found.spool_bytes, found.spool_bytes_max, found.spool_oldest_ms, now_ms
-        )
+            found = ask(self._urls)
+        except IngestAwayError as error:
+            raise Away(str(error)) from error
+        if not all(one.ready for one in found):
+            raise Away("takes no events: neither Kafka nor the spool can keep them")
         spent_ms = (monotonic() - started) * 1000
-        return Intake(f"takes events {where}; answered in {spent_ms:.0f} ms", spool, now_ms)
+        where = "to Kafka" if all(one.kafka == "direct" for one in found) else "to its disk"
+        who = "takes" if len(found) == 1 else f"{len(found)} processes take"
+        detail = f"{who} events {where}; answered in {spent_ms:.0f} ms"
+        return Intake(detail, _spool(found, now_ms), now_ms, _topic_problems(found))
 
-    def _connect(self) -> HTTPConnection:
-        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
-        return kind(self._parts.hostname or "", self._parts.port, timeout=_SECONDS_MAX)
+
+def _spool(found: Sequence[Readiness], now_ms: int) -> Spool:
+    return Spool(
+        sum(one.spool_records for one in found),
+        sum(one.spool_bytes for one in found),
+        sum(one.spool_bytes_max for one in found),
+        min((one.spool_oldest_ms for one in found if one.spool_oldest_ms is not None), default=None),
+        now_ms,
+    )
+
+
+def _topic_problems(found: Sequence[Readiness]) -> tuple[str, ...] | None:
+    """Return what is wrong, in words; None: not known."""
+    known = [one.topic_problems for one in found if one.topic_problems is not None]
+    if not known:
+        return None
+    return tuple(dict.fromkeys(f"{one.topic} {one.words}" for problems in known for one in problems))

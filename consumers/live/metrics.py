@@ -8,7 +8,7 @@ from math import nan
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from consumers.live.certificate import Seen
-from consumers.live.state import State, Tables
+from consumers.live.state import KAFKA, Health, State, Tables
 
 _PREFIX = "tapline_live"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -92,7 +92,8 @@ class Metrics:
         self.freshness.set(nan if age_ms is None else age_ms / 1000)
         if state.freshness.as_of_ms is not None:
             self.freshness_at.set(state.freshness.as_of_ms / 1000)
-        self.lag.set(nan if state.lag is None else state.lag.records)
+        answers = any(one.name == KAFKA and one.health is Health.UP for one in state.components)
+        self.lag.set(state.lag.records if state.lag and answers else nan)
         self.disk_free.set(nan if tables.disk is None else tables.disk.free_bytes)
         self.disk.set(nan if tables.disk is None else tables.disk.bytes)
         self.app_events.clear()

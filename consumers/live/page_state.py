@@ -5,6 +5,7 @@ judged by the last look alone.
 """
 
 from consumers.live.balance import balance
+from consumers.live.intake import Intake
 from consumers.live.state import (
     CLICKHOUSE,
     INGEST,
@@ -18,7 +19,6 @@ from consumers.live.state import (
     Event,
     Freshness,
     Health,
-    Intake,
     Lag,
     Log,
     Mark,
@@ -102,6 +102,7 @@ class Board:
             troubles=self._tables.troubles,
             lag=_lag(log) if log else None,
             spool=intake.spool if intake else None,
+            topic_problems=intake.topic_problems if intake else None,
             newest=_briefs(log) if log else (),
             replay=self.replay,
         )
@@ -135,20 +136,18 @@ class Board:
         return changed
 
     def _freshness(self) -> Freshness:
-        spooled, waiting = self._spooled_ms(), self._waiting_ms()
-        if self._log is None or waiting is None:
-            return Freshness(spooled or None)  # at least that old
-        looks = [self._log.as_of_ms]
-        if INGEST in self._components:
-            looks += [self._intake.as_of_ms] if self._intake and spooled is not None else [0]
-        return Freshness(max(spooled or 0, waiting), min(looks) or None)
+        ages = [self._waiting_ms(), *([self._spooled_ms()] if INGEST in self._components else [])]
+        oldest_ms = max((age for age in ages if age is not None), default=0)
+        if self._log is None or None in ages:
+            return Freshness(oldest_ms or None)  # at least: what does not answer may have an older one
+        looks = [self._log.as_of_ms, *([self._intake.as_of_ms] if self._intake else [])]
+        return Freshness(oldest_ms, min(looks))
 
     def _spooled_ms(self) -> int | None:
-        ingest, intake = self._components.get(INGEST), self._intake
-        if ingest is None or ingest.health is not Health.UP or intake is None:
+        if self._intake is None or self._components[INGEST].health is not Health.UP:
             return None
-        oldest_ms = intake.spool.oldest_ms
-        return max(0, intake.as_of_ms - oldest_ms) if oldest_ms else 0
+        oldest_ms = self._intake.spool.oldest_ms
+        return max(0, self._intake.as_of_ms - oldest_ms) if oldest_ms else 0
 
     def _waiting_ms(self) -> int | None:
         if self._log is None or self._components[KAFKA].health is not Health.UP:

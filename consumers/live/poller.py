@@ -15,9 +15,10 @@ from typing import Any, Protocol
 from msgspec import json
 
 from consumers.live.broadcaster import Hub
+from consumers.live.intake import Intake
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import Board
-from consumers.live.state import CLICKHOUSE, Intake, Log, Tables
+from consumers.live.state import CLICKHOUSE, Log, Tables
 
 _log = logging.getLogger(__name__)
 

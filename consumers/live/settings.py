@@ -35,7 +35,7 @@ class Settings(BaseModel):
     # lock-out.
     token: SecretStr | None = Field(None, alias="LIVE_TOKEN", min_length=16)
     # Ingest's admin port, as this process reaches it; empty: ingest's health is not shown.
-    ingest_url: Annotated[str, BeforeValidator(_base_url)] = Field("", alias="LIVE_INGEST_URL")
+    ingest_urls: environment.BaseUrls = Field((), alias="LIVE_INGEST_URL")
     # A new state is sent to every page this often, whether or not the queries behind it have ended.
     refresh_seconds: float = Field(1.0, alias="LIVE_REFRESH_SECONDS", ge=0.1, le=60)
     # ClickHouse ends a query that takes longer; it counts as a failed look.
@@ -76,7 +76,7 @@ class Settings(BaseModel):
 
     def of_replay(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a replay: that of this process, and ingest's admin port."""
-        return {**({"INGEST_ADMIN_URL": self.ingest_url} if self.ingest_url else {}), **env}
+        return {**({"INGEST_ADMIN_URL": ",".join(self.ingest_urls)} if self.ingest_urls else {}), **env}
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from consumers.live.app_activity import App, Disk
+from consumers.live.intake import Spool
 
 BUCKET_MS = 5_000
 BUCKETS = 180
@@ -182,24 +183,6 @@ class Log(Struct, frozen=True):
     newest: tuple[Event, ...] = ()  # the newest first
 
 
-class Spool(Struct, frozen=True):
-    """What awaits Kafka on ingest's disk."""
-
-    records: int
-    bytes: int
-    bytes_max: int
-    oldest_ms: int | None  # received_at of the oldest record; None: none waits
-    as_of_ms: int
-
-
-class Intake(Struct, frozen=True):
-    """What ingest answered."""
-
-    detail: str
-    spool: Spool
-    as_of_ms: int
-
-
 class PartitionLag(Struct, frozen=True):
     """One cell of the page's lag."""
 
@@ -297,5 +280,6 @@ class State(Struct, frozen=True):
     troubles: dict[str, str]  # as in Tables
     lag: Lag | None
     spool: Spool | None
+    topic_problems: tuple[str, ...] | None  # in words; None: not known
     newest: tuple[Brief, ...]
     replay: Replay | None

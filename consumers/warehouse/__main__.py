@@ -7,6 +7,7 @@ import gc
 import os
 
 from consumers.kit.metrics_server import Where, serve
+from consumers.warehouse.load import topic_watch
 from consumers.warehouse.load.wiring import Parts, make_loader
 from consumers.warehouse.settings import Settings
 from schemas.catalog.wire_ids import following
@@ -24,6 +25,7 @@ def _load(process: Process) -> None:
             lambda: loader.is_alive,
             lambda: loader.is_ready,
         )
+    topic_watch.start(settings.kafka)
     # Records come by the thousand and make no cycles: the collector took a fifth of the loop's time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -8,9 +8,10 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from urllib.parse import SplitResult, urlsplit
 
-from deploy.doctor import address, tables
+from deploy.doctor import address, tables, topics
 from deploy.doctor.finding import Finding, Level, fault, ok
 from deploy.doctor.posts import Posts
 from deploy.local import services
@@ -37,10 +38,11 @@ def main() -> int:
     if isinstance(parts, str):
         print(f"doctor: {parts}", file=sys.stderr)
         return 2
-    login = "" if arguments.no_clickhouse else services.addresses(settings).clickhouse_login
+    at = services.addresses(settings)
+    login = "" if arguments.no_clickhouse else at.clickhouse_login
     levels = []
     try:
-        for finding in _findings(parts, login):
+        for finding in chain(_findings(parts, login), topics.findings(at.ingest_admin)):
             levels.append(finding.level)
             _show(finding)
     except KeyboardInterrupt:

@@ -131,10 +131,19 @@ def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> Process:
 
 def _facts(intake: _Json, page: _Json | None) -> Iterator[Fact]:
     yield from _of_page(page) if page else [Fact("numbers", "only the live page has them", is_well=False)]
+    if "topic_problems" in intake:
+        yield _topics(intake["topic_problems"])
     if "spool_bytes" in intake:
         full = intake["spool_bytes"] / intake["spool_bytes_max"]
         text = f"{amount(intake['spool_records'], 'record')}, {bytes_text(intake['spool_bytes'])}"
         yield Fact("spool", f"{text}, {full:.0%} full", full < _SPOOL_MAX)
+
+
+def _topics(problems: list[_Json] | None) -> Fact:
+    if problems is None:
+        return Fact("topics", "not known", is_well=False)
+    text = "; ".join(f"{one['topic']} {one['words']}" for one in problems)
+    return Fact("topics", text or "as they have to be", not problems)
 
 
 def _of_page(page: _Json) -> Iterator[Fact]:

@@ -14,7 +14,8 @@ from confluent_kafka.admin import NewTopic
 
 from ingest.metrics import Metrics
 from schemas import topic_reader, topics
-from schemas.topic_contract import Cluster, Contract, Finding, Problem, new_topic_config, problems, readable
+from schemas.topic_contract import Cluster, Contract, Finding, Problem, new_topic_config, readable
+from schemas.topic_log import TopicLog
 
 _LOG = logging.getLogger(__name__)
 _CHECK_SECONDS = 60.0
@@ -38,8 +39,7 @@ class TopicKeeper:
         self._seconds_max = seconds_max
         self._readable: frozenset[tuple[str, Problem]] = frozenset()
         self.findings: tuple[Finding, ...] | None = None  # None: not known
-        self._logged: frozenset[Finding] = frozenset()
-        self._was_readable = True
+        self._log = TopicLog(contract)
         self._show()
 
     async def ensure(self) -> None:
@@ -64,21 +64,8 @@ class TopicKeeper:
             # That Kafka is away is the publisher's to say.
             self.findings, self._readable = None, frozenset()
         else:
-            self._take(cluster)
+            self.findings, self._readable = self._log.take(cluster), readable(cluster)
         self._show()
-
-    def _take(self, cluster: Cluster) -> None:
-        """Take what was read; what is new is logged, once."""
-        self.findings, self._readable = problems(cluster, self._contract), readable(cluster)
-        for finding in self.findings:
-            if finding not in self._logged:
-                extra = {"topic": finding.topic, "problem": finding.problem, "detail": finding.words}
-                _LOG.warning("topic_problem", extra=extra)
-        self._logged = frozenset(self.findings)
-        is_readable = len(self._readable) == len(topics.ALL) * len(Problem)
-        if self._was_readable and not is_readable:
-            _LOG.warning("topic_configuration_unreadable", extra={"needs": "DescribeConfigs on the topics"})
-        self._was_readable = is_readable
 
     def _show(self) -> None:
         found = {(finding.topic, finding.problem) for finding in self.findings or ()}

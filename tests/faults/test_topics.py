@@ -158,8 +158,10 @@ def test_new_topics_are_as_asked(admin: AdminClient) -> None:
         assert topic.config["retention.ms"] == str(720 * 3_600_000)
 
 
-def test_a_topic_that_breaks_promises_is_said(cluster: Cluster, admin: AdminClient, tmp_path: Path) -> None:
-    """In the log with the mend, once; as a metric; in `/readyz`."""
+def test_a_topic_that_breaks_promises_is_said(
+    cluster: Cluster, admin: AdminClient, clickhouse: Stack, tmp_path: Path
+) -> None:
+    """In the log with the mend, once; as a metric; in `/readyz`; and in the loader's log."""
     started(cluster.servers, tmp_path).stop()  # makes the topics
     wait_until(lambda: not problems(topic_reader.read(admin, 10), Contract()), 60, "all replicas are in sync")
     with configured(admin, topics.QUARANTINE, _BAD):
@@ -167,6 +169,9 @@ def test_a_topic_that_breaks_promises_is_said(cluster: Cluster, admin: AdminClie
         ready = ingest.admin.get("/readyz").json()
         found = {key for key, value in states(ingest).items() if value == 1}
         ingest.stop()
+        loader = Loader(cluster.servers, clickhouse.clickhouse_url, tmp_path).start()
+        wait_until(lambda: "unclean_election" in loader.log.read_text(), what="the loader's words")
+        loader.stop()
     logged = [json.loads(line) for line in ingest.log.read_text().splitlines() if "topic_problem" in line]
 
     expected = {

@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
 
@@ -132,6 +133,45 @@ def test_a_sound_address_is_praised_and_no_count_has_the_probes(stack: Stack, au
     assert not [text for text in metrics if "quarantined" in text and "probe" in text]
     assert [text for text in metrics if "events_total" in text] == events
     assert reconcile.returncode == 0, reconcile.stdout
+
+
+def test_topics_that_may_lose_events_are_told(stack: Stack, authority: Authority) -> None:
+    """A warning, for Tapcart can deliver; the topics that a stack makes are well."""
+
+    def told(port: int | str) -> str:
+        env = stack.env | {"INGEST_ADMIN_PORT": str(port)}
+        return line(doctor(authority, stack.ingest_url, "--no-clickhouse", env=env)[1], "topics")
+
+    with ingest_with(b'{"topic": "tapcart.events", "words": "has one replica"}') as port:
+        ill = told(port)
+
+    assert told(stack.env["INGEST_ADMIN_PORT"]).startswith("ok")
+    assert ill.startswith("warning")
+    assert "tapcart.events has one replica" in ill
+    assert told(free_port()).startswith("skipped")
+
+
+@contextmanager
+def ingest_with(problem: bytes) -> Iterator[int]:
+    """Yield the admin port of an ingest that found a problem of a topic."""
+    body = (
+        b'{"ready": true, "kafka": "direct", "spool_records": 0, "spool_bytes": 0, "spool_bytes_max": 1,'
+        b' "spool_oldest_ms": null, "topic_problems": [' + problem + b"]}"
+    )
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
 
 
 def test_plain_http_is_a_fault(stack: Stack, authority: Authority) -> None:

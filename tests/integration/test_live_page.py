@@ -13,9 +13,10 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from consumers.live.intake import Intake, Spool
 from consumers.live.page_state import ALL, Board
 from consumers.live.queries import window
-from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, Intake, Log, Quarantine, Spool, Tables, Total
+from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, Log, Quarantine, Tables, Total
 from deploy.demo.samples import FOLDER
 from tests.browser import DESKTOP, NO_BROWSER, PATH, PHONE, Scheme, chromium, opened, violations
 from tests.hostile import HOSTILE as UNREADABLE
@@ -289,6 +290,19 @@ def test_everything_can_be_done_by_keyboard(stack: Stack, live: Live, browser: B
         page.keyboard.press("Escape")
         expect(page.locator("#ask")).to_be_hidden()
         expect(button).to_be_focused()
+
+
+def test_problems_of_topics_are_notices(live: Live, browser: Browser) -> None:
+    """In the words that ingest found for them."""
+    board = Board(ALL, 1_800_000_000_000, 1000)
+    problems = ("tapcart.events has one replica. Give it three replicas, or set flush.messages=1.",)
+    board.saw(INGEST, Intake("takes events", Spool(0, 0, 10, None, 0), 0, problems), 1_800_000_000_000)
+    stream = b"event: state\ndata: " + msgspec.json.encode(board.state(1_800_000_000_000)) + b"\n\n"
+
+    with opened(browser, "about:blank", DESKTOP) as page:
+        page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=stream))
+        page.goto(live.url)
+        expect(page.locator("#notices")).to_contain_text(problems[0])
 
 
 def test_the_first_view_says_what_to_do(live: Live, browser: Browser) -> None:

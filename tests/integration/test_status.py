@@ -45,11 +45,11 @@ def test_a_stack_that_is_well_is_one_screen(stack: Stack) -> None:
 
     assert "All is well." in said
     assert "\x1b" not in said
-    assert len(said.splitlines()) <= 24
+    assert len(said.splitlines()) <= 25
     for name in ("ingest", "kafka", "warehouse", "clickhouse", "live"):
         assert " up " in row(said, name)
         assert f" {stack.pid(name)} " in row(said, name)
-    for name in ("freshness", "events", "lag", "spool", "quarantine", "disk", "alerts"):
+    for name in ("freshness", "events", "lag", "spool", "topics", "quarantine", "disk", "alerts"):
         assert row(said, name)
 
 

@@ -108,6 +108,9 @@ export function showNotices(state, disconnected) {
     const title = `${NAMES[one.name] ?? one.name}: ${one.detail}, since ${clock(one.since_ms)}`;
     notices.push({ key: one.name, title, text: consequence(one.name, state) });
   }
+  for (const words of (disconnected ? [] : state?.topic_problems ?? [])) {
+    notices.push({ key: words, title: "Kafka's topics are not as they have to be", text: words });
+  }
   list(byId("notices"), notices, (notice) => notice.key, () => {
     const box = element("p", "notice down");
     box.append(element("strong"), element("span"));

@@ -64,9 +64,9 @@ class IngestAccess(BaseModel):
 
     port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
     admin_port: int = Field(8083, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
-    # When ingest is elsewhere: http://host:port, where to post and where its metrics are.
+    # When ingest is elsewhere: http://host:port, where to post and where the metrics of each process are.
     url: str = Field("", alias="INGEST_URL")
-    admin_url: str = Field("", alias="INGEST_ADMIN_URL")
+    admin_urls: environment.BaseUrls = Field((), alias="INGEST_ADMIN_URL")
     tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
     tokens_file: Path | None = Field(None, alias="INGEST_TOKENS_FILE")
     data_dir: Path = Field(Path("data"), alias="DATA_DIR")  # `make run` keeps its token there
@@ -80,9 +80,9 @@ class IngestAccess(BaseModel):
         """Return where to post."""
         return f"{(self.url or f'http://127.0.0.1:{self.port}').rstrip('/')}/tapcart_webhooks"
 
-    def metrics(self) -> str:
-        """Return where ingest's metrics are."""
-        return f"{(self.admin_url or f'http://127.0.0.1:{self.admin_port}').rstrip('/')}/metrics"
+    def admins(self) -> tuple[str, ...]:
+        """Return the admin port of each process."""
+        return self.admin_urls or (f"http://127.0.0.1:{self.admin_port}",)
 
     def secret(self, app_id: str) -> str:
         """Return a token that may speak for `app_id`, any if that is empty; "": none may.

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.live.balance import balance, midnight_ms, settled_ms
-from consumers.live.state import Balance, Day, Mark, Spool, Today
+from consumers.live.intake import Spool
+from consumers.live.state import Balance, Day, Mark, Today
 
 COUNTS = st.integers(0, 1_000_000)
 

@@ -1,5 +1,11 @@
 """What the page says of what was seen."""
 
+from math import isnan
+
+from msgspec.structs import replace
+
+from consumers.live.intake import Intake, Spool
+from consumers.live.metrics import Metrics
 from consumers.live.page_state import ALL, Board
 from consumers.live.state import (
     CLICKHOUSE,
@@ -11,11 +17,9 @@ from consumers.live.state import (
     Day,
     Event,
     Health,
-    Intake,
     Log,
     Mark,
     Partition,
-    Spool,
     Tables,
     Today,
     Total,
@@ -59,9 +63,10 @@ def test_nothing_is_known_before_the_first_look() -> None:
 
 
 def test_nothing_waiting_is_fresh() -> None:
-    """Freshness is zero when every record is loaded."""
+    """Freshness is zero when every record is loaded, and no spool holds one."""
     at = board()
     at.saw(KAFKA, log(), NOW)
+    at.saw(INGEST, intake(None), NOW)
 
     assert at.state(NOW + 500).freshness.age_ms == 0
 
@@ -111,8 +116,42 @@ def test_freshness_says_when_it_was_known() -> None:
 
     assert before is None
     assert (seen.age_ms, seen.as_of_ms) == (0, NOW)
-    assert (without_ingest.age_ms, without_ingest.as_of_ms) == (0, None)
+    assert (without_ingest.age_ms, without_ingest.as_of_ms) == (None, None)
     assert at.state(NOW).freshness.as_of_ms is None
+
+
+def test_freshness_is_not_known_without_ingest() -> None:
+    """Its spool may hold the oldest event of all; what Kafka holds is the least that is known."""
+    at = board()
+    at.saw(KAFKA, log(), NOW)
+    unknown = at.state(NOW).freshness.age_ms
+    at.saw(KAFKA, log(7, oldest_ms=NOW - 4000), NOW)
+
+    assert unknown is None
+    assert at.state(NOW).freshness.age_ms == 4000
+
+
+def test_a_lag_of_earlier_is_no_metric() -> None:
+    """The page shows it with its time; a number without one would be taken for now's."""
+    at, metrics = board(), Metrics()
+    at.saw(KAFKA, log(7), NOW)
+    metrics.show(at.state(NOW), at.tables)
+    before = metrics.lag._value.get()
+    at.lost(KAFKA, "does not answer", NOW)
+    metrics.show(at.state(NOW), at.tables)
+
+    assert before == 3
+    assert isnan(metrics.lag._value.get())
+
+
+def test_problems_of_topics_are_those_that_ingest_found() -> None:
+    """In words; None while ingest has not compared them."""
+    at = board()
+    before = at.state(NOW).topic_problems
+    at.saw(INGEST, replace(intake(None), topic_problems=("tapcart.events has one replica",)), NOW)
+
+    assert before is None
+    assert at.state(NOW).topic_problems == ("tapcart.events has one replica",)
 
 
 def test_freshness_of_a_page_without_ingest_is_kafkas() -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from consumers.live import poller
 from consumers.live.broadcaster import Hub
+from consumers.live.intake import Intake, Spool
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import ALL, Board
 from consumers.live.poller import Away, Feed
-from consumers.live.state import INGEST, KAFKA, Intake, Log, Spool
+from consumers.live.state import INGEST, KAFKA, Log
 
 NOW = 1_000_000
 

@@ -1,0 +1,31 @@
+"""What a cluster has of our topics -> log lines: each problem once, for as long as it lasts."""
+
+import logging
+
+from schemas import topics
+from schemas.topic_contract import Cluster, Contract, Finding, Problem, problems, readable
+
+_LOG = logging.getLogger(__name__)
+
+
+class TopicLog:
+    """Remembers what was logged. Not thread-safe."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._logged: frozenset[Finding] = frozenset()
+        self._was_readable = True
+
+    def take(self, cluster: Cluster) -> tuple[Finding, ...]:
+        """Return what is wrong; what was not before is logged."""
+        found = problems(cluster, self._contract)
+        for finding in found:
+            if finding not in self._logged:
+                extra = {"topic": finding.topic, "problem": finding.problem, "detail": finding.words}
+                _LOG.warning("topic_problem", extra=extra)
+        self._logged = frozenset(found)
+        is_readable = len(readable(cluster)) == len(topics.ALL) * len(Problem)
+        if self._was_readable and not is_readable:
+            _LOG.warning("topic_configuration_unreadable", extra={"needs": "DescribeConfigs on the topics"})
+        self._was_readable = is_readable
+        return found
