@@ -9,6 +9,7 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
   $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
 STAMP := .venv/installed
+CLIENTS := python sql/python dbt
 TYPED := schemas ingest consumers deploy tests
 
 # Where `make run` is, for commands that talk to it; the variables that move it move these.
@@ -44,7 +45,7 @@ prometheus: $(STAMP) ## watch the stack with Prometheus, if it is installed, unt
 test: $(STAMP) ## run all tests, on the real broker and the real engine
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-clients: $(STAMP) ## use the topic by clients in Node, Go, Java, Python and kcat; ARGS=--all for the slow ones too
+test-clients: $(STAMP) ## read the topic and ask ClickHouse by other clients, as installed; ARGS=--all for the slow ones too
 	@$(BIN)/python -m tests.clients $(ARGS)
 
 check: $(STAMP) ## check style, types, layers and schemas
@@ -83,8 +84,8 @@ bench: $(STAMP) ## measure Tapline beside others, in one sitting; ARGS="--only r
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(STAMP) ## pin the requirements again
-	@for name in requirements requirements-dev; do \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@for name in requirements requirements-dev $(CLIENTS:%=tests/clients/%/requirements); do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
 	    --no-emit-find-links --custom-compile-command 'make lock' $(ARGS) -o $$name.txt $$name.in || exit 1; \
 	done
 

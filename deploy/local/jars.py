@@ -95,9 +95,12 @@ def _download(folder: Path, missing: list[Jar], total: int, say: Callable[[str],
 
 
 def _download_one(context: MavenContext, jar: Jar, folder: Path) -> None:
-    *group, artifact, version, _ = jar.path.parts
+    *group, artifact, version, name = jar.path.parts
+    classifier = PurePosixPath(name).stem.removeprefix(f"{artifact}-{version}").removeprefix("-")
+    packaging = PurePosixPath(name).suffix.removeprefix(".")
     try:
-        path = context.project(".".join(group), artifact).at_version(version).artifact().resolve()
+        component = context.project(".".join(group), artifact).at_version(version)
+        path = component.artifact(classifier, packaging).resolve()
     except (RuntimeError, OSError) as error:
         raise StackError(
             f"could not download {jar.name} from {', '.join(context.remote_repos.values())}:\n  {error}\n"

@@ -1,8 +1,9 @@
 """`make test-clients`: clients as installed, on a running stack.
 
 Ten thousand events of all types are posted to a stack of its own. Each reader prints the topic as JSON lines,
-and each line is compared with the body that was posted. Exit status: 0; 1 when anything differs, a program
-fails, or none can run here. What is missing on this machine is said and left out.
+and each line is compared with the body that was posted. Each SQL client then prints what it gets from
+ClickHouse's HTTP port, which is compared with what the bodies say. Exit status: 0; 1 when anything differs,
+a program fails, or none can run here. What is missing on this machine is said and left out.
 """
 
 import argparse
@@ -10,17 +11,19 @@ import asyncio
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from deploy.local.errors import StackError
-from tests.clients import topic_readers
+from tests.clients import sql_clients, topic_readers
 from tests.clients.events import bodies, post
 from tests.clients.program import Program, ProgramFailedError, say
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 _SHOWN_MAX = 10
+_LOAD_SECONDS_MAX = 120.0
 _LINE_CHARACTERS_MAX = 500
 
 
@@ -31,13 +34,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--all", action="store_true", help="also those that take minutes")
     asked = parser.parse_args(arguments)
     readers = [*_able(topic_readers.readers(), asked)]
-    if not readers:
+    clients = [*_able(sql_clients.clients(), asked)]
+    if not readers and not clients:
         say("no client can run here")
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        stack = Stack(Path(folder), "kafka,ingest").start()
+        stack = Stack(Path(folder), f"kafka,ingest{',clickhouse,warehouse' if clients else ''}").start()
         try:
-            return _judge(stack, readers)
+            return _judge(stack, readers, clients)
         finally:
             stack.stop()
 
@@ -54,13 +58,26 @@ def _able(programs: Iterable[Program], asked: argparse.Namespace) -> Iterator[Pr
             yield one
 
 
-def _judge(stack: Stack, readers: Sequence[Program]) -> int:
+def _judge(stack: Stack, readers: Sequence[Program], clients: Sequence[Program]) -> int:
     began, events = time.monotonic(), bodies()
     asyncio.run(post(stack.ingest_url, events))
     say(f"posted {len(events)} events in {time.monotonic() - began:.1f} s")
-    env = {"KAFKA": stack.kafka, "REGISTRY": f"{stack.admin_url}/registry"}
+    env = {
+        "KAFKA": stack.kafka,
+        "REGISTRY": f"{stack.admin_url}/registry",
+        "CLICKHOUSE": stack.clickhouse_url,
+    }
     failed = [_fails(one, partial(topic_readers.faults, one, events, env)) for one in readers]
+    if clients:
+        wait_until(lambda: _loaded(stack) == len(events), _LOAD_SECONDS_MAX, "events in ClickHouse")
+    failed += [_fails(one, partial(sql_clients.faults, one, events, env)) for one in clients]
     return 1 if any(failed) else 0
+
+
+def _loaded(stack: Stack) -> int:
+    sql = b"SELECT count() FROM tapcart.events"
+    with urllib.request.urlopen(stack.clickhouse_url, sql, timeout=10) as answer:
+        return int(answer.read())
 
 
 def _fails(one: Program, faults: Callable[[], list[str]]) -> bool:

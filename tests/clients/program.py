@@ -19,6 +19,9 @@ from tests.stack import ROOT
 
 HERE = Path(__file__).parent
 CACHE = (Path(os.environ.get("TAPLINE_CACHE") or ROOT / ".cache") / "clients").resolve()
+NPM = (("node", "--version"), ("npm", "--version"))
+GO = (("go", "version"),)
+JAVA = (("javac", "-version"), ("java", "-version"))
 _SECONDS_MAX = 300.0
 
 
@@ -40,7 +43,8 @@ class Program:
     prepare: Callable[[], None] = _nothing
     folder: Path = ROOT  # where it runs
     is_slow: bool = False  # takes minutes: only with --all
-    has_null_lists: bool = True  # tells an empty list from none
+    has_null_lists: bool = True  # a reader that tells an empty list from none
+    checks: tuple[str, ...] = ()  # of a SQL client: the names of the lines that it must print
 
     def missing(self) -> str:
         """Return what is missing to run it; a name on PATH may be a version manager's stub."""

@@ -18,18 +18,17 @@ _CATALOG = Catalog.load()
 _JAVA = os.pathsep.join(
     f"{folder}/*" for folder in (CACHE.parent / f"kafka-{kafka.VERSION}", program.cached(HERE / "java"))
 )
-_NPM = (("node", "--version"), ("npm", "--version"))
 
 
 def readers() -> Iterator[Program]:
     """Yield all of them."""
     node, go, java, python = (HERE / name for name in ("node", "go", "java", "python"))
-    yield Program("node", ("node", "read.js"), _NPM, program.node(node), program.cached(node))
-    yield Program("go", (str(program.cached(go)),), (("go", "version"),), program.go(go))
+    yield Program("node", ("node", "read.js"), program.NPM, program.node(node), program.cached(node))
+    yield Program("go", (str(program.cached(go)),), program.GO, program.go(go))
     yield Program(
         "java",
         ("java", "-cp", _JAVA, "Read.java"),
-        (("javac", "-version"), ("java", "-version")),
+        program.JAVA,
         program.java(java),
         java,
     )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients import sql_clients
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "consumers/clients.md").read_text()
 
@@ -29,9 +31,16 @@ def test_the_page_shows_what_is_run(file: str) -> None:
     assert (ROOT / "tests/clients" / file).read_text() in blocks
 
 
-def test_the_packages_come_from_wherever_the_machine_gets_them() -> None:
-    """Npm's lock file holds hashes and no address of a registry."""
-    lock = (ROOT / "tests/clients/node/package-lock.json").read_text()
+@pytest.mark.parametrize("name", [client.name for client in sql_clients.clients()])
+def test_the_table_has_every_sql_client(name: str) -> None:
+    """With the name that runs it."""
+    assert f"(`{name}`)" in (ROOT / "DESIGN.md").read_text()
+
+
+@pytest.mark.parametrize("folder", ["node", "sql/node"])
+def test_the_packages_come_from_wherever_the_machine_gets_them(folder: str) -> None:
+    """Npm's lock files hold hashes and no address of a registry."""
+    lock = (ROOT / "tests/clients" / folder / "package-lock.json").read_text()
 
     assert '"integrity"' in lock
     assert '"resolved"' not in lock
