@@ -59,6 +59,7 @@ class Metrics:
         self.tokens_refused = self._counter(
             "tokens_refused", "Looks at a changed tokens file that found it unusable."
         )
+        self._gauge("started_at_seconds", "When it started: seconds since 1970.").set_to_current_time()
         self.turned_at = self._gauge(
             "turned_at_seconds", "When the publisher looked at Kafka's reports last: seconds since 1970."
         )

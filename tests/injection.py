@@ -41,7 +41,11 @@ def main(file: Path, module: str) -> None:
 
 
 def _wait(file: Path) -> None:
-    while not (file.exists() and _inject(file.read_text())):
+    while not file.exists():
+        time.sleep(0.01)
+    part = file.read_text()
+    file.unlink()  # the next one, started in its place, is whole
+    while not _inject(part):
         time.sleep(0.01)
 
 

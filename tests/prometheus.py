@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from contextlib import suppress
+from math import nan
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,12 +25,14 @@ _INTERVALS = {
 }
 _THRESHOLDS = {
     "[10m]": "[12s]",
+    "[15m]": "[40s]",
+    "> 60,": "> 8,",
     # More than an outage of the tests leaves behind: its backlog is no trouble of its own.
     "> 120": "> 20",
     "> 100000": "> 200",
 }
 _FOR = "3s"
-# Of TaplineLate and TaplineLag: as shipped, they wait longer than TaplineDown.
+# Of TaplineLate, TaplineLag and TaplineStalled: they wait longer than TaplineDown.
 _FOR_LATE = "6s"
 
 Alert = tuple[str, str]  # its name; what it is about
@@ -82,6 +85,11 @@ class Prometheus:
         query = f'ALERTS{{alertstate="firing"}}[{seconds}s]'
         return {_of(series["metric"]) for series in self._get("/api/v1/query", query=query)["result"]}
 
+    def value(self, query: str) -> float:
+        """Return the value of the only series that a query finds; NaN: it finds none."""
+        found = self._get("/api/v1/query", query=query)["result"]
+        return float(found[0]["value"][1]) if found else nan
+
     def wait(self, *expected: Alert, seconds_max: float = 30) -> None:
         """Return once exactly these fire. Raises: AssertionError telling what does."""
         seen: set[Alert] = set()
@@ -129,6 +137,8 @@ def _hurried_waits(rules: str) -> str:
     """Return the rules with short waits."""
     alerts = re.split(r"(?=- alert: )", rules)
     return "".join(
-        re.sub(r"for: \w+", f"for: {_FOR_LATE if 'alert: TaplineLa' in alert else _FOR}", alert)
+        re.sub(
+            r"for: \w+", f"for: {_FOR_LATE if re.search('TaplineLa|TaplineSt', alert[:40]) else _FOR}", alert
+        )
         for alert in alerts
     )

@@ -20,7 +20,9 @@ class Metrics:
         self.retries = self._counter("retries", "Tries after a transient error, by what failed.", "target")
         self.commits_failed = self._counter("commits_failed", "Commits that failed and are tried again.")
         self.lag = self._gauge("lag_records", "Records in Kafka not yet polled.", "partition")
+        self._gauge("started_at_seconds", "When it started: seconds since 1970.").set_to_current_time()
         self.turned_at = self._gauge("turned_at_seconds", "When Kafka was polled last: seconds since 1970.")
+        self.turned_at.set_to_current_time()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)

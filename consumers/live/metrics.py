@@ -44,6 +44,7 @@ class Metrics:
             "Age of the oldest acknowledged event that can't be queried yet; 0: none; NaN: not known.",
             registry=self.registry,
         )
+        self._gauge("started_at_seconds", "When it started: seconds since 1970.").set_to_current_time()
         self.freshness_at = self._gauge(
             "freshness_at_seconds",
             "When Kafka and ingest were last asked for that, the older time: seconds since 1970.",

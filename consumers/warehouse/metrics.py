@@ -46,7 +46,9 @@ class Metrics:
         self.freshness = self._gauge(
             "freshness_seconds", "Age of the oldest record polled that cannot be queried yet; 0 when all can."
         )
+        self._gauge("started_at_seconds", "When it started: seconds since 1970.").set_to_current_time()
         self.turned_at = self._gauge("turned_at_seconds", "When the loop turned last: seconds since 1970.")
+        self.turned_at.set_to_current_time()
         self.ready = self._gauge("ready", "1 when tables are made and the group has given out partitions.")
         self.paused = self._gauge("paused", "1 while nothing is fetched because memory is full.")
         self.insert_seconds = Histogram(

@@ -89,8 +89,8 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
         tokens = secret.keep(settings)
         starting = services.services(settings, names, _say)
         env = environment.of_services(os.environ, str(folder), tokens, at)
-        if "warehouse" in names and settings.warehouse_metrics_port is None:
-            env["WAREHOUSE_METRICS_PORT"] = str(_metrics_port(settings.warehouse_metrics_host, ports))
+        if "warehouse" in names:
+            env["WAREHOUSE_METRICS_PORT"] = str(_metrics_port(settings, ports))
         with supervise.running(starting, folder, env) as supervisor, _stopping():
             for service in starting:
                 supervise.wait_ready(service, folder, supervisor, settings.start_seconds_max)
@@ -134,12 +134,13 @@ def _with_admin_port(settings: Settings, ports: list[tuple[str, int, str]]) -> S
     return settings.model_copy(update={"ingest_admin_port": port})
 
 
-def _metrics_port(host: str, ports: list[tuple[str, int, str]]) -> int:
-    """Return the loader's usual port for metrics, or 0, which is off, when it cannot be had."""
-    if _METRICS_PORT not in {port for _, port, _ in ports} and not _bind_error(host, _METRICS_PORT):
-        return _METRICS_PORT
-    _say(f"warehouse: no metrics, for port {_METRICS_PORT} is taken; WAREHOUSE_METRICS_PORT chooses another")
-    return 0
+def _metrics_port(settings: Settings, ports: list[tuple[str, int, str]]) -> int:
+    """Return the loader's port for metrics; 0, which is off, when it cannot be had: it loads all the same."""
+    port = _METRICS_PORT if settings.warehouse_metrics_port is None else settings.warehouse_metrics_port
+    is_taken = port in {port for _, port, _ in ports} or _bind_error(settings.warehouse_metrics_host, port)
+    if port and is_taken:
+        _say(f"warehouse: no metrics, for port {port} is taken; WAREHOUSE_METRICS_PORT chooses another")
+    return 0 if is_taken else port
 
 
 def _check_ports(ports: list[tuple[str, int, str]]) -> None:

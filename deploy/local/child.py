@@ -1,14 +1,18 @@
 """`python -m deploy.local.child RUN_DIR NAME SIGNAL COMMAND...` -> the command, under this very process id.
 
 Invariants: the process gets SIGNAL when its parent ends, however that ends (Linux); RUN_DIR/NAME.pid holds
-its id; its environment names RUN_DIR, so that a later start knows an orphan for its own.
+its id; its environment names RUN_DIR, so that a later start knows an orphan for its own. A command that ended
+as it started waits here before it is tried again.
 """
 
 import ctypes
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+
+from deploy.local import starts
 
 MARK = "TAPLINE_RUN_DIR"
 _PR_SET_PDEATHSIG = 1
@@ -22,6 +26,9 @@ def main(arguments: list[str]) -> None:
     new = path.with_suffix(".pid.new")
     new.write_text(f"{os.getpid()}\n")
     new.replace(path)
+    start = starts.following(starts.read(path.parent, name), time.time())
+    starts.write(path.parent, name, start)
+    time.sleep(start.pause_seconds)
     os.execvpe(command[0], command, os.environ | {MARK: run_dir})  # noqa: S606 - becoming another program is the point
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.local import starts
 from deploy.local.child import MARK
 from deploy.local.errors import StackError
 
@@ -69,6 +70,7 @@ def clean_up(folder: Path) -> list[str]:
         deadline += _ORPHAN_SECONDS_MAX
     for path in run_dir.glob("*.pid"):
         path.unlink()
+    starts.forget(run_dir)
     return sorted(orphans.values())
 
 

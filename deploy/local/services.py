@@ -92,11 +92,6 @@ def ports(settings: Settings, names: set[str]) -> list[tuple[str, int, str]]:
             ),
         ],
         "live": [(settings.live_host, settings.live_port, "LIVE_PORT")],
-        "warehouse": [
-            (settings.warehouse_metrics_host, port, "WAREHOUSE_METRICS_PORT")
-            for port in (settings.warehouse_metrics_port,)
-            if port
-        ],
         "clickhouse": [(settings.clickhouse_host, settings.clickhouse_port, "CLICKHOUSE_PORT")],
         "kafka": [
             (settings.kafka_host, settings.kafka_port, "KAFKA_PORT"),

@@ -1,8 +1,8 @@
 """Services -> one supervisord that keeps them running, until it is told to stop.
 
-Invariants: a service that dies is started again within about a second; all end when supervisord ends, and
-supervisord when this process does, whatever ends them; they stop one after the other, in reverse order of
-their start.
+Invariants: a service that dies is started again within about a second, and for ever, see `starts`; all end
+when supervisord ends, and supervisord when this process does, whatever ends them; they stop one after the
+other, in reverse order of their start.
 Source: supervisord stops groups by falling priority, each before the next; PR_SET_PDEATHSIG, prctl(2).
 """
 
@@ -24,6 +24,7 @@ from tenacity import (
     wait_fixed,
 )
 
+from deploy.local import starts
 from deploy.local.errors import StackError
 from deploy.local.services import Service, log_tail
 from deploy.local.settings import ROOT
@@ -42,15 +43,14 @@ logfile_backups=1
 pidfile={run}/supervisord-own.pid
 {user}
 """
-# startsecs and startretries: one that ran for a second comes back at once; one that cannot start is tried for
-# ever, each time a second later.
+# startsecs: supervisord starts whatever ends at once, for ever; `child` makes it wait if it must.
 _PROGRAM = """
 [program:{name}]
 command={command}
 directory={root}
 priority={priority}
 autorestart=true
-startsecs=1
+startsecs=0
 startretries=1000000
 stopsignal=TERM
 stopwaitsecs={stop_seconds}
@@ -80,6 +80,7 @@ def running(
             process.wait()
             for path in (folder / "run").glob("*.pid"):
                 path.unlink(missing_ok=True)
+            starts.forget(folder / "run")
 
 
 def wait_ready(service: Service, folder: Path, process: subprocess.Popen[bytes], seconds_max: float) -> None:

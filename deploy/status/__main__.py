@@ -42,6 +42,7 @@ def _show(status: Status) -> None:
     for process in status.processes:
         mark = "[green]up[/]" if process.is_up else "[bold red]DOWN[/]"
         since = span(process.uptime_seconds) if process.uptime_seconds is not None else ""
+        since += f", start {process.starts}" if process.starts > 1 else ""
         processes.add_row(process.name, mark, str(process.pid or ""), since, _text(process.detail))
     facts = _table()
     for fact in status.facts:

@@ -15,14 +15,14 @@ from typing import Any
 import httpx
 import psutil
 
-from deploy.local import services
+from deploy.local import services, starts
 from deploy.local.settings import Settings
 from deploy.status.formatting import amount, bytes_text
 
 _SECONDS_MAX = 2.5
 _NAMES = ("ingest", "kafka", "warehouse", "clickhouse", "live")
 # As the alerts.
-_FRESHNESS_MS_MAX, _LAG_MAX, _SPOOL_MAX, _FREE_MIN = 120_000, 100_000, 0.5, 0.1
+_FRESHNESS_MS_MAX, _KNOWN_MS_MAX, _LAG_MAX, _SPOOL_MAX, _FREE_MIN = 120_000, 60_000, 100_000, 0.5, 0.1
 
 _Json = dict[str, Any]
 
@@ -36,6 +36,7 @@ class Process:
     detail: str
     pid: int | None
     uptime_seconds: float | None
+    starts: int = 1  # since the stack's; more: it ended, and was started again
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,18 @@ def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> Process:
         found = psutil.Process(pid)
         if found.status() == psutil.STATUS_STOPPED:
             is_up, detail = False, f"is stopped: kill -CONT {pid}"
-        return Process(name, is_up, detail, pid, time.time() - found.create_time())
+        elif name == "warehouse" and not _listens(found):
+            detail += "; it has no port for metrics (WAREHOUSE_METRICS_PORT)"
+        start = starts.read(data_dir / "run", name)
+        uptime = time.time() - found.create_time()
+        return Process(name, is_up, detail, pid, uptime, start.count if start else 1)
     except (OSError, ValueError, psutil.Error):
         return Process(name, is_up, detail, None, None)
+
+
+def _listens(process: psutil.Process) -> bool:
+    """Return whether a process has a port of its own, as a loader has that shows its metrics."""
+    return any(one.status == psutil.CONN_LISTEN for one in process.net_connections(kind="tcp"))
 
 
 def _facts(intake: _Json, page: _Json | None) -> Iterator[Fact]:
@@ -149,7 +159,10 @@ def _topics(problems: list[_Json] | None) -> Fact:
 def _of_page(page: _Json) -> Iterator[Fact]:
     age_ms = page["freshness"]["age_ms"]
     text = "not known" if age_ms is None else f"{age_ms / 1000:.1f} s" if age_ms else "all can be queried"
-    yield Fact("freshness", text, age_ms is not None and age_ms <= _FRESHNESS_MS_MAX)
+    known_ms = page["now_ms"] - (page["freshness"]["as_of_ms"] or page["now_ms"])
+    is_old = known_ms > _KNOWN_MS_MAX
+    text += f", as of {known_ms / 1000:.0f} s ago" if is_old else ""
+    yield Fact("freshness", text, age_ms is not None and age_ms <= _FRESHNESS_MS_MAX and not is_old)
     if window := page["window"]:
         delay = window["delay_p99_ms"]
         late = f", 99 of 100 within {delay / 1000:.1f} s" if delay is not None else ""

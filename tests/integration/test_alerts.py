@@ -18,10 +18,11 @@ from tests.faults.test_disk import mounted
 from tests.live import event, sql
 from tests.process import eventually
 from tests.prometheus import Prometheus
-from tests.stack import Stack
+from tests.stack import ROOT, Stack
 from tests.tls import Authority, Server, serving
 
 _DAY_MS = 86_400_000
+STARTS = "changes(tapline_live_started_at_seconds[40s])"
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,8 @@ def stack(authority: Authority, public: Server, disks: dict[str, Path]) -> Itera
         "LIVE_QUERY_SECONDS_MAX": "1",
         "SSL_CERT_FILE": str(authority.path),
         "TAPLINE_PUBLIC_URL": f"https://localhost:{public.port}",
+        "PYTHONPATH": str(ROOT / "tests" / "hanging"),
+        "TAPLINE_HANG": str(disks["clickhouse"].parent / "hang"),
     }
     running = Stack(disks["clickhouse"].parent, env=env).start()
     try:
@@ -97,6 +100,36 @@ def test_a_process_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus,
     prometheus.wait()
 
     assert prometheus.fired_since(began) == {("TaplineDown", name)}
+
+
+def test_a_look_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus) -> None:
+    """The page answers, and its freshness is of a while ago."""
+    prometheus.wait()
+    began = time.time()
+    hang = Path(stack.env["TAPLINE_HANG"])
+    hang.touch()
+    try:
+        prometheus.wait(("TaplineStalled", "live"), seconds_max=60)
+    finally:
+        hang.unlink()
+    prometheus.wait()
+
+    assert prometheus.fired_since(began) == {("TaplineStalled", "live")}
+
+
+def test_a_process_that_ends_again_and_again_is_one_alert(stack: Stack, prometheus: Prometheus) -> None:
+    """Though it is back each time before it would count as down."""
+    prometheus.wait()
+    began = time.time()
+    for count in range(1, 4):
+        pid = stack.kill("live")
+        assert eventually(lambda pid=pid: stack.pid("live") != pid)  # type: ignore[misc]
+        assert eventually(lambda count=count: prometheus.value(STARTS) == count)  # type: ignore[misc]
+    prometheus.wait(("TaplineRestarts", "live"))
+    prometheus.wait(seconds_max=90)
+
+    assert {("TaplineRestarts", "live")} <= prometheus.fired_since(began)
+    assert prometheus.fired_since(began) <= {("TaplineRestarts", "live"), ("TaplineDown", "live")}
 
 
 def test_kafka_away_is_one_alert_until_the_spool_fills(stack: Stack, prometheus: Prometheus) -> None:

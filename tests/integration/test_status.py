@@ -1,6 +1,7 @@
 """`python -m deploy.status` and `python -m deploy.url`: what they say of a stack: whole, in parts, gone."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,6 +68,15 @@ def test_a_process_that_hangs_is_named(stack: Stack, name: str) -> None:
     assert " DOWN " in row(said, name)
     assert f"kill -CONT {pid}" in row(said, name)
     assert "runbook" in said
+
+
+def test_a_process_that_was_started_again_is_counted(stack: Stack) -> None:
+    """Beside the time since then."""
+    pid = stack.kill("live")
+    assert eventually(lambda: stack.pid("live") != pid)
+    assert eventually(lambda: status(stack)[0] == 0, 30), status(stack)
+
+    assert re.search(r" s, start [2-9]", row(status(stack)[1], "live"))
 
 
 def test_a_stack_without_its_own_processes_shows_what_runs(tmp_path: Path) -> None:

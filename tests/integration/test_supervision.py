@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.local import starts, supervise
+from deploy.local.services import Service
 from tests.process import eventually, free_port
 from tests.stack import ROOT, Stack, wait_until
 from tests.warehouse import Loader, Sender, Tables, body
@@ -114,7 +117,6 @@ def test_a_part_of_the_loader_that_fails_ends_it(services: Stack, tmp_path: Path
 
     assert first.process.wait(30) == 1
     assert "InjectedError" in first.log.read_text()
-    (tmp_path / "broken").unlink()
     second = loader(services, tmp_path).start()
     Tables(services.clickhouse_url).wait(f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{app}'", 1)
     assert second.stop() == 0
@@ -208,3 +210,49 @@ def test_what_ingest_began_to_take_is_kept_when_a_part_fails(tmp_path: Path) -> 
         assert sender.recv(1000).startswith(b"HTTP/1.1 200 ")
         assert running.process.wait(30) == 1
     assert sum(path.stat().st_size for path in (tmp_path / "spool").glob("*.spool")) > 0
+
+
+@contextmanager
+def supervised(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[Path]:
+    """Run a command under the stack's supervisor; yield where it keeps ids and starts."""
+    for part in ("run", "log"):
+        (folder / part).mkdir()
+    service = Service("it", [sys.executable, *command], lambda: True)
+    with supervise.running([service], folder, os.environ | dict(env)):
+        yield folder / "run"
+
+
+def test_a_process_that_fails_is_started_again(live_env: dict[str, str], tmp_path: Path) -> None:
+    """By the supervisor, at once, and counted."""
+    url, file = f"http://127.0.0.1:{live_env['LIVE_PORT']}/healthz", tmp_path / "broken"
+    command = ("-m", "tests.injection", str(file), "consumers.live")
+    with supervised(tmp_path, live_env, *command) as run:
+        assert eventually(lambda: answers(url), 30)
+        pid = (run / "it.pid").read_text()
+        break_part(file, "publish")
+        wait_until(lambda: (run / "it.pid").read_text() != pid, what="another process")
+
+        assert eventually(lambda: answers(url), 30)
+        assert (starts.read(run, "it") or starts.Start(0, 0, 0)).count == 2
+    assert "InjectedError" in (tmp_path / "log" / "it.log").read_text()
+
+
+def test_what_ends_as_it_starts_is_tried_for_ever(tmp_path: Path) -> None:
+    """Less and less often; once its cause is gone it runs."""
+    cause = tmp_path / "cause"
+    cause.touch()
+    code = f"import os, sys, time; os.path.exists({str(cause)!r}) and sys.exit(2); time.sleep(60)"
+    with supervised(tmp_path, {}, "-c", code) as run:
+        wait_until(lambda: (starts.read(run, "it") or starts.Start(0, 0, 0)).count >= 4, what="four starts")
+        start = starts.read(run, "it")
+        cause.unlink()
+        wait_until(lambda: runs_on(run), what="it runs")
+
+    assert start
+    assert start.pause_seconds >= 2.0
+
+
+def runs_on(run: Path) -> bool:
+    """Return whether the last start was one that lasts."""
+    start = starts.read(run, "it")
+    return start is not None and time.time() - start.at > 3.5

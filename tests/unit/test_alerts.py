@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import consumers.kit.metrics
 import consumers.live.metrics
 import consumers.warehouse.metrics
 import ingest.metrics
@@ -32,6 +33,7 @@ METRICS = {
         ingest.metrics.Metrics(),
         consumers.warehouse.metrics.Metrics(),
         consumers.live.metrics.Metrics(),
+        consumers.kit.metrics.Metrics(),
     )
     for metric in metrics.registry.collect()
     for ending in ENDINGS[metric.type]

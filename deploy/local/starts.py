@@ -1,0 +1,54 @@
+"""How often a service was started, and how long it waits before the next time: RUN_DIR/NAME.starts.
+
+Invariants: one that ran for a while comes back at once; one that ends as it starts waits twice as long each
+time, up to a bound, and is tried for ever. The count begins anew with each start of the stack.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+_RAN_SECONDS = 3.0  # then it had started
+_PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.5, 15.0
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The last start of a service."""
+
+    count: int  # how many there were
+    pause_seconds: float  # waited before it
+    at: float  # when the pause had ended: seconds since 1970
+
+
+def following(last: Start | None, now: float) -> Start:
+    """Return the start that follows at `now`."""
+    if last is None:
+        return Start(1, 0.0, now)
+    has_run = now - last.at >= _RAN_SECONDS
+    pause = 0.0 if has_run else min(max(2 * last.pause_seconds, _PAUSE_SECONDS_MIN), _PAUSE_SECONDS_MAX)
+    return Start(last.count + 1, pause, now + pause)
+
+
+def read(run_dir: Path, name: str) -> Start | None:
+    """Return the last start of a service; None: there was none, or it cannot be read."""
+    try:
+        return msgspec.json.decode(_path(run_dir, name).read_bytes(), type=Start)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def write(run_dir: Path, name: str, start: Start) -> None:
+    """Note a start."""
+    new = _path(run_dir, name).with_suffix(".starts.new")
+    new.write_bytes(msgspec.json.encode(start))
+    new.replace(_path(run_dir, name))
+
+
+def forget(run_dir: Path) -> None:
+    """Count from one again."""
+    for path in run_dir.glob("*.starts"):
+        path.unlink(missing_ok=True)
+
+
+def _path(run_dir: Path, name: str) -> Path:
+    return run_dir / f"{name}.starts"
