@@ -137,6 +137,8 @@ class StandIn:
         return 200, self._described(subject, number)
 
     def _versions(self, subject: str, _: Any) -> Answer:
+        if subject not in self.subjects:
+            return 404, {"error_code": 40401, "message": f"Subject '{subject}' not found."}
         return 200, [*range(1, len(self.subjects[subject]) + 1)]
 
     def _version(self, subject: str, version: str, _: Any) -> Answer:

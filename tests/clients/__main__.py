@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from deploy.local.errors import StackError
-from tests.clients import sql_clients, topic_readers
+from tests.clients import apicurio, sql_clients, topic_readers
 from tests.clients.events import bodies, post
 from tests.clients.program import Program, ProgramFailedError, say
 from tests.stack import Stack, wait_until
@@ -35,15 +35,20 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     readers = [*_able(topic_readers.readers(), asked)]
     clients = [*_able(sql_clients.clients(), asked)]
-    if not readers and not clients:
+    registries = [*_able([apicurio.PROGRAM], asked)]
+    if not readers and not clients and not registries:
         say("no client can run here")
         return 1
+    failed = [_fails(one, partial(apicurio.faults, bodies())) for one in registries]
+    if not readers and not clients:
+        return 1 if any(failed) else 0
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder), f"kafka,ingest{',clickhouse,warehouse' if clients else ''}").start()
         try:
-            return _judge(stack, readers, clients)
+            failed += _judge(stack, readers, clients)
         finally:
             stack.stop()
+    return 1 if any(failed) else 0
 
 
 def _able(programs: Iterable[Program], asked: argparse.Namespace) -> Iterator[Program]:
@@ -58,7 +63,7 @@ def _able(programs: Iterable[Program], asked: argparse.Namespace) -> Iterator[Pr
             yield one
 
 
-def _judge(stack: Stack, readers: Sequence[Program], clients: Sequence[Program]) -> int:
+def _judge(stack: Stack, readers: Sequence[Program], clients: Sequence[Program]) -> list[bool]:
     began, events = time.monotonic(), bodies()
     asyncio.run(post(stack.ingest_url, events))
     say(f"posted {len(events)} events in {time.monotonic() - began:.1f} s")
@@ -71,7 +76,7 @@ def _judge(stack: Stack, readers: Sequence[Program], clients: Sequence[Program])
     if clients:
         wait_until(lambda: _loaded(stack) == len(events), _LOAD_SECONDS_MAX, "events in ClickHouse")
     failed += [_fails(one, partial(sql_clients.faults, one, events, env)) for one in clients]
-    return 1 if any(failed) else 0
+    return failed
 
 
 def _loaded(stack: Stack) -> int:

@@ -1,3 +1,4 @@
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -39,8 +40,9 @@ class Read {
   static Schema schema(int id) throws IOException, InterruptedException {
     if (!SCHEMAS.containsKey(id)) {
       String registry = env("REGISTRY", "http://127.0.0.1:8083/registry");
-      var request = HttpRequest.newBuilder(URI.create(registry + "/schemas/ids/" + id + "/schema")).build();
-      SCHEMAS.put(id, new Schema.Parser().parse(HTTP.send(request, BodyHandlers.ofString()).body()));
+      var request = HttpRequest.newBuilder(URI.create(registry + "/schemas/ids/" + id)).build();
+      var answer = new ObjectMapper().readTree(HTTP.send(request, BodyHandlers.ofString()).body()); // of Avro's Jackson
+      SCHEMAS.put(id, new Schema.Parser().parse(answer.get("schema").asText()));
     }
     return SCHEMAS.get(id);
   }
