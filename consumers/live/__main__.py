@@ -47,7 +47,9 @@ async def _run(process: Process, settings: Settings, current: Current, sockets: 
     sources = _sources(settings, current)
     shown = tuple(name for name in ALL if name != INGEST or INGEST in sources)
     board = Board(shown, _now_ms(), round(settings.refresh_seconds * 1000))
-    feed = Feed(board, sources, hub, metrics, _now_ms)
+    # ClickHouse may take its time for each of nine queries, after a rest.
+    stalled_seconds = 40 + settings.refresh_seconds + 10 * settings.query_seconds_max
+    feed = Feed(board, sources, hub, metrics, _now_ms, stalled_seconds)
     replays = Replays(settings.of_replay(os.environ), board, metrics, _now_ms, process.start)
     metrics.schemas.set_function(lambda: len(current.catalog.releases))
     current.on_refused = metrics.schemas_refused.inc

@@ -94,6 +94,8 @@ class ClickHouse:
             if not isinstance(error, Error) or error.code is None:
                 raise Away("does not answer") from error
             troubles[name] = _trouble(error)
+        except (LookupError, ValueError, TypeError) as error:  # what answers may be a proxy
+            raise Away("answers something else than ClickHouse") from error
         self._tables = replace(self._tables, troubles=troubles, **changes)
         ended = monotonic()
         self._due[name] = ended + (ended - started) / (self._limits.query_share_max * _PARTS[name])

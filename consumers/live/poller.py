@@ -24,8 +24,6 @@ _log = logging.getLogger(__name__)
 
 _CAUSE_LENGTH_MAX = 500
 _IDLE_SECONDS = 10.0
-# ClickHouse may take LIVE_QUERY_SECONDS_MAX for each of nine queries, after a rest.
-_STALLED_SECONDS = 90.0
 _PAGE = "page"
 
 
@@ -51,12 +49,14 @@ class Feed:
         hub: Hub,
         metrics: Metrics,
         clock_ms: Callable[[], int],
+        stalled_seconds: float = 90.0,
     ) -> None:
         self._board = board
         self._sources = sources
         self._hub = hub
         self._metrics = metrics
         self._clock_ms = clock_ms
+        self._stalled_seconds = stalled_seconds
         self._turned_at = dict.fromkeys([*sources, _PAGE], monotonic())
 
     def parts(self, refresh_seconds: float) -> dict[str, Coroutine[Any, Any, None]]:
@@ -70,7 +70,7 @@ class Feed:
     def stalled(self) -> tuple[str, ...]:
         """Return the components whose look hangs, and the page if no state is made of it."""
         now = monotonic()
-        return tuple(name for name, at in self._turned_at.items() if now - at > _STALLED_SECONDS)
+        return tuple(name for name, at in self._turned_at.items() if now - at > self._stalled_seconds)
 
     async def _watch(self, name: str, source: Source, refresh_seconds: float) -> None:
         while True:
