@@ -19,7 +19,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo status url doctor prometheus test test-clients check fmt report reconcile replay tail schemas faults faults-mutants bench lock clean
+.PHONY: help run demo status url doctor prometheus test test-clients check fmt report reconcile replay tail schemas spool faults faults-mutants bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -73,6 +73,9 @@ tail: $(STAMP) ## show events as they come; ARGS="--type AddedToCart --since 1h"
 
 schemas: $(STAMP) ## list schemas; ARGS="infer --out proposed", then ARGS="add proposed": columns for what is new
 	@$(AT) $(BIN)/python -m schemas $(or $(ARGS),list)
+
+spool: $(STAMP) ## list what ingest keeps on its disk; ARGS="show NAME", ARGS="requeue all"
+	@$(AT) $(BIN)/python -m ingest.spool $(or $(ARGS),list)
 
 faults: $(STAMP) ## break everything while events are sent, then judge that nothing is lost
 	@$(BIN)/python -m tests.faults.harness $(ARGS)

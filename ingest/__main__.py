@@ -10,7 +10,7 @@ from socket import socket
 import uvloop
 from confluent_kafka import KafkaException
 
-from ingest.delivery.spool import hold
+from ingest.delivery.spool_lock import hold
 from ingest.http.app import Service, build
 from ingest.http.token_follower import TokenFollower
 from ingest.settings import Settings
@@ -45,7 +45,6 @@ async def _run(
     admin: Sequence[socket],
 ) -> None:
     service, stopping = _made(make), asyncio.Event()
-    await service.publisher.open()
     # The public port stops first, so that health can be watched until the end.
     serving = serve(
         [(service.public, public), (service.admin, admin)],

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from ingest.delivery.state import State
+
 _PREFIX = "tapline_ingest"
-REASONS = ("not_json", "invalid_field", "time_out_of_range", "content_encoding")
+REASONS = ("not_json", "invalid_field", "time_out_of_range", "content_encoding", "refused", "damaged")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 
 
@@ -51,7 +53,7 @@ class Metrics:
         )
         self.spooled = self._counter("spooled_records", "Records put into the spool.")
         self.drained = self._counter("drained_records", "Spooled records that Kafka has acknowledged.")
-        self.refused = self._counter("refused_records", "Records that Kafka will never take: too large.")
+        self.refused = self._counter("refused_records", "Records that Kafka will never take, kept elsewhere.")
         self.damaged_bytes = self._counter("spool_damaged_bytes", "Bytes of the spool that cannot be read.")
         self.schemas_refused = self._counter(
             "schemas_refused", "Looks at a changed registry.json that found it of no use."
@@ -63,7 +65,13 @@ class Metrics:
         self.turned_at = self._gauge(
             "turned_at_seconds", "When the publisher looked at Kafka's reports last: seconds since 1970."
         )
-        self.direct = self._gauge("kafka_direct", "1 while records go to Kafka without the spool.")
+        self._state = Gauge(
+            f"{_PREFIX}_delivery_state",
+            "1 for the state that ingest is in, 0 for the others.",
+            ["state"],
+            registry=self.registry,
+        )
+        self._direct = self._gauge("kafka_direct", "1 while records go to Kafka without the spool.")
         self.topic_problems = Gauge(
             f"{_PREFIX}_topic_problems",
             "1: the topic has this problem; 0: it does not; NaN: not known.",
@@ -76,6 +84,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+
+    def delivery_state(self, current: State) -> None:
+        """Publish the state of delivery."""
+        for state in State:
+            self._state.labels(state.value).set(state is current)
+        self._direct.set(current is State.DIRECT)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Publish a gauge that is read when metrics are scraped."""

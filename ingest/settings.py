@@ -62,6 +62,8 @@ class Settings(BaseModel):
     spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")  # DATA_DIR/spool when unset
     # 2 GiB hold about 3 million events: an hour and a half of Kafka's absence at 500 events/s.
     spool_bytes_max: int = Field(2048 * _MEBIBYTE, alias="INGEST_SPOOL_BYTES_MAX", ge=_MEBIBYTE)
+    # What no topic takes is kept beside the spool. Full: what Kafka refuses then stays in the spool.
+    set_aside_bytes_max: int = Field(256 * _MEBIBYTE, alias="INGEST_SET_ASIDE_BYTES_MAX", ge=_MEBIBYTE)
     # Where registry.json and avro/ are; changes are taken up within a second or two.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     # A schema registry: every release is registered there, and values begin with its ids.
@@ -96,5 +98,22 @@ class Settings(BaseModel):
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
-        spool_dir = Path(env.get("DATA_DIR") or "data") / "spool"
-        return environment.read(cls, env, defaults={"INGEST_SPOOL_DIR": spool_dir})
+        return environment.read(cls, env, defaults={"INGEST_SPOOL_DIR": _spool_dir(env)})
+
+
+class SpoolSettings(BaseModel):
+    """What a look at the spool needs."""
+
+    model_config = environment.CONFIG
+
+    spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")
+    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")  # empty: not set
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Return the settings in `env`. Raises: SettingsError."""
+        return environment.read(cls, env, defaults={"INGEST_SPOOL_DIR": _spool_dir(env)})
+
+
+def _spool_dir(env: Mapping[str, str]) -> Path:
+    return Path(env.get("DATA_DIR") or "data") / "spool"

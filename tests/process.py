@@ -51,6 +51,7 @@ class Ingest:
     env: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     admin_port: int = field(default_factory=free_port)
+    module: tuple[str, ...] = ("ingest",)  # and arguments
 
     def start(self, *, wait: bool = True) -> "Ingest":
         """Start it; with `wait`, return when it is ready."""
@@ -64,7 +65,7 @@ class Ingest:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ingest"], cwd=ROOT, env=os.environ | env | self.env, stderr=log
+                [sys.executable, "-m", *self.module], cwd=ROOT, env=os.environ | env | self.env, stderr=log
             )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
         self.admin = httpx.Client(base_url=f"http://127.0.0.1:{self.admin_port}", timeout=10)
@@ -81,6 +82,10 @@ class Ingest:
         lines = self.admin.get("/metrics").text.splitlines()
         found = [line.rsplit(" ", 1) for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
         return sum(float(value) for _, value in found)
+
+    def answers(self) -> bool:
+        """Return whether it runs."""
+        return self.admin.get("/healthz").status_code == 200
 
     def direct(self) -> bool:
         """Return whether events go to Kafka, and nothing awaits it on disk."""

@@ -36,6 +36,22 @@ class Readiness(msgspec.Struct, frozen=True):
     spool_bytes_max: int
     spool_oldest_ms: int | None
     topic_problems: tuple[TopicProblem, ...] | None = None  # None: not known
+    state: str = ""  # of delivery: a key of WAYS; an ingest of before has none
+    set_aside_files: int = 0  # what no topic takes
+    set_aside_bytes: int = 0
+
+
+# Where an event goes that arrives in a state of ingest's delivery, in words.
+WAYS = {
+    "direct": "to Kafka",
+    "spooling": "to its disk, for Kafka does not acknowledge",
+    "catching_up": "behind those on its disk, which go to Kafka",
+}
+
+
+def way(readiness: Readiness) -> str:
+    """Return where an event goes that arrives now, in words."""
+    return WAYS.get(readiness.state, "to Kafka" if readiness.kafka == "direct" else "to its disk")
 
 
 _readiness = msgspec.json.Decoder(Readiness).decode

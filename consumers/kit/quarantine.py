@@ -57,7 +57,11 @@ class Quarantine:
                 answers[index] = error.args[0]
             except BufferError as error:
                 raise TransientError("librdkafka's queue is full") from error
-        producer.flush(_ACKNOWLEDGE_SECONDS_MAX)
+        try:
+            producer.flush(_ACKNOWLEDGE_SECONDS_MAX)
+        except KafkaException as error:  # it is fatal
+            self._producer = None
+            raise TransientError(f"the quarantine topic: {error.args[0].str()}") from error
         too_large = [index for index, error in answers.items() if error and error.code() in _TOO_LARGE]
         failed = [error for index, error in answers.items() if error and index not in too_large]
         if failed or len(answers) < len(refusals):

@@ -6,7 +6,7 @@ Several processes are one component: the page shows their sum, and it is down wh
 from collections.abc import Sequence
 from time import monotonic
 
-from consumers.kit.ingest_state import IngestAwayError, Readiness, ask
+from consumers.kit.ingest_state import IngestAwayError, Readiness, ask, way
 from consumers.live.intake import Intake, Spool
 from consumers.live.poller import Away
 
@@ -27,7 +27,7 @@ class Ingest:
         if not all(one.ready for one in found):
             raise Away("takes no events: neither Kafka nor the spool can keep them")
         spent_ms = (monotonic() - started) * 1000
-        where = "to Kafka" if all(one.kafka == "direct" for one in found) else "to its disk"
+        where = " or ".join(dict.fromkeys(map(way, found)))
         who = "takes" if len(found) == 1 else f"{len(found)} processes take"
         detail = f"{who} events {where}; answered in {spent_ms:.0f} ms"
         return Intake(detail, _spool(found, now_ms), now_ms, _topic_problems(found))

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
+from consumers.kit.ingest_state import WAYS
 from deploy.local import services, starts
 from deploy.local.settings import Settings
 from deploy.status.formatting import amount, bytes_text
@@ -113,9 +114,7 @@ def _of_intake(intake: _Json | None) -> tuple[bool, str]:
         return False, "does not answer"
     if not intake.get("ready"):
         return False, f"takes no events: {intake.get('spool_unavailable') or 'the spool is full'}"
-    if intake.get("kafka") == "direct":
-        return True, "events go to Kafka"
-    return True, "events go to the spool, for Kafka is away"
+    return True, f"takes events {WAYS.get(intake.get('state', ''), 'to Kafka or to its disk')}"
 
 
 def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> Process:
@@ -147,6 +146,9 @@ def _facts(intake: _Json, page: _Json | None) -> Iterator[Fact]:
         full = intake["spool_bytes"] / intake["spool_bytes_max"]
         text = f"{amount(intake['spool_records'], 'record')}, {bytes_text(intake['spool_bytes'])}"
         yield Fact("spool", f"{text}, {full:.0%} full", full < _SPOOL_MAX)
+    if files := intake.get("set_aside_files"):
+        text = f"{amount(files, 'file')} that no topic takes, {bytes_text(intake['set_aside_bytes'])}"
+        yield Fact("set aside", f"{text}: make spool", is_well=False)
 
 
 def _topics(problems: list[_Json] | None) -> Fact:

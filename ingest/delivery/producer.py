@@ -7,7 +7,8 @@ its turn keeps its thread spinning, without lingering (measured: 122 -> 70 us of
 
 Invariants: a future succeeds only on a delivery report without error (`acks=all`, idempotent); one that is
 neither acknowledged nor refused is failed by `give_up`, and what it stood for may still arrive: a duplicate,
-not a loss. Source: librdkafka's CONFIGURATION.md; DESIGN.md, "Acknowledgements".
+not a loss. A fatal error ends one librdkafka producer, not this one: what is pending is failed, and a new one
+takes its place. Source: librdkafka's CONFIGURATION.md and INTRODUCTION.md; DESIGN.md, "Acknowledgements".
 """
 
 import asyncio
@@ -19,9 +20,11 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from ingest.delivery.producer_port import NotAcknowledgedError, RefusedError
 from ingest.delivery.record import Record
 from schemas import topics
 
+_LOG = logging.getLogger(__name__)
 _COLLECT_SECONDS_MAX = 0.01  # a partition whose leader is away holds up the others this long at most
 _POLL_SECONDS_MAX = 0.1
 
@@ -29,27 +32,20 @@ _POLL_SECONDS_MAX = 0.1
 _REFUSALS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 
 
-class NotAcknowledgedError(Exception):
-    """Kafka has not confirmed the record: it may arrive yet, or never. The same call may succeed later."""
-
-
-class RefusedError(Exception):
-    """Kafka will never take this record (too large for the topic)."""
-
-
 class KafkaProducer:
-    """One librdkafka producer; every method is called on the event loop."""
+    """One librdkafka producer at a time; every method is called on the event loop."""
 
     def __init__(self, properties: Mapping[str, str]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._producer = Producer(
-            {**DEFAULTS, **properties, **_REQUIRED}, logger=logging.getLogger("librdkafka")
-        )
+        self._properties = {**DEFAULTS, **properties, **_REQUIRED}
+        self._producer = self._new()
         self._numbers = itertools.count()
         self._pending: dict[int, tuple[asyncio.Future[None], float]] = {}  # number -> (future, produced at)
         self._unsent: list[tuple[int, Record]] = []  # in order; handed over by `_next`
         self._next: asyncio.Handle
         self._reports: list[tuple[int, KafkaError | None]] = []
+        self._retired: list[Producer] = []
+        self._alone: KafkaProducer | None = None  # for what Kafka refused in a batch
         self._stopping = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
         self._poller.start()
@@ -57,12 +53,13 @@ class KafkaProducer:
     @property
     def pending(self) -> int:
         """How many records await their delivery report."""
-        return len(self._pending)
+        return len(self._pending) + (self._alone.pending if self._alone else 0)
 
     def oldest_seconds(self) -> float:
         """Return for how long the oldest pending record has waited; 0 when none does."""
-        _, produced_at = next(iter(self._pending.values()), (None, self._loop.time()))
-        return self._loop.time() - produced_at
+        now = self._loop.time()
+        _, produced_at = next(iter(self._pending.values()), (None, now))
+        return max(now - produced_at, self._alone.oldest_seconds() if self._alone else 0.0)
 
     def produce(self, record: Record) -> asyncio.Future[None]:
         """Return a future of the acknowledgement. It raises: NotAcknowledgedError, RefusedError."""
@@ -75,6 +72,12 @@ class KafkaProducer:
         self._unsent.append((number, record))
         return future
 
+    def produce_alone(self, record: Record) -> asyncio.Future[None]:
+        """Do the same in a batch of its own: Kafka refuses a batch as a whole."""
+        if self._alone is None:
+            self._alone = KafkaProducer({**self._properties, "batch.num.messages": "1"})
+        return self._alone.produce(record)
+
     def give_up(self) -> None:
         """Fail every pending record with NotAcknowledgedError and take it out of librdkafka's queue.
 
@@ -83,14 +86,16 @@ class KafkaProducer:
         """
         self._unsent.clear()
         self._producer.purge(in_queue=True, in_flight=False, blocking=False)
-        failure = NotAcknowledgedError("Kafka does not acknowledge")
-        for number in list(self._pending):
-            self._end(number, failure)
+        self._fail_pending(NotAcknowledgedError("Kafka does not acknowledge"))
+        if self._alone:
+            self._alone.give_up()
 
     async def close(self, seconds_max: float) -> None:
         """Wait `seconds_max` at most for what is pending, fail the rest, and stop polling."""
         if self._pending:
             await asyncio.wait([future for future, _ in self._pending.values()], timeout=seconds_max)
+        if self._alone:
+            await self._alone.close(seconds_max)
         self._stopping.set()
         await asyncio.to_thread(self._poller.join)
         self.give_up()
@@ -111,6 +116,25 @@ class KafkaProducer:
                 self._end(number, NotAcknowledgedError("librdkafka's queue is full"))
             except KafkaException as error:
                 self._end(number, _failure(error.args[0]))
+            except (TypeError, ValueError, OverflowError) as error:
+                self._end(number, RefusedError(str(error)))
+
+    def _new(self) -> Producer:
+        return Producer(self._properties, logger=logging.getLogger("librdkafka"))
+
+    def _replace(self, failed: Producer, reason: str) -> None:
+        """Go on with a new librdkafka producer: after a fatal error the old one takes nothing any more."""
+        if failed is not self._producer:
+            return
+        _LOG.error("kafka_producer_replaced", extra={"reason": reason, "pending": self.pending})
+        self._retired.append(failed)
+        self._producer = self._new()
+        self._unsent.clear()
+        self._fail_pending(NotAcknowledgedError(f"a fatal error of the producer: {reason}"))
+
+    def _fail_pending(self, failure: NotAcknowledgedError) -> None:
+        for number in list(self._pending):
+            self._end(number, failure)
 
     def _end(self, number: int, failure: Exception | None) -> None:
         future, _ = self._pending.pop(number, (None, 0.0))
@@ -120,13 +144,20 @@ class KafkaProducer:
             future.set_result(None)
         else:
             future.set_exception(failure)
+            future.exception()  # not reported by asyncio when its publisher has gone
 
     def _report(self, number: int, error: KafkaError | None, _message: Message) -> None:
         self._reports.append((number, error))
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
-            self._producer.poll(_POLL_SECONDS_MAX)
+            producer = self._producer
+            try:
+                producer.poll(_POLL_SECONDS_MAX)
+            except KafkaException as error:  # it is fatal
+                self._loop.call_soon_threadsafe(self._replace, producer, error.args[0].str())
+            del producer
+            self._retired.clear()  # here, for the end of a producer may take its time
             if self._reports:
                 reports, self._reports = self._reports, []
                 self._loop.call_soon_threadsafe(self._settle, reports)

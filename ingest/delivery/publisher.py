@@ -1,35 +1,53 @@
 """A record -> Kafka, or the spool while Kafka is away; it returns when the record is safe.
 
-Two states. Direct: records go to Kafka. Away: they go to the spool, which a task drains in order. Away begins
-when Kafka has not acknowledged the oldest record within the bound, and ends when the last spooled record has
-been handed to the producer, behind which newer ones keep their order.
+`state.py` has the states. While catching up, what is spooled goes to Kafka in pieces, each acknowledged
+before the next, and arrivals go behind it on disk. As soon as no more than `_TAIL_BYTES_MAX` are left,
+arrivals are held in memory instead, until the disk has given this tail to the producer, and follow it; when
+Kafka has acknowledged the tail, records go to Kafka alone. This waits for no silence: the writes under way
+end, and none begins.
 
-Invariants: a segment is removed after the delivery reports of all its records; each key's order is that in
-which records were accepted, repetitions aside. Source: promise 1 in DESIGN.md.
+Invariants: while direct, nothing is spooled. Whatever was acknowledged before a record was accepted precedes
+it in Kafka, in its key, repetitions aside. Source: promise 1 in DESIGN.md, and "The way out of ingest".
 """
 
 import asyncio
 import logging
-from typing import Literal
+from typing import Literal, Protocol
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
-from ingest.delivery.producer import KafkaProducer, NotAcknowledgedError, RefusedError
+from ingest.delivery.hand_over import Acknowledgements, HandOver
+from ingest.delivery.producer_port import NotAcknowledgedError, Producer, RefusedError
 from ingest.delivery.record import Record
-from ingest.delivery.segment import Contents
-from ingest.delivery.spool import Spool, SpoolUnavailableError
-from ingest.delivery.topic_keeper import TopicKeeper, TopicsNotReadyError
+from ingest.delivery.rescue import Rescue
+from ingest.delivery.spool import Piece, Spool, SpoolUnavailableError
+from ingest.delivery.state import Event, State, after
+from ingest.delivery.tail import Tail
+from ingest.delivery.topic_keeper import TopicsNotReadyError
 from ingest.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
 _WATCH_SECONDS = 0.1
 _APPEND_SECONDS_MAX = 0.8  # with 2 s for Kafka, an answer comes within 3 s
-_DRAIN_RECORDS_MAX = 1000  # awaiting acknowledgement at once
-_RETRY_SECONDS_MAX = 2.0  # between two attempts to drain
+_TAIL_BYTES_MAX = 1024 * 1024  # about a thousand records: 20 ms of work
+_HOLD_SECONDS_MAX = 1.0  # longer than an append may take, so any disk that can be spooled to is quick enough
+_RETRY_SECONDS_MAX = 2.0  # between two attempts to catch up
+_OPEN_AGAIN_SECONDS = 1.0
+_OPEN_SECONDS_MAX = 10.0  # then a spool that cannot be read no longer keeps events from Kafka
+
+
+_TRANSIENT = (NotAcknowledgedError, SpoolUnavailableError, TopicsNotReadyError)
 
 
 class NotKeptError(Exception):
     """Neither Kafka nor the spool has the record. The same call may succeed later."""
+
+
+class Topics(Protocol):
+    """Our topics on the cluster; `TopicKeeper` is the real one."""
+
+    async def ensure(self) -> None:
+        """Make what is missing. Raises: TopicsNotReadyError."""
 
 
 class Publisher:
@@ -37,9 +55,10 @@ class Publisher:
 
     def __init__(
         self,
-        producer: KafkaProducer,
+        producer: Producer,
         spool: Spool,
-        topics: TopicKeeper,
+        topics: Topics,
+        rescue: Rescue,
         metrics: Metrics,
         *,
         acknowledge_seconds_max: float,
@@ -47,51 +66,80 @@ class Publisher:
         self._producer = producer
         self._spool = spool
         self._topics = topics
+        self._rescue = rescue
+        self._hand_over = HandOver(producer, spool, rescue, metrics)
         self._metrics = metrics
         self._acknowledge_seconds_max = acknowledge_seconds_max
-        self._away = asyncio.Event()  # set while records go to the spool
-        self._away.set()
+        self._tail: Tail | None = None  # while catching up, from its last megabyte on
+        self._indirect = asyncio.Event()  # set while the state is not direct
+        self._indirect.set()
+        self._overtakes_after = 0.0  # what an earlier process spooled, where that cannot be read
+        self.state = State.SPOOLING
+        self._metrics.delivery_state(self.state)
 
     @property
     def direct(self) -> bool:
         """Whether records go to Kafka without the spool."""
-        return not self._away.is_set()
+        return self.state is State.DIRECT
 
     @property
     def spool(self) -> Spool:
         """The spool, for health and metrics."""
         return self._spool
 
-    async def open(self) -> None:
-        """Find what an earlier process spooled."""
-        await self._spool.open()
+    @property
+    def rescue(self) -> Rescue:
+        """What is set aside, for health and metrics."""
+        return self._rescue
+
+    @property
+    def spool_bytes(self) -> int:
+        """Bytes on disk: awaiting Kafka, and set aside."""
+        return self._spool.bytes + self._rescue.set_aside.bytes
+
+    @property
+    def held(self) -> int:
+        """How many records wait in memory for the tail of the spool."""
+        return self._tail.held if self._tail else 0
 
     async def run(self) -> None:
-        """Drain the spool and watch Kafka, until cancelled. What it raises is a fault of ours."""
+        """Find what an earlier process spooled, drain it, and watch Kafka, until cancelled.
+
+        Whatever it raises is a fault of ours: the process is to end.
+        """
+        self._overtakes_after = asyncio.get_running_loop().time() + _OPEN_SECONDS_MAX
         async with asyncio.TaskGroup() as parts:
+            parts.create_task(self._open())
+            parts.create_task(self._spool.run())
+            parts.create_task(self._rescue.run())
             parts.create_task(self._watch())
-            parts.create_task(self._drain_when_away())
+            parts.create_task(self._drain())
 
     async def close(self, seconds_max: float) -> None:
         """Wait `seconds_max` at most for acknowledgements; what is spooled stays for the next start.
 
-        `run` has ended before.
+        `run` has been cancelled before.
         """
         await self._producer.close(seconds_max)
         await self._spool.close()
 
     async def publish(self, record: Record) -> Literal["kafka", "spool"]:
         """Return where `record` now is safe. Raises: NotKeptError."""
-        if self.direct:
-            try:
+        try:
+            if self.state is State.DIRECT:
                 await self._producer.produce(record)
-            except NotAcknowledgedError as error:
-                self._go_away(str(error))
-            except RefusedError as error:
-                self._metrics.refused.inc()
-                raise NotKeptError(f"Kafka refuses the record: {error}") from error
-            else:
                 return "kafka"
+            if self._tail:
+                await self._tail.follow(record)
+                return "kafka"
+        except NotAcknowledgedError as error:
+            self._fail(str(error))
+        except RefusedError:
+            return await self._publish_alone(record)
+        return await self._append(record)
+
+    async def _append(self, record: Record) -> Literal["spool"]:
+        assert self.state is not State.DIRECT, "what is spooled while direct would stay"
         try:
             async with asyncio.timeout(_APPEND_SECONDS_MAX):
                 await self._spool.append(record)
@@ -100,78 +148,113 @@ class Publisher:
         self._metrics.spooled.inc()
         return "spool"
 
+    async def _publish_alone(self, record: Record) -> Literal["kafka", "spool"]:
+        try:
+            async with asyncio.timeout(self._acknowledge_seconds_max + _APPEND_SECONDS_MAX):
+                try:
+                    await self._producer.produce_alone(record)
+                except RefusedError as error:
+                    return await self._rescue.refused(record, str(error))
+                return "kafka"
+        except (NotAcknowledgedError, SpoolUnavailableError, TimeoutError) as error:
+            raise NotKeptError(f"Kafka refuses it, and it cannot be set aside: {error}") from error
+
+    async def _open(self) -> None:
+        while not self._spool.is_open:
+            try:
+                await self._spool.open()
+            except SpoolUnavailableError as error:
+                _LOG.warning("spool_unavailable", extra={"reason": str(error)})
+                await asyncio.sleep(_OPEN_AGAIN_SECONDS)
+        if self.direct and not self._spool.empty:
+            self._fail("what an earlier process spooled can be read only now")
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
             self._metrics.turned_at.set_to_current_time()
             if self._producer.oldest_seconds() > self._acknowledge_seconds_max:
-                self._go_away("no acknowledgement within the bound")
+                self._fail("no acknowledgement within the bound")
                 self._producer.give_up()
 
-    async def _drain_when_away(self) -> None:
+    async def _drain(self) -> None:
         while True:
-            await self._away.wait()
+            await self._indirect.wait()
             async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(
-                    (NotAcknowledgedError, SpoolUnavailableError, TopicsNotReadyError)
-                ),
+                retry=retry_if_exception_type(_TRANSIENT),
                 wait=wait_random_exponential(multiplier=0.1, max=_RETRY_SECONDS_MAX),
             ):
                 with attempt:
-                    await self._drain()
+                    try:
+                        await self._catch_up()
+                    except (NotAcknowledgedError, TopicsNotReadyError) as error:
+                        self._fail(str(error))
+                        raise
 
-    async def _drain(self) -> None:
+    async def _catch_up(self) -> None:
+        """Be direct once Kafka has what is spooled. Raises: one of _TRANSIENT."""
         await self._topics.ensure()
-        while path := await self._spool.oldest():
-            contents = await self._spool.read(path)
-            refused = 0
-            for first in range(0, len(contents.records), _DRAIN_RECORDS_MAX):
-                last = first + _DRAIN_RECORDS_MAX >= len(contents.records) and self._spool.is_last(path)
-                refused += await self._hand_over(
-                    contents.records[first : first + _DRAIN_RECORDS_MAX], last=last
-                )
-            if contents.damaged_bytes or contents.torn_bytes or refused:
-                self._report_damage(path.name, contents, refused)
-            await self._spool.remove(path, set_aside=bool(contents.damaged_bytes or refused))
-            self._metrics.drained.inc(len(contents.records) - refused)
-        self._come_back()
+        if not self._spool.is_open and asyncio.get_running_loop().time() < self._overtakes_after:
+            raise SpoolUnavailableError("it is not known what an earlier process spooled")
+        self._spool.rewind()
+        while piece := await self._spool.read():
+            await self._hand_over.deliver(piece)
+            await self._spool.remove_delivered()
+            self._go(Event.ANSWERED)
+            if self._spool.unread_bytes <= _TAIL_BYTES_MAX:
+                break
+        self._go(Event.ANSWERED)
+        self._tail = tail = Tail(self._producer.produce)
+        try:
+            await self._hand_over_tail(tail)
+        finally:
+            tail.fail()
+            self._tail = None
+        await self._spool.clear()
 
-    async def _hand_over(self, records: list[Record], *, last: bool) -> int:
-        """Return how many of `records` Kafka refuses. Raises: NotAcknowledgedError."""
-        acknowledgements = [self._producer.produce(record) for record in records]
-        if last:
-            self._come_back()
-        if acknowledgements:
-            await asyncio.wait(acknowledgements)
-        failures = [failure for done in acknowledgements if (failure := done.exception())]
-        refused = sum(isinstance(failure, RefusedError) for failure in failures)
-        if refused < len(failures):
-            self._go_away("the spool cannot be drained")
-            raise NotAcknowledgedError("Kafka does not acknowledge")
-        return refused
+    async def _hand_over_tail(self, tail: Tail) -> None:
+        pieces: list[tuple[Piece, Acknowledgements]] = []
+        try:
+            async with asyncio.timeout(_HOLD_SECONDS_MAX):
+                while piece := await self._spool.read():
+                    pieces.append((piece, self._hand_over.begin(piece)))
+        except TimeoutError as error:
+            raise SpoolUnavailableError("the disk did not give the spool's tail in time") from error
+        if tail.has_failed:
+            raise NotAcknowledgedError("Kafka failed while the spool's tail was read")
+        tail.handed_over()
+        for piece, acknowledgements in pieces:
+            if not await self._hand_over.settle(piece, acknowledgements):
+                raise NotAcknowledgedError("a record of the tail was refused: repeat what follows")
+        if tail.has_failed:
+            raise NotAcknowledgedError("Kafka failed behind the spool's tail")
+        assert self._spool.empty, "records spooled behind the tail would stay"
+        self._go(Event.CAUGHT_UP)
+        tail.acknowledged()
 
-    def _go_away(self, reason: str) -> None:
-        if self.direct:
-            self._away.set()
-            self._metrics.direct.set(0)
-            _LOG.warning("kafka_away", extra={"reason": reason, "pending": self._producer.pending})
+    def _fail(self, reason: str) -> None:
+        self._go(Event.FAILED, reason)
+        if self._tail:
+            self._tail.fail()
 
-    def _come_back(self) -> None:
-        if not self.direct:
-            self._away.clear()
-            self._metrics.direct.set(1)
-            _LOG.info("kafka_direct", extra={"spool_bytes": self._spool.bytes})
-
-    def _report_damage(self, name: str, contents: Contents, refused: int) -> None:
-        self._metrics.damaged_bytes.inc(contents.damaged_bytes)
-        self._metrics.refused.inc(refused)
-        _LOG.error(
-            "spool_segment_damaged" if contents.damaged_bytes or refused else "spool_segment_torn",
-            extra={
-                "segment": name,
-                "records": len(contents.records),
-                "damaged_bytes": contents.damaged_bytes,
-                "torn_bytes": contents.torn_bytes,
-                "refused_by_kafka": refused,
-            },
+    def _go(self, event: Event, reason: str = "") -> None:
+        before, self.state = self.state, after(self.state, event)
+        if self.state is before:
+            return
+        if self.state is State.DIRECT:
+            self._indirect.clear()
+        else:
+            self._indirect.set()
+        self._metrics.delivery_state(self.state)
+        _LOG.log(
+            logging.WARNING if event is Event.FAILED else logging.INFO,
+            _LOGGED[self.state],
+            extra={"reason": reason, "spool_bytes": self._spool.bytes, "pending": self._producer.pending},
         )
+
+
+_LOGGED = {
+    State.DIRECT: "kafka_direct",
+    State.SPOOLING: "kafka_away",
+    State.CATCHING_UP: "kafka_catching_up",
+}

@@ -3,7 +3,7 @@
 A file is a run of frames: magic, payload length, CRC-32 of the payload, payload (a `Record` in MessagePack).
 
 Invariants: `parse` never raises and never invents a record; a file cut at any byte yields every whole frame
-before the cut; damage in the middle costs only the frames it touches.
+before the cut; damage in the middle costs only the frames it touches, and its bytes are returned verbatim.
 """
 
 import struct
@@ -20,13 +20,30 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
 
 
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One record, or a run of bytes that is none."""
+
+    end: int  # position of the byte behind it
+    record: Record | None
+    damage: bytes = b""  # verbatim, where there is no record
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
     """What one file holds."""
 
-    records: list[Record]  # in the order they were appended
-    damaged_bytes: int  # bytes that belong to no whole frame, a torn end aside
+    frames: list[Frame]  # in the order they were appended
     torn_bytes: int  # a last frame cut short by a crash: it was never acknowledged
+
+    @property
+    def records(self) -> list[Record]:
+        """The records, in order."""
+        return [frame.record for frame in self.frames if frame.record]
+
+    @property
+    def damaged_bytes(self) -> int:
+        """Bytes that belong to no record, a torn end aside."""
+        return sum(len(frame.damage) for frame in self.frames)
 
 
 def frame(record: Record) -> bytes:
@@ -37,20 +54,26 @@ def frame(record: Record) -> bytes:
 
 def parse(data: bytes) -> Contents:
     """Return what can be read of a file's bytes."""
-    records: list[Record] = []
-    position = damaged = 0
+    frames: list[Frame] = []
+    position = 0
     while position < len(data):
         end = _frame_end(data, position)
-        if end:
-            records.append(_decoder.decode(data[position + _HEADER.size : end]))
-            position = end
-            continue
-        following = _next_frame(data, position + 1)
-        if following == len(data) and _is_torn(data, position):
-            return Contents(records, damaged, len(data) - position)
-        damaged += following - position
-        position = following
-    return Contents(records, damaged, 0)
+        record = _record(data[position + _HEADER.size : end]) if end else None
+        if not end:
+            end = _next_frame(data, position + 1)
+            if end == len(data) and _is_torn(data, position):
+                return Contents(frames, len(data) - position)
+        frames.append(Frame(end, record, b"" if record else data[position:end]))
+        position = end
+    return Contents(frames, 0)
+
+
+def _record(payload: bytes) -> Record | None:
+    """Return the record; None when the payload is of another layout."""
+    try:
+        return _decoder.decode(payload)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
 
 
 def _frame_end(data: bytes, position: int) -> int:

@@ -1,71 +1,42 @@
 """Records awaiting Kafka <-> segment files on disk, in order.
 
-Appends that arrive while a write is under way share the next write and its fsync (group commit).
+Appends that arrive while a write is under way share the next write and its fsync (group commit). Reading goes
+on into the segment that is being written, as far as that is synced.
 
-Invariants: `append` returns after fsync. A segment is removed only as a whole, after Kafka has all its
-records, so a crash can repeat records but not lose one. After a failed write its segment is never written
-again: once fsync has failed the kernel may have dropped the pages. Damaged segments are delivered as far as
-they can be read, and set aside. Source: DESIGN.md, "Spool", with the measurement against SQLite.
+Invariants: `append` returns after fsync. Records are read in the order in which they were appended. A segment
+is removed only as a whole, after Kafka has all its records, so a crash can repeat records but not lose one.
+What awaits a write in memory belongs to an append that awaits it. Source: DESIGN.md, "Spool".
 """
 
 import asyncio
 import contextlib
-import fcntl
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple, Unpack
 
+from ingest.delivery.disk import Disk, OsDisk
+from ingest.delivery.disk_thread import DiskThread
 from ingest.delivery.record import Record
-from ingest.delivery.segment import Contents, frame, parse
-from schemas.environment import SettingsError
+from ingest.delivery.segment import Contents, Frame, frame, parse
+from ingest.delivery.segment_writer import SEGMENT_BYTES_MAX, SegmentWriter
 
-_SEGMENT_BYTES_MAX = 4 * 1024 * 1024  # what a crash while draining can repeat at most
-_FIRST_BYTES = 64 * 1024  # hold the first record of nearly every segment; its file's time does else
-_SUFFIX = ".spool"
-
-_T = TypeVar("_T")
-_Ts = TypeVarTuple("_Ts")
-
-
-class SpoolInUseError(SettingsError):
-    """Another process has the spool: each would remove what the other still writes."""
+_FIRST_BYTES = 64 * 1024  # hold the first record of nearly every segment
 
 
 class SpoolUnavailableError(Exception):
-    """The record is not on disk: no room, or the disk refused. The same call may succeed later."""
-
-
-def hold(directory: Path) -> int:
-    """Return a descriptor by which this process holds the spool until it ends; -1 where there is no folder.
-
-    Raises: SpoolInUseError.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory, os.O_RDONLY)
-    except OSError:
-        return -1  # `Spool.open` tells what is wrong with it
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise SpoolInUseError(
-            f"INGEST_SPOOL_DIR: another process has the spool {directory} ({_words(error)}): "
-            "end it, or give each a folder of its own"
-        ) from error
-    return descriptor
+    """The disk refused, or has no room. The same call may succeed later."""
 
 
 @dataclass(slots=True)
-class Segment:
-    """One file of the spool."""
+class _Segment:
+    """One file. Invariant: delivered <= read <= size."""
 
-    size: int  # bytes
-    oldest_ms: int  # timestamp of its first record
-    records: int  # estimated, where an earlier process left the segment
+    size: int  # bytes that are synced
+    oldest_ms: int | None  # timestamp of its first record that Kafka has not
+    records: int  # that Kafka has not; estimated, where an earlier process left the segment
+    read: int = 0  # bytes handed to the reader
+    delivered: int = 0  # bytes whose records Kafka has
+    is_estimated: bool = False  # `records` is, until the segment is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,108 +46,185 @@ class _Append:
     written: asyncio.Future[None]
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What was read of one segment at a time."""
+
+    path: Path
+    start: int  # position of the first frame in the segment
+    end: int
+    contents: Contents
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The frames; their ends count from the piece's start."""
+        return self.contents.frames
+
+    def position(self, index: int) -> int:
+        """Return where in the segment the frame of that index begins, or the piece ends."""
+        if index == len(self.frames):
+            return self.end
+        return self.start + (self.frames[index - 1].end if index else 0)
+
+
 class Spool:
     """The disk queue of one ingest process; every method is called on its event loop."""
 
-    def __init__(self, directory: Path, bytes_max: int) -> None:
+    def __init__(self, directory: Path, bytes_max: int, disk: Disk | None = None) -> None:
         self.bytes = 0  # on disk or on the way there
         self.bytes_max = bytes_max
+        self.is_open = False  # whether it is known what an earlier process left
         self.unavailable = ""  # why the disk refused the last write; empty when it did not
-        self._segments: dict[Path, Segment] = {}  # oldest first
-        self._files = _Files(directory)
-        self._waiting: list[_Append] = []
-        self._writing: asyncio.Task[None] | None = None
-        self._disk = ThreadPoolExecutor(1, "spool")
+        self._segments: dict[Path, _Segment] = {}  # oldest first
+        self._disk = disk or OsDisk()
+        self._writer = SegmentWriter(self._disk, directory)
+        self._numbers = itertools.count()
+        self._waiting: dict[int, _Append] = {}  # in order
+        self._writing: list[_Append] = []
+        self._wake = asyncio.Event()  # set when there is something to write
+        self._wrote = asyncio.Event()  # set when a write has ended; then replaced
+        self._write_thread = DiskThread("spool-write")
+        # Of its own: a read that waited for the fsync under way would make catching up as slow as the disk.
+        self._read_thread = DiskThread("spool-read")
 
     async def open(self) -> None:
-        """Find what an earlier process left; a folder that cannot be used is told by `unavailable`."""
+        """Find what an earlier process left. Raises: SpoolUnavailableError, with `unavailable` saying why."""
         try:
-            self._segments = await self._on_disk(self._files.open)
+            found = await self._write_thread.run(self._found)
         except OSError as error:
             self.unavailable = _words(error)
-        self.bytes = sum(segment.size for segment in self._segments.values())
+            raise SpoolUnavailableError(f"the spool's folder cannot be read: {self.unavailable}") from error
+        self.is_open = True
+        inherited = {path: segment for path, segment in found.items() if path not in self._segments}
+        self.bytes += sum(segment.size for segment in inherited.values())
+        self._segments = dict(sorted((inherited | self._segments).items()))
+
+    async def run(self) -> None:
+        """Write what is appended, until cancelled."""
+        while True:
+            await self._wake.wait()
+            while self._waiting:
+                await self._write_batch()
+            self._wake.clear()
+            self._tell_reader()
 
     @property
     def empty(self) -> bool:
-        """Whether nothing awaits Kafka, appends under way included."""
-        return not (self._segments or self._writing)
+        """Whether Kafka has everything that was appended."""
+        return not (self._waiting or self._writing) and all(
+            segment.delivered == segment.size for segment in self._segments.values()
+        )
 
     @property
     def records(self) -> int:
-        """How many records are on disk; about, as long as segments of an earlier process are there."""
+        """How many records on disk await Kafka; about, as long as an earlier process's are unread."""
         return sum(segment.records for segment in self._segments.values())
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes that were appended and not read, those on the way to the disk included."""
+        on_disk = sum(segment.size - segment.read for segment in self._segments.values())
+        return on_disk + sum(len(append.data) for append in (*self._waiting.values(), *self._writing))
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the record that has waited longest, or None when none does."""
-        first = next(iter(self._segments.values()), None)
-        return first.oldest_ms if first else None
+        waiting = (s.oldest_ms for s in self._segments.values() if s.delivered < s.size)
+        return next((oldest_ms for oldest_ms in waiting if oldest_ms is not None), None)
 
     async def append(self, record: Record) -> None:
-        """Return when `record` is fsynced. Raises: SpoolUnavailableError."""
+        """Return when `record` is synced. Raises: SpoolUnavailableError."""
         data = frame(record)
         if self.bytes + len(data) > self.bytes_max:
             raise SpoolUnavailableError(f"the spool is full: {self.bytes} of {self.bytes_max} bytes")
         self.bytes += len(data)
-        written = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Append(data, record.timestamp_ms, written))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_waiting())
-        await written
-
-    async def oldest(self) -> Path | None:
-        """Return the oldest segment, not written to any more, or None when the spool is empty."""
-        while not self._segments and self._writing:
-            await asyncio.wait([self._writing])
-        if len(self._segments) == 1:
-            await self._on_disk(self._files.seal)
-        return next(iter(self._segments), None)
-
-    def is_last(self, path: Path) -> bool:
-        """Return whether nothing awaits Kafka behind the segment at `path`."""
-        return not self._writing and self._segments.keys() == {path}
-
-    async def read(self, path: Path) -> Contents:
-        """Return what can be read of the segment at `path`. Raises: SpoolUnavailableError."""
+        number, written = next(self._numbers), asyncio.get_running_loop().create_future()
+        self._waiting[number] = _Append(data, record.timestamp_ms, written)
+        self._wake.set()
         try:
-            return parse(await self._on_disk(path.read_bytes))
+            await written
+        finally:
+            if self._waiting.pop(number, None):  # given up before its write began
+                self.bytes -= len(data)
+
+    async def read(self) -> Piece | None:
+        """Return what comes next, once a write under way has ended; None when everything was read.
+
+        Raises: SpoolUnavailableError.
+        """
+        while not (path := next((p for p, s in self._segments.items() if s.read < s.size), None)):
+            if not (self._waiting or self._writing):
+                return None
+            await self._wrote.wait()
+        segment = self._segments[path]
+        start, end = segment.read, segment.size
+        try:
+            data = await self._read_thread.run(self._disk.read, path, start, end)
         except OSError as error:
             raise SpoolUnavailableError(f"{path.name} cannot be read: {_words(error)}") from error
+        piece = Piece(path, start, end, parse(data))
+        segment.read = end
+        if segment.is_estimated:
+            segment.records, segment.is_estimated = len(piece.contents.records), False
+        return piece
 
-    async def remove(self, path: Path, *, set_aside: bool) -> None:
-        """Forget a segment whose records Kafka has; `set_aside` keeps the file as `*.damaged`."""
-        self.bytes -= self._segments.pop(path).size
-        try:
-            await self._on_disk(_set_aside if set_aside else _unlink, path)
-        except OSError as error:
-            self.unavailable = _words(error)
+    def rewind(self) -> None:
+        """Read again, from the next call on, what Kafka has not."""
+        for segment in self._segments.values():
+            segment.read = segment.delivered
+
+    def acknowledge(self, piece: Piece, first: int, last: int) -> None:
+        """Note that Kafka has what the frames of `piece` from `first` to before `last` hold."""
+        segment = self._segments[piece.path]
+        start = piece.position(first) if first else piece.start
+        assert segment.delivered == start, "delivered out of order"
+        assert piece.position(last) <= segment.read
+        segment.delivered = piece.position(last)
+        passed = [frame.record.timestamp_ms for frame in piece.frames[first:last] if frame.record]
+        behind = (frame.record.timestamp_ms for frame in piece.frames[last:] if frame.record)
+        segment.records -= len(passed)
+        segment.oldest_ms = next(behind, passed[-1] if passed else segment.oldest_ms)
+
+    async def remove_delivered(self) -> None:
+        """Remove the segments whose records Kafka has, but for the last, which may be written to."""
+        for path in [*self._segments][:-1]:
+            if self._segments[path].delivered == self._segments[path].size:
+                self.bytes -= self._segments.pop(path).size
+                await self._remove(self._read_thread, path)
+
+    async def clear(self) -> None:
+        """Remove every segment; Kafka has all their records."""
+        assert self.empty, "a segment with undelivered records would be removed"
+        paths = [*self._segments]
+        self.bytes -= sum(segment.size for segment in self._segments.values())
+        self._segments.clear()
+        with contextlib.suppress(OSError):
+            await self._write_thread.run(self._writer.seal)
+        for path in paths:
+            await self._remove(self._write_thread, path)
 
     async def close(self) -> None:
         """Finish the writes under way."""
-        while self._writing:
-            await asyncio.wait([self._writing])
-        with contextlib.suppress(OSError):
-            await self._on_disk(self._files.seal)
-        self._disk.shutdown()
-
-    async def _write_waiting(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting, []
-            await self._write(batch)
-        self._writing = None
+            await self._write_batch()
+        with contextlib.suppress(OSError):
+            await self._write_thread.run(self._writer.seal)
+        self._write_thread.close()
+        self._read_thread.close()
 
-    async def _write(self, batch: list[_Append]) -> None:
+    async def _write_batch(self) -> None:
+        self._writing = batch = self._next_batch()
         data = b"".join(append.data for append in batch)
         failure = None
         try:
-            path = await self._on_disk(self._files.write, data)
-            segment = self._segments.setdefault(path, Segment(0, batch[0].timestamp_ms, 0))
-            segment.size += len(data)
-            segment.records += len(batch)
-            self.unavailable = ""
+            path = await self._write_thread.run(self._writer.write, data)
         except OSError as error:
             self.bytes -= len(data)
             self.unavailable = _words(error)
             failure = SpoolUnavailableError(f"the spool's disk refused: {self.unavailable}")
+        else:
+            self._count(path, len(data), batch)
+            self.unavailable = ""
+        self._writing = []
         for append in batch:
             if append.written.done():
                 continue
@@ -184,92 +232,48 @@ class Spool:
                 append.written.set_exception(failure)
             else:
                 append.written.set_result(None)
+        self._tell_reader()
 
-    async def _on_disk(self, call: Callable[[Unpack[_Ts]], _T], *arguments: *_Ts) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._disk, call, *arguments)
+    def _next_batch(self) -> list[_Append]:
+        batch: list[_Append] = []
+        size = 0
+        while self._waiting and size < SEGMENT_BYTES_MAX:
+            append = self._waiting.pop(next(iter(self._waiting)))
+            batch.append(append)
+            size += len(append.data)
+        return batch
 
+    def _count(self, path: Path, size: int, batch: list[_Append]) -> None:
+        segment = self._segments.setdefault(path, _Segment(0, None, 0))
+        if segment.delivered == segment.size:
+            segment.oldest_ms = batch[0].timestamp_ms
+        segment.size += size
+        segment.records += len(batch)
 
-class _Files:
-    """The segment being written and its successors; every method is called on the disk thread."""
+    def _tell_reader(self) -> None:
+        self._wrote.set()
+        self._wrote = asyncio.Event()
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._sequence = 0
-        self._path = directory
-        self._descriptor = -1  # of the segment being written, or -1
-        self._size = 0
+    def _found(self) -> dict[Path, _Segment]:
+        return {path: self._inherited(path, size) for path, size in self._writer.open().items()}
 
-    def open(self) -> dict[Path, Segment]:
-        """Return the segments found, oldest first. Raises: OSError."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        paths = sorted(self._directory.glob(f"*{_SUFFIX}"))
-        self._sequence = int(paths[-1].stem) if paths else 0
-        return {path: _segment(path) for path in paths}
-
-    def write(self, data: bytes) -> Path:
-        """Return the segment that now holds `data`, fsynced. Raises: OSError, with nothing of `data` kept."""
-        if self._descriptor < 0:
-            self._create()
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-            os.fsync(self._descriptor)
-        except OSError:
-            self._abandon()
-            raise
-        self._size += len(data)
-        path = self._path
-        if self._size >= _SEGMENT_BYTES_MAX:
-            self.seal()
-        return path
-
-    def seal(self) -> None:
-        """End the segment being written, if there is one."""
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
-
-    def _create(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        self._sequence += 1
-        self._path = self._directory / f"{self._sequence:020d}{_SUFFIX}"
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._size = 0
-        directory = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-    def _abandon(self) -> None:
+    def _inherited(self, path: Path, size: int) -> _Segment:
+        """Return what the beginning of a file says about it, where it can be read."""
+        contents = Contents([], 0)
         with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, self._size)
-        with contextlib.suppress(OSError):
-            self.seal()
-        if not self._size:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
+            contents = parse(self._disk.read(path, 0, _FIRST_BYTES))
+        records = contents.records
+        if not records:
+            return _Segment(size, None, 0, is_estimated=True)
+        read = min(size, _FIRST_BYTES) - contents.torn_bytes - contents.damaged_bytes
+        estimate = round(size * len(records) / read)
+        return _Segment(size, records[0].timestamp_ms, estimate, is_estimated=True)
 
-
-def _segment(path: Path) -> Segment:
-    """Return what the beginning of a file tells of it."""
-    status = path.stat()
-    with path.open("rb") as file:
-        contents = parse(file.read(_FIRST_BYTES))
-    if not contents.records:
-        return Segment(status.st_size, round(status.st_mtime * 1000), 1 if status.st_size else 0)
-    read = min(status.st_size, _FIRST_BYTES) - contents.torn_bytes - contents.damaged_bytes
-    records = round(status.st_size * len(contents.records) / read)
-    return Segment(status.st_size, contents.records[0].timestamp_ms, records)
-
-
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-def _set_aside(path: Path) -> None:
-    path.rename(path.with_suffix(".damaged"))
+    async def _remove(self, thread: DiskThread, path: Path) -> None:
+        try:
+            await thread.run(self._disk.remove, path)
+        except OSError as error:
+            self.unavailable = _words(error)
 
 
 def _words(error: OSError) -> str:

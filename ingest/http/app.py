@@ -9,6 +9,8 @@ from starlette.types import ASGIApp
 
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.publisher import Publisher
+from ingest.delivery.rescue import Rescue
+from ingest.delivery.set_aside import SetAside
 from ingest.delivery.spool import Spool
 from ingest.delivery.topic_keeper import TopicKeeper
 from ingest.http.access import Access
@@ -40,7 +42,7 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
     """Return the service, on a running event loop; nothing runs yet."""
     metrics = Metrics()
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
-    publisher = _publisher(settings, keeper, metrics)
+    publisher = _publisher(settings, keeper, current, metrics)
     access = Access(tokens.tokens, settings.addresses)
     webhook = Webhook(settings, access, Receiver(current.catalog), publisher, metrics)
     metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
@@ -77,26 +79,33 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
     )
 
 
-def _publisher(settings: Settings, topics: TopicKeeper, metrics: Metrics) -> Publisher:
+def _publisher(settings: Settings, topics: TopicKeeper, current: Current, metrics: Metrics) -> Publisher:
     spool = Spool(settings.spool_dir, settings.spool_bytes_max)
+    set_aside = SetAside(settings.spool_dir, settings.set_aside_bytes_max)
     producer = KafkaProducer(settings.kafka)
-    metrics.watch("spool_bytes", "Bytes awaiting Kafka on disk.", lambda: spool.bytes)
-    metrics.watch("spool_bytes_max", "Bytes that the spool may hold.", lambda: spool.bytes_max)
+    publisher = Publisher(
+        producer,
+        spool,
+        topics,
+        Rescue(producer, set_aside, lambda: current.catalog, metrics),
+        metrics,
+        acknowledge_seconds_max=settings.acknowledge_seconds_max,
+    )
+    metrics.watch("spool_bytes", "Bytes on disk, also those set aside.", lambda: publisher.spool_bytes)
+    metrics.watch("spool_bytes_max", "Bytes that may await Kafka on disk.", lambda: spool.bytes_max)
     metrics.watch(
         "spool_oldest_seconds", "Age of the record on disk that has waited longest.", _age_of(spool)
     )
+    metrics.watch("set_aside_files", "Files that no topic takes.", lambda: set_aside.files)
+    metrics.watch("set_aside_bytes", "Bytes of them.", lambda: set_aside.bytes)
+    metrics.watch("set_aside_bytes_max", "Bytes that they may have.", lambda: set_aside.bytes_max)
     folder = settings.spool_dir
     metrics.watch("disk_free_bytes", "Room on the spool's disk.", lambda: shutil.disk_usage(folder).free)
     metrics.watch("disk_bytes", "Size of that disk.", lambda: shutil.disk_usage(folder).total)
     metrics.watch("kafka_pending_records", "Records awaiting Kafka's report.", lambda: producer.pending)
     metrics.watch("kafka_pending_seconds", "Age of the oldest of them.", producer.oldest_seconds)
-    return Publisher(
-        producer,
-        spool,
-        topics,
-        metrics,
-        acknowledge_seconds_max=settings.acknowledge_seconds_max,
-    )
+    metrics.watch("held_records", "Records held until Kafka has the spool's tail.", lambda: publisher.held)
+    return publisher
 
 
 def _age_of(spool: Spool) -> Callable[[], float]:

@@ -1,8 +1,8 @@
 """State of ingest -> what a load balancer, a supervisor and Prometheus ask for.
 
 `/healthz`: the event loop turns. `/readyz`: an event sent now would be kept, by Kafka or by the spool.
-Source: DESIGN.md, "Health"; sink health is a metric of its own (`tapline_ingest_kafka_direct`), not
-readiness.
+Source: DESIGN.md, "Health"; sink health is a metric of its own (`tapline_ingest_delivery_state`), not
+readiness. "kafka" is "direct" or "away" (also while catching up), "state" is exact.
 """
 
 import msgspec
@@ -36,17 +36,21 @@ class Health:
         return Response("ok\n", media_type="text/plain")
 
     async def _readyz(self, _request: Request) -> Response:
-        spool = self._publisher.spool
+        spool, set_aside = self._publisher.spool, self._publisher.rescue.set_aside
         room = not spool.unavailable and spool.bytes < spool.bytes_max
         state = {
             "ready": self._publisher.direct or room,
             "kafka": "direct" if self._publisher.direct else "away",
+            "state": self._publisher.state.value,
             "spool_records": spool.records,
-            "spool_bytes": spool.bytes,
+            "spool_bytes": self._publisher.spool_bytes,
             "spool_bytes_max": spool.bytes_max,
             "spool_oldest_ms": spool.oldest_ms(),
             "spool_unavailable": spool.unavailable or None,
             "topic_problems": self._topics.findings,  # None: not known
+            "set_aside_files": set_aside.files,
+            "set_aside_bytes": set_aside.bytes,
+            "set_aside_bytes_max": set_aside.bytes_max,
         }
         return Response(
             msgspec.json.encode(state), 200 if state["ready"] else 503, media_type="application/json"

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ingest.delivery.quarantined import Cause, quarantine_record
 from ingest.delivery.record import Record
 from schemas import probe, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire_ids import registered
-from schemas.codec.events import Decoded, EventDecoder, Fault, Invalid, NotJson, encode_quarantine
+from schemas.codec.events import Decoded, EventDecoder, Fault, Invalid, NotJson
 
 # 2010-01-01T00:00:00Z: before Tapcart existed; ClickHouse would wrap far dates silently.
 _TIMESTAMP_MS_MIN = 1_262_304_000_000
@@ -98,30 +99,15 @@ class Receiver:
     def _quarantine_record(
         self, body: bytes, known: Invalid, reason: str, detail: str, now_ms: int
     ) -> Record:
-        encoded = encode_quarantine(
-            self._catalog,
-            received_at_ms=now_ms,
+        cause = Cause(
+            reason,
+            detail,
             app_id=known.app_id,
             event_id=known.event_id,
-            reason=reason,
-            detail=detail,
+            event_type=known.event_type,
             pointer=known.faults[0].pointer if known.faults else None,
-            source="ingest",
-            record=None,
-            body=body,
         )
-        value, numbering = registered(self._catalog, encoded)
-        headers = [
-            (topics.SCHEMA_ID, self._catalog.quarantine.schema_id.encode()),
-            (topics.RECEIVED_AT_MS, b"%d" % now_ms),
-            (topics.CRC32, wire.checksum(value)),
-        ]
-        if known.event_type:
-            headers.append((topics.EVENT_TYPE, known.event_type.encode()))
-        if known.event_id:
-            headers.append((topics.EVENT_ID, known.event_id.encode()))
-        headers += numbering
-        return Record(topics.QUARANTINE, (known.app_id or "").encode(), value, headers, now_ms)
+        return quarantine_record(self._catalog, body, cause, now_ms)
 
 
 def _time_fault(event: Decoded, now_ms: int) -> Fault | None:

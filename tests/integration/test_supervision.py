@@ -194,6 +194,17 @@ def test_a_part_of_ingest_that_fails_ends_it(tmp_path: Path, part: str) -> None:
         assert "InjectedError" in running.log
 
 
+def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
+    """What it was to write is not answered 200."""
+    with ingest(tmp_path) as (running, port):
+        running.break_part("ingest.delivery.segment_writer:SegmentWriter.write")
+        url = f"http://127.0.0.1:{port}/tapcart_webhooks/a-token-of-a-test"
+        wait_until(lambda: httpx.post(url, content=body()).status_code == 500, what="the writer is broken")
+
+        assert running.process.wait(30) == 1
+        assert "InjectedError" in running.log
+
+
 def test_what_ingest_began_to_take_is_kept_when_a_part_fails(tmp_path: Path) -> None:
     """A body that is under way is answered 200, and is in the spool."""
     event = body()

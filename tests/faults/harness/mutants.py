@@ -53,14 +53,8 @@ MUTANTS: Mapping[str, Mutant] = {
         _LOST,
     ),
     "delete_segment_before_report": Mutant(
-        _PUBLISHER,
-        {
-            "contents = await self._spool.read(path)\n": (
-                "contents = await self._spool.read(path)\n"
-                "            await self._spool.remove(path, set_aside=False)\n"
-            ),
-            "await self._spool.remove(path, set_aside=bool(contents.damaged_bytes or refused))": "pass",
-        },
+        "ingest/delivery/hand_over.py",
+        {"self._spool.acknowledge(piece, first, delivered)": "self._spool.acknowledge(piece, first, last)"},
         "flap kafka",
         _LOST,
         seconds=35.0,

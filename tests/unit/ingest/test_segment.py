@@ -1,5 +1,10 @@
 """The bytes of a spool file, damaged in every way."""
 
+import struct
+import zlib
+from itertools import accumulate
+
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,13 +20,22 @@ records = st.builds(
     timestamp_ms=st.integers(0, 2**53),
 )
 
+# Nothing that MessagePack can say in so few levels is a record by chance: its fourth member would be a list.
+shapes = st.recursive(
+    st.none() | st.integers(-(2**63), 2**63) | st.text(max_size=9) | st.binary(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+
 
 @given(st.lists(records, max_size=8))
 def test_what_was_framed_is_parsed(written: list[Record]) -> None:
     """A whole file gives its records back, in order."""
     contents = segment.parse(b"".join(map(segment.frame, written)))
 
-    assert contents == segment.Contents(written, damaged_bytes=0, torn_bytes=0)
+    assert contents.records == written
+    assert (contents.damaged_bytes, contents.torn_bytes) == (0, 0)
+    assert [frame.end for frame in contents.frames] == [*accumulate(len(segment.frame(r)) for r in written)]
 
 
 @settings(deadline=None)
@@ -58,3 +72,16 @@ def test_damage_costs_only_the_frames_it_touches(written: list[Record], data: st
             untouched.append(record)
         position += len(frame)
     assert contents.records == untouched
+    kept = [segment.frame(frame.record) if frame.record else frame.damage for frame in contents.frames]
+    assert b"".join(kept) == bytes(whole[: len(whole) - contents.torn_bytes])
+
+
+@given(st.binary(max_size=300) | shapes.map(msgspec.msgpack.encode), st.lists(records, max_size=2))
+def test_a_whole_frame_of_another_layout_is_damage(payload: bytes, others: list[Record]) -> None:
+    """Its checksum is right, and it is no record: what is read around it is, and its bytes are kept."""
+    odd = struct.pack(">4sII", b"TPL1", len(payload), zlib.crc32(payload)) + payload
+    before, after = (b"".join(map(segment.frame, part)) for part in (others[:1], others[1:]))
+    contents = segment.parse(before + odd + after)
+
+    assert contents.records == others
+    assert [frame.damage for frame in contents.frames if not frame.record] == [odd]

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from consumers.kit import ingest_state
-from consumers.kit.ingest_state import IngestAwayError
+from consumers.kit.ingest_state import WAYS, IngestAwayError
 from consumers.live.ingest import Ingest
 from consumers.live.poller import Away
+from ingest.delivery.state import State
 
 _STATE = {
     "ready": True,
@@ -87,14 +88,24 @@ def test_one_that_does_not_answer_is_no_answer(second: str) -> None:
 
 def test_the_page_shows_several_as_one() -> None:
     """The sum of the spools, the oldest record of all, each problem of the topics once."""
-    with process() as first, process(kafka="away", spool_oldest_ms=2_000) as second:
+    with process() as first, process(kafka="away", state="spooling", spool_oldest_ms=2_000) as second:
         urls = [f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"]
         seen = Ingest(urls).look(9_000)
 
     assert (seen.spool.records, seen.spool.bytes, seen.spool.bytes_max) == (6, 200, 2000)
     assert seen.spool.oldest_ms == 2_000
     assert seen.topic_problems == ("tapcart.events is compacted",)
-    assert "2 processes take events to its disk" in seen.detail
+    assert "2 processes take events to Kafka or to its disk, for Kafka does not acknowledge" in seen.detail
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_of_ingest_has_words(state: State) -> None:
+    """On the page and in `make status`; only that of spooling blames Kafka."""
+    with process(kafka="away", state=state) as port:
+        detail = Ingest([f"http://127.0.0.1:{port}"]).look(9_000).detail
+
+    assert detail.startswith(f"takes events {WAYS[state]}; ")
+    assert ("Kafka does not" in detail) == (state is State.SPOOLING)
 
 
 def test_the_page_tells_of_one_that_takes_nothing() -> None:

@@ -1,0 +1,78 @@
+"""What Kafka refuses for good, and damaged bytes of the spool -> the quarantine topic, else a file.
+
+Invariant: a method returns when what it was given is in Kafka or synced to the disk.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from ingest.delivery import quarantined, segment
+from ingest.delivery.producer_port import Producer, RefusedError
+from ingest.delivery.record import Record
+from ingest.delivery.set_aside import SetAside
+from ingest.metrics import Metrics
+from schemas import topics
+from schemas.catalog.catalog import Catalog
+
+_LOG = logging.getLogger(__name__)
+_LOOK_SECONDS = 10.0
+_DAMAGE_BYTES_MAX = 256 * 1024  # of one record: what Kafka takes by default
+
+
+class Rescue:
+    """The last place of what has no place in its topic."""
+
+    def __init__(
+        self, producer: Producer, set_aside: SetAside, catalog: Callable[[], Catalog], metrics: Metrics
+    ) -> None:
+        self._producer = producer
+        self._set_aside = set_aside
+        self._catalog = catalog  # the one in use now
+        self._metrics = metrics
+
+    @property
+    def set_aside(self) -> SetAside:
+        """The files, for health and metrics."""
+        return self._set_aside
+
+    async def run(self) -> None:
+        """Find what was set aside before, and follow what `python -m ingest.spool` does, until cancelled."""
+        await self._set_aside.open()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self._set_aside.look()
+
+    async def refused(self, record: Record, why: str) -> Literal["kafka", "spool"]:
+        """Return where `record` is now safe. Raises: NotAcknowledgedError, SpoolUnavailableError."""
+        kept: Literal["kafka", "spool"] = "spool"
+        if record.topic != topics.QUARANTINE and await self._quarantine(
+            quarantined.of_refused(self._catalog(), record, why), "refused"
+        ):
+            kept = "kafka"
+        else:
+            await self._set_aside.keep(segment.frame(record), record.timestamp_ms)
+        self._metrics.refused.inc()
+        _LOG.error("record_refused_by_kafka", extra={"reason": why, "topic": record.topic, "kept": kept})
+        return kept
+
+    async def damaged(self, data: bytes) -> None:
+        """Keep bytes of the spool that are no record. Raises: NotAcknowledgedError, SpoolUnavailableError."""
+        for start in range(0, len(data), _DAMAGE_BYTES_MAX):
+            part = data[start : start + _DAMAGE_BYTES_MAX]
+            detail = f"bytes {start} to {start + len(part)} of {len(data)} that the spool cannot read"
+            record = quarantined.of_damage(self._catalog(), part, detail, time.time_ns() // 1_000_000)
+            if not await self._quarantine(record, "damaged"):
+                await self._set_aside.keep(part, 0)
+        self._metrics.damaged_bytes.inc(len(data))
+        _LOG.error("spool_segment_damaged", extra={"damaged_bytes": len(data)})
+
+    async def _quarantine(self, record: Record, reason: str) -> bool:
+        try:
+            await self._producer.produce_alone(record)
+        except RefusedError:
+            return False
+        self._metrics.quarantined.labels(reason).inc()
+        return True

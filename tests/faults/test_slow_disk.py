@@ -1,0 +1,51 @@
+"""ingest comes back to Kafka under load, however long its disk takes to sync."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas import topics
+from tests.faults import slow_disk
+from tests.faults.posting import ids_since
+from tests.process import Ingest, eventually
+from tests.stack import Stack
+from tests.topic import end_offsets
+
+_RATE, _AWAY_SECONDS = 300, 3.5
+_DRAINED_PER_SECOND = 1000  # less than a machine does that is busy with other tests
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A Kafka of this module's own, to be stopped."""
+    stack = Stack(tmp_path_factory.mktemp("kafka"), only="kafka").start()
+    process = Ingest(stack.kafka, tmp_path_factory.mktemp("ingest")).start()  # it makes the topics
+    assert eventually(process.direct, 60)
+    process.stop()
+    yield stack
+    stack.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fsync_ms", [5, 20])
+def test_a_slow_disk_under_load_does_not_keep_ingest_from_kafka(
+    broker: Stack, tmp_path: Path, fsync_ms: int
+) -> None:
+    """Direct again within 10 s and twice what the backlog needs; nothing lost, each app in order."""
+    process = slow_disk.ingest(broker.kafka, tmp_path, fsync_ms / 1000)
+    assert eventually(process.direct, 60)
+    before = end_offsets(broker.kafka, topics.EVENTS)
+    seen = asyncio.run(slow_disk.outage(broker, process, _RATE, _AWAY_SECONDS))
+    assert eventually(process.direct, 30)
+    arrived = ids_since(broker.kafka, before)
+    process.stop()
+
+    assert seen.statuses == {200}
+    assert seen.backlog > 0
+    assert seen.states[-3:] == ["spooling", "catching_up", "direct"]
+    assert seen.back_seconds < 10 + 2 * seen.backlog / _DRAINED_PER_SECOND
+    assert sum(map(len, arrived.values())) == seen.posted
+    for ids in arrived.values():
+        assert ids == [str(number) for number in range(len(ids))]

@@ -1,0 +1,42 @@
+"""ingest's way out under a thousand scripts of faults, and the faults of ours that it must find."""
+
+import re
+
+import pytest
+
+from tests.simulation.__main__ import run
+from tests.simulation.mutants import MUTANTS, found
+from tests.simulation.script import script
+from tests.simulation.world import World, small
+
+_SEEDS = 1500
+
+
+def test_every_invariant_holds_whatever_fails() -> None:
+    """`python -m tests.simulation --seeds 100000` runs more."""
+    with small():
+        faults = {seed: fault for seed in range(_SEEDS) if (fault := run(World(script(seed)), seed))}
+
+    assert not faults, "again: python -m tests.simulation --seed N"
+
+
+def test_a_seed_is_the_same_run_again() -> None:
+    """Step by step: else a failure could not be looked into."""
+    with small():
+        runs = []
+        for _ in range(2):
+            said: list[str] = []
+            run(World(script(7), said.append), 7)
+            runs.append(said)
+
+    assert len(runs[0]) > 20
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_found(name: str) -> None:
+    """By an invariant that it breaks, with the script that breaks it."""
+    said = found(MUTANTS[name])
+
+    assert re.search(f"=> .*({MUTANTS[name].complaint})", said), said[-3000:]
+    assert "again: python -m tests.simulation --seed" in said
