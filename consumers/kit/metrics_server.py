@@ -1,8 +1,9 @@
 """Metrics and health of a consumer, on one port.
 
 Invariants: `/healthz`: the loop turns. `/readyz`: what comes now is worked on. That something outside is away
-is a metric, and no reason for a restart. A port that cannot be had, or a server that fails, keeps nobody from
-work: it is logged.
+is a metric, and no reason for a restart. On a loopback address only requests that name this machine are
+answered, for a web site may point a name of its own at it (DNS rebinding). A port that cannot be had, or a
+server that fails, keeps nobody from work: it is logged.
 """
 
 import logging
@@ -14,6 +15,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from schemas import hosts
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +37,13 @@ def serve(
     exposition = make_wsgi_app(registry)
     questions = {"/healthz": is_alive, "/readyz": is_ready}
 
+    is_local = hosts.is_loopback(where.host)
+
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        host = hosts.without_port(environ.get("HTTP_HOST", "localhost"))
+        if is_local and not hosts.is_loopback(host):
+            start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"This port is for http://localhost only.\n"]
         ask = questions.get(environ.get("PATH_INFO", ""))
         if ask is None:
             return cast("Iterable[bytes]", exposition(environ, start_response))

@@ -3,8 +3,9 @@
 Invariants: with a token set, everything but the probes asks for it, compared in constant time. Without one,
 only requests that name this machine itself are answered: neither a public name that a proxy forwards nor
 one that a web site points at 127.0.0.1 (DNS rebinding) opens the page. What is not a mere question comes from
-the page itself: a browser says where a request comes from, and no other site can make it say otherwise. The
-policy allows no inline script, no other host and no markup from text.
+the page itself: a browser says where a request comes from, and no other site can make it say otherwise.
+Another site may link to the page; it may not put the page's answers into its own. The policy allows no inline
+script, no other host and no markup from text.
 """
 
 import hmac
@@ -14,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from consumers.live.settings import is_loopback
+from schemas import hosts
 
 PROBES = frozenset({"/healthz", "/readyz"})
 _QUESTIONS = frozenset({"GET", "HEAD"})
@@ -55,11 +56,13 @@ class Access:
         refusal = None if scope["path"] in PROBES else self._refusal(headers)
         if refusal is None and scope["method"] not in _QUESTIONS and not _is_of_the_page(headers):
             refusal = PlainTextResponse("Only the page itself may ask for this.\n", 403)
+        if refusal is None and _is_inside_another_site(headers):
+            refusal = PlainTextResponse("No other site may ask for this.\n", 403)
         await (refusal or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, headers: Headers) -> PlainTextResponse | None:
         if self._token is None:
-            if is_loopback(_host(headers.get("host", ""))):
+            if hosts.is_loopback(hosts.without_port(headers.get("host", ""))):
                 return None
             return PlainTextResponse("Without LIVE_TOKEN this page is for http://localhost only.\n", 403)
         if hmac.compare_digest(_secret(headers.get("authorization", "")), self._token.encode()):
@@ -76,9 +79,9 @@ def _is_of_the_page(headers: Headers) -> bool:
     )
 
 
-def _host(value: str) -> str:
-    """Return the host of a Host header, without its port: `[::1]:8081`, `localhost:8081`."""
-    return value[: value.find("]") + 1] if value.startswith("[") else value.partition(":")[0]
+def _is_inside_another_site(headers: Headers) -> bool:
+    is_link = headers.get("sec-fetch-mode") == "navigate"
+    return not is_link and hosts.is_of_another_site(headers.get("sec-fetch-site"))
 
 
 def _secret(authorization: str) -> bytes:

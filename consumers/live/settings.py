@@ -6,14 +6,13 @@ Source: the public contract in DESIGN.md; the reason of a bound stands beside it
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
-from schemas import environment
+from schemas import environment, hosts
 from schemas.catalog.catalog import HERE
 
 
@@ -72,7 +71,7 @@ class Settings(BaseModel):
     @property
     def loopback(self) -> bool:
         """Return whether only this machine can reach the port."""
-        return is_loopback(self.host)
+        return hosts.is_loopback(self.host)
 
     def of_replay(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a replay: that of this process, and ingest's admin port."""
@@ -82,11 +81,3 @@ class Settings(BaseModel):
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
         return environment.read(cls, env)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` names this machine to itself; a name other than localhost may point anywhere."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

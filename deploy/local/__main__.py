@@ -69,6 +69,7 @@ def _names(text: str) -> list[str]:
 
 def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
     began = time.monotonic()
+    os.umask(0o077)
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     folder, at = settings.data_dir, services.addresses(settings)
     names = services.started(settings, only)
@@ -87,6 +88,7 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
         ports = services.ports(settings, names)
         _check_ports(ports)
         tokens = secret.keep(settings)
+        data_folder.write_password(folder, settings.clickhouse_password.get_secret_value())
         starting = services.services(settings, names, _say)
         env = environment.of_services(os.environ, str(folder), tokens, at)
         if "warehouse" in names:
@@ -95,6 +97,8 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
             for service in starting:
                 supervise.wait_ready(service, folder, supervisor, settings.start_seconds_max)
                 _say(f"{service.name}: ready after {time.monotonic() - began:.1f} s")
+            if confinement := data_folder.confinement(folder):
+                _say(f"clickhouse: {confinement}")
             print(_ready_line(at, secret.secret(settings), only), flush=True)
             _wait(supervisor, with_parent=with_parent)
             raise StackError(

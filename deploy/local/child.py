@@ -1,8 +1,9 @@
-"""`python -m deploy.local.child RUN_DIR NAME SIGNAL COMMAND...` -> the command, under this very process id.
+"""`python -m deploy.local.child RUN_DIR NAME SIGNAL VARIABLES COMMAND...` -> the command, as this process.
 
 Invariants: the process gets SIGNAL when its parent ends, however that ends (Linux); RUN_DIR/NAME.pid holds
-its id; its environment names RUN_DIR, so that a later start knows an orphan for its own. A command that ended
-as it started waits here before it is tried again.
+its id; its environment has the VARIABLES (a list with commas) and no others, and names RUN_DIR, so that a
+later start knows an orphan for its own. A command that ended as it started waits here before it is tried
+again.
 """
 
 import ctypes
@@ -20,7 +21,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main(arguments: list[str]) -> None:
     """Become the command. Does not return."""
-    run_dir, name, signal_name, *command = arguments
+    run_dir, name, signal_name, variables, *command = arguments
     die_with_parent(signal.Signals[signal_name])
     path = Path(run_dir) / f"{name}.pid"
     new = path.with_suffix(".pid.new")
@@ -29,7 +30,8 @@ def main(arguments: list[str]) -> None:
     start = starts.following(starts.read(path.parent, name), time.time())
     starts.write(path.parent, name, start)
     time.sleep(start.pause_seconds)
-    os.execvpe(command[0], command, os.environ | {MARK: run_dir})  # noqa: S606 - becoming another program is the point
+    env = {name: os.environ[name] for name in variables.split(",") if name in os.environ}
+    os.execvpe(command[0], command, env | {MARK: run_dir})  # noqa: S606 - becoming another program is the point
 
 
 def die_with_parent(number: signal.Signals) -> None:

@@ -1,6 +1,8 @@
 """The environment as given -> that of the services, checked by each of them before any is started.
 
-Invariant: all that is wrong with it is told at once, whichever service would have told it.
+Invariants: all that is wrong with it is told at once, whichever service would have told it; a secret reaches
+the processes that need it and no other. ClickHouse, which answers whatever SQL asks, gets none: its password
+is in a file that it cannot read any more once it runs.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +13,7 @@ import consumers.warehouse.settings
 import deploy.local.clickhouse.settings
 import ingest.settings
 from deploy.local.errors import WrongSettingsError
+from deploy.local.folder import PASSWORD_FILE
 from deploy.local.services import Addresses
 from schemas.environment import SettingsError
 
@@ -21,7 +24,28 @@ _CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {
     "warehouse": consumers.warehouse.settings.Settings.from_env,
 }
 
-_BY_FILE = frozenset({"INGEST_TOKENS"})
+_BY_FILE = frozenset({"CLICKHOUSE_PASSWORD", "INGEST_TOKENS"})
+# Of those that run others' code: what it needs, by the beginning of the name.
+_ALLOWED = {
+    "clickhouse": ("CLICKHOUSE_", "DATA_DIR", "LANG", "LC_", "PATH", "PYTHON", "TZ"),
+    "kafka": ("HOME", "JAVA_", "LANG", "LC_", "PATH", "TZ"),
+}
+# Who gets it; a name that ends with _ is the beginning of many.
+_SECRETS: dict[str, set[str]] = {
+    "CLICKHOUSE_URL": {"live", "warehouse"},
+    "KAFKA_": {"ingest", "live", "warehouse"},
+    "LIVE_TOKEN": {"live"},
+    "SCHEMA_REGISTRY_": {"ingest", "live", "warehouse"},
+}
+
+
+def variables(service: str, env: Mapping[str, str]) -> list[str]:
+    """Return the names of those in `env` that `service` gets."""
+    allowed = _ALLOWED.get(service, ("",))
+    others = _BY_FILE | {secret for secret, owners in _SECRETS.items() if service not in owners}
+    beginnings = tuple(secret for secret in others if secret.endswith("_"))
+    kept = (name for name in env if name.startswith(allowed) and name not in others)
+    return sorted(name for name in kept if not name.startswith(beginnings))
 
 
 def of_services(env: Mapping[str, str], data_dir: str, tokens: Path, at: Addresses) -> dict[str, str]:
@@ -30,6 +54,7 @@ def of_services(env: Mapping[str, str], data_dir: str, tokens: Path, at: Address
         "DATA_DIR": data_dir,
         "INGEST_TOKENS_FILE": str(tokens),
         "CLICKHOUSE_URL": at.clickhouse_login,
+        "CLICKHOUSE_PASSWORD_FILE": f"{data_dir}/{PASSWORD_FILE}",
         "KAFKA_BOOTSTRAP_SERVERS": at.kafka,
         "INGEST_URL": at.ingest,
         "INGEST_ADMIN_PORT": at.ingest_admin.rpartition(":")[2],

@@ -18,15 +18,25 @@ from pathlib import Path
 from deploy.local import starts
 from deploy.local.child import MARK
 from deploy.local.errors import StackError
+from ingest.token_file import write_secret
 
+PASSWORD_FILE = "run/clickhouse-password"  # noqa: S105 - where it is
+_CONFINED = "run/clickhouse/confined"  # by the process itself, in deploy.local.clickhouse
+
+_PARTS = ("run", "log")
+# Made by what writes there; an earlier release left some of them open to everybody.
+_PRIVATE = (*_PARTS, "backups", "clickhouse", "clickhouse-server", "kafka")
 _ORPHAN_SECONDS_MAX = 15.0
 
 
 def check(folder: Path, free_bytes_min: int) -> None:
     """Make `folder` and its parts. Raises: StackError when it cannot be written or the disk is full."""
     try:
-        for part in (folder / "run", folder / "log"):
-            part.mkdir(parents=True, exist_ok=True)
+        for part in _PARTS:
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        for part in _PRIVATE:
+            if (folder / part).exists():
+                (folder / part).chmod(0o700)
         probe = folder / "run" / "probe"
         probe.write_bytes(bytes(4096))
         probe.unlink()
@@ -68,10 +78,27 @@ def clean_up(folder: Path) -> list[str]:
         while any(_belongs(pid, run_dir) for pid in orphans) and time.monotonic() < deadline:
             time.sleep(0.05)
         deadline += _ORPHAN_SECONDS_MAX
-    for path in run_dir.glob("*.pid"):
-        path.unlink()
+    for path in (*run_dir.glob("*.pid"), folder / _CONFINED):
+        path.unlink(missing_ok=True)
     starts.forget(run_dir)
     return sorted(orphans.values())
+
+
+def write_password(folder: Path, password: str) -> None:
+    """Put ClickHouse's password, which may be empty, where the process finds it when it starts."""
+    write_secret(folder / PASSWORD_FILE, password + "\n")
+
+
+def confinement(folder: Path) -> str:
+    """Return what the kernel keeps ClickHouse's process from; empty: nothing is known of one."""
+    try:
+        held = (folder / _CONFINED).read_text().split()
+    except OSError:
+        return ""
+    free = [name for name in ("files", "network", "programs") if name not in held]
+    if not free:
+        return "has its own files only, opens no connection and starts no program"
+    return f"is not kept by this kernel from other {', '.join(free)}: only by its own access rights"
 
 
 def _processes(run_dir: Path) -> Iterator[tuple[int, str]]:

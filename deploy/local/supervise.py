@@ -11,7 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tenacity import (
 )
 
 from deploy.local import starts
+from deploy.local.environment import variables
 from deploy.local.errors import StackError
 from deploy.local.services import Service, log_tail
 from deploy.local.settings import ROOT
@@ -37,6 +38,7 @@ _SUPERVISORD = """\
 [supervisord]
 nodaemon=true
 silent=true
+umask=077
 logfile={log}/supervisord.log
 logfile_maxbytes=5MB
 logfile_backups=1
@@ -68,8 +70,8 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `services` on `folder` with `env`; on leaving, stop them in order and wait for their end."""
     config = folder / "run" / "supervisord.conf"
-    config.write_text(_config(services, folder))
-    command = _wrapped(folder, "supervisord", "SIGTERM")
+    config.write_text(_config(services, folder, env))
+    command = _wrapped(folder, "supervisord", "SIGTERM", env)
     command += [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
     # A session of its own: Ctrl-C at the terminal reaches this process alone, which stops the others.
     with subprocess.Popen(command, cwd=ROOT, env=dict(env), start_new_session=True) as process:
@@ -116,14 +118,16 @@ def _pid(folder: Path, name: str) -> str:
         return ""
 
 
-def _config(services: list[Service], folder: Path) -> str:
+def _config(services: list[Service], folder: Path, env: Mapping[str, str]) -> str:
     text = _SUPERVISORD.format(
         log=_escaped(folder / "log"),
         run=_escaped(folder / "run"),
         user="user=root" if os.getuid() == 0 else "",
     )
     for priority, service in enumerate(services):
-        command = shlex.join(_wrapped(folder, service.name, "SIGKILL") + service.command)
+        command = shlex.join(
+            _wrapped(folder, service.name, "SIGKILL", variables(service.name, env)) + service.command
+        )
         text += _PROGRAM.format(
             name=service.name,
             command=_escaped(command),
@@ -135,8 +139,9 @@ def _config(services: list[Service], folder: Path) -> str:
     return text
 
 
-def _wrapped(folder: Path, name: str, signal_name: str) -> list[str]:
-    return [sys.executable, "-m", "deploy.local.child", str(folder / "run"), name, signal_name]
+def _wrapped(folder: Path, name: str, signal_name: str, names: Iterable[str]) -> list[str]:
+    child = [sys.executable, "-m", "deploy.local.child", str(folder / "run"), name, signal_name]
+    return [*child, ",".join(names)]
 
 
 def _escaped(value: object) -> str:

@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from consumers.kit.ingest_state import WAYS
-from deploy.local import services, starts
+from deploy.local import folder, services, starts
 from deploy.local.settings import Settings
 from deploy.status.formatting import amount, bytes_text
 
@@ -81,7 +81,7 @@ def look(settings: Settings) -> Status:
     seen = _seen(intake, page, at.kafka, pings=pings)
     return Status(
         tuple(_process(settings.data_dir, name, seen[name]) for name in _NAMES),
-        (*_facts(intake or {}, page), *_disk(settings.data_dir), alerts),
+        (*_facts(intake or {}, page), *_confinement(settings.data_dir), *_disk(settings.data_dir), alerts),
         (
             ("webhook", f"{at.ingest}/tapcart_webhooks/<token>  (`make url`)"),
             ("page", at.live),
@@ -177,6 +177,11 @@ def _of_page(page: _Json) -> Iterator[Fact]:
     if quarantine := page["quarantine"]:
         text = f"{amount(quarantine['count'], 'body', 'bodies')}, {quarantine['waiting']:,} not replayed"
         yield Fact("quarantine", text)
+
+
+def _confinement(data_dir: Path) -> Iterator[Fact]:
+    if text := folder.confinement(data_dir):
+        yield Fact("ClickHouse", text)
 
 
 def _disk(data_dir: Path) -> Iterator[Fact]:

@@ -6,18 +6,13 @@ import json
 import socket
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import clickhouse_connect
 import fastavro
 import lz4.block
 import pyarrow as pa
@@ -27,16 +22,11 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
+from tests.front import Answer, connect, http
 from tests.stack import Stack, wait_until
 
 PASSWORD = "secret"  # noqa: S105 - of these tests
 ENDLESS = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1"
-
-
-def connect(stack: Stack, **options: Any) -> Client:
-    """Return clickhouse-connect's HTTP client, unchanged."""
-    address = urlsplit(stack.clickhouse_url)
-    return clickhouse_connect.get_client(host=address.hostname, port=address.port or 0, **options)
 
 
 @pytest.fixture
@@ -56,6 +46,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A front with tight limits and a password."""
     limits = {
         "CLICKHOUSE_PASSWORD": PASSWORD,
+        "CLICKHOUSE_HOSTNAMES": "warehouse.lan, other.lan",
         "CLICKHOUSE_QUERIES_MAX": "2",
         "CLICKHOUSE_QUERY_SECONDS_MAX": "3",
         "CLICKHOUSE_QUERY_MEMORY_BYTES_MAX": str(100 << 20),
@@ -65,32 +56,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("small"), "clickhouse", limits).start()
     yield stack
     stack.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What plain HTTP got."""
-
-    status: int
-    headers: Message
-    body: bytes
-
-
-def http(
-    stack: Stack,
-    path: str,
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    method: str | None = None,
-) -> Answer:
-    """Return the answer to one request, whatever its status."""
-    request = urllib.request.Request(stack.clickhouse_url + path, body, dict(headers or {}), method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return Answer(answer.status, answer.headers, answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return Answer(error.code, error.headers, error.read())
 
 
 def running(client: Client, text: str) -> int:
@@ -359,12 +324,32 @@ def test_cuts_a_compressed_answer_when_an_error_comes_late(services: Stack) -> N
 
 
 @pytest.mark.usefixtures("client")
-def test_reads_only_by_get(services: Stack) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DROP TABLE front.t",
+        "INSERT INTO front.t VALUES (1, 'a', 2)",
+        "INSERT INTO front.t SELECT 1, 'a', 2",
+        "BACKUP TABLE front.t TO Disk('backups', 'by-get')",
+        "KILL QUERY WHERE 1",
+        "CREATE TEMPORARY TABLE x (a Int8)",
+        "OPTIMIZE TABLE front.t",
+    ],
+)
+def test_reads_only_by_get(services: Stack, text: str) -> None:
     """A link that somebody follows changes nothing."""
-    answer = http(services, f"/?query={quote('DROP TABLE front.t')}")
+    answer = http(services, f"/?query={quote(text)}")
 
-    assert (answer.status, answer.headers["X-ClickHouse-Exception-Code"]) == (500, "164")
+    assert (answer.status, answer.code) == (500, "164")
     assert http(services, f"/?query={quote('SELECT count() FROM front.t')}").body == b"0\n"
+
+
+def test_a_get_cannot_make_itself_more(services: Stack) -> None:
+    """The engine keeps it to reading, whatever settings come with it."""
+    readonly = quote("SELECT getSetting('readonly')")
+
+    assert http(services, f"/?query={readonly}{quote(' SETTINGS readonly = 0')}").code == "164"
+    assert http(services, f"/?readonly=0&query={readonly}").body == b"2\n"
 
 
 def test_refuses_pages_from_elsewhere(services: Stack) -> None:
@@ -374,6 +359,55 @@ def test_refuses_pages_from_elsewhere(services: Stack) -> None:
     assert http(services, "/", b"SELECT 1", own).status == 200
     assert http(services, "/", b"SELECT 1", {"Origin": "https://example.com"}).status == 403
     assert http(services, "/", b"SELECT 1", {"Origin": "null"}).status == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_refuses_images_and_links_of_other_pages(services: Stack, site: str) -> None:
+    """They have no Origin; the browser says what kind of page they are on. Another port is another page."""
+    path = f"/?query={quote('SELECT 1')}"
+
+    assert http(services, path, headers={"Sec-Fetch-Site": site}).code == "497"
+    for own in ("same-origin", "none"):
+        assert http(services, path, headers={"Sec-Fetch-Site": own}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((name, 200) for name in ("localhost", "127.0.0.1", "[::1]", "LOCALHOST", "warehouse.lan")),
+        *((name, 403) for name in ("rebound.example", "localhost.example", "10.0.0.1", "")),
+    ],
+)
+def test_answers_to_its_own_names(small: Stack, host: str, status: int) -> None:
+    """A site may point its name at 127.0.0.1; the browser still sends that name."""
+    port = urlsplit(small.clickhouse_url).port
+    headers = {"Host": f"{host}:{port}", "X-ClickHouse-Key": PASSWORD}
+
+    assert http(small, "/", b"SELECT 1", headers).status == status
+    assert http(small, "/ping", headers=headers).status == 200
+
+
+def test_bytes_that_are_no_utf8_get_an_answer(services: Stack) -> None:
+    """The engine's, whether it can use them or not."""
+    assert http(services, "/", b"SELECT 'caf\xe9'").body == b"caf\xe9\n"
+    assert http(services, "/?query=SELECT%20%27caf%E9%27").body == b"caf\xe9\n"
+    assert http(services, "/?param_x=caf%E9", b"SELECT {x:String}").body == b"caf\xe9\n"
+    for body in (b"SELECT \xff", b"\xff", b"SELECT 1 AS \xe9", b"\0"):
+        answer = http(services, "/", body)
+        assert (answer.status, answer.code) == (400, "62")
+    assert http(services, "/?database=%FF", b"SELECT 1").code == "81"
+    assert http(services, "/?%FF=1", b"SELECT 1").code == "115"
+    assert http(services, "/?max_threads=%FF", b"SELECT 1").code in {"27", "72"}
+    assert http(services, "/?default_format=%FF", b"SELECT 1").code == "73"
+
+
+@pytest.mark.parametrize("query_id", ["a%0d%0aX-Injected:%201", "%FF", "a" * 1000, "%00"])
+def test_an_id_goes_into_a_header(services: Stack, query_id: str) -> None:
+    """So it is of one line."""
+    answer = http(services, f"/?query_id={query_id}", b"SELECT 1")
+
+    assert answer.code == "36"
+    assert "X-Injected" not in answer.headers
 
 
 def test_refuses_what_it_cannot_do(services: Stack) -> None:

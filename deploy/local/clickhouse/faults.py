@@ -6,11 +6,13 @@ Source: the server's own mapping, src/Server/HTTP/exceptionCodeToHTTPStatus.cpp 
 import re
 
 _TEXT = re.compile(
-    r"Code: (?P<code>\d+)\. DB::Exception: (?P<detail>.*)\((?P<name>[A-Z0-9_]+)\)\s*\Z", re.DOTALL
+    r"Code: (?P<code>\d+)\. DB::\w*Exception: (?P<detail>.*)\((?P<name>[A-Z0-9_]+)\)\s*\Z", re.DOTALL
 )
+# A text ends at a NUL byte, which only a statement's own words have.
+_CUT = re.compile(r"Code: 62\. DB::\w*Exception: (?P<detail>.*)", re.DOTALL)
 
 _WRAPPED = re.compile(
-    r"(?P<text>Code: \d+\. DB::Exception: .*\([A-Z0-9_]+\)) \(version [^)]*\)\.?", re.DOTALL
+    r"(?P<text>Code: \d+\. DB::\w*Exception: .*\([A-Z0-9_]+\)) \(version [^)]*\)\.?", re.DOTALL
 )
 
 _NAMES_BY_STATUS = {
@@ -58,6 +60,8 @@ def from_text(text: str) -> Fault:
     """Return the fault that the engine's message `text` tells of; UNKNOWN_EXCEPTION if it has no code."""
     match = _TEXT.search(text)
     if not match:
+        if cut := _CUT.match(text):
+            return Fault(62, "SYNTAX_ERROR", cut["detail"])
         return Fault(1002, "UNKNOWN_EXCEPTION", text.strip())
     # The embedded client wraps what the embedded server says; a server's client sees the inner words.
     inner = _WRAPPED.fullmatch(match["detail"].strip())

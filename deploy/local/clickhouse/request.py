@@ -1,18 +1,16 @@
 """URL and headers of one request -> what it asks for. Pure.
 
-Source: ClickHouse's HTTP interface. A URL parameter that is none of its own names is a setting of the
-query.
+Invariant: bytes that are no UTF-8 stay what they are (surrogateescape), up to the engine. Source:
+ClickHouse's HTTP interface. A URL parameter that is none of its own names is a setting of the query.
 """
 
-import base64
-import binascii
-import hmac
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import Headers
 
 from deploy.local.clickhouse.faults import Fault
 
@@ -53,10 +51,10 @@ _ENCODINGS = ("br", "xz", "zstd", "lz4", "gzip", "deflate")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HttpQuery:
     """What the URL and the headers of a request say."""
 
-    query: str
+    query: bytes
     query_id: str
     database: str
     format: str  # of the answer when the query names none
@@ -68,7 +66,13 @@ class Asked:
     framed: bool  # rows, progress and logs in one stream: a server's newest way to answer
 
 
-def read(params: QueryParams, headers: Headers) -> Asked:
+def url_parameters(query_string: bytes) -> dict[str, str]:
+    """Return the parameters of a URL; of one that comes twice, the last."""
+    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape")
+    return dict(pairs)
+
+
+def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
     """Return what is asked for. Raises: Fault for what this front does not do."""
     if _on(params.get("compress")):
         raise Fault(
@@ -76,11 +80,11 @@ def read(params: QueryParams, headers: Headers) -> Asked:
         )
     if headers.get("content-type", "").startswith("multipart/"):
         raise Fault(48, "NOT_IMPLEMENTED", "External data (multipart bodies) is not supported by this front")
-    return Asked(
-        query=params.get("query", ""),
-        query_id=params.get("query_id") or str(uuid.uuid4()),
+    return HttpQuery(
+        query=params.get("query", "").encode(errors="surrogateescape"),
+        query_id=_query_id(params),
         database=params.get("database") or headers.get("x-clickhouse-database", ""),
-        format=params.get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated",
+        format=_format(params, headers),
         settings={k: v for k, v in params.items() if k not in _OWN and not k.startswith("param_")},
         parameters={k.removeprefix("param_"): v for k, v in params.items() if k.startswith("param_")},
         encoding=_encoding(headers) if _on(params.get("enable_http_compression")) else "",
@@ -90,35 +94,18 @@ def read(params: QueryParams, headers: Headers) -> Asked:
     )
 
 
-def check_origin(headers: Headers) -> None:
-    """Refuse the queries of web pages from elsewhere, which a browser here may show. Raises: Fault."""
-    origin = headers.get("origin", "")
-    if origin and urlsplit(origin).netloc != headers.get("host"):
-        raise Fault(497, "ACCESS_DENIED", f"default: Queries from pages of {origin} are not accepted.")
+def _query_id(params: Mapping[str, str]) -> str:
+    query_id = params.get("query_id") or str(uuid.uuid4())
+    if not re.fullmatch(r"[ -~]{1,200}", query_id):
+        raise Fault(36, "BAD_ARGUMENTS", "query_id must be up to 200 printable ASCII characters")
+    return query_id
 
 
-def check_password(params: QueryParams, headers: Headers, password: str) -> None:
-    """Compare the password sent, in whichever way, with `password`; empty: all pass. Raises: Fault."""
-    if not password:
-        return
-    sent = (
-        params.get("password") or headers.get("x-clickhouse-key") or _basic(headers.get("authorization", ""))
-    )
-    if sent is None:
-        raise Fault(194, "REQUIRED_PASSWORD", "default: Authentication failed: password is required.")
-    if not hmac.compare_digest(sent.encode(), password.encode()):
-        detail = "default: Authentication failed: password is incorrect, or there is no user with such name."
-        raise Fault(516, "AUTHENTICATION_FAILED", detail)
-
-
-def _basic(header: str) -> str | None:
-    scheme, _, value = header.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        return base64.b64decode(value).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
+def _format(params: Mapping[str, str], headers: Headers) -> str:
+    name = params.get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated"
+    if not re.fullmatch(r"\w+", name, re.ASCII):
+        raise Fault(73, "UNKNOWN_FORMAT", f"Unknown format {name[:100]!r}")
+    return name
 
 
 def _encoding(headers: Headers) -> str:

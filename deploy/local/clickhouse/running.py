@@ -18,9 +18,12 @@ from dataclasses import replace
 from deploy.local.clickhouse.engine import Engine, Outcome, Query
 from deploy.local.clickhouse.faults import Fault
 from deploy.local.clickhouse.settings import Settings
+from deploy.local.clickhouse.statement import Statement, Statements
 
 _PIPE_BYTES = 1024 * 1024
 _KILL_AGAIN_SECONDS = 0.1
+# A text is parsed in a millisecond or two; nobody queues behind a query for it.
+_PARSERS = 4
 
 
 Piped = tuple[asyncio.StreamReader, asyncio.Future[Outcome]]
@@ -35,9 +38,18 @@ class Runner:
         self._writes = _Places(settings.inserts_max)
         # Two more, to kill what fills all the others.
         self._threads = ThreadPoolExecutor(settings.queries_max + settings.inserts_max + 2, "query")
+        self._statements = Statements(engine.ask)
+        self._parsing = ThreadPoolExecutor(_PARSERS, "parse")
+
+    async def parse(self, text: bytes) -> Statement:
+        """Return what the engine takes `text` for. Raises: Fault."""
+        if known := self._statements.known(text):
+            return known
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._parsing, self._statements.parse, text)
 
     @contextlib.asynccontextmanager
-    async def pipe(self, query: Query, make_text: Callable[[str], str]) -> AsyncIterator[Piped]:
+    async def pipe(self, query: Query, make_text: Callable[[str], bytes]) -> AsyncIterator[Piped]:
         """Run a query that writes into a pipe: yield the pipe and the outcome to come.
 
         `make_text` gets the path to write to. Raises: Fault when all places are taken.
@@ -61,6 +73,7 @@ class Runner:
     async def close(self) -> None:
         """Wait for the threads, then close the engine."""
         await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._parsing.shutdown)
         await asyncio.to_thread(self._engine.close)
 
     @contextlib.asynccontextmanager

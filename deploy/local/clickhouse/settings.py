@@ -6,13 +6,17 @@ raise them.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from schemas import environment
 
 _MEBIBYTE = 1024 * 1024
+
+
+def _names(value: object) -> object:
+    return frozenset(value.lower().replace(",", " ").split()) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -22,9 +26,15 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", alias="CLICKHOUSE_HOST")
     port: int = Field(8123, alias="CLICKHOUSE_PORT", ge=1, le=65535)
+    # Names beside localhost and CLICKHOUSE_HOST by which clients may call this server.
+    hostnames: Annotated[frozenset[str], BeforeValidator(_names)] = Field(
+        frozenset(), alias="CLICKHOUSE_HOSTNAMES"
+    )
     data_dir: Path = Field(Path("data"), alias="DATA_DIR")
     # Without one, everybody who reaches the port may query: it is bound to 127.0.0.1.
     password: SecretStr = Field(SecretStr(""), alias="CLICKHOUSE_PASSWORD")
+    # Where it stands instead: SQL can read the environment of this process, and not this file.
+    password_file: Path | None = Field(None, alias="CLICKHOUSE_PASSWORD_FILE")
     # All queries together; the engine then ends the one that took most beyond its share.
     memory_bytes_max: int = Field(2048 * _MEBIBYTE, alias="CLICKHOUSE_MEMORY_BYTES_MAX", ge=512 * _MEBIBYTE)
     query_memory_bytes_max: int = Field(
@@ -43,3 +53,13 @@ class Settings(BaseModel):
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
         return environment.read(cls, env)
+
+    def with_password(self) -> Self:
+        """Return the settings with the password of `password_file`, if that is set. Raises: SettingsError."""
+        if self.password_file is None:
+            return self
+        try:
+            password = self.password_file.read_text().strip("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise environment.SettingsError(f"CLICKHOUSE_PASSWORD_FILE: cannot be read: {error}") from error
+        return self.model_copy(update={"password": SecretStr(password)})

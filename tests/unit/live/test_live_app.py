@@ -253,6 +253,18 @@ def test_no_other_site_can_begin_a_replay(board: Board, headers: dict[str, str])
     assert board.replay is None
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_no_other_site_shows_what_the_page_knows(board: Board, site: str) -> None:
+    """An image or a frame of another page asks for it; somebody who follows a link may."""
+    client = page(board)
+
+    for path in ("/", "/api/snapshot", "/events", "/metrics"):
+        assert get(client, path, **{"sec-fetch-site": site}).status_code == 403
+    link = {"sec-fetch-site": site, "sec-fetch-mode": "navigate"}
+    assert get(client, "/", **link).status_code == 200
+    assert get(client, "/", **{"sec-fetch-site": "none"}).status_code == 200
+
+
 def test_a_replay_needs_the_token(board: Board) -> None:
     """As everything does, where one is set."""
     board.saw(CLICKHOUSE, seen(WAITING), 1)

@@ -1,0 +1,199 @@
+"""HTTP requests -> queries on the engine, as a ClickHouse server answers them: an ASGI endpoint.
+
+Invariants: memory per request is bounded, whatever the size of body or result; an insert begins when its
+body is there whole, so a client that dies midway inserts nothing; a reader that goes away takes its query
+with it; a GET reads.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import replace
+from typing import IO, Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from deploy.local.clickhouse import access, answer, body, configuration, request
+from deploy.local.clickhouse.answer import Head
+from deploy.local.clickhouse.engine import Engine, Outcome, Query
+from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.request import HttpQuery
+from deploy.local.clickhouse.running import Runner, finished
+from deploy.local.clickhouse.settings import Settings
+from deploy.local.clickhouse.statement import READS, Command, Insert, Read, Statement
+
+# What a server buffers before it sends the status: a fault up to here gets a status of its own.
+_HELD_BYTES = 1024 * 1024
+_PIECE_BYTES = 256 * 1024
+# The statement of an insert must end within this; a server's max_query_size is the same.
+_STATEMENT_BYTES_MAX = 256 * 1024
+# The text of any other query.
+_QUERY_BYTES_MAX = 16 * 1024 * 1024
+
+
+class Queries:
+    """The endpoint that runs queries."""
+
+    def __init__(self, engine: Engine, runner: Runner, settings: Settings) -> None:
+        self._engine = engine
+        self._runner = runner
+        self._settings = settings
+        self._temporary = str(configuration.folder(settings) / "tmp")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        http = Request(scope, receive)
+        head = Head("", self._engine.version, self._engine.timezone)
+        try:
+            params = request.url_parameters(scope["query_string"])
+            access.check(http.headers, params, self._settings)
+            asked = request.read(params, http.headers)
+            head = replace(head, query_id=asked.query_id)
+            if http.method != "POST" and not asked.query:
+                await PlainTextResponse("Ok.\n", media_type="text/html")(scope, receive, send)
+                return
+            await self._answer(http, asked, head, send)
+        except Fault as error:
+            await answer.fault(send, head, error)
+        except ClientDisconnect:
+            return
+
+    async def _answer(self, http: Request, asked: HttpQuery, head: Head, send: Send) -> None:
+        pieces = body.plain(http, blocks=asked.blocks, bytes_max=self._settings.body_bytes_max)
+        statement, data = await self._statement(asked.query, pieces)
+        readonly = http.method != "POST"
+        if readonly and not (isinstance(statement, Read) or (_kind(statement) in READS)):
+            raise Fault(164, "READONLY", "default: Cannot execute query in readonly mode: by GET only reads.")
+        query = Query(
+            text=b"",
+            marker="",
+            format=asked.format,
+            database=asked.database,
+            settings=asked.settings,
+            parameters=asked.parameters,
+            readonly=readonly,
+        )
+        match statement:
+            case Read():
+                await _unless_gone(http, self._read(query, statement, asked, head, send))
+            case Insert():
+                await self._insert(query, statement, data, pieces, head, send)
+            case Command():
+                if asked.format not in self._engine.formats:
+                    raise Fault(73, "UNKNOWN_FORMAT", f"Unknown format {asked.format}")
+                outcome = await self._runner.run(replace(query, text=statement.text))
+                await answer.whole(send, head, outcome)
+
+    async def _statement(self, query: bytes, pieces: AsyncIterator[bytes]) -> tuple[Statement, bytes]:
+        """Return the statement, of the URL, the body or both, and what of an insert's data came with it."""
+        if query:
+            # A server parses URL and body as one text; an insert that the URL holds whole ends there.
+            query += b"\n"
+            with contextlib.suppress(Fault):
+                statement = await self._runner.parse(query)
+                if isinstance(statement, Insert):
+                    return statement, query[statement.data_start :]
+        text = bytearray(query)
+        insert_bytes = _STATEMENT_BYTES_MAX
+        async for piece in pieces:
+            text += piece
+            if len(text) > insert_bytes:
+                insert_bytes = _QUERY_BYTES_MAX
+                with contextlib.suppress(Fault):
+                    statement = await self._runner.parse(bytes(text[:_STATEMENT_BYTES_MAX]))
+                    if isinstance(statement, Insert):
+                        return statement, bytes(text[statement.data_start :])
+            if len(text) > _QUERY_BYTES_MAX:
+                detail = f"Syntax error: Max query size exceeded: {_QUERY_BYTES_MAX} bytes."
+                raise Fault(62, "SYNTAX_ERROR", detail)
+        statement = await self._runner.parse(bytes(text))
+        return statement, bytes(text[statement.data_start :]) if isinstance(statement, Insert) else b""
+
+    async def _read(self, query: Query, statement: Read, asked: HttpQuery, head: Head, send: Send) -> None:
+        if asked.framed:
+            # As a server from before framing says; the page at /play, which asks for it, then goes without.
+            raise Fault(115, "UNKNOWN_SETTING", "Unknown setting 'framing_output_format'.")
+        head = replace(head, format=statement.format or asked.format, encoding=asked.encoding)
+
+        def text(path: str) -> bytes:
+            return statement.text(path, asked.encoding, asked.format)
+
+        async with self._runner.pipe(query, text) as (rows, work):
+            with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=self._temporary) as held:
+                await _hold(rows, held, None if asked.wait_end else _HELD_BYTES)
+                outcome = await finished(work) if rows.at_eof() else None
+                tag = answer.new_tag()
+                await send(head.message(200, outcome, {"X-ClickHouse-Exception-Tag": tag}))
+                while piece := held.read(_HELD_BYTES):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            while piece := await rows.read(_PIECE_BYTES):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await _end(send, work, head, tag)
+
+    async def _insert(
+        self,
+        query: Query,
+        statement: Insert,
+        data: bytes,
+        pieces: AsyncIterator[bytes],
+        head: Head,
+        send: Send,
+    ) -> None:
+        try:
+            with tempfile.TemporaryFile(dir=self._temporary, buffering=0) as file:
+                file.write(data)
+                async for piece in pieces:
+                    file.write(piece)
+                text = statement.text(f"/dev/fd/{file.fileno()}")
+                outcome = await self._runner.run(replace(query, text=text))
+        except OSError as error:
+            raise Fault(243, "NOT_ENOUGH_SPACE", f"Cannot keep the body on disk: {error.strerror}") from error
+        await answer.whole(send, head, outcome)
+
+
+def _kind(statement: Statement) -> str:
+    return statement.kind if isinstance(statement, Command) else ""
+
+
+async def _hold(rows: asyncio.StreamReader, held: IO[bytes], bytes_max: int | None) -> None:
+    size = 0
+    while bytes_max is None or size < bytes_max:
+        piece = await rows.read(_PIECE_BYTES)
+        if not piece:
+            break
+        size += held.write(piece)
+    held.seek(0)
+
+
+async def _end(send: Send, work: asyncio.Future[Outcome], head: Head, tag: str) -> None:
+    """End a streamed answer; with a fault, by not ending it, so that the client knows."""
+    try:
+        await finished(work)
+    except Fault as error:
+        end = b"" if head.encoding else answer.tail(error, head.version, tag)
+        await send({"type": "http.response.body", "body": end, "more_body": True})
+    else:
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _unless_gone(http: Request, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work`, and cancel it when the client goes away."""
+    answering = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(http))
+    try:
+        await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not answering.done():
+            answering.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await answering
+    await answering if not answering.cancelled() else None
+
+
+async def _gone(http: Request) -> None:
+    while (await http.receive())["type"] != "http.disconnect":
+        pass

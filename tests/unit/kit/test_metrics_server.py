@@ -1,0 +1,30 @@
+"""The port of a consumer's metrics."""
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from consumers.kit.metrics_server import Where, serve
+from tests.stack import free_pairs
+
+
+@pytest.fixture
+def url() -> str:
+    """A server on a loopback address, for the life of this process."""
+    (port,) = free_pairs(1)
+    serve(CollectorRegistry(), Where("127.0.0.1", port, "KIT_METRICS_PORT"), lambda: True, lambda: False)
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("host", ["rebound.example", "rebound.example:8082", "10.0.0.1", "localhost.example"])
+def test_a_loopback_port_answers_to_no_other_name(url: str, host: str) -> None:
+    """A site may point its name at 127.0.0.1; the browser still sends that name."""
+    for path in ("/metrics", "/healthz"):
+        assert httpx.get(url + path, headers={"host": host}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["localhost:8082", "127.0.0.1", "[::1]:8082"])
+def test_a_loopback_port_answers_to_its_own_names(url: str, host: str) -> None:
+    """As Prometheus and probes call it."""
+    assert httpx.get(f"{url}/metrics", headers={"host": host}).status_code == 200
+    assert httpx.get(f"{url}/readyz", headers={"host": host}).status_code == 503

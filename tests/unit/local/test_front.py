@@ -1,0 +1,52 @@
+"""The ClickHouse front's application around an engine that fails."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.local.clickhouse.app import make_app
+from deploy.local.clickhouse.settings import Settings
+
+
+class _BrokenEngine:
+    """Fails as nobody expects."""
+
+    version = "26.9"
+    timezone = "UTC"
+    formats = frozenset({"TabSeparated"})
+
+    def ask(self, _: str) -> list[object]:
+        """Fail."""
+        raise ZeroDivisionError
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+def test_an_error_that_nobody_expects_has_a_code(tmp_path: Path) -> None:
+    """As of a server, which tells of an exception that is none of its own."""
+    engine: Any = _BrokenEngine()
+    app = make_app(engine, Settings.from_env({"DATA_DIR": str(tmp_path)}))
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.post("/", content="SELECT 1")
+
+    answer = asyncio.run(ask())
+
+    assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (500, "1001")
+    assert answer.text.startswith("Code: 1001. DB::Exception: std::exception.")
+
+
+@pytest.mark.parametrize("content", [b"hush", b"hush\n"])
+def test_the_password_may_be_in_a_file(tmp_path: Path, content: bytes) -> None:
+    """Read once, before the process gives up reading."""
+    path = tmp_path / "password"
+    path.write_bytes(content)
+    settings = Settings.from_env({"CLICKHOUSE_PASSWORD_FILE": str(path)}).with_password()
+
+    assert settings.password.get_secret_value() == "hush"
