@@ -83,6 +83,7 @@ class World:
         self._crash_in = -1  # steps
         self._cuts_power = False
         self._process: _Process
+        self._ended: list[asyncio.Task[None]] = []  # tasks of it, to be looked at
 
     def run(self) -> None:
         """Live until the script has ended and everything is in Kafka. Raises: ViolationError."""
@@ -125,7 +126,11 @@ class World:
         )
         works = [publisher.run(), self._follow_script()]
         works += [self._send(key, gap) for key, gap in self._script.senders]
-        return _Process(loop, disk, producer, spool, publisher, [*map(loop.create_task, works)])
+        tasks = [*map(loop.create_task, works)]
+        self._ended.clear()
+        for task in tasks:
+            task.add_done_callback(self._ended.append)
+        return _Process(loop, disk, producer, spool, publisher, tasks)
 
     async def _send(self, key: str, gap: float) -> None:
         """Post one record after the other, each when the one before was answered."""
@@ -215,25 +220,36 @@ class World:
         self.ledger.check_all(at_the_end=False)
 
     def _check(self, process: _Process) -> None:
-        loop = process.loop
-        for task in process.tasks:
-            if task.done() and (error := _end_of(task)):
+        """Check every invariant; after every step, so no message is made before one breaks."""
+        loop, requests = process.loop, len(self._open)
+        if self._ended or loop.faults:
+            self._check_ends(process)
+        bounded = 2 * (requests + _WINDOW_RECORDS + _TAIL_BYTES // _FRAME_BYTES_MIN)
+        if process.producer.pending > bounded:
+            raise ViolationError(f"{process.producer.pending} records are pending")
+        if process.publisher.held > requests:
+            raise ViolationError(f"{process.publisher.held} records are held")
+        if len(process.spool._waiting) > requests:
+            raise ViolationError(f"{len(process.spool._waiting)} records wait for the disk")
+        now = loop.time()
+        if requests and next(iter(self._open.values())) + _REFUSED_SECONDS_MAX < now:
+            raise ViolationError("a request is not answered in time")
+        if self._back_before and now > self._back_before and not self._is_closing:
+            raise ViolationError(f"still {process.publisher.state}")
+        if loop.steps > _LIFE_STEPS_MAX:
+            raise ViolationError("the loop turns without end")
+        if self._crash_in >= 0:
+            self._crash_in -= 1
+            if self._crash_in <= 0:
+                raise CrashError
+
+    def _check_ends(self, process: _Process) -> None:
+        for task in self._ended:
+            if error := _end_of(task):
                 raise error
-        require(not loop.faults, "; ".join(loop.faults))
+        self._ended.clear()
+        require(not process.loop.faults, "; ".join(process.loop.faults))
         require(not process.tasks[0].done(), "run() returned")
-        pending_max = 2 * (len(self._open) + _WINDOW_RECORDS + _TAIL_BYTES // _FRAME_BYTES_MIN)
-        require(process.producer.pending <= pending_max, f"{process.producer.pending} records are pending")
-        require(process.publisher.held <= len(self._open), f"{process.publisher.held} records are held")
-        waiting = len(process.spool._waiting)
-        require(waiting <= len(self._open), f"{waiting} records wait for the disk")
-        late = next(iter(self._open.values()), loop.time()) + _REFUSED_SECONDS_MAX < loop.time()
-        require(not late, "a request is not answered in time")
-        if self._back_before and not self._is_closing:
-            require(loop.time() <= self._back_before, f"still {process.publisher.state}")
-        require(loop.steps < _LIFE_STEPS_MAX, "the loop turns without end")
-        self._crash_in -= self._crash_in >= 0
-        if self._crash_in == 0:
-            raise CrashError
 
     def _job_seconds(self) -> float:
         return self._platters.weather.seconds * self._rng.uniform(0.5, 1.5)
