@@ -47,8 +47,7 @@ class Settings(BaseModel):
     proxies: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         ("127.0.0.1",), alias="INGEST_PROXIES"
     )
-    # Before and after decompression. Tapcart's events are 1-3 KB; a value must stay under Kafka's 4 MiB
-    # limit.
+    # Before and after decompression. Tapcart's events are 1-3 KB; topics.RECORD_BYTES_MAX follows from 2 MiB.
     body_bytes_max: int = Field(_MEBIBYTE, alias="INGEST_BODY_BYTES_MAX", ge=1024, le=2 * _MEBIBYTE)
     # Requests being handled at once; more are answered 500, which Tapcart retries.
     requests_max: int = Field(4096, alias="INGEST_REQUESTS_MAX", ge=1, le=100_000)

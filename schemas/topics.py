@@ -22,8 +22,10 @@ CRC32 = "crc32"
 SCHEMA_REGISTRY = "schema_registry"
 
 PARTITIONER = "murmur2_random"
-# A body of 2 MiB that has no place becomes at most this much.
+# Of what brokers take, compressed: bodies have 2 MiB at most, and what makes a record larger compresses well.
 VALUE_BYTES_MAX = 4 * 1024 * 1024
+# Of what producers take, before compression: a body of 2 MiB becomes a record of at most five times as much.
+RECORD_BYTES_MAX = 11 * 1024 * 1024
 
 # The codec that every client has as installed: KafkaJS has no other, aiokafka and kafka-python need extras
 # for the rest. The topics are created with it, so the broker recompresses what is sent otherwise.

@@ -111,7 +111,7 @@ class Quarantine:
                 "acks": "all",
                 "partitioner": topics.PARTITIONER,
                 "message.timeout.ms": round(_ACKNOWLEDGE_SECONDS_MAX * 1000),
-                "message.max.bytes": topics.VALUE_BYTES_MAX,
+                "message.max.bytes": topics.RECORD_BYTES_MAX,
             }
             try:
                 self._producer = Producer(properties, logger=_log)

@@ -186,7 +186,7 @@ _REQUIRED = {
     "acks": "all",
     "enable.idempotence": "true",
     "partitioner": topics.PARTITIONER,
-    "message.max.bytes": str(topics.VALUE_BYTES_MAX),
+    "message.max.bytes": str(topics.RECORD_BYTES_MAX),
 }
 
 

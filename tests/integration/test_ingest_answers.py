@@ -21,6 +21,7 @@ from tests.bench.partitions import partition
 from tests.process import SAMPLES, TOKEN, Ingest, eventually
 from tests.stack import Stack
 from tests.topic import end_offsets, headers_of, messages_since, value_of
+from tests.unit.ingest.test_record_bytes import growing
 
 CATALOG = Catalog.load()
 BOUND = "bound-to-two-app-ids"
@@ -228,6 +229,19 @@ def test_a_body_over_the_limit_is_refused(ingest: Ingest, body: bytes, headers: 
 
     _assert_problem(ingest.post(body, **headers), 413)
     assert kept(topics.EVENTS) == kept(topics.QUARANTINE) == []
+
+
+def test_the_body_that_grows_most_is_kept(ingest: Ingest, tmp_path: Path) -> None:
+    """At the largest limit that may be set: its record is of more than 4 MiB."""
+    large = Ingest(ingest.kafka, tmp_path, {"INGEST_BODY_BYTES_MAX": str(2 * 1024 * 1024)}).start()
+    assert eventually(large.direct)
+    kept = Kept(ingest)
+    answer = large.post(growing(2 * 1024 * 1024))
+    large.stop()
+
+    assert answer.json() == {"kept": "kafka"}
+    (message,) = kept(topics.EVENTS)
+    assert len(value_of(message)) > topics.VALUE_BYTES_MAX
 
 
 def test_a_rate_that_the_operator_set_is_held(ingest: Ingest, tmp_path: Path) -> None:
