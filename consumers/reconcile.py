@@ -35,6 +35,7 @@ from schemas.printable import printable, printable_lines
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
 _NAME_CHARS_MAX = 32  # of an event type: the width of its column
+_TYPES_MAX = 200
 _NOTE = "kafka: records it still has; raw: rows, older ones too, as far as merges left them; view: events"
 
 
@@ -120,11 +121,7 @@ def _lines(
             + "".join(f"{getattr(counts, name):>12}" for name in _COUNTS)
         )
     yield ""
-    yield f"{'event type':<34}{'kafka':>10}{'raw':>10}{'view':>10}{'ingest':>10}"
-    for name, (kafka, raw, view) in types.items():
-        shown = printable(name, _NAME_CHARS_MAX)
-        yield f"{shown:<34}{kafka:>10}{raw:>10}{view:>10}{received.get(name, '-'):>10}"
-    yield f"({_NOTE}; ingest: acknowledged since its start)"
+    yield from _type_lines(types, received)
     yield ""
     for one in report.missing:
         yield f"missing: {_words(one)}"
@@ -135,6 +132,18 @@ def _lines(
     yield f"{totals['offsets']} offsets: {counted}" + (
         "" if report.missing or report.gone else "; nothing is missing"
     )
+
+
+def _type_lines(types: Mapping[str, tuple[int, int, int]], received: Counter[str]) -> Iterable[str]:
+    yield f"{'event type':<34}{'kafka':>10}{'raw':>10}{'view':>10}{'ingest':>10}"
+    # Whoever posts names types: those with most rows are shown. `--json` has them all.
+    frequent = sorted(types, key=lambda name: -types[name][1])[:_TYPES_MAX]
+    for name in sorted(frequent):
+        counts = "".join(f"{count:>10}" for count in types[name])
+        yield f"{printable(name, _NAME_CHARS_MAX):<34}{counts}{received.get(name, '-'):>10}"
+    if len(types) > _TYPES_MAX:
+        yield f"and {len(types) - _TYPES_MAX} other types"
+    yield f"({_NOTE}; ingest: acknowledged since its start)"
 
 
 def _words(one: Range) -> str:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 MOMENT = "DateTime64(3, 'UTC')"
+# Whatever is sent, a part has so many columns of it: the rest of the paths and types share one. Written as
+# ClickHouse writes it.
+JSON = "JSON(max_dynamic_types=4, max_dynamic_paths=64)"
 # By the attribute `number` of a text: suffix of the derived column, its type, expression, words.
 NUMBERS = {
     "decimal": ("_amount", "Nullable(Decimal(18, 4))", "toDecimal64OrNull({}, 4)", "as a number"),
@@ -42,8 +45,8 @@ def columns(fields: Iterable[Mapping[str, Any]], block: str = "") -> Iterator[Co
             yield Column(name + suffix, kind, derived, expression.format(f"`{name}`"))
         if field.get("json", name) != name:
             # Of all ways to JSON, the one that never fails: a text that is no JSON object becomes {}.
-            text = f"accurateCastOrDefault(`{name}`, 'JSON')"
-            yield Column(field["json"], "JSON", f"{name} as JSON; empty where it is none.", text)
+            text = f"accurateCastOrDefault(`{name}`, '{JSON}')"
+            yield Column(field["json"], JSON, f"{name} as JSON; empty where it is none.", text)
 
 
 def repeated(fields: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -21,6 +21,7 @@ from consumers.warehouse.analytics import visits
 from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.tables import RAW, Options, Table
+from schemas.columns import JSON
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +133,12 @@ class ClickHouse:
             for statement in tables.additions(self.tables, existing, self._options):
                 _log.warning("table_extended", extra={"statement": statement})
                 self._connected().command(statement)
+            for statement in tables.bounds(self.tables, existing, self._options):
+                _log.warning("table_bounded", extra={"statement": statement})
+                self._connected().command(statement)
             for table, column, has, wants in tables.differences(self.tables, existing):
+                if wants == JSON:  # being changed
+                    continue
                 extra = {"table": table, "column": column, "type": has, "type_expected": wants}
                 _log.warning("column_type_differs", extra=extra)
             # Who finds the last view finds everything.

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
-from deploy.local import admin_port, environment, secret, services, supervise
+from deploy.local import admin_port, descriptors, environment, secret, services, supervise
 from deploy.local import folder as data_folder
 from deploy.local.child import die_with_parent, parent_handles
 from deploy.local.errors import StackError, WrongSettingsError
@@ -89,6 +89,11 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
         _check_ports(ports)
         tokens = secret.keep(settings)
         data_folder.write_password(folder, settings.clickhouse_password.get_secret_value())
+        if (limit := descriptors.raise_limit()) < descriptors.NEEDED:
+            _say(
+                f"only {limit} files may be open at once, and ClickHouse may need {descriptors.NEEDED}: "
+                "merges can fail. Raise it: `ulimit -Hn`, or nofile in /etc/security/limits.conf"
+            )
         starting = services.services(settings, names, _say)
         env = environment.of_services(os.environ, str(folder), tokens, at)
         if "warehouse" in names:

@@ -4,6 +4,7 @@ Each is a trap that the loader's design goes around; when an engine no longer do
 """
 
 import io
+import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from consumers.warehouse.errors import PermanentError, TablesError
 from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import Options, tables
 from schemas.codec.varint import long
+from schemas.columns import JSON
 from tests.stack import Stack, wait_until
 from tests.warehouse import CATALOG, Tables
 
@@ -108,7 +110,7 @@ def test_avro_text_does_not_go_into_json_column(scratch: Scratch) -> None:
 )
 def test_odd_text_never_fails_derived_json(scratch: Scratch, text: str) -> None:
     """`accurateCastOrDefault` takes everything, with `type_json_skip_duplicated_paths`; a cast does not."""
-    scratch.make("raw String, json JSON MATERIALIZED accurateCastOrDefault(raw, 'JSON')")
+    scratch.make(f"raw String, json {JSON} MATERIALIZED accurateCastOrDefault(raw, '{JSON}')")
     data = text.encode("utf-8", "surrogateescape")
     scratch.insert(record("R", raw="bytes"), {"raw": data})
     scratch.run(f"OPTIMIZE TABLE {scratch.name}.t FINAL")
@@ -116,6 +118,25 @@ def test_odd_text_never_fails_derived_json(scratch: Scratch, text: str) -> None:
     assert (
         scratch.one(f"SELECT hex(raw) FROM {scratch.name}.t WHERE toString(json) != ''") == data.hex().upper()
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("JSON", ""), (JSON, ""), (JSON, "SETTINGS min_bytes_for_wide_part = 1099511627776")],
+)
+def test_json_makes_files_by_path_unless_parts_are_compact(
+    scratch: Scratch, kind: str, settings: str
+) -> None:
+    """A wide part of a thousand paths has thousands of files, each open while it is written."""
+    columns = f"raw String, json {kind} MATERIALIZED accurateCastOrDefault(raw, '{kind}')"
+    scratch.make(columns, f"ENGINE = MergeTree ORDER BY tuple() {settings}")
+    text = json.dumps({f"k{n}": ["x" * 2000, n, [n], True][n % 4] for n in range(1000)})
+    for _ in range(2):
+        scratch.insert(record("R", raw="string"), *[{"raw": text}] * 12)
+    scratch.run(f"OPTIMIZE TABLE {scratch.name}.t FINAL")
+    files = scratch.one(f"SELECT max(files) FROM system.parts WHERE active AND database = '{scratch.name}'")
+
+    assert files < 32 if settings else files > (3000 if kind == "JSON" else 300)
 
 
 def test_nulls_become_defaults_only_by_settings(scratch: Scratch) -> None:

@@ -192,6 +192,28 @@ def test_older_tables_are_extended_at_start(site: Site) -> None:
     assert loader.stop() == 0
 
 
+def test_older_json_is_bounded_at_start(site: Site) -> None:
+    """A table that was made when JSON could make any number of columns; its rows stay, and can be queried."""
+    site.loader().stop()
+    table = "ALTER TABLE tapcart_raw.unmodelled"
+    site.tables.run(f"{table} MODIFY SETTING min_bytes_for_wide_part = 10485760")
+    cast = "accurateCastOrDefault(raw, 'JSON')"
+    site.tables.run(f"{table} MODIFY COLUMN event_properties JSON MATERIALIZED {cast}")
+    wish = body(app_id=site.app, event_type="Wish", event_properties={"n": {"m": [1]}})
+    site.sender.events(wish)
+    loader = site.loader()
+    bounded = "SELECT position(create_table_query, 'min_bytes_for_wide_part = 1099511627776') > 0"
+    of_table = "FROM system.{} WHERE database = 'tapcart_raw' AND {} = 'unmodelled'"
+    kind = f"SELECT type {of_table.format('columns', 'table')} AND name = 'event_properties'"
+    site.wait(1, "unmodelled")
+
+    site.tables.wait(kind, "JSON(max_dynamic_types=4, max_dynamic_paths=64)")
+    assert site.tables.one(f"{bounded} {of_table.format('tables', 'name')}") == 1
+    read = f"SELECT toString(event_properties.n.m) FROM tapcart.unmodelled WHERE app_id = '{site.app}'"
+    assert site.tables.one(read) == "[1]"
+    assert loader.stop() == 0
+
+
 def test_loader_stays_in_the_group_while_clickhouse_hangs(site: Site) -> None:
     """It polls on, holds a bounded number of records, says that it lives, and loads all afterwards."""
     loader = site.loader(WAREHOUSE_BATCH_ROWS_MAX="20")

@@ -6,7 +6,16 @@ import re
 import pytest
 
 from consumers.warehouse.load.container import format_of
-from consumers.warehouse.tables import Options, Table, additions, creations, definition, differences, tables
+from consumers.warehouse.tables import (
+    Options,
+    Table,
+    additions,
+    bounds,
+    creations,
+    definition,
+    differences,
+    tables,
+)
 from consumers.warehouse.views import views
 from schemas.catalog.catalog import Catalog, Release, table_name
 from schemas.columns import Column
@@ -110,6 +119,26 @@ def test_older_table_gets_what_it_lacks() -> None:
         "tapcart_raw.order_created",
     ]
     assert list(additions(ALL, {table.name: types(table) for table in ALL}, Options())) == []
+
+
+def test_json_makes_a_bounded_number_of_columns_and_files() -> None:
+    """Also in a table that was made before there was a bound."""
+    table = BY_NAME["unmodelled"]
+    [made] = [sql for sql in creations([table], Options()) if sql.startswith("CREATE TABLE")]
+    older = {table.name: types(table) | {"event_properties": "JSON"}}
+    setting, column = bounds(ALL, older, Options())
+    clustered = list(bounds(ALL, older, Options(cluster="c")))
+
+    assert "JSON(max_dynamic_types=4, max_dynamic_paths=64) MATERIALIZED" in made
+    assert "min_bytes_for_wide_part = 1099511627776" in made
+    assert (
+        setting == "ALTER TABLE tapcart_raw.unmodelled MODIFY SETTING min_bytes_for_wide_part = 1099511627776"
+    )
+    assert column.startswith("ALTER TABLE tapcart_raw.unmodelled MODIFY COLUMN `event_properties` JSON(max_")
+    assert [sql.split()[2] for sql in clustered] == [
+        "tapcart_raw.unmodelled_local", "tapcart_raw.unmodelled_local", "tapcart_raw.unmodelled",
+    ]  # fmt: skip
+    assert list(bounds(ALL, {table.name: types(table) for table in ALL}, Options())) == []
 
 
 def test_column_of_another_type_is_told() -> None:
