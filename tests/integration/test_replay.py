@@ -82,12 +82,15 @@ def test_what_still_has_no_place_stays_with_its_new_reason(stack: Stack) -> None
     assert sql(stack, f"SELECT replayed_at IS NULL FROM tapcart.quarantine WHERE {where}") == "1"
 
 
-def test_what_the_loader_refused_takes_the_loaders_path(stack: Stack) -> None:
-    """A value that its table takes by now becomes a row, at the place that the record had."""
+@pytest.mark.parametrize(
+    ("source", "record"), [("warehouse", "tapcart.events/3/1000000"), ("spool", "tapcart.events/-1/-1")]
+)
+def test_what_loader_or_kafka_refused_takes_the_loaders_path(stack: Stack, source: str, record: str) -> None:
+    """A value that its table takes becomes a row, at the place that the record had, if it had one."""
     good = event()
     value = EventDecoder(CATALOG).decode(json.dumps(good).encode(), {}).encode(1_760_000_000_000)
-    quarantine(stack, value, source="warehouse", reason="refused", record="tapcart.events/3/1000000")
-    done = replay(stack, "--where", "source = 'warehouse' AND reason = 'refused'")
+    quarantine(stack, value, source=source, reason="refused", record=record)
+    done = replay(stack, "--where", f"source = '{source}' AND reason = 'refused'")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert orders(stack, good["event_id"]) == 1

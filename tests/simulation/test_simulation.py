@@ -9,7 +9,7 @@ from tests.simulation.mutants import MUTANTS, found
 from tests.simulation.script import script
 from tests.simulation.world import World, small
 
-_SEEDS = 1500
+_SEEDS = 2500
 
 
 def test_every_invariant_holds_whatever_fails() -> None:
