@@ -8,25 +8,25 @@ from pathlib import Path
 import pytest
 
 from schemas import topics
-from tests.faults.harness.world import Clock
+from tests.faults.harness.world import Inside
 from tests.process import SAMPLES, Ingest, eventually
 from tests.stack import Stack
 from tests.topic import end_offsets, messages_since
 
 BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
-_SITE = Path(__file__).parent / "harness" / "clock"
+_SITE = Path(__file__).parent / "harness" / "inside"
 
 
 @pytest.fixture
-def clock(tmp_path: Path) -> Clock:
+def clock(tmp_path: Path) -> Inside:
     """The clock that `ingest` goes by."""
-    return Clock(tmp_path / "clock")
+    return Inside(tmp_path / "clock")
 
 
 @pytest.fixture
-def ingest(services: Stack, tmp_path: Path, clock: Clock) -> Iterator[Ingest]:
+def ingest(services: Stack, tmp_path: Path, clock: Inside) -> Iterator[Ingest]:
     """A process that sends to Kafka directly."""
-    env = {"PYTHONPATH": str(_SITE), "TAPLINE_FAULTS_CLOCK": str(clock.path)}
+    env = {"PYTHONPATH": str(_SITE), "TAPLINE_FAULTS_INSIDE": str(clock.path)}
     process = Ingest(services.kafka, tmp_path, env).start()
     assert eventually(process.direct)
     yield process
@@ -35,11 +35,11 @@ def ingest(services: Stack, tmp_path: Path, clock: Clock) -> Iterator[Ingest]:
 
 @pytest.mark.parametrize("seconds", [-3 * 86_400, 3 * 86_400])
 def test_a_clock_that_is_days_off_holds_nothing_up(
-    services: Stack, ingest: Ingest, clock: Clock, seconds: int
+    services: Stack, ingest: Ingest, clock: Inside, seconds: int
 ) -> None:
     """Kafka takes records far ahead of its own time, so none waits in the spool before all others."""
     before = eventually(lambda: end_offsets(services.kafka, topics.EVENTS))
-    clock.step(seconds)
+    clock.step_clock(seconds)
     answer = ingest.post(json.dumps(BODY | {"event_id": f"clock-{seconds}"}))
     (message,) = messages_since(services.kafka, topics.EVENTS, before)
 

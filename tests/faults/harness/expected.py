@@ -1,4 +1,4 @@
-"""Ledger and foreign records -> tables `faults.sent` and `faults.bodies`: what must be in the views.
+"""Ledger and foreign records -> tables of what must be in the views: `faults.sent`, `bodies` and `answers`.
 
 A row of `sent` is an identity in a view; of `bodies`, a body in the quarantine. `must`: acknowledged, so
 exactly one is to be found; else at most one. What is in neither table must be nowhere. Invariant: memory
@@ -24,7 +24,11 @@ _TABLES = (
          device_id String, session_id String, timestamp_ms Int64
        ) ENGINE = MergeTree ORDER BY number""",
     "CREATE OR REPLACE TABLE faults.bodies (must UInt8, body String) ENGINE = MergeTree ORDER BY tuple()",
+    """CREATE OR REPLACE TABLE faults.answers (
+         app_id String, event_id String, began_us Int64, acknowledged_us Int64
+       ) ENGINE = MergeTree ORDER BY (app_id, event_id)""",
 )
+_NEVER_US = 2**62
 _encode = msgspec.json.Encoder().encode
 
 
@@ -57,7 +61,7 @@ class Expected:
         self.complaints: list[str] = []
         self._world = world
         self._posts = Posts(seed)
-        self._rows: dict[str, list[bytes]] = {"sent": [], "bodies": []}
+        self._rows: dict[str, list[bytes]] = {"sent": [], "bodies": [], "answers": []}
 
     def load(self, path: Path) -> None:
         """Make both tables from the ledger at `path` and the world's foreign records."""
@@ -104,6 +108,16 @@ class Expected:
             self._add("bodies", _body(post.kept, must=must))
         else:
             self._expect(post, must=must)
+            self._answered(entry, post)
+
+    def _answered(self, entry: Entry, post: Post) -> None:
+        row = {
+            "app_id": post.app_id,
+            "event_id": post.event_id,
+            "began_us": entry.began_us,
+            "acknowledged_us": entry.ended_us if entry.status == 200 else _NEVER_US,
+        }
+        self._add("answers", _encode(row))
 
     def _expect(self, post: Post, *, must: bool) -> None:
         row = {
@@ -126,7 +140,7 @@ class Expected:
     def _flush(self, table: str) -> None:
         rows, self._rows[table] = self._rows[table], []
         if rows:
-            form = "JSONEachRow" if table == "sent" else "RowBinary"
+            form = "RowBinary" if table == "bodies" else "JSONEachRow"
             self._world.sql(f"INSERT INTO faults.{table} FORMAT {form}", b"".join(rows))
 
 

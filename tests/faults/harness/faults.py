@@ -12,7 +12,10 @@ from contextlib import AbstractContextManager
 from random import Random
 
 import httpx
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewPartitions
 
+from schemas import topics
 from schemas.catalog.catalog import Catalog, table_name
 from tests.faults.harness.damage import Damage
 from tests.faults.harness.plan import Step
@@ -21,6 +24,7 @@ from tests.faults.harness.world import World
 # Far from what Kafka's and ingest's bounds for times allow when added to the true time of the events sent.
 _CLOCK_SECONDS = 3 * 86_400
 _POISON_RECORDS = (3, 30)
+_PARTITIONS_MAX = 60
 
 Fault = Callable[[World, Damage, Step, Random], AbstractContextManager[None]]
 
@@ -132,11 +136,53 @@ def _poison_and_stop(world: World, damage: Damage, step: Step, rng: Random) -> I
 
 @contextlib.contextmanager
 def _clock(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
-    world.clock.step(rng.choice((-1, 1)) * rng.choice((0.5, 30.0, 4_000.0, float(_CLOCK_SECONDS))))
+    world.inside.step_clock(rng.choice((-1, 1)) * rng.choice((0.5, 30.0, 4_000.0, float(_CLOCK_SECONDS))))
     try:
         yield
     finally:
-        world.clock.step(0.0)
+        world.inside.step_clock(0.0)
+
+
+@contextlib.contextmanager
+def _slow(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
+    """Ingest's disk is an ordinary cloud disk, while Kafka hangs for a moment and is back."""
+    world.inside.slow_fsync(rng.choice((0.005, 0.010, 0.020)))
+    try:
+        for name in world.kafka:
+            world.send(name, signal.SIGSTOP)
+        time.sleep(rng.uniform(3.0, 5.0))
+        for name in world.kafka:
+            world.send(name, signal.SIGCONT)
+        yield
+    finally:
+        world.inside.slow_fsync(0.0)
+        for name in world.kafka:
+            world.send(name, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def _crash(world: World, _: Damage, step: Step, __: Random) -> Iterator[None]:
+    """A task or thread ends unexpectedly: its process must end, and be started again."""
+    pid = 0
+    with contextlib.suppress(OSError, ValueError):
+        pid = world.pid(step.target)
+        world.inside.crash(step.target, pid)
+    yield
+    if pid and not world.wait_back(step.target, pid):
+        world.complaints.append(f"{step.target} goes on without a task that got an exception")
+
+
+@contextlib.contextmanager
+def _grow(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
+    """Somebody follows the scaling guide: the topic has more partitions from now on."""
+    admin = AdminClient({"bootstrap.servers": world.kafka_servers, "log_level": "0"})
+    with contextlib.suppress(KafkaException):
+        count = len(admin.list_topics(topics.EVENTS, timeout=10).topics[topics.EVENTS].partitions)
+        if count < _PARTITIONS_MAX:
+            more = NewPartitions(topics.EVENTS, count + rng.randrange(1, 4))
+            for created in admin.create_partitions([more], operation_timeout=10).values():
+                created.result(20)
+    yield
 
 
 @contextlib.contextmanager
@@ -177,6 +223,9 @@ FAULTS: Mapping[str, Fault] = {
     "poison_and_kill": _poison_and_kill,
     "poison_and_stop": _poison_and_stop,
     "clock": _clock,
+    "slow": _slow,
+    "crash": _crash,
+    "grow": _grow,
     "drop": _drop,
     "alter": _drop_column,
 }

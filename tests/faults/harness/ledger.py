@@ -1,7 +1,8 @@
 """What was answered -> a file that outlives its writer; and back.
 
 Invariants: an answer counts only after the fsync behind it. One line per post that is over: number, the last
-status (0: none came), requests, milliseconds of the last request. Numbers repeat when a post was sent twice.
+status (0: none came), requests, milliseconds of the last request, when the post began and ended. Numbers
+repeat when a post was sent twice.
 """
 
 import os
@@ -20,6 +21,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     status: int  # HTTP status of the last answer; 0: the sender gave up
     requests: int
     milliseconds: int  # of the last request
+    began_us: int  # when its first request began: microseconds of the sender's monotonic clock
+    ended_us: int  # when its last answer came
 
 
 _encode = msgspec.json.Encoder().encode

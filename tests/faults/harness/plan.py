@@ -11,6 +11,7 @@ import msgspec
 
 HANDS = 2
 _OURS = ("ingest", "warehouse")
+_CRASHED = (*_OURS, "live")
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ def single() -> list[Choice]:
         Choice("kill", "kafka", 4, (0.0, 0.5)),
         Choice("stop", "kafka", 6, (0.3, 6.0)),
         Choice("flap", "kafka", 2, (0.0, 0.1)),
+        Choice("slow", "disk", 1, (20.0, 60.0)),
         Choice("poison_and_stop", "kafka", 0.5, (11.0, 13.0)),
         *_common(),
     ]
@@ -99,6 +101,8 @@ def _common() -> list[Choice]:
         Choice("poison", "topic", 8, (0.0, 0.3)),
         Choice("poison_and_kill", "kafka", 2, (0.0, 0.1)),
         Choice("clock", "ingest", 4, (0.5, 6.0)),
+        *(Choice("crash", name, 2, (0.0, 0.5)) for name in _CRASHED),
+        Choice("grow", "topic", 1, (0.0, 0.2)),
         Choice("drop", "table", 1, (0.0, 0.2)),
         Choice("alter", "table", 1, (0.0, 0.2)),
     ]

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 
 from consumers.kit.errors import TransientError
-from tests.faults.harness import plan, repair
+from tests.faults.harness import order, plan, repair
 from tests.faults.harness.caught_up import CaughtUp
 from tests.faults.harness.cluster import BROKERS
 from tests.faults.harness.expected import Expected, Figures
@@ -202,6 +202,7 @@ class Run:
 
     def _judge(self) -> None:
         outcome, options = self._outcome, self._options
+        outcome.complaints += self._world.complaints
         outcome.complaints += repair.repair(self._world, options.folder)
         expected = Expected(self._world, options.seed)
         expected.load(self._ledger)
@@ -211,6 +212,8 @@ class Run:
         outcome.complaints += judge.complaints()
         self._say("judge: values")
         outcome.complaints += list(judge.sample_complaints(options.sample))[:20]
+        self._say("judge: order")
+        outcome.complaints += order.complaints(self._world)
         self._say("judge: reconcile")
         outcome.complaints += repair.reconcile(self._world, options.folder, outcome.notes)
         fresh = self._freshness()

@@ -122,7 +122,8 @@ class Sender:
             now = time.monotonic()
             patience = _PATIENCE_400_SECONDS if status == 400 else self._arguments.patience
             if status not in _RETRIED or now - began > patience:
-                return Entry(number, status, requests, round((now - asked) * 1000))
+                milliseconds = round((now - asked) * 1000)
+                return Entry(number, status, requests, milliseconds, int(began * 1e6), int(now * 1e6))
             await asyncio.sleep(pause * rng.uniform(0.5, 1.0))
             pause = min(2 * pause, _PAUSE_SECONDS_MAX)
         raise AssertionError("count() has no end")

@@ -20,26 +20,40 @@ import httpx
 from tests.faults.harness.cluster import Cluster
 from tests.stack import ROOT, Stack
 
-_SERVICES = "clickhouse,kafka,warehouse,ingest"
+_SERVICES = "clickhouse,kafka,warehouse,ingest,live"
+CRASHED = ("ingest", "warehouse", "live")
 _TOKEN = "secret-of-the-faults"  # noqa: S105 - of a stack that nobody else reaches
 # Large enough for what is spooled in a minute, small enough to be filled at once.
 _DISK_BYTES = 256 * 1024 * 1024
 _SECONDS_MAX = 60.0
-_CLOCK = struct.Struct("d")
+_INSIDE = struct.Struct("dd3q")
 
 
-class Clock:
-    """How many seconds the processes of the stack are ahead of time; `sitecustomize.py` reads it there."""
+class Inside:
+    """What happens inside the processes of the stack; `inside/sitecustomize.py` reads it there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.write_bytes(_CLOCK.pack(0.0))
+        self._values: list[float] = [0.0, 0.0, *(0 for _ in CRASHED)]
+        path.write_bytes(_INSIDE.pack(*self._values))
         with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), _CLOCK.size)
+            self._memory = mmap.mmap(file.fileno(), _INSIDE.size)
 
-    def step(self, seconds: float) -> None:
+    def step_clock(self, seconds: float) -> None:
         """Set the clock to `seconds` ahead of the true time, or behind."""
-        self._memory[:] = _CLOCK.pack(seconds)
+        self._set(0, seconds)
+
+    def slow_fsync(self, seconds: float) -> None:
+        """Have each fsync of ingest take so much longer."""
+        self._set(1, seconds)
+
+    def crash(self, name: str, pid: int) -> None:
+        """Have one background task or thread of a process get an exception."""
+        self._set(2 + CRASHED.index(name), pid)
+
+    def _set(self, index: int, value: float) -> None:
+        self._values[index] = value
+        self._memory[:] = _INSIDE.pack(*self._values)
 
 
 class World:
@@ -52,14 +66,15 @@ class World:
         self.foreign = folder / "foreign.jsonl"  # what `damage` put into topics
         self.table_dropped = threading.Event()
         self.column_dropped = threading.Event()
-        self.clock = Clock(folder / "clock")
+        self.inside = Inside(folder / "inside")
+        self.complaints: list[str] = []  # of faults that did not heal by themselves
         self.disk = _mounted(folder / "disk")  # None: not root
         self.cluster = Cluster(folder / "brokers", brokers) if brokers else None
         env = {
             "INGEST_TOKENS": _TOKEN,
             "INGEST_SPOOL_DIR": str((self.disk or self.data) / "spool"),
-            "PYTHONPATH": str(Path(__file__).with_name("clock")),
-            "TAPLINE_FAULTS_CLOCK": str(self.clock.path),
+            "PYTHONPATH": str(Path(__file__).with_name("inside")),
+            "TAPLINE_FAULTS_INSIDE": str(self.inside.path),
             "CLICKHOUSE_QUERY_SECONDS_MAX": "600",
             "KAFKA_SESSION_TIMEOUT_MS": str(session_ms),
         }
@@ -105,14 +120,15 @@ class World:
             return pid
         return 0
 
-    def wait_back(self, name: str, pid: int) -> None:
-        """Return once another process than `pid` runs under a name."""
+    def wait_back(self, name: str, pid: int) -> bool:
+        """Return, within a bound, whether another process than `pid` runs under a name."""
         deadline = time.monotonic() + _SECONDS_MAX
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, ValueError):
                 if self.pid(name) != pid:
-                    return
+                    return True
             time.sleep(0.05)
+        return False
 
     @contextlib.contextmanager
     def second_loader(self) -> Iterator[subprocess.Popen[bytes]]:
@@ -152,8 +168,9 @@ class World:
 
     def heal(self) -> None:
         """End every fault that a step may have left."""
-        self.clock.step(0.0)
-        for name in (*self.kafka, "clickhouse", "warehouse", "ingest"):
+        self.inside.step_clock(0.0)
+        self.inside.slow_fsync(0.0)
+        for name in (*self.kafka, "clickhouse", "warehouse", "ingest", "live"):
             self.send(name, signal.SIGCONT)
         if self.disk:
             (self.disk / "filler").unlink(missing_ok=True)
