@@ -105,6 +105,18 @@ MUTANTS: Mapping[str, Mutant] = {
         "poison topic",
         r"quarantine: \d+ lost",
     ),
+    "freshness_stands_still": Mutant(
+        "consumers/live/poller.py",
+        {
+            "await self._look(name, source)\n": (
+                "await self._look(name, source)\n"
+                '            await (asyncio.Event().wait() if name == "kafka" else asyncio.sleep(0))\n'
+            )
+        },
+        "stop warehouse",
+        r"freshness: the metric says",
+        seconds=10.0,
+    ),
     "identity_without_app": Mutant(
         "consumers/warehouse/tables.py",
         {'_IDENTITY = "app_id, ': '_IDENTITY = "'},

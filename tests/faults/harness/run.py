@@ -32,6 +32,7 @@ from tests.stack import ROOT
 _STANDING_SECONDS_MAX = 180.0
 _SENDER_SECONDS_MAX = 330.0
 _FRESH_SECONDS_MAX = 30.0
+_FRESHNESS_SECONDS_MAX = 10.0  # of the metric, with nothing broken
 _POLL_SECONDS = 0.2
 _TELL_SECONDS = 10.0
 
@@ -232,7 +233,23 @@ class Run:
         query = f"SELECT count() FROM tapcart.app_opened WHERE event_id = '{event_id}'"
         while self._world.sql(query) == b"0\n" and time.monotonic() - began < 2 * _FRESH_SECONDS_MAX:
             time.sleep(0.02)
-        return round(time.monotonic() - began, 2)
+        seconds = round(time.monotonic() - began, 2)
+        self._outcome.complaints += self._stale()
+        return seconds
+
+    def _stale(self) -> list[str]:
+        """Return a complaint unless the freshness that alerts go by is small and was computed just now."""
+        deadline = time.monotonic() + _FRESH_SECONDS_MAX
+        while True:
+            fresh, age = -1.0, -1.0
+            with contextlib.suppress(httpx.HTTPError):
+                fresh = self._world.metric("tapline_live_freshness_seconds")
+                age = time.time() - self._world.metric("tapline_live_freshness_at_seconds")
+            if fresh < _FRESHNESS_SECONDS_MAX and 0 <= age + 1 < _FRESHNESS_SECONDS_MAX:
+                return []
+            if time.monotonic() > deadline:
+                return [f"freshness: the metric says {fresh:.1f} s, computed {age:.1f} s ago"]
+            time.sleep(_POLL_SECONDS)
 
     @contextlib.contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

@@ -160,8 +160,9 @@ class World:
         return answer.content
 
     def metric(self, name: str) -> float:
-        """Return the sum of a metric of ingest. Raises: httpx.HTTPError."""
-        lines = httpx.get(f"{self.stack.admin_url}/metrics", timeout=5).text.splitlines()
+        """Return the sum of a metric of ingest, or of the live page. Raises: httpx.HTTPError."""
+        base = self.stack.live_url if name.startswith("tapline_live") else self.stack.admin_url
+        lines = httpx.get(f"{base}/metrics", timeout=5).text.splitlines()
         return sum(
             float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
         )
