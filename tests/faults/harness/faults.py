@@ -13,7 +13,7 @@ from random import Random
 
 import httpx
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions
 
 from schemas import topics
 from schemas.catalog.catalog import Catalog, table_name
@@ -25,6 +25,8 @@ from tests.faults.harness.world import World
 _CLOCK_SECONDS = 3 * 86_400
 _POISON_RECORDS = (3, 30)
 _PARTITIONS_MAX = 60
+_LARGEST, _REFUSED_BYTES = "max.message.bytes", "300"  # no event fits
+_CONFIG_TRIES = 20
 
 Fault = Callable[[World, Damage, Step, Random], AbstractContextManager[None]]
 
@@ -186,6 +188,48 @@ def _grow(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _refuse(world: World, _: Damage, __: Step, ___: Random) -> Iterator[None]:
+    """Kafka refuses records of events for good: somebody has made the topic's largest record too small."""
+    admin = AdminClient({"bootstrap.servers": world.kafka_servers, "log_level": "0"})
+    before = _largest_record(admin)
+    if before in ("", _REFUSED_BYTES):  # Kafka is away, or the other hand is at it
+        yield
+        return
+    world.refused.set()
+    try:
+        with contextlib.suppress(KafkaException):
+            _set_largest_record(admin, _REFUSED_BYTES, 1)
+        yield
+    finally:
+        _set_largest_record(admin, before, _CONFIG_TRIES)
+
+
+def _largest_record(admin: AdminClient) -> str:
+    """Return the topic's `max.message.bytes`; empty while Kafka is away."""
+    topic = ConfigResource(ConfigResource.Type.TOPIC, topics.EVENTS)
+    try:
+        (found,) = admin.describe_configs([topic], request_timeout=5).values()
+        return str(found.result(10)[_LARGEST].value)
+    except KafkaException:
+        return ""
+
+
+def _set_largest_record(admin: AdminClient, bytes_max: str, tries: int) -> None:
+    entry = ConfigEntry(_LARGEST, bytes_max, incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ConfigResource.Type.TOPIC, topics.EVENTS, incremental_configs=[entry])
+    for attempt in range(tries):
+        try:
+            (altered,) = admin.incremental_alter_configs([topic], request_timeout=5).values()
+            altered.result(10)
+        except KafkaException:
+            if attempt + 1 == tries:
+                raise
+            time.sleep(0.5)
+        else:
+            return
+
+
+@contextlib.contextmanager
 def _drop(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
     world.table_dropped.set()
     _alter(world, f"DROP TABLE IF EXISTS tapcart_raw.{_table(rng)} SYNC")
@@ -226,6 +270,7 @@ FAULTS: Mapping[str, Fault] = {
     "slow": _slow,
     "crash": _crash,
     "grow": _grow,
+    "refuse": _refuse,
     "drop": _drop,
     "alter": _drop_column,
 }

@@ -13,6 +13,7 @@ import msgspec
 from schemas.catalog.catalog import Catalog, table_name
 from tests.faults.harness import values
 from tests.faults.harness.posts import CLICKSTREAM, FOREIGN, UNMODELLED, Posts
+from tests.faults.harness.repair import REFUSED
 from tests.faults.harness.world import World
 
 _EXAMPLES = 5
@@ -35,7 +36,7 @@ WITH seen AS (
 _BODIES = """
 WITH both AS (
   SELECT body, max(must) AS must, sum(known) AS known, sum(found) AS found, 0 AS changed FROM (
-    SELECT body, 0 AS must, 0 AS known, 1 AS found FROM tapcart.quarantine
+    SELECT body, 0 AS must, 0 AS known, 1 AS found FROM tapcart.quarantine WHERE NOT ({refused})
     UNION ALL SELECT body, must, 1 AS known, 0 AS found FROM faults.bodies
   ) GROUP BY body
 )
@@ -69,7 +70,7 @@ class Judge:
         yield from self._faults(CLICKSTREAM, stream, "concat(app_id, '/', event_id)")
         yield from self._faults(
             "quarantine",
-            _BODIES,
+            _BODIES.format(refused=REFUSED),
             "replaceRegexpAll(toValidUTF8(substring(body, 1, 60)), '[[:cntrl:]]', '?')",
         )
 

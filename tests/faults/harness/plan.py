@@ -103,6 +103,7 @@ def _common() -> list[Choice]:
         Choice("clock", "ingest", 4, (0.5, 6.0)),
         *(Choice("crash", name, 2, (0.0, 0.5)) for name in _CRASHED),
         Choice("grow", "topic", 1, (0.0, 0.2)),
+        Choice("refuse", "topic", 1, (0.5, 2.0)),
         Choice("drop", "table", 1, (0.0, 0.2)),
         Choice("alter", "table", 1, (0.0, 0.2)),
     ]

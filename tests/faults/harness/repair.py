@@ -2,8 +2,8 @@
 
 A dropped table takes its rows with it, a dropped column its values: Tapline promises that what comes
 afterwards is loaded, and that one documented command brings back the rest out of Kafka: `reconcile --repair`
-the rows whose offsets have none, `replay --from --to` the values. So the judge has them run before it
-judges.
+the rows whose offsets have none, `replay --from --to` the values, `replay --where` what Kafka refused. So the
+judge has them run before it judges.
 """
 
 import importlib.util
@@ -16,6 +16,8 @@ from tests.faults.harness.world import World
 from tests.stack import ROOT
 
 _SECONDS_MAX = 3600.0
+# What Kafka refused when ingest published it.
+REFUSED = "reason = 'refused' AND source = 'spool'"
 _REPAIR, _RELOAD = "consumers.reconcile", "consumers.replay"
 
 
@@ -35,6 +37,8 @@ def repair(world: World, folder: Path) -> list[str]:
         complaints += _run(world, folder, [_RELOAD, "--from", "2020-01-01", "--to", "2099-01-01"])
     if world.table_dropped.is_set():
         complaints += _run(world, folder, [_REPAIR, "--repair"])
+    if world.refused.is_set():
+        complaints += _run(world, folder, [_RELOAD, "--where", REFUSED])
     return complaints
 
 

@@ -126,6 +126,7 @@ class Run:
         self._outcome.notes.append("judged again, on the data that the run had left")
         self._world.table_dropped.set()
         self._world.column_dropped.set()
+        self._world.refused.set()
         self._wait_caught_up()
 
     def _count(self, faults: Iterable[Done]) -> None:

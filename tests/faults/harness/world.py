@@ -66,6 +66,7 @@ class World:
         self.foreign = folder / "foreign.jsonl"  # what `damage` put into topics
         self.table_dropped = threading.Event()
         self.column_dropped = threading.Event()
+        self.refused = threading.Event()
         self.inside = Inside(folder / "inside")
         self.complaints: list[str] = []  # of faults that did not heal by themselves
         self.disk = _mounted(folder / "disk")  # None: not root
