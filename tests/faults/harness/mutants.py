@@ -105,6 +105,29 @@ MUTANTS: Mapping[str, Mutant] = {
         "poison topic",
         r"quarantine: \d+ lost",
     ),
+    "forget_order_while_catching_up": Mutant(
+        _PUBLISHER,
+        {
+            "if self.state is State.DIRECT:\n                await": (
+                "if self.state is not State.SPOOLING:\n                await"
+            )
+        },
+        "slow disk",
+        r"order: \d+ events lie behind later ones",
+        seconds=40.0,
+        rate=300.0,
+    ),
+    "drop_what_kafka_refuses": Mutant(
+        "ingest/delivery/rescue.py",
+        {
+            "    async def _quarantine(self, record: Record, reason: str) -> bool:\n": (
+                "    async def _quarantine(self, record: Record, reason: str) -> bool:\n        return True\n"
+            )
+        },
+        "refuse topic",
+        _LOST,
+        seconds=15.0,
+    ),
     "freshness_stands_still": Mutant(
         "consumers/live/poller.py",
         {

@@ -107,9 +107,11 @@ class Sender:
             kept = len(sent) - rng.randrange(1, len(post.body))
             await connection.hang_up(sent[:kept], politely=rng.random() < 0.5)
             return
+        began_us = int(time.monotonic() * 1e6)
         if post.how == "hung_up":
             await connection.hang_up(sent, politely=rng.random() < 0.5)
-        self._ledger.add(await self._answer(connection, post.number, sent, rng), again=again)
+        entry = await self._answer(connection, post.number, sent, rng)
+        self._ledger.add(msgspec.structs.replace(entry, began_us=began_us), again=again)
 
     async def _answer(self, connection: Connection, number: int, sent: bytes, rng: Random) -> Entry:
         began, pause = time.monotonic(), _PAUSE_SECONDS_MIN
