@@ -108,7 +108,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "forget_order_while_catching_up": Mutant(
         _PUBLISHER,
         {
-            "if self.state is State.DIRECT:\n                await": (
+            "if self.state is _DIRECT:\n                await": (
                 "if self.state is not State.SPOOLING:\n                await"
             )
         },
