@@ -19,9 +19,6 @@ from schemas.environment import SettingsError
 from schemas.http_server import bind, serve
 from schemas.process import Process, main
 
-# Longer than proxies keep idle connections (60 s), else a POST can meet one that we just closed.
-_KEEP_ALIVE_SECONDS = 75
-
 
 def _serve(process: Process) -> None:
     settings = Settings.from_env(os.environ)
@@ -49,8 +46,8 @@ async def _run(
     serving = serve(
         [(service.public, public), (service.admin, admin)],
         stopping,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        forwarded_allow_ips=list(settings.proxies),
+        timeout_keep_alive=settings.keep_alive_seconds,
+        proxy_headers=False,  # see Access
         timeout_graceful_shutdown=int(settings.shutdown_seconds_max),
     )
     await process.keep(serving, stopping.set, service.parts, 3 * settings.shutdown_seconds_max)

@@ -5,6 +5,7 @@ repr. Source: the public contract in DESIGN.md; the reason of a bound stands bes
 """
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -20,6 +21,10 @@ _MEBIBYTE = 1024 * 1024
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    return ("0.0.0.0/0", "::/0") if value == "*" else _split(value)
 
 
 def _tokens(value: object) -> object:
@@ -43,10 +48,12 @@ class Settings(BaseModel):
     addresses: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = Field(
         (), alias="INGEST_ADDRESSES"
     )
-    # Proxies whose X-Forwarded-For is believed.
-    proxies: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
-        ("127.0.0.1",), alias="INGEST_PROXIES"
+    # Proxies whose X-Forwarded-For is believed; `*`: whoever connects.
+    proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_networks)] = Field(
+        (ip_network("127.0.0.1"), ip_network("::1")), alias="INGEST_PROXIES"
     )
+    # Longer than balancers keep an idle connection (600 s is usual), else a POST can meet one just closed.
+    keep_alive_seconds: int = Field(620, alias="INGEST_KEEP_ALIVE_SECONDS", ge=1, le=86_400)
     # Before and after decompression. Tapcart's events are 1-3 KB; topics.RECORD_BYTES_MAX follows from 2 MiB.
     body_bytes_max: int = Field(_MEBIBYTE, alias="INGEST_BODY_BYTES_MAX", ge=1024, le=2 * _MEBIBYTE)
     # Requests being handled at once; more are answered 500, which Tapcart retries.

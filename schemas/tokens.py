@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass, field
 
 SECRET_LENGTH_MIN = 16  # guessing must be hopeless
+# Of a POST: the apps it may speak for, `|` between them, percent-encoded; it narrows what its token may do.
+APPS_HEADER = "Tapline-Apps"
 _COMMENT = re.compile(r"(?:^|\s)#(.*)")
 
 

@@ -25,6 +25,8 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     pointer: str | None = None  # JSON pointer of the first fault
     source: str = _SOURCE
     record: str | None = None  # topic/partition/offset
+    allowed_app_ids: str | None = None  # that its sender's token was bound to, `|` between them
+    content_encoding: str | None = None  # that the bytes still have
 
 
 def quarantine_record(catalog: Catalog, body: bytes, cause: Cause, now_ms: int) -> Record:
@@ -40,6 +42,8 @@ def quarantine_record(catalog: Catalog, body: bytes, cause: Cause, now_ms: int) 
         source=cause.source,
         record=cause.record,
         body=body,
+        allowed_app_ids=cause.allowed_app_ids,
+        content_encoding=cause.content_encoding,
     )
     value, numbering = registered(catalog, encoded)
     headers = [

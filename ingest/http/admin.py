@@ -19,8 +19,12 @@ def admin(health: Health, registry: Registry) -> Starlette:
     """Return the application."""
     return Starlette(
         routes=[*health.routes(), Mount("/registry", registry.app())],
-        exception_handlers={HTTPException: _http_error, 500: our_fault},
+        exception_handlers={HTTPException: _http_error, 500: _failed},
     )
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    return our_fault()
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -43,8 +43,8 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
     metrics = Metrics()
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
     publisher = _publisher(settings, keeper, current, metrics)
-    access = Access(tokens.tokens, settings.addresses)
-    webhook = Webhook(settings, access, Receiver(current.catalog), publisher, metrics)
+    webhook = Webhook(settings, Receiver(current.catalog), publisher, metrics)
+    public = Public(webhook, Access(tokens.tokens, settings.addresses, settings.proxies), metrics)
     metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
     metrics.watch(
@@ -53,21 +53,19 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
     metrics.watch("memory_bytes", "Bytes of the requests in flight.", lambda: webhook.memory.bytes)
     metrics.watch("memory_bytes_max", "Bytes that they may have together.", lambda: webhook.memory.bytes_max)
     metrics.watch("tokens", "Tokens in use.", lambda: len(tokens.tokens))
-    metrics.watch("guesses_waiting", "Answers to wrong tokens that wait.", lambda: webhook.guesses.waiting)
-    metrics.watch(
-        "guesses_waiting_max", "Answers that may wait at once.", lambda: webhook.guesses.waiting_max
-    )
+    metrics.watch("guesses_waiting", "Answers to wrong tokens that wait.", lambda: public.guesses.waiting)
+    metrics.watch("guesses_waiting_max", "Answers that may wait at once.", lambda: public.guesses.waiting_max)
     current.on_refused = metrics.schemas_refused.inc
     tokens.on_refused = metrics.tokens_refused.inc
 
     def use(changed: tuple[Token, ...]) -> None:
-        webhook.access = Access(changed, settings.addresses)
+        public.access = Access(changed, settings.addresses, settings.proxies)
 
     def taken_up() -> None:
         webhook.receiver = Receiver(current.catalog)  # from the next event on
 
     return Service(
-        Public(webhook),
+        public,
         admin(Health(publisher, keeper, metrics), Registry(current)),
         publisher,
         {

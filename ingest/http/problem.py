@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 
 from schemas.codec.events import Fault
@@ -33,6 +32,6 @@ def problem(
     return Response(msgspec.json.encode(content), status, headers, media_type="application/problem+json")
 
 
-async def our_fault(_request: Request, _error: Exception) -> Response:
+def our_fault() -> Response:
     """Return what a sender gets whose request met a fault of ours."""
     return problem(500, "a fault of ours, logged: send the event again", headers={"retry-after": "1"})

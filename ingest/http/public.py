@@ -1,35 +1,88 @@
-"""The public port's ASGI application: POST /tapcart_webhooks/{token}, and nothing else.
+"""The public port's ASGI application: the webhook's URL, and nothing else.
 
-Invariant: what this port answers is the webhook's; health, metrics and the registry are on the admin port.
-Source: the public contract in DESIGN.md. Routing and its layers took a sixth of an event's time (DESIGN.md,
-"Measured against others"), so a path is taken apart here.
+`POST /tapcart_webhooks/{token}`, also with a slash behind it, or with the token as `Authorization: Bearer`.
+GET and HEAD of it answer monitors and whatever checks a URL. Invariants: every answer is counted by its
+status; a wrong path is logged, without a secret. Source: the public contract in DESIGN.md. Routing by a
+framework took a sixth of an event's time (DESIGN.md, "Measured against others"), so a path is taken apart
+here.
 """
 
-from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+import logging
 
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ingest.http.access import Access
+from ingest.http.guesses import Guesses
 from ingest.http.problem import our_fault, problem
+from ingest.http.refusals import Refusals, redacted
+from ingest.http.webhook import Webhook
+from ingest.metrics import Children, Metrics
 
-PATH = "/tapcart_webhooks"
+_LOG = logging.getLogger(__name__)
+
+_PATH = "/tapcart_webhooks"
+_ALLOWED = {"allow": "POST, GET, HEAD"}
+_WELCOME = PlainTextResponse("This is Tapline's webhook: send it events by POST, one JSON object each.\n")
+_COUNTED_WITH_THEIR_LINE = frozenset({404, 405})
+_WELCOME_METHODS = frozenset({"GET", "HEAD"})
 
 
 class Public:
     """All requests of the public port -> the webhook, or a refusal."""
 
-    def __init__(self, webhook: ASGIApp) -> None:
-        self._webhook: ASGIApp = ServerErrorMiddleware(webhook, handler=our_fault)
+    def __init__(self, webhook: Webhook, access: Access, metrics: Metrics) -> None:
+        self.access = access  # may be replaced between two requests
+        self.guesses = Guesses()
+        self._webhook = webhook
+        self._requests = Children(metrics.requests)
+        self.refusals = Refusals(self._requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        head, _, token = scope["path"].rpartition("/")
-        if head == PATH and token:
-            scope["path_params"] = {"token": token}
-        elif scope["path"] == PATH:
-            scope["path_params"] = {}
-        else:
-            await problem(404, "there is POST /tapcart_webhooks/{token}")(scope, receive, send)
+        """Answer one request; a sender that went away gets none, and nothing of its event is kept."""
+        try:
+            response = await self._answer(scope, receive)
+        except ClientDisconnect:
             return
-        if scope["method"] != "POST":
-            await problem(405, "send a POST", headers={"allow": "POST"})(scope, receive, send)
-            return
-        await self._webhook(scope, receive, send)
+        except Exception:  # noqa: BLE001 - whatever was sent, it costs this request alone
+            _LOG.exception("request_failed")
+            response = our_fault()
+        if response.status_code not in _COUNTED_WITH_THEIR_LINE:
+            self._requests[(str(response.status_code),)].inc()
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        path: str = scope["path"]
+        head, _, token = path.rpartition("/")
+        if not token:  # a slash at the end
+            path = head
+            head, _, token = path.rpartition("/")
+        if _PATH not in (head, path):
+            self.refusals.note(404, "wrong_path", method=scope["method"], path=redacted(scope["path"]))
+            return problem(404, "there is POST /tapcart_webhooks/{token}")
+        headers = Headers(scope=scope)
+        secret = token.strip().encode() if head == _PATH else _bearer(headers)
+        return await self._enter(scope, receive, headers, secret)
+
+    async def _enter(self, scope: Scope, receive: Receive, headers: Headers, secret: bytes) -> Response:
+        method = scope["method"]
+        if method != "POST" and method not in _WELCOME_METHODS:
+            self.refusals.note(405, "wrong_method", method=method)
+            return problem(405, "send a POST", headers=_ALLOWED)
+        apps = self.access.apps(secret)
+        if apps is None:
+            close = {} if await self.guesses.slow_down() else {"connection": "close"}
+            answer = {"www-authenticate": "Bearer"} | close
+            return problem(401, "the token is missing or unknown", headers=answer)
+        if not self.access.admits(scope):
+            return problem(403, "this address may not post")
+        if method == "POST":
+            return await self._webhook.answer(receive, headers, secret, apps)
+        return _WELCOME
+
+
+def _bearer(headers: Headers) -> bytes:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip().encode() if scheme.lower() == "bearer" else b""

@@ -4,6 +4,7 @@ Invariants: no clock, no socket; every body ends in exactly one record, for the 
 quarantine. Source: "HTTP answers" in DESIGN.md.
 """
 
+import codecs
 from collections.abc import Mapping
 
 import msgspec
@@ -20,6 +21,8 @@ from schemas.codec.events import Decoded, EventDecoder, Fault, Invalid, NotJson
 _TIMESTAMP_MS_MIN = 1_262_304_000_000
 # Phones' clocks run ahead; a week is more than any that can be believed.
 _AHEAD_MS_MAX = 7 * 24 * 3600 * 1000
+
+_ENCODING_LENGTH_MAX = 100  # of a header that nobody limits
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +46,24 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     faults: tuple[Fault, ...]
 
 
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """What a body came with, kept beside it in the quarantine: a replay may do no more than its sender."""
+
+    apps: frozenset[str] = frozenset()  # that its token may speak for; empty: every app
+    content_encoding: str = ""  # that it still has
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """Why a body goes into the quarantine."""
+
+    status: int
+    reason: str
+    detail: str
+
+
+_UNBOUND = Origin()
+
+
 class Receiver:
     """The rules of what is accepted, compiled once from the released schemas."""
 
@@ -50,35 +71,38 @@ class Receiver:
         self._catalog = catalog
         self._decoder = EventDecoder(catalog)
 
-    def receive(self, body: bytes, headers: Mapping[str, str], now_ms: int) -> Accepted | Rejected:
+    def receive(
+        self, body: bytes, headers: Mapping[str, str], now_ms: int, origin: Origin = _UNBOUND
+    ) -> Accepted | Rejected:
         """Return where `body` belongs. `now_ms`: milliseconds since 1970, taken as the receive time."""
         try:
-            event = self._decoder.decode(body, headers)
+            # A byte order mark is no JSON, and some senders begin with one.
+            event = self._decoder.decode(body.removeprefix(codecs.BOM_UTF8), headers)
         except NotJson as error:
-            return self.reject(body, 400, "not_json", error.detail, now_ms)
+            return self.reject(body, Refusal(400, "not_json", error.detail), now_ms, origin)
         except Invalid as error:
-            return self._invalid(body, error, "invalid_field", now_ms)
+            return self._invalid(body, error, "invalid_field", now_ms, origin)
         if event.event_type == probe.EVENT_TYPE:
             return self._probe(body, event, now_ms)
         fault = _time_fault(event, now_ms)
         if fault:
             known = Invalid((fault,), event.app_id, event.event_id, event.event_type)
-            return self._invalid(body, known, "time_out_of_range", now_ms)
+            return self._invalid(body, known, "time_out_of_range", now_ms, origin)
         return Accepted(
             self._event_record(event, now_ms), event.app_id, event.release.name, event.odd, len(event.unknown)
         )
 
-    def reject(self, body: bytes, status: int, reason: str, detail: str, now_ms: int) -> Rejected:
+    def reject(self, body: bytes, why: Refusal, now_ms: int, origin: Origin) -> Rejected:
         """Return the rejection of a body nothing is known of."""
-        record = self._quarantine_record(body, Invalid((), None, None, None), reason, detail, now_ms)
-        return Rejected(record, None, status, reason, detail, ())
+        record = self._quarantine_record(body, Invalid((), None, None, None), why, now_ms, origin)
+        return Rejected(record, None, why.status, why.reason, why.detail, ())
 
     def _probe(self, body: bytes, event: Decoded, now_ms: int) -> Rejected:
         """Return what keeps a probe out of every table of events; any token may send one."""
         known = Invalid((), None, event.event_id, event.event_type)
-        detail = "a probe, no event"
-        record = self._quarantine_record(body[: probe.BYTES_MAX], known, probe.REASON, detail, now_ms)
-        return Rejected(record, None, 200, probe.REASON, detail, ())
+        why = Refusal(200, probe.REASON, "a probe, no event")
+        record = self._quarantine_record(body[: probe.BYTES_MAX], known, why, now_ms, _UNBOUND)
+        return Rejected(record, None, why.status, why.reason, why.detail, ())
 
     def _event_record(self, event: Decoded, now_ms: int) -> Record:
         value, numbering = registered(self._catalog, event.encode(now_ms))
@@ -91,21 +115,23 @@ class Receiver:
         ]
         return Record(topics.EVENTS, event.app_id.encode(), value, headers + numbering, now_ms)
 
-    def _invalid(self, body: bytes, error: Invalid, reason: str, now_ms: int) -> Rejected:
+    def _invalid(self, body: bytes, error: Invalid, reason: str, now_ms: int, origin: Origin) -> Rejected:
         detail = "; ".join(f"{fault.pointer or '(whole body)'}: {fault.detail}" for fault in error.faults)
-        record = self._quarantine_record(body, error, reason, detail, now_ms)
+        record = self._quarantine_record(body, error, Refusal(422, reason, detail), now_ms, origin)
         return Rejected(record, error.app_id, 422, reason, detail, error.faults)
 
     def _quarantine_record(
-        self, body: bytes, known: Invalid, reason: str, detail: str, now_ms: int
+        self, body: bytes, known: Invalid, why: Refusal, now_ms: int, origin: Origin
     ) -> Record:
         cause = Cause(
-            reason,
-            detail,
+            why.reason,
+            why.detail,
             app_id=known.app_id,
             event_id=known.event_id,
             event_type=known.event_type,
             pointer=known.faults[0].pointer if known.faults else None,
+            allowed_app_ids="|".join(sorted(origin.apps)) or None,
+            content_encoding=origin.content_encoding[:_ENCODING_LENGTH_MAX] or None,
         )
         return quarantine_record(self._catalog, body, cause, now_ms)
 

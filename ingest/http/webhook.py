@@ -6,26 +6,37 @@ that Tapcart's documentation names.
 """
 
 import time
+from typing import NamedTuple
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive
 
 from ingest.delivery.publisher import NotKeptError, Publisher
 from ingest.http import body
-from ingest.http.access import Access
-from ingest.http.guesses import Guesses
+from ingest.http.content_encoding import EncodingError, UnknownEncodingError, decoded
 from ingest.http.memory import Memory, OverMemoryError
 from ingest.http.problem import problem
 from ingest.http.rate import Rate
-from ingest.http.receive import Accepted, Receiver, Rejected
+from ingest.http.receive import Accepted, Origin, Receiver, Refusal, Rejected
 from ingest.metrics import Children, Metrics
 from ingest.settings import Settings
 from schemas import probe
+from schemas.tokens import APPS_HEADER
 
 _KEPT = {kept: Response(f'{{"kept":"{kept}"}}', media_type="application/json") for kept in ("kafka", "spool")}
 _RETRY = {"retry-after": "1"}
+
+_APPS_HEADER = APPS_HEADER.lower().encode()
+
+
+class _Told(NamedTuple):
+    encoding: str
+    apps: frozenset[str] | None  # None: as many as the token's
+
+
+_NOTHING = _Told("", None)
 
 
 class Webhook:
@@ -34,45 +45,32 @@ class Webhook:
     def __init__(
         self,
         settings: Settings,
-        access: Access,
         receiver: Receiver,
         publisher: Publisher,
         metrics: Metrics,
     ) -> None:
-        self.access = access  # may be replaced between two requests, as the receiver
-        self.guesses = Guesses()
         self._body_bytes_max = settings.body_bytes_max
         self._requests_max = settings.requests_max
         self._rate = Rate(settings.requests_per_second_max) if settings.requests_per_second_max else None
         self.receiver = receiver  # may be replaced between two requests
         self._publisher = publisher
         self._metrics = metrics
-        self._requests, self._events = Children(metrics.requests), Children(metrics.events)
+        self._events = Children(metrics.events)
         self.requests = 0  # being handled
         self.memory = Memory(settings.memory_bytes_max)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; a sender that went away gets none, and nothing of its event is kept."""
-        headers = Headers(scope=scope)
-        secret = _secret(scope, headers)
-        apps = self.access.apps(secret)
-        if apps is None:
-            response = await self._stranger()
-        else:
-            self.requests += 1
-            try:
-                response = self._refusal(scope, secret) or await self._answer(receive, headers, apps)
-            except ClientDisconnect:
-                return
-            finally:
-                self.requests -= 1
-        self._requests[(str(response.status_code),)].inc()
-        await response(scope, receive, send)
+    async def answer(
+        self, receive: Receive, headers: Headers, secret: bytes, apps: frozenset[str]
+    ) -> Response:
+        """Return the answer to a POST by `secret`, whose token may speak for `apps` (empty: every app).
 
-    async def _stranger(self) -> Response:
-        close = {} if await self.guesses.slow_down() else {"connection": "close"}
-        answer = {"www-authenticate": "Bearer"} | close
-        return problem(401, "the token is missing or unknown", headers=answer)
+        Raises: ClientDisconnect, and then nothing of the event is kept.
+        """
+        self.requests += 1
+        try:
+            return self._refusal(secret) or await self._answer(receive, headers, apps)
+        finally:
+            self.requests -= 1
 
     async def _answer(self, receive: Receive, headers: Headers, apps: frozenset[str]) -> Response:
         try:
@@ -88,9 +86,7 @@ class Webhook:
         finally:
             self.memory.give_back(len(sent))
 
-    def _refusal(self, scope: Scope, secret: bytes) -> Response | None:
-        if not self.access.admits(scope["client"][0] if scope.get("client") else ""):
-            return problem(403, "this address may not post")
+    def _refusal(self, secret: bytes) -> Response | None:
         if self._rate and not self._rate.admits(secret):
             return problem(429, "the token is over its requests per second", headers=_RETRY)
         if self.requests > self._requests_max:
@@ -100,18 +96,15 @@ class Webhook:
     async def _keep(self, sent: bytes, headers: Headers, apps: frozenset[str]) -> Response:
         began = time.perf_counter()
         now_ms = time.time_ns() // 1_000_000
+        told = _told(headers)
+        if told.apps is not None:
+            apps = apps & told.apps if apps else told.apps
+            if not apps:
+                return problem(403, f"the token is for none of the apps in {APPS_HEADER}")
         try:
-            plain = body.decompress(sent, _encoding(headers), self._body_bytes_max)
+            received = self._received(sent, headers, now_ms, Origin(apps, told.encoding))
         except body.TooLargeError:
             return self._too_large()
-        except body.UnknownEncodingError:
-            return problem(415, "the Content-Encoding must be gzip, deflate or none")
-        except body.EncodingError as error:
-            received: Accepted | Rejected = self.receiver.reject(
-                sent, 400, "content_encoding", str(error), now_ms
-            )
-        else:
-            received = self.receiver.receive(plain, headers, now_ms)
         if apps and received.app_id is not None and received.app_id not in apps:
             return problem(403, "the token is not for this app_id")
         record_bytes = len(received.record.value)
@@ -127,6 +120,19 @@ class Webhook:
             self.memory.give_back(record_bytes)
         self._metrics.request_seconds.observe(time.perf_counter() - began)
         return self._kept(received, kept)
+
+    def _received(self, sent: bytes, headers: Headers, now_ms: int, origin: Origin) -> Accepted | Rejected:
+        if not origin.content_encoding:
+            return self.receiver.receive(sent, headers, now_ms, origin)
+        try:
+            plain = decoded(sent, origin.content_encoding, self._body_bytes_max)
+        except UnknownEncodingError:
+            detail = "the Content-Encoding must be of gzip, deflate, br and zstd, or none"
+            return self.receiver.reject(sent, Refusal(415, "content_encoding", detail), now_ms, origin)
+        except EncodingError as error:
+            why = Refusal(400, "content_encoding", str(error))
+            return self.receiver.reject(sent, why, now_ms, origin)
+        return self.receiver.receive(plain, headers, now_ms, Origin(origin.apps))
 
     def _kept(self, received: Accepted | Rejected, kept: str) -> Response:
         if isinstance(received, Rejected):
@@ -150,15 +156,13 @@ class Webhook:
         return problem(413, f"the body is over {self._body_bytes_max} bytes")
 
 
-def _encoding(headers: Headers) -> str:
-    # `get` raises and catches where there is none, which is usual (1 us).
-    return next((value.decode("latin-1") for name, value in headers.raw if name == b"content-encoding"), "")
-
-
-def _secret(scope: Scope, headers: Headers) -> bytes:
-    token: str | None = scope["path_params"].get("token")
-    if token is None:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return b""
-    return token.strip().encode()
+def _told(headers: Headers) -> _Told:
+    """Return what the headers say of the body and its sender, in one pass."""
+    encoding = ""
+    apps: frozenset[str] | None = None
+    for name, value in headers.raw:
+        if name == b"content-encoding":
+            encoding = f"{encoding},{value.decode('latin-1')}" if encoding else value.decode("latin-1")
+        elif name == _APPS_HEADER:
+            apps = frozenset(map(unquote, value.decode("latin-1").split("|")))
+    return _Told(encoding, apps) if encoding or apps is not None else _NOTHING

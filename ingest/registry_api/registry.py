@@ -123,11 +123,11 @@ class Registry:
         return msgspec.Raw(self._with_id(request).text.encode())
 
     async def _subjects_by_id(self, request: Request) -> object:
-        return [subject_of(self._catalog, self._with_id(request))]
+        return [subject_of(self._with_id(request))]
 
     async def _versions_by_id(self, request: Request) -> object:
         release, catalog = self._with_id(request), self._catalog
-        subject = subject_of(catalog, release)
+        subject = subject_of(release)
         if request.query_params.get("subject", subject) != subject:
             return []
         return [{"subject": subject, "version": subjects(catalog)[subject].index(release) + 1}]

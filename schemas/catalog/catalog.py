@@ -17,6 +17,7 @@ import fastavro
 import msgspec
 from fastavro.schema import SchemaParseException, UnknownType
 
+from schemas import topics
 from schemas.catalog import schema_model
 
 HERE = Path(__file__).parents[1]
@@ -57,6 +58,12 @@ class Release:
     version: tuple[int, int, int]
     schema: dict[str, Any] = field(repr=False)  # the file's JSON
     text: str = field(repr=False)  # the same without white space, as the registry serves it
+
+    @property
+    def topic(self) -> str:
+        """The topic that its values belong into."""
+        is_quarantine = (self.family, self.name) == ("tapline", "Quarantine")
+        return topics.QUARANTINE if is_quarantine else topics.EVENTS
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

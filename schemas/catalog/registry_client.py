@@ -107,7 +107,7 @@ class SchemaRegistry:
         for release in catalog.releases:
             if release.schema_id in self._ids:
                 continue
-            subject = subject_of(catalog, release)
+            subject = subject_of(release)
             found = self._asked(ask, subject, Schema(release.text, "AVRO"))
             if found is not None:
                 self._ids[release.schema_id] = self._sound(subject, found)

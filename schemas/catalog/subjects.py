@@ -7,19 +7,17 @@ subject name strategies.
 
 from collections import defaultdict
 
-from schemas import topics
 from schemas.catalog.catalog import Catalog, Release
 
 
-def subject_of(catalog: Catalog, release: Release) -> str:
+def subject_of(release: Release) -> str:
     """Return the subject of `release`."""
-    topic = topics.QUARANTINE if release.name == catalog.quarantine.name else topics.EVENTS
-    return f"{topic}-{release.name}"
+    return f"{release.topic}-{release.name}"
 
 
 def subjects(catalog: Catalog) -> dict[str, tuple[Release, ...]]:
     """Return subject -> its versions, the first of which is version 1; sorted by subject."""
     found: dict[str, tuple[Release, ...]] = defaultdict(tuple)
     for release in catalog.releases:
-        found[subject_of(catalog, release)] += (release,)
+        found[subject_of(release)] += (release,)
     return dict(sorted(found.items()))

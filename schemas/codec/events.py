@@ -152,9 +152,16 @@ def _schema_id(sent: str, release: Release) -> str:
 
 
 def encode_quarantine(catalog: Catalog, *, received_at_ms: int, **fields: str | bytes | None) -> bytes:
-    """Return the Kafka value of a Quarantine record, whose fields but `received_at` are the keywords."""
+    """Return the Kafka value of a Quarantine record, whose fields but `received_at` are the keywords.
+
+    Fields that the newest release does not have yet are left out: a folder of schemas may be older than this.
+    """
     codec = _quarantine_codec(catalog)
-    sound = {name: _encodable(value) if isinstance(value, str) else value for name, value in fields.items()}
+    sound = {
+        name: _encodable(value) if isinstance(value, str) else value
+        for name, value in fields.items()
+        if name in codec.struct.__struct_fields__
+    }
     return codec.encode(codec.struct(**sound), received_at_ms, None)
 
 

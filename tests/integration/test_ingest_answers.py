@@ -6,14 +6,17 @@ import json
 import socket
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import brotli
 import httpx
 import pytest
+import zstandard
 from confluent_kafka import Message
 
+from consumers.kit.decode import fields_of
 from schemas import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
@@ -203,16 +206,106 @@ def test_a_bound_token_speaks_for_its_apps_only(ingest: Ingest) -> None:
     assert kept(topics.EVENTS) == kept(topics.QUARANTINE) == []
 
 
-@pytest.mark.parametrize(
-    ("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)], ids=["gzip", "deflate"]
-)
-def test_compressed_bodies_are_taken(ingest: Ingest, encoding: str, compress: "type[bytes]") -> None:
-    """200; what is not as its Content-Encoding says is 400; an encoding we do not know is 415."""
-    body = json.dumps(sample()).encode()
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+    "gzip, identity": gzip.compress,
+    "identity": bytes,
+    "none": bytes,
+    "utf-8": bytes,
+    "": bytes,
+}
 
-    assert ingest.post(compress(body), **{"content-encoding": encoding}).status_code == 200
-    _assert_problem(ingest.post(compress(body)[:-9], **{"content-encoding": encoding}), 400)
-    _assert_problem(ingest.post(body, **{"content-encoding": "br"}), 415)
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_encoded_bodies_are_taken(ingest: Ingest, encoding: str) -> None:
+    """200: the same event."""
+    kept = Kept(ingest)
+    body = ENCODINGS[encoding](json.dumps(sample()).encode())
+
+    assert ingest.post(body, **{"content-encoding": encoding}).status_code == 200
+    assert len(kept(topics.EVENTS)) == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "status"), [("gzip", 400), ("br", 400), ("zstd", 400), ("gzip, br", 400), ("pack200", 415)]
+)
+def test_what_cannot_be_decoded_is_kept_verbatim(ingest: Ingest, encoding: str, status: int) -> None:
+    """With its encoding, and with what the token may do: a replay may do no more."""
+    kept = Kept(ingest)
+    body = json.dumps(sample()).encode()
+    _assert_problem(ingest.post(body, BOUND, **{"content-encoding": encoding}), status)
+
+    assert kept(topics.EVENTS) == []
+    (message,) = kept(topics.QUARANTINE)
+    row = fields_of(CATALOG.quarantine, value_of(message))
+    assert (row["reason"], row["body"]) == ("content_encoding", body)
+    assert (row["content_encoding"], row["allowed_app_ids"]) == (encoding, "a7Kq2mXw9L|other")
+
+
+def test_encodings_in_several_headers_are_one_list(ingest: Ingest) -> None:
+    """As HTTP has it."""
+    body = brotli.compress(gzip.compress(json.dumps(sample()).encode()))
+    headers = [("content-encoding", "gzip"), ("content-encoding", "br")]
+    url = f"/tapcart_webhooks/{TOKEN}"
+
+    assert ingest.client.post(url, content=body, headers=headers).status_code == 200
+
+
+def test_a_byte_order_mark_is_passed_over(ingest: Ingest) -> None:
+    """Before JSON; what is in the quarantine is verbatim."""
+    kept = Kept(ingest)
+
+    assert ingest.post(b"\xef\xbb\xbf" + json.dumps(sample()).encode()).status_code == 200
+    _assert_problem(ingest.post(b"\xef\xbb\xbf{"), 400)
+    (message,) = kept(topics.QUARANTINE)
+    assert b"\xef\xbb\xbf{" in value_of(message)
+
+
+def test_a_slash_at_the_end_is_the_same_url(ingest: Ingest) -> None:
+    """With the token in the path or in a header."""
+    body, bearer = json.dumps(sample()), {"authorization": f"Bearer {TOKEN}"}
+
+    assert ingest.post(body, f"{TOKEN}/").status_code == 200
+    assert ingest.client.post("/tapcart_webhooks/", content=body, headers=bearer).status_code == 200
+    _assert_problem(ingest.client.post("/tapcart_webhooks/", content=body), 401)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_monitor_gets_a_sentence(ingest: Ingest, method: str) -> None:
+    """200 for a right token, also as a header or with a slash at the end; 401 for a wrong one."""
+    url, bearer = f"/tapcart_webhooks/{TOKEN}", {"authorization": f"Bearer {TOKEN}"}
+    for path, headers in ((url, {}), (f"{url}/", {}), ("/tapcart_webhooks", bearer)):
+        answer = ingest.client.request(method, path, headers=headers)
+        assert (answer.status_code, bool(answer.text)) == (200, method == "GET")
+        assert int(answer.headers["content-length"]) > 50
+
+    assert ingest.client.request(method, f"{url}x").status_code == 401
+    assert ingest.client.request(method, "/tapcart_webhooks").status_code == 401
+
+
+def test_a_post_may_narrow_what_its_token_may_do(ingest: Ingest) -> None:
+    """As a replay does; it can never widen it."""
+    own = json.dumps(sample(app_id="a7Kq2mXw9L"))
+
+    assert ingest.post(own, **{"tapline-apps": "other|a7Kq2mXw9L"}).status_code == 200
+    _assert_problem(ingest.post(own, **{"tapline-apps": "other"}), 403)
+    _assert_problem(ingest.post(own, BOUND, **{"tapline-apps": "other"}), 403)
+    _assert_problem(ingest.post(json.dumps(sample(app_id="x")), BOUND, **{"tapline-apps": "x"}), 403)
+
+
+def test_a_wrong_path_is_counted_and_logged_without_a_secret(ingest: Ingest) -> None:
+    """A sender with a typo in its URL must not be invisible."""
+    name = 'tapline_ingest_requests_total{status="404"}'
+    before = ingest.metric(name)
+    _assert_problem(ingest.client.post(f"/tapcart_webhook/{TOKEN}", content=b"{}"), 404)
+    _assert_problem(ingest.client.delete(f"/tapcart_webhooks/{TOKEN}"), 405)
+
+    assert ingest.metric(name) == before + 1
+    assert ingest.metric('tapline_ingest_requests_total{status="405"}') > 0
+    assert TOKEN not in ingest.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -303,7 +396,7 @@ def test_other_methods_are_told(ingest: Ingest) -> None:
     answer = ingest.client.put("/tapcart_webhooks/secret-of-the-tests")
 
     _assert_problem(answer, 405)
-    assert answer.headers["allow"] == "POST"
+    assert answer.headers["allow"] == "POST, GET, HEAD"
 
 
 @pytest.mark.parametrize("variable", ["INGEST_PORT", "INGEST_ADMIN_PORT"])

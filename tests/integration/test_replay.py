@@ -67,6 +67,29 @@ def test_what_the_rules_of_today_allow_is_put_back_once(stack: Stack) -> None:
     assert orders(stack, good["event_id"]) == 1
 
 
+def test_a_bound_token_posts_for_no_other_app_through_the_quarantine(stack: Stack) -> None:
+    """Another app's event, said to be compressed, has no app in its row; replay does what its sender may."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ingest.tokens", "new", "--app", "its-own-app"],
+        cwd=ROOT, env=os.environ | stack.env, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    url, others, own = stack.ingest_url.rpartition("/")[0], event(), event(app_id="its-own-app")
+    bearer = {"authorization": f"Bearer {done.stdout.strip()}"}
+    with httpx.Client(headers=bearer | {"content-encoding": "gzip"}) as http:
+        assert eventually(lambda: http.post(url, json=others).status_code == 400)
+        assert http.post(url, json=own).status_code == 400
+    where = "reason = 'content_encoding' AND allowed_app_ids = 'its-own-app'"
+    count = f"SELECT count() FROM tapcart.quarantine WHERE {where}"
+    assert eventually(lambda: sql(stack, count) == "2")
+    replayed = replay(stack, "--where", where)
+
+    assert replayed.returncode == 1
+    assert "1 put back, 1 stay" in replayed.stdout
+    assert "403" in replayed.stdout
+    assert eventually(lambda: orders(stack, own["event_id"]) == 1)
+    assert orders(stack, others["event_id"]) == 0
+
+
 def test_what_still_has_no_place_stays_with_its_new_reason(stack: Stack) -> None:
     """Exit status 1, the reason is printed, and the one row of the body has it."""
     body = json.dumps(event(timestamp=17)).encode()

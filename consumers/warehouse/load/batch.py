@@ -60,12 +60,10 @@ class Check(Protocol):
 class Formats:
     """Which schemas belong to which topic: values of the others are foreign."""
 
-    def __init__(self, formats: Iterable[Format], quarantine: str) -> None:
-        """`quarantine`: the schema_id of what belongs into the quarantine topic."""
+    def __init__(self, formats: Iterable[Format]) -> None:
         by_topic: dict[str, dict[bytes, Format]] = {topics.EVENTS: {}, topics.QUARANTINE: {}}
         for form in formats:
-            is_event = form.release.schema_id != quarantine
-            by_topic[topics.EVENTS if is_event else topics.QUARANTINE][form.prefix] = form
+            by_topic[form.release.topic][form.prefix] = form
         self.by_topic: Mapping[str, Mapping[bytes, Format]] = by_topic
 
 

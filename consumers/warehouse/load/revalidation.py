@@ -101,7 +101,7 @@ class Check:
         raise unfit
 
     def _row_of(self, topic: str, release: Release, value: bytes) -> tuple[Format, bytes]:
-        if (topic == topics.QUARANTINE) is not (release == self._catalog.quarantine):
+        if topic != release.topic:
             raise Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
         datum = fields_of(release, value)
         require(release, datum)

@@ -60,4 +60,4 @@ class Contract:
 def terms_of(catalog: Catalog) -> Terms:
     """Return the terms of a catalog."""
     forms = [format_of(release) for release in catalog.releases]
-    return Terms(Formats(forms, catalog.quarantine.schema_id), Check(catalog, forms), tables.tables(catalog))
+    return Terms(Formats(forms), Check(catalog, forms), tables.tables(catalog))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import urllib3
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -29,7 +30,7 @@ from consumers.warehouse.tables import PUBLIC, RAW
 from schemas import environment, topics
 from schemas.catalog.wire import checksum
 from schemas.environment import SettingsError
-from schemas.tokens import Token, parse
+from schemas.tokens import APPS_HEADER, Token, parse
 
 _QUERY_SECONDS_MAX = 300.0
 _POST_SECONDS_MAX = 10.0
@@ -55,6 +56,8 @@ class Row:
     app_id: str
     event_id: str
     received_at_ms: int
+    allowed_app_ids: str = ""  # that its sender's token was bound to, `|` between them; empty: every app
+    content_encoding: str = ""  # that the body still has
 
 
 class IngestAccess(BaseModel):
@@ -85,12 +88,12 @@ class IngestAccess(BaseModel):
         return self.admin_urls or (f"http://127.0.0.1:{self.admin_port}",)
 
     def secret(self, app_id: str) -> str:
-        """Return a token that may speak for `app_id`, any if that is empty; "": none may.
+        """Return a token that may speak for `app_id`; if that is empty, one for as many apps as can be.
 
-        Raises: SettingsError when there is no token at all.
+        "": none may. Raises: SettingsError when there is no token at all.
         """
-        able = (token.secret for token in self._known() if not app_id or token.admits(app_id))
-        return next(able, "")
+        known = sorted(self._known(), key=lambda token: (bool(token.app_ids), -len(token.app_ids)))
+        return next((token.secret for token in known if not app_id or token.admits(app_id)), "")
 
     def _known(self) -> tuple[Token, ...]:
         given, file = self.tokens.get_secret_value(), self.tokens_file or self.data_dir / "token"
@@ -112,7 +115,7 @@ class Quarantine:
         """Yield the rows that the condition finds and that were not replayed, the oldest first."""
         sql = f"""
             SELECT sipHash128(body) AS body_hash, hex(body), source, reason, record, app_id, event_id,
-                   toUnixTimestamp64Milli(received_at)
+                   toUnixTimestamp64Milli(received_at), allowed_app_ids, content_encoding
             FROM {PUBLIC}.quarantine
             WHERE replayed_at IS NULL AND ({where})
             ORDER BY received_at"""  # noqa: S608 - the condition is SQL by intent, its author's own
@@ -158,6 +161,10 @@ class Replayer:
         # A clickstream event says in headers what its body does not; others' are not looked at.
         given = (("appid", row.app_id), ("eventid", row.event_id))
         headers |= {name: value for name, value in given if _HEADER.fullmatch(value)}
+        if row.allowed_app_ids:  # the body may speak for no other apps now than its sender's token could
+            headers[APPS_HEADER] = "|".join(map(quote, row.allowed_app_ids.split("|")))
+        if row.content_encoding and not _is_json(row.body):
+            headers["Content-Encoding"] = row.content_encoding
         try:
             answer = self._http.request("POST", self._access.endpoint(), body=row.body, headers=headers)
         except urllib3.exceptions.HTTPError as error:
@@ -191,6 +198,15 @@ class Replayer:
     def _checked(self, row: Row, headers: Headers) -> tuple[tuple[Format, bytes] | Refusal, Again]:
         record = again(row.record, row.body, row.received_at_ms, row.app_id, headers)
         return self._parts.terms.check(record.topic(), record), record
+
+
+def _is_json(body: bytes) -> bool:
+    """Return whether a body is not encoded at all, whatever its sender said."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _said(data: bytes) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """Who may post."""
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+import pytest
+from starlette.types import Scope
 
 from ingest.http.access import Access
 from schemas.tokens import Token
@@ -11,9 +14,20 @@ TOKENS = (
 )
 
 
+def networks(*texts: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return networks as settings have them."""
+    return tuple(map(ip_network, texts))
+
+
+def from_(peer: str, *forwarded: str) -> Scope:
+    """Return the scope of a request of `peer`, with a header X-Forwarded-For for each of `forwarded`."""
+    headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
+    return {"client": (peer, 1) if peer else None, "headers": headers}
+
+
 def test_a_secret_tells_its_apps() -> None:
     """An unbound secret speaks for every app (empty set), an unknown one for none (None)."""
-    access = Access(TOKENS, ())
+    access = Access(TOKENS, (), ())
 
     assert access.apps(b"open") == frozenset()
     assert access.apps(b"bound") == frozenset({"app1"})
@@ -21,16 +35,42 @@ def test_a_secret_tells_its_apps() -> None:
     assert access.apps(b"") is None
 
 
-def test_addresses_are_matched_by_network() -> None:
-    """With networks configured only they may post; what is no address may not."""
-    access = Access(TOKENS, (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "is_admitted"),
+    [
+        ("203.0.113.7", (), True),
+        ("::ffff:203.0.113.7", (), True),
+        ("2001:db8::1", (), True),
+        ("198.51.100.7", (), False),
+        ("", (), False),
+        ("/run/socket", (), False),
+        # Of a proxy, what it forwards counts; whoever else forwards is not believed.
+        ("10.0.0.1", ("203.0.113.7",), True),
+        ("::ffff:10.0.0.1", ("::ffff:203.0.113.7",), True),
+        ("10.0.0.1", ("203.0.113.7:4711",), True),
+        ("10.0.0.1", ("[2001:db8::1]:4711",), True),
+        ("10.0.0.1", ("198.51.100.7",), False),
+        ("198.51.100.7", ("203.0.113.7",), False),
+        # The rightmost that is no proxy of ours sent it: what stands left of it is the sender's own claim.
+        ("10.0.0.1", ("203.0.113.7, 198.51.100.7",), False),
+        ("10.0.0.1", ("198.51.100.7, 203.0.113.7, ::ffff:10.0.0.2",), True),
+        ("10.0.0.1", ("198.51.100.7", "203.0.113.7", "10.0.0.2"), True),
+        ("10.0.0.1", ("203.0.113.7, unknown",), False),
+        ("10.0.0.1", ("",), False),
+        ("10.0.0.1", (), False),
+    ],
+)
+def test_the_sender_is_known_by_its_address(
+    peer: str, forwarded: tuple[str, ...], *, is_admitted: bool
+) -> None:
+    """With networks configured only they may post, however an address is written."""
+    access = Access(
+        TOKENS, networks("203.0.113.0/24", "2001:db8::/32"), networks("10.0.0.1/32", "10.0.0.2/32")
+    )
 
-    assert access.admits("203.0.113.7")
-    assert access.admits("2001:db8::1")
-    assert not access.admits("198.51.100.7")
-    assert not access.admits("")
+    assert access.admits(from_(peer, *forwarded)) is is_admitted
 
 
 def test_every_address_may_post_by_default() -> None:
     """Tapcart publishes no source addresses."""
-    assert Access(TOKENS, ()).admits("")
+    assert Access(TOKENS, (), ()).admits(from_(""))

@@ -1,8 +1,6 @@
 """Reading and decompressing a request's body."""
 
 import asyncio
-import gzip
-import zlib
 from collections.abc import Iterable
 
 import pytest
@@ -81,47 +79,3 @@ def test_a_body_that_is_not_read_to_its_end_is_given_back(end: Message) -> None:
     with pytest.raises((ClientDisconnect, body.TooLargeError)):
         read([piece(b"x" * 600, more=True), end, piece(b"")], memory)
     assert memory.bytes == 0
-
-
-def _raw_deflate(data: bytes) -> bytes:
-    stream = zlib.compressobj(wbits=-15)
-    return stream.compress(data) + stream.flush()
-
-
-@pytest.mark.parametrize(
-    ("encoding", "compress"),
-    [
-        ("gzip", gzip.compress),
-        ("GZIP", gzip.compress),
-        ("deflate", zlib.compress),
-        ("deflate", _raw_deflate),
-        ("identity", bytes),
-        ("", bytes),
-    ],
-)
-def test_decompresses(encoding: str, compress: "type[bytes]") -> None:
-    """Both things that senders call deflate are taken."""
-    assert body.decompress(compress(b'{"a":1}'), encoding, LIMIT) == b'{"a":1}'
-
-
-def test_the_limit_holds_after_decompression() -> None:
-    """A bomb is refused after the limit's bytes, whatever it would grow to."""
-    with pytest.raises(body.TooLargeError):
-        body.decompress(gzip.compress(b"x" * 50_000_000), "gzip", LIMIT)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [gzip.compress(b"x" * 100)[:-5], gzip.compress(b"x") + b"rest", b"not gzip", b""],
-    ids=["cut", "more", "not gzip", "empty"],
-)
-def test_what_is_not_as_it_says_is_refused(data: bytes) -> None:
-    """Cut short, followed by other bytes, not compressed at all, empty."""
-    with pytest.raises(body.EncodingError):
-        body.decompress(data, "gzip", LIMIT)
-
-
-def test_unknown_encodings_are_refused() -> None:
-    """Only what every sender knows is taken."""
-    with pytest.raises(body.UnknownEncodingError):
-        body.decompress(b"x", "br", LIMIT)

@@ -15,15 +15,17 @@ from ingest.registry_api.registry import Registry
 from ingest.registry_api.registry_queries import RegistryError, posted_schema, problems
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.schema_reloader import Current
-from tests.unit.schemas.tree import Tree
+from tests.unit.schemas.tree import RELEASED, Tree
 
 CATALOG = Catalog.load()
 OPENED = CATALOG.releases[1]
 SUBJECT = "tapcart.events-AppOpened"
 VERSION = {"subject": SUBJECT, "version": 1, "id": 2, "schema": OPENED.text}
 SUBJECTS = sorted(
-    f"{'tapcart.quarantine' if release.name == 'Quarantine' else 'tapcart.events'}-{release.name}"
-    for release in CATALOG.releases
+    {
+        f"{'tapcart.quarantine' if release.name == 'Quarantine' else 'tapcart.events'}-{release.name}"
+        for release in CATALOG.releases
+    }
 )
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 
@@ -73,7 +75,7 @@ def changed(*removed: str, **added: Any) -> dict[str, Any]:
         (f"/subjects/{SUBJECT}/versions/1/referencedby", []),
         ("/schemas/types", ["AVRO"]),
         ("/schemas/ids/2", {"schema": OPENED.text}),
-        (f"/schemas/ids/2?subject={SUBJECT}&fetchMaxId=true", {"schema": OPENED.text, "maxId": 17}),
+        (f"/schemas/ids/2?subject={SUBJECT}&fetchMaxId=true", {"schema": OPENED.text, "maxId": RELEASED}),
         ("/schemas/ids/2/schema", OPENED.schema),
         ("/schemas/ids/2/subjects", [SUBJECT]),
         ("/schemas/ids/2/versions", [{"subject": SUBJECT, "version": 1}]),
@@ -114,10 +116,10 @@ def test_lists_every_schema(client: TestClient) -> None:
         ("GET", f"/subjects/{SUBJECT}/versions/2147483648", 42202, "is not a valid version id"),
         ("GET", f"/subjects/{SUBJECT}/versions/{'9' * 9999}", 42202, "is not a valid version id"),
         ("GET", f"/subjects/{SUBJECT}/versions/first", 42202, "is not a valid version id"),
-        ("GET", "/schemas/ids/18", 40403, "Schema 18 not found"),
-        ("GET", "/schemas/ids/18/schema", 40403, "Schema 18 not found"),
-        ("GET", "/schemas/ids/18/subjects", 40403, "Schema 18 not found"),
-        ("GET", "/schemas/ids/18/versions", 40403, "Schema 18 not found"),
+        ("GET", f"/schemas/ids/{RELEASED + 1}", 40403, f"Schema {RELEASED + 1} not found"),
+        ("GET", f"/schemas/ids/{RELEASED + 1}/schema", 40403, f"Schema {RELEASED + 1} not found"),
+        ("GET", f"/schemas/ids/{RELEASED + 1}/subjects", 40403, f"Schema {RELEASED + 1} not found"),
+        ("GET", f"/schemas/ids/{RELEASED + 1}/versions", 40403, f"Schema {RELEASED + 1} not found"),
         ("GET", "/schemas/ids/two", 404, "HTTP 404 Not Found"),
         ("GET", f"/schemas/ids/{'9' * 9999}", 404, "HTTP 404 Not Found"),
         ("GET", "/config/none", 40408, "does not have subject-level compatibility configured"),
@@ -273,15 +275,15 @@ def test_serves_what_was_released_meanwhile(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     current = Current(tmp_path)
     client = TestClient(Registry(current).app())
-    assert client.get("/schemas/ids/18").status_code == 404
+    assert client.get(f"/schemas/ids/{RELEASED + 1}").status_code == 404
     newer = changed(new=(["null", "string"], None))
     tree.release("avro/mobile/AppOpened/5_1_0.avsc", newer)
 
     assert current.look()
     assert client.get(f"/subjects/{SUBJECT}/versions").json() == [1, 2]
     newest = client.get(f"/subjects/{SUBJECT}/versions/latest").json()
-    assert (newest["version"], newest["id"], json.loads(newest["schema"])) == (2, 18, newer)
-    assert client.get("/schemas/ids/18/versions").json() == [{"subject": SUBJECT, "version": 2}]
+    assert (newest["version"], newest["id"], json.loads(newest["schema"])) == (2, RELEASED + 1, newer)
+    assert client.get(f"/schemas/ids/{RELEASED + 1}/versions").json() == [{"subject": SUBJECT, "version": 2}]
     assert client.post(f"/subjects/{SUBJECT}", json=posted(newer)).json()["version"] == 2
     older = client.post(f"/compatibility/subjects/{SUBJECT}/versions/1", json=posted(OPENED.text))
     assert older.json() == {"is_compatible": True}

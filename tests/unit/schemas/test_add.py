@@ -15,7 +15,7 @@ from schemas.__main__ import main
 from schemas.catalog.add import add
 from schemas.catalog.catalog import Catalog, unlisted
 from schemas.catalog.page import FILE, page
-from tests.unit.schemas.tree import OPENED, UNMODELLED, Schema, Tree, field_of
+from tests.unit.schemas.tree import OPENED, RELEASED, UNMODELLED, Schema, Tree, field_of
 
 CANNOT_READ = "Event_AppOpened_5_1_0 cannot read data of Event_AppOpened_5_0_0"
 NULLABLE: dict[str, Any] = {"type": ["null", "string"], "default": None}
@@ -75,7 +75,8 @@ def test_the_version_tells_what_changed(
     path = changed(tree, change)
     assert main(["add", str(path), "--root", str(tree.root)]) == 0
 
-    assert capsys.readouterr().out == f"released Event_AppOpened_{version} as 18; its table is app_opened\n"
+    said = f"released Event_AppOpened_{version} as {RELEASED + 1}; its table is app_opened\n"
+    assert capsys.readouterr().out == said
     assert (tree.root / f"avro/mobile/AppOpened/{version}.avsc").read_bytes() == path.read_bytes()
     assert main(["check", "--root", str(tree.root)]) == 0
 
@@ -86,9 +87,8 @@ def test_releasing_is_appending(tree: Tree) -> None:
     add(tree.root, [wished(tree)])
 
     after = (tree.root / "registry.json").read_text()
-    assert after.startswith(
-        before.removesuffix("\n  ]\n}\n") + ',\n    {"id": 18, "schema_id": "Event_Wished_1_0_0"'
-    )
+    line = f'    {{"id": {RELEASED + 1}, "schema_id": "Event_Wished_1_0_0"'
+    assert after.startswith(before.removesuffix("\n  ]\n}\n") + f",\n{line}")
     assert len(after.splitlines()) == len(before.splitlines()) + 1
 
 
@@ -104,7 +104,7 @@ def test_several_files_are_released_together(tree: Tree) -> None:
 
     assert (status, said) == (1, "")
     assert told.startswith(f"{broken}: no JSON: ")
-    assert len(Catalog.load(tree.root).releases) == 17
+    assert len(Catalog.load(tree.root).releases) == RELEASED
     assert not [*unlisted(tree.root)]
 
     status, said, told = command(tree, "add", folder)
@@ -227,12 +227,12 @@ def test_a_kill_at_any_line_leaves_a_folder_that_loads(tree: Tree) -> None:
         assert status == 9
         catalog = Catalog.load(tree.root)
         loaded.add(len(catalog.releases))
-        if len(catalog.releases) == 19:
-            tree.register(tree.entries()[:17])
+        if len(catalog.releases) == RELEASED + 2:
+            tree.register(tree.entries()[:RELEASED])
         line += 1
     assert line > 50
-    assert loaded == {17, 19}
-    assert len(Catalog.load(tree.root).releases) == 19
+    assert loaded == {RELEASED, RELEASED + 2}
+    assert len(Catalog.load(tree.root).releases) == RELEASED + 2
     assert not [*unlisted(tree.root)]
     assert (tree.root / FILE).read_text() == page(Catalog.load(tree.root))
 

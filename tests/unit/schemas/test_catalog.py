@@ -12,13 +12,13 @@ import pytest
 from schemas.__main__ import main
 from schemas.catalog.catalog import Catalog, CatalogError, table_name
 from schemas.codec.compiler import compile_release
-from tests.unit.schemas.tree import OPENED, Tree, faults
+from tests.unit.schemas.tree import OPENED, RELEASED, Tree, faults
 
 
 def test_the_released_schemas_are_sound(capsys: pytest.CaptureFixture[str]) -> None:
     """What is in the repository passes its own check."""
     assert main(["check"]) == 0
-    assert capsys.readouterr().out == "17 releases of 17 schemas are sound\n"
+    assert capsys.readouterr().out == f"{RELEASED} releases of 17 schemas are sound\n"
 
 
 def test_list_prints_every_release(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,7 +26,7 @@ def test_list_prints_every_release(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
 
-    assert len(lines) == 17
+    assert len(lines) == RELEASED
     assert ["2", "Event_AppOpened_5_0_0", "app_opened"] in lines
 
 
@@ -59,7 +59,7 @@ def test_a_file_without_entry_is_refused(tree: Tree, capsys: pytest.CaptureFixtu
     path.write_text("{}")
     [fault] = faults(tree, capsys)
 
-    assert fault.startswith("avro/mobile/AppOpened/5_1_0.avsc: not in registry.json (id 18, ")
+    assert fault.startswith(f"avro/mobile/AppOpened/5_1_0.avsc: not in registry.json (id {RELEASED + 1}, ")
     assert hashlib.sha256(b"{}").hexdigest() in fault
 
 
@@ -67,7 +67,7 @@ def test_a_file_without_entry_keeps_nobody_from_starting(tree: Tree) -> None:
     """An `add` writes the file first: a process that starts at that moment must not fail."""
     (tree.root / "avro/mobile/AppOpened/5_1_0.avsc").write_text("{}")
 
-    assert len(Catalog.load(tree.root).releases) == 17
+    assert len(Catalog.load(tree.root).releases) == RELEASED
 
 
 def test_repeated_ids_and_files_are_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +76,7 @@ def test_repeated_ids_and_files_are_refused(tree: Tree, capsys: pytest.CaptureFi
     tree.register([*entries, entries[1]])
 
     assert faults(tree, capsys) == [
-        "registry.json: id 2 in place 18; ids go up from 1, no gap, no repetition",
+        f"registry.json: id 2 in place {RELEASED + 1}; ids go up from 1, no gap, no repetition",
         "registry.json: schema_id Event_AppOpened_5_0_0 is given 2 times",
         f"registry.json: file {OPENED} is given 2 times",
     ]

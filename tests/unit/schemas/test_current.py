@@ -4,7 +4,7 @@ import pytest
 
 from schemas.catalog.catalog import Catalog, CatalogError
 from schemas.catalog.schema_reloader import Current
-from tests.unit.schemas.tree import Tree
+from tests.unit.schemas.tree import RELEASED, Tree
 
 
 def release(tree: Tree, version: str = "5_1_0") -> None:
@@ -30,7 +30,7 @@ def test_a_release_is_taken_up(tree: Tree) -> None:
     release(tree)
 
     assert [current.look(), current.look()] == [True, False]
-    assert [len(catalog.releases) for catalog in (before, current.catalog)] == [17, 18]
+    assert [len(catalog.releases) for catalog in (before, current.catalog)] == [RELEASED, RELEASED + 1]
 
 
 def test_what_cannot_be_used_changes_nothing(tree: Tree) -> None:
@@ -85,4 +85,4 @@ def test_a_look_waits_for_what_adopts(tree: Tree) -> None:
         current.look()
 
     assert current.look()
-    assert (given, len(current.catalog.releases)) == ([17, 18, 18], 17)
+    assert (given, len(current.catalog.releases)) == ([RELEASED, RELEASED + 1, RELEASED + 1], RELEASED)

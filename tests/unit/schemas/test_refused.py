@@ -155,6 +155,8 @@ def test_a_quarantine_record_holds_the_body_verbatim(catalog: Catalog) -> None:
         source="ingest",
         record=None,
         body=bytes(range(256)),
+        allowed_app_ids="app1|app2",
+        content_encoding="br",
     )
 
     assert wire.wire_id_of(value) == catalog.quarantine.wire_id
@@ -168,4 +170,6 @@ def test_a_quarantine_record_holds_the_body_verbatim(catalog: Catalog) -> None:
         "source": "ingest",
         "record": None,
         "body": bytes(range(256)),
+        "allowed_app_ids": "app1|app2",
+        "content_encoding": "br",
     }

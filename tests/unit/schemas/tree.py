@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from schemas.__main__ import main
-from schemas.catalog.catalog import HERE
+from schemas.catalog.catalog import HERE, Catalog
 
+RELEASED = len(Catalog.load().releases)
 UNMODELLED = "avro/tapline/Unmodelled/1_0_0.avsc"
 OPENED = "avro/mobile/AppOpened/5_0_0.avsc"
 Schema = dict[str, Any]

@@ -13,7 +13,7 @@ from tests.warehouse import CATALOG, NOW_MS, Message, body, crc, message, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
 CHECK = Check(CATALOG, FORMATS.values())
-SPLIT = Formats(FORMATS.values(), CATALOG.quarantine.schema_id)
+SPLIT = Formats(FORMATS.values())
 
 
 def batch(rows: int = 1000, size: int = 1 << 30, age: float = 1.0) -> Batch:

@@ -1,0 +1,62 @@
+"""What is refused before it is an event's POST -> counted by status, and logged at a bounded rate.
+
+Invariants: no line holds a token or a payload: of a path, what may be a token or a part of one is shown by
+its length. So many lines a minute at most; each says how many were left out before it.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from difflib import SequenceMatcher
+
+from ingest.metrics import Children
+
+_LOG = logging.getLogger(__name__)
+
+_LINES_PER_MINUTE_MAX = 10
+_KNOWN = "tapcart_webhooks"
+_SEGMENTS_MAX, _LIKE_MIN = 6, 0.75
+# A shorter segment is no token and no half of one.
+_SHOWN_LENGTH_MAX = 7
+
+
+class Refusals:
+    """Those of one port."""
+
+    def __init__(self, requests: Children, now: Callable[[], float] = time.monotonic) -> None:
+        self._requests = requests
+        self._now = now
+        self._minute = 0
+        self._lines = self._left_out = 0
+
+    def note(self, status: int, event: str, **fields: str) -> None:
+        """Count a refusal, and log `event` with `fields` unless there were too many."""
+        self._requests[(str(status),)].inc()
+        minute = int(self._now() // 60)
+        if minute != self._minute:
+            self._minute, self._lines = minute, 0
+        if self._lines == _LINES_PER_MINUTE_MAX:
+            self._left_out += 1
+            return
+        self._lines += 1
+        _LOG.warning(event, extra={**fields, "status": status, "left_out": self._left_out})
+        self._left_out = 0
+
+
+def redacted(path: str) -> str:
+    """Return a path without what may be a secret, short; the log's JSON escapes control characters."""
+    segments = path.split("/")
+    shown = "/".join(map(_segment, segments[: _SEGMENTS_MAX + 1]))
+    return f"{shown}/..." if len(segments) > _SEGMENTS_MAX + 1 else shown
+
+
+def _segment(text: str) -> str:
+    if len(text) <= _SHOWN_LENGTH_MAX or _is_like_known(text):
+        return text
+    return f"<{len(text)} characters>"
+
+
+def _is_like_known(text: str) -> bool:
+    if abs(len(text) - len(_KNOWN)) > len(_KNOWN) // 2:
+        return False
+    return SequenceMatcher(None, text.lower(), _KNOWN).ratio() >= _LIKE_MIN
