@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -185,9 +186,14 @@ def test_the_loader_without_a_port_for_metrics_says_so(services: Stack, tmp_path
             usual.bind(("127.0.0.1", 8082))
             usual.listen()
         second.start()
+        status = subprocess.run(
+            [sys.executable, "-m", "deploy.status"],
+            cwd=ROOT, env=second.env, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
         second.stop()
 
     assert "no metrics, for port 8082 is taken" in second.said
+    assert "it has no port for metrics (WAREHOUSE_METRICS_PORT)" in status.stdout
 
 
 def test_stops_in_order(tmp_path: Path) -> None:
