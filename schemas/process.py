@@ -83,7 +83,7 @@ class Process:
         self._stop()
 
     def _start(self, name: str, work: Part) -> "asyncio.Task[None]":
-        task = asyncio.create_task(self._watched(name, work), name=name)
+        task = asyncio.create_task(self._watched(name, work), name=name)  # noqa: TID251
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -34,6 +34,7 @@ SERVERS = {
     ("ingest", "INGEST_PORT"),
     ("ingest", "INGEST_ADMIN_PORT"),
     ("consumers.live", "LIVE_PORT"),
+    ("deploy.local.clickhouse", "CLICKHOUSE_PORT"),
     ("deploy.local", "LIVE_PORT"),
 }
 

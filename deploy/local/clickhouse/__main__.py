@@ -4,17 +4,21 @@ Invariant: the port, the settings and the password come first; then the process 
 use for, and only then is the engine loaded. `run/clickhouse/confined` names what the kernel holds it to.
 """
 
+import asyncio
+import logging
 import os
-import socket
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
+from socket import socket
 
-import uvicorn
+from starlette.types import ASGIApp
 
 from deploy.local.clickhouse import configuration, sandbox
 from deploy.local.clickhouse.settings import Settings
-from schemas.environment import SettingsError
+from schemas.http_server import bind, serve
+from schemas.process import Process, main
 
 _CODE = tuple(Path(__file__).resolve().parents[3] / name for name in ("deploy", "schemas"))
 # Libraries, time zones, and what the engine asks the kernel about its limits and load.
@@ -26,14 +30,9 @@ _SYSTEM = """
 """
 
 
-def main() -> int:
-    """Serve until a signal ends it; return the exit status."""
-    try:
-        settings = Settings.from_env(os.environ).with_password()
-        listening = _bound(settings)
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
+def _serve(process: Process) -> None:
+    settings = Settings.from_env(os.environ).with_password()
+    sockets = bind(settings.host, settings.port, "CLICKHOUSE_PORT")
     config = configuration.write(settings)
     # The library makes an engine of its own when it is loaded, in a folder there.
     os.environ["TMPDIR"] = str(configuration.folder(settings) / "tmp")
@@ -43,29 +42,15 @@ def main() -> int:
     from deploy.local.clickhouse.app import make_app  # noqa: PLC0415
     from deploy.local.clickhouse.engine import Engine  # noqa: PLC0415
 
-    server = uvicorn.Server(
-        uvicorn.Config(
-            make_app(Engine(settings, config), settings),
-            # Not uvloop: it closes a pipe's descriptor twice, the second time when it is another's already.
-            loop="asyncio",
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=settings.shutdown_seconds_max,
-        )
-    )
-    server.run(sockets=[listening])
-    return 0
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # Not uvloop: it closes a pipe's descriptor twice, the second time when it is another's already.
+    asyncio.run(_run(process, make_app(Engine(settings, config), settings), sockets, settings))
 
 
-def _bound(settings: Settings) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        raise SettingsError(f"CLICKHOUSE_PORT: {where} cannot be had ({error.strerror})") from error
-    return listening
+async def _run(process: Process, app: ASGIApp, sockets: Sequence[socket], settings: Settings) -> None:
+    stopping, seconds_max = asyncio.Event(), settings.shutdown_seconds_max
+    serving = serve([(app, sockets)], stopping, lifespan="on", timeout_graceful_shutdown=seconds_max)
+    await process.keep(serving, stopping.set, {}, 2 * seconds_max)
 
 
 def _confine(settings: Settings) -> tuple[str, ...]:
@@ -79,4 +64,4 @@ def _confine(settings: Settings) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main("ClickHouse", _serve)

@@ -181,8 +181,8 @@ async def _end(send: Send, work: asyncio.Future[Outcome], head: Head, tag: str) 
 
 async def _unless_gone(http: Request, work: Coroutine[Any, Any, None]) -> None:
     """Run `work`, and cancel it when the client goes away."""
-    answering = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(http))
+    answering = asyncio.ensure_future(work)  # noqa: TID251 - awaited below
+    gone = asyncio.ensure_future(_gone(http))  # noqa: TID251 - cancelled below
     try:
         await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:
