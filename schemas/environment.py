@@ -60,9 +60,11 @@ def _is_url(text: str) -> bool:
 
 
 def _base_urls(value: object) -> object:
-    """Split what is comma separated, without the slashes at the end."""
+    """Split what is comma separated, without the slashes at the end; `none` is none."""
     if not isinstance(value, str):
         return value
+    if value == "none":
+        return ()
     urls = [part.strip().rstrip("/") for part in value.split(",") if part.strip()]
     if not all(map(_is_url, urls)):
         raise ValueError("must be `http://host:port` or the same with https, comma separated")

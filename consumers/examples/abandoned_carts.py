@@ -3,7 +3,8 @@
 `python -m consumers.examples.abandoned_carts URL [MINUTES]`; in production also: pip install httpx tenacity.
 An update is held until its cart is settled: ordered, updated again, emptied or called out. So a restart reads
 every pending cart again, and what came behind it; a call-out may be repeated with the same Idempotency-Key.
-Minutes count from receipt, and only once all that was received until then is read: an order in Kafka counts.
+Minutes count from receipt, and only once all that was received until then is read: an order that waits in
+Kafka, or in ingest's spool, counts.
 Which of two events is the later one is the device's word: late and repeated events change nothing.
 """
 

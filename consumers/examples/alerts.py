@@ -3,7 +3,8 @@
 `python -m consumers.examples.alerts [UNINSTALLS] [SILENT_MINUTES]`. Tapcart documents no uninstall event:
 one that it may send is kept untyped under its own name; PushNotificationDisabled is the nearest documented.
 What an alert may still need is held: uninstalls for an hour, and each app's last event. So a restart knows it
-again; an alert may be repeated. Now is the time until which everything was read: lag is no silence.
+again; an alert may be repeated. Now is the time until which everything was read: lag is no silence, nor is an
+outage of Kafka.
 """
 
 import json

@@ -6,7 +6,8 @@
     for event in events(group="crm", types=[AddedToCart], app_id="a7Kq2mXw9L"):
         print(event.device_id, event.event_properties.product_title)
 
-`async for` works too. Settings: KAFKA_*, SCHEMAS_DIR, SCHEMA_REGISTRY_*, KIT_METRICS_PORT, KIT_METRICS_HOST.
+`async for` works too. Settings: KAFKA_*, SCHEMAS_DIR, SCHEMA_REGISTRY_*, INGEST_ADMIN_URL, KIT_METRICS_PORT,
+KIT_METRICS_HOST.
 
 What is guaranteed, whatever line the process is killed at:
 
@@ -24,9 +25,15 @@ What is guaranteed, whatever line the process is killed at:
 - `since` counts where the group has committed nothing, and is committed before the first event comes: a
   restart begins there too. It is the first record received then: older ones behind it come too, none is
   skipped. Kafka forgets the commits of a group that is away for long (7 days by default).
+- `read_until_ms`, for what works by time: every event that ingest acknowledged, received before that moment
+  and lying in our partitions, was polled. It stands still while more waits, in Kafka or in the spool of an
+  ingest process, and while Kafka or one of those processes does not answer. It asks all admin ports in
+  INGEST_ADMIN_URL; name every process there, or a name that stands for all. See `received_until`.
 
 Not guaranteed: that an event comes once; that a body of more than five minutes (KAFKA_MAX_POLL_INTERVAL_MS)
-is not repeated elsewhere meanwhile.
+is not repeated elsewhere meanwhile. When the topic gets more partitions, an app may move to one of another
+member: what you remember of the app stays where it was. `read_until_ms` goes by ingest's clocks and is wrong
+by as much as one is set back; where INGEST_ADMIN_URL is `none`, it does not know of spools.
 """
 
 from consumers.kit.command import run

@@ -25,6 +25,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from consumers.kit import client, offsets
 from consumers.kit.record import Place, Record
+from consumers.kit.topic_ends import TopicEnds
 from schemas import topics
 
 _log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class Source:
         self._consumer.subscribe(
             list(membership.topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
+        self.ends = TopicEnds(kafka, membership.group, membership.topics)
 
     def poll(self, seconds_max: float, records_max: int, bytes_max: int) -> list[Record]:
         """Return records that came within `seconds_max`; of `bytes_max` about, and at least one."""
@@ -130,19 +132,27 @@ class Source:
         self._uncommitted |= {place: offset for place, offset in due.items() if place in self.owned}
         self._commit_rest()
 
-    def lags(self) -> dict[Place, int]:
-        """Return records not yet polled, by partition, as far as it is known."""
-        lags = {}
+    def positions(self) -> dict[Place, int]:
+        """Return the next offset to poll of each of our partitions, once it is known of all; else nothing."""
+        positions = {}
         for place in self._consumer.position([TopicPartition(*place) for place in self.owned]):
-            low, high = self._consumer.get_watermark_offsets(place, cached=True)
+            low, _ = self._consumer.get_watermark_offsets(place, cached=True)
             start = max(low, self._starts.get((place.topic, place.partition), low))
-            next_offset = start if place.offset == OFFSET_INVALID else place.offset
-            if high >= 0:
-                lags[place.topic, place.partition] = max(0, high - next_offset)
-        return lags
+            positions[place.topic, place.partition] = (
+                start if place.offset == OFFSET_INVALID else place.offset
+            )
+        return positions if all(offset >= 0 for offset in positions.values()) else {}
+
+    def lags(self) -> dict[Place, int]:
+        """Return records not yet polled, by partition, as far as Kafka says now where it ends."""
+        ends = self.ends.now()
+        return {
+            place: max(0, ends[place] - offset) for place, offset in self.positions().items() if place in ends
+        }
 
     def close(self, seconds_max: float) -> None:
         """Commit what was given, wait for it, and leave the group."""
+        self.ends.close()
         # A broker that hangs must not keep us: then the last offsets are not committed, and read again.
         closing = threading.Thread(target=self._close, name="close", daemon=True)
         closing.start()

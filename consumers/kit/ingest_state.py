@@ -35,6 +35,8 @@ class Readiness(msgspec.Struct, frozen=True):
     spool_bytes: int
     spool_bytes_max: int
     spool_oldest_ms: int | None
+    # All that was received before is in Kafka; None: not known.
+    delivered_until_ms: int | None = None
     topic_problems: tuple[TopicProblem, ...] | None = None  # None: not known
     state: str = ""  # of delivery: a key of WAYS; an ingest of before has none
     set_aside_files: int = 0  # what no topic takes

@@ -21,6 +21,10 @@ class Metrics:
         self.commits_failed = self._counter("commits_failed", "Commits that failed and are tried again.")
         self.lag = self._gauge("lag_records", "Records in Kafka not yet polled.", "partition")
         self._gauge("started_at_seconds", "When it started: seconds since 1970.").set_to_current_time()
+        self.read_until = self._gauge(
+            "read_until_seconds",
+            "All that was received until then was polled, as the consumer was told last: seconds since 1970.",
+        )
         self.turned_at = self._gauge("turned_at_seconds", "When Kafka was polled last: seconds since 1970.")
         self.turned_at.set_to_current_time()
 

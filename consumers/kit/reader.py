@@ -8,7 +8,7 @@ told to stop, which leaves the offset where it is. One thread at a time; only `s
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,9 @@ from consumers.kit.group_consumer import Membership, Source
 from consumers.kit.metrics import Metrics
 from consumers.kit.offset_tracker import Hold, Progress
 from consumers.kit.quarantine import Quarantine
+from consumers.kit.received_until import ReceivedUntil
 from consumers.kit.record import Place, Record
+from consumers.kit.settings import Settings
 from schemas import topics
 from schemas.catalog.catalog import Release
 from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
@@ -70,7 +72,7 @@ class Reader:
 
     def __init__(
         self,
-        kafka: Mapping[str, str],
+        settings: Settings,
         membership: Membership,
         wanted: Wanted,
         current: Current,
@@ -79,12 +81,13 @@ class Reader:
     ) -> None:
         self._wanted, self._current, self._metrics, self._stopping = wanted, current, metrics, stopping
         self._progress = Progress()
-        self._latest: dict[Place, int] = {}  # timestamp of the last record polled
-        self._quarantine = Quarantine(kafka, current)
+        self._until = ReceivedUntil()
+        self._ingest = settings.ingest_urls
+        self._quarantine = Quarantine(settings.kafka, current)
         self._awaited: set[tuple[bool, int | None]] = set()
         self._committed_at = self._looked_at = self._lag_at = 0.0
         self._turned_at = time.monotonic()
-        self._source = Source(kafka, membership, self._revoked, metrics.commits_failed.inc)
+        self._source = Source(settings.kafka, membership, self._revoked, metrics.commits_failed.inc)
 
     @property
     def is_alive(self) -> bool:
@@ -103,7 +106,6 @@ class Reader:
         passed = 0
         for record in self._source.poll(seconds_max, _RECORDS_MAX, _BYTES_MAX):
             place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
-            self._latest[place] = record.timestamp()[1]
             found = self._read(place[0], record) if self._wanted.admits(record) else None
             if isinstance(found, Refusal):
                 if not self._keep(found):
@@ -119,11 +121,12 @@ class Reader:
         return arrivals
 
     def read_until_ms(self) -> int:
-        """Return the time until which all that was received was polled; 0 while that is not known."""
-        now_ms, lags = time.time_ns() // 1_000_000, self._source.lags()
-        if not lags or lags.keys() != self._source.owned:
-            return 0
-        return min(self._latest.get(place, 0) if lag else now_ms for place, lag in lags.items())
+        """Return the moment until which all that was received was polled; 0 while that is not known."""
+        for look in self._source.ends.looks(self._ingest):
+            self._until.take(look)
+        until_ms = self._until.of(self._source.positions())
+        self._metrics.read_until.set(until_ms / 1000)
+        return until_ms
 
     def close(self) -> None:
         """Commit what is done, and leave the group."""

@@ -13,6 +13,7 @@ from schemas import environment
 from schemas.catalog.catalog import HERE
 
 _KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}  # where `make run` is
+_INGEST = ("http://127.0.0.1:8083",)
 
 
 class Settings(BaseModel):
@@ -25,6 +26,9 @@ class Settings(BaseModel):
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     # Where ingest has registered them, if it has: that registry's ids are in Kafka.
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
+    # The admin ports of all ingest processes, for `read_until_ms`: their spools may hold what is to come.
+    # `none` where they cannot be asked: then it goes by Kafka alone.
+    ingest_urls: environment.BaseUrls = Field(_INGEST, alias="INGEST_ADMIN_URL")
     # 0: no metrics and no health. Two consumers on one machine need two ports.
     metrics_port: int = Field(0, alias="KIT_METRICS_PORT", ge=0, le=65535)
     metrics_host: str = Field("127.0.0.1", alias="KIT_METRICS_HOST")

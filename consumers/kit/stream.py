@@ -54,9 +54,10 @@ class Events(Generic[T]):
 
     @property
     def read_until_ms(self) -> int:
-        """The time until which all that was received has come, of our partitions; for ticks.
+        """The moment until which all that was received has come, of our partitions; for ticks.
 
-        It stands still while there is more to read: so what did not come until then does not wait in Kafka.
+        It stands still while there is more to read, in Kafka or in a spool, and while Kafka or an ingest
+        process does not answer; 0: not known yet. See `consumers.kit.received_until`.
         """
         return self._reader.read_until_ms() if self._reader else 0
 
@@ -169,7 +170,7 @@ def events(
     readers: list[Reader] = []
 
     def open_reader(stopping: threading.Event) -> Reader:
-        readers[:] = [Reader(settings.kafka, membership, asked, current, metrics, stopping)]
+        readers[:] = [Reader(settings, membership, asked, current, metrics, stopping)]
         return readers[0]
 
     if settings.metrics_port:

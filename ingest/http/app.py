@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from ingest.delivery.delivered import Delivered
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.rescue import Rescue
@@ -43,7 +44,8 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
     metrics = Metrics()
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
     publisher = _publisher(settings, keeper, current, metrics)
-    webhook = Webhook(settings, Receiver(current.catalog), publisher, metrics)
+    delivered = Delivered(publisher, settings.acknowledge_seconds_max)
+    webhook = Webhook(settings, Receiver(current.catalog), delivered, metrics)
     public = Public(webhook, Access(tokens.tokens, settings.addresses, settings.proxies), metrics)
     metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
@@ -66,7 +68,7 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
 
     return Service(
         public,
-        admin(Health(publisher, keeper, metrics), Registry(current)),
+        admin(Health(publisher, delivered, keeper, metrics), Registry(current)),
         publisher,
         {
             "publisher": publisher.run(),

@@ -5,12 +5,15 @@ Source: DESIGN.md, "Health"; sink health is a metric of its own (`tapline_ingest
 readiness. "kafka" is "direct" or "away" (also while catching up), "state" is exact.
 """
 
+import time
+
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ingest.delivery.delivered import Delivered
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.topic_keeper import TopicKeeper
 from ingest.metrics import Metrics
@@ -19,8 +22,11 @@ from ingest.metrics import Metrics
 class Health:
     """The endpoints over one publisher."""
 
-    def __init__(self, publisher: Publisher, topics: TopicKeeper, metrics: Metrics) -> None:
+    def __init__(
+        self, publisher: Publisher, delivered: Delivered, topics: TopicKeeper, metrics: Metrics
+    ) -> None:
         self._publisher = publisher
+        self._delivered = delivered
         self._topics = topics
         self._metrics = metrics
 
@@ -47,6 +53,7 @@ class Health:
             "spool_bytes_max": spool.bytes_max,
             "spool_oldest_ms": spool.oldest_ms(),
             "spool_unavailable": spool.unavailable or None,
+            "delivered_until_ms": self._delivered.until_ms(time.time_ns() // 1_000_000),
             "topic_problems": self._topics.findings,  # None: not known
             "set_aside_files": set_aside.files,
             "set_aside_bytes": set_aside.bytes,

@@ -13,7 +13,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive
 
-from ingest.delivery.publisher import NotKeptError, Publisher
+from ingest.delivery.delivered import Delivered
+from ingest.delivery.publisher import NotKeptError
 from ingest.http import body
 from ingest.http.content_encoding import EncodingError, UnknownEncodingError, decoded
 from ingest.http.memory import Memory, OverMemoryError
@@ -46,7 +47,7 @@ class Webhook:
         self,
         settings: Settings,
         receiver: Receiver,
-        publisher: Publisher,
+        publisher: Delivered,
         metrics: Metrics,
     ) -> None:
         self._body_bytes_max = settings.body_bytes_max

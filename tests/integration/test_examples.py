@@ -19,11 +19,13 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas import topic_contract, topics
-from tests.process import free_port
+from tests.live import hanging
+from tests.process import Ingest, free_port
 from tests.stack import ROOT, Stack, wait_until
 from tests.topic import end_offsets, messages_since
 from tests.warehouse import Sender, body, crc, decoded
 
+_CART_SECONDS = 6
 PROGRAM = """
 import consumers.kit.stream, datetime, os, signal
 from functools import partial
@@ -41,18 +43,23 @@ class Site:
 
     def __init__(self, kafka: str) -> None:
         self.kafka, self.group, self.app = kafka, f"group-{uuid.uuid4()}", f"app-{uuid.uuid4()}"
-        self.port = free_port()
+        self.port, self.ingest = free_port(), "none"
         Sender(kafka)
         self._producer = Producer({"bootstrap.servers": kafka, "partitioner": topics.PARTITIONER})
 
     def send(self, name: str, device: str, timestamp: int, app: str = "") -> None:
         """Send an event that is received now."""
         app, now_ms = app or self.app, round(time.time() * 1000)
-        event = decoded(body(name, app_id=app, device_id=device, timestamp=1_795_000_000_000 + timestamp))
+        moment = 1_795_000_000_000 + timestamp
+        event = decoded(body(name, app_id=app, device_id=device, timestamp=moment))
         data = event.encode(now_ms)
         headers: list[tuple[str, str | bytes | None]] = [("event_type", name), *crc(data)]
         self._producer.produce(topics.EVENTS, data, app.encode(), headers=headers, timestamp=now_ms)
         assert self._producer.flush(10) == 0
+
+    def event(self, name: str, device: str, timestamp: int) -> bytes:
+        """Return an event's body."""
+        return body(name, app_id=self.app, device_id=device, timestamp=1_795_000_000_000 + timestamp)
 
     def wait_until_read(self) -> None:
         """Wait until the example that runs has read everything."""
@@ -71,6 +78,7 @@ class Site:
     def running(self, module: str, arguments: str, before: str = "") -> "Iterator[subprocess.Popen[str]]":
         """Run an example; it is killed at the end if it still lives."""
         env = {"KAFKA_BOOTSTRAP_SERVERS": self.kafka, "KAFKA_GROUP_INSTANCE_ID": "one"}
+        env["INGEST_ADMIN_URL"] = self.ingest
         env["KIT_METRICS_PORT"] = str(self.port)
         text = PROGRAM.format(module=module, env=env, before=before, arguments=arguments, group=self.group)
         with subprocess.Popen(
@@ -148,6 +156,60 @@ def test_an_abandoned_cart_is_called_out_in_spite_of_kills_and_errors(site: Site
 
     assert receiver.told() == ["pending", "last"]
     assert [status for _, status in receiver.asked[:4]] == [503, 503, 503, 200]
+
+
+@pytest.mark.slow
+def test_a_cart_whose_order_waits_in_a_spool_is_not_abandoned(
+    site: Site, receiver: Receiver, services: Stack, tmp_path: Path
+) -> None:
+    """Kafka hangs beyond the cart's time: no time passes until what was received meanwhile has come."""
+    ingest = Ingest(site.kafka, tmp_path).start()
+    site.ingest = f"http://127.0.0.1:{ingest.admin_port}"
+    wait_until(ingest.direct, what="ingest's way to Kafka")
+    with site.running("abandoned_carts", f"{receiver.url!r}, {_CART_SECONDS / 60}"):
+        for device in ("ordered", "left"):
+            assert ingest.post(site.event("CartUpdated", device, 10)).json()["kept"] == "kafka"
+        due = time.time() + _CART_SECONDS
+        site.wait_until_read()
+        with hanging(services, "kafka"):
+            assert ingest.post(site.event("OrderCreated", "ordered", 20)).json()["kept"] == "spool"
+            wait_until(lambda: time.time() > due + 3, 30, "the carts' time")
+            assert receiver.asked == []
+        wait_until(lambda: receiver.told() != [], 60, "a call-out")
+    ingest.stop()
+
+    assert receiver.told() == ["left"]
+
+
+@pytest.mark.slow
+def test_each_of_several_ingest_processes_has_to_be_heard(
+    site: Site, receiver: Receiver, tmp_path: Path
+) -> None:
+    """One cannot reach Kafka, dies, is back: all that while nothing is abandoned, though Kafka is well."""
+    folders = [tmp_path / name for name in ("well", "cut-off")]
+    for folder in folders:
+        folder.mkdir()
+    well = Ingest(site.kafka, folders[0]).start()
+    cut_off = Ingest(f"127.0.0.1:{free_port()}", folders[1]).start()
+    site.ingest = f"http://127.0.0.1:{well.admin_port}, http://127.0.0.1:{cut_off.admin_port}"
+    wait_until(well.direct, what="ingest's way to Kafka")
+    with site.running("abandoned_carts", f"{receiver.url!r}, {_CART_SECONDS / 60}"):
+        for device in ("ordered", "left"):
+            assert well.post(site.event("CartUpdated", device, 10)).json()["kept"] == "kafka"
+        assert cut_off.post(site.event("OrderCreated", "ordered", 20)).json()["kept"] == "spool"
+        due = time.time() + _CART_SECONDS
+        wait_until(lambda: time.time() > due + 3, 30, "the carts' time")
+        assert receiver.asked == []
+        cut_off.kill()
+        due = time.time() + 3
+        wait_until(lambda: time.time() > due, what="a while without one process")
+        assert receiver.asked == []
+        back = Ingest(site.kafka, folders[1], port=cut_off.port, admin_port=cut_off.admin_port).start()
+        wait_until(lambda: receiver.told() != [], 60, "a call-out")
+    for process in (well, back):
+        process.stop()
+
+    assert receiver.told() == ["left"]
 
 
 @pytest.mark.slow

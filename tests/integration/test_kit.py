@@ -22,10 +22,12 @@ from confluent_kafka import Message, Producer, TopicPartition
 
 from consumers.kit import Events, events
 from consumers.kit.decode import fields_of
+from consumers.kit.group_consumer import Membership, Source
 from consumers.kit.types import AddedToCart, AppOpened
 from schemas import topic_contract, topics
 from schemas.catalog import wire
 from tests.kit import Fate, Plan, path_of
+from tests.live import hanging
 from tests.process import free_port
 from tests.stack import ROOT, Stack, wait_until
 from tests.topic import consumer, end_offsets, messages_since, value_of
@@ -270,6 +272,21 @@ def test_a_failed_quarantine_write_moves_no_offset(site: Site) -> None:
     assert site.kept(since) == []
     assert site.rest(2) == ["first", "last"]
     assert len(site.kept(since)) == 1
+
+
+def test_a_lag_that_nobody_knows_is_no_number(site: Site, services: Stack) -> None:
+    """While Kafka hangs, its last word of where a topic ends is not how it ends now."""
+    source = Source({"bootstrap.servers": site.kafka}, Membership(site.app), lambda _: None, lambda: None)
+
+    def lags() -> int:
+        source.poll(0.1, 1000, 1_000_000)
+        return len(source.lags())
+
+    wait_until(lambda: lags() > 1, what="lags")
+    with hanging(services, "kafka"):
+        wait_until(lambda: lags() == 0, what="no lags")
+    wait_until(lambda: lags() > 1, what="lags again")
+    source.close(10)
 
 
 def partition_without_later(kafka: str, moment: datetime) -> int:

@@ -175,6 +175,7 @@ class Loader:
         self._metrics.freshness.set(max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0)
         if now - self._lag_at > _LAG_SECONDS:
             self._lag_at = now
+            self._metrics.lag.clear()  # what is not known is not there
             for (topic, partition), lag in self._source.lags().items():
                 self._metrics.lag.labels(topic, partition).set(lag)
 

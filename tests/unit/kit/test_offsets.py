@@ -84,6 +84,7 @@ def test_since_begins_nowhere_while_one_partition_has_no_answer() -> None:
     """It would be committed, and what came since then skipped for good."""
     source = Source(_NOWHERE, Membership("g", (topics.EVENTS,), 1_795_000_000_000), lambda _: None, int)
     answers = Answers(bad=1)
+    source.ends.close()
     source._consumer = cast("Consumer", answers)
 
     with pytest.raises(KafkaException):

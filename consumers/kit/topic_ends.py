@@ -1,0 +1,107 @@
+"""Kafka, and ingest if wanted, once a second -> where our topics end now, and looks for `ReceivedUntil`.
+
+Invariants: what is known is of the last seconds, or it is not known: a client's own idea of a topic's end
+stands still when the broker does. ingest is asked before Kafka: what it has delivered lies before the ends.
+A thread of its own with a client of its own: nothing here waits for a network where events are handled.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaException
+
+from consumers.kit import client, ingest_state, offsets
+from consumers.kit.ingest_state import IngestAwayError
+from consumers.kit.received_until import Look
+from consumers.kit.record import Place
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0
+_REQUEST_SECONDS_MAX = 2.0
+_FRESH_SECONDS_MAX = 5.0
+_LOOKS_MAX = 100  # that nobody has taken
+
+
+class TopicEnds:
+    """One thread. Every other method is called by one thread, too. Raises: SettingsError."""
+
+    def __init__(self, kafka: Mapping[str, str], group: str, topics: Sequence[str]) -> None:
+        self._topics = topics
+        self._urls: Sequence[str] | None = None  # None: nobody wants to know of ingest
+        self._known: tuple[float, dict[Place, int]] = (float("-inf"), {})  # asked at
+        self._looks: deque[Look] = deque(maxlen=_LOOKS_MAX)
+        self._said = ""
+        self._failure: Exception | None = None
+        self._stopping = threading.Event()
+        consumer = client.consumer({**kafka, "log_level": "0"}, group, _log)
+        self._thread = threading.Thread(target=self._run, args=(consumer,), name="topic-ends", daemon=True)
+        self._thread.start()
+
+    def now(self) -> Mapping[Place, int]:
+        """Return where each partition ended within the last seconds; empty: that is not known."""
+        self._check()
+        asked_at, ends = self._known
+        return ends if time.monotonic() - asked_at < _FRESH_SECONDS_MAX else {}
+
+    def looks(self, urls: Sequence[str]) -> list[Look]:
+        """Return looks since the last call; `urls`: ingest's admin ports, none for what Kafka alone knows."""
+        self._check()
+        self._urls = urls
+        return [self._looks.popleft() for _ in range(len(self._looks))]
+
+    def close(self) -> None:
+        """Have the thread end; a request under way is not waited for."""
+        self._stopping.set()
+
+    def _check(self) -> None:
+        if self._failure:
+            raise RuntimeError("topic-ends has ended") from self._failure
+
+    def _run(self, consumer: Consumer) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._look(consumer)
+                self._stopping.wait(_LOOK_SECONDS)
+            consumer.close()
+        except Exception as error:
+            self._failure = error  # for those who rely on it; and what no thread expects ends the process
+            raise
+
+    def _look(self, consumer: Consumer) -> None:
+        asked_at, why, until_ms = time.monotonic(), "", None
+        try:
+            until_ms = self._delivered_ms()
+        except IngestAwayError as error:
+            why = f"ingest {error}"
+        try:
+            places = offsets.places(consumer, self._topics, _REQUEST_SECONDS_MAX)
+            ends = offsets.ends(consumer, places, _REQUEST_SECONDS_MAX)
+        except KafkaException as error:
+            why = f"Kafka: {error.args[0].str()}"
+        else:
+            self._known = asked_at, ends
+            if until_ms is not None:
+                self._looks.append(Look(until_ms, ends))
+        self._say(why if self._urls is not None else "")
+
+    def _delivered_ms(self) -> int | None:
+        """Return until when ingest has delivered; None: nobody wants to know. Raises: IngestAwayError."""
+        if self._urls is None:
+            return None
+        now_ms = time.time_ns() // 1_000_000
+        found = [one.delivered_until_ms for one in ingest_state.ask(self._urls)]
+        if None in found:
+            raise IngestAwayError("cannot read its spool")
+        return min((until_ms for until_ms in found if until_ms is not None), default=now_ms)
+
+    def _say(self, why: str) -> None:
+        """Log once what keeps the moment from moving on, and once that nothing does."""
+        if why and why != self._said:
+            _log.warning("read_until_stands", extra={"why": why})
+        elif self._said and not why:
+            _log.info("read_until_goes_on")
+        self._said = why

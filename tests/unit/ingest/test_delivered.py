@@ -1,0 +1,82 @@
+"""Until when ingest has given everything to Kafka, whatever is on its way and whatever waits on disk."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ingest.delivery.delivered import Delivered
+from ingest.delivery.publisher import NotKeptError, Publisher
+from ingest.delivery.record import Record
+
+_NOW_MS = 100_000
+
+
+class Way:
+    """A publisher that keeps a record on its way until it is told how that ends; and a spool."""
+
+    def __init__(self) -> None:
+        self.oldest: int | None = None
+        self.spool = SimpleNamespace(unavailable="", is_open=True, empty=True, oldest_ms=lambda: self.oldest)
+        self.ends: list[asyncio.Future[Any]] = []
+
+    async def publish(self, _: Record) -> Any:
+        """Wait for the end."""
+        self.ends.append(asyncio.get_running_loop().create_future())
+        return await self.ends[-1]
+
+
+def record(received_at_ms: int) -> Record:
+    """Return a record."""
+    return Record("t", b"key", b"value", [], received_at_ms)
+
+
+def delivered(way: Way) -> Delivered:
+    """Return what is tried, with two seconds for Kafka."""
+    return Delivered(cast("Publisher", way), 2.0)
+
+
+def test_with_nothing_on_its_way_it_is_now() -> None:
+    """Kafka has all."""
+    assert delivered(Way()).until_ms(_NOW_MS) == _NOW_MS
+
+
+def test_what_is_on_its_way_holds_it_back() -> None:
+    """Until it is safe, or given up: then nobody was told that it is kept."""
+
+    async def story() -> list[int | None]:
+        way = Way()
+        tried = delivered(way)
+        tasks = [asyncio.create_task(tried.publish(record(at))) for at in (900, 800, 1000)]
+        await asyncio.sleep(0)
+        seen = [tried.until_ms(_NOW_MS)]
+        way.ends[1].set_result("kafka")
+        await tasks[1]
+        seen.append(tried.until_ms(_NOW_MS))
+        way.ends[0].set_exception(NotKeptError("full"))
+        with pytest.raises(NotKeptError):
+            await tasks[0]
+        seen.append(tried.until_ms(_NOW_MS))
+        tasks[2].cancel()
+        await asyncio.wait([tasks[2]])
+        return [*seen, tried.until_ms(_NOW_MS)]
+
+    assert asyncio.run(story()) == [800, 900, 1000, _NOW_MS]
+
+
+def test_what_waits_on_disk_holds_it_back() -> None:
+    """Behind its first record may lie one that waited for Kafka before: so much older it can be."""
+    way = Way()
+    way.oldest = 50_000
+
+    assert delivered(way).until_ms(_NOW_MS) == 47_000
+
+
+def test_a_disk_that_does_not_answer_leaves_it_unknown() -> None:
+    """Nobody knows what lies on it, or since when."""
+    for strange in ({"unavailable": "Input/output error"}, {"is_open": False}, {"empty": False}):
+        way = Way()
+        vars(way.spool).update(strange)
+
+        assert delivered(way).until_ms(_NOW_MS) is None
