@@ -19,7 +19,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo status url doctor prometheus test test-clients check fmt report reconcile replay tail schemas spool faults faults-mutants bench lock clean
+.PHONY: help run demo status url doctor prometheus test test-clients check fmt report reconcile replay tail schemas spool faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -82,6 +82,9 @@ faults: $(STAMP) ## break everything while events are sent, then judge that noth
 
 faults-mutants: $(STAMP) ## break our own code, and see that `faults` tells
 	@$(BIN)/python -m tests.faults.harness.mutants $(ARGS)
+
+fuzz: $(STAMP) ## attack every port of a stack of its own, in minutes; ARGS="--requests 1000000 --rate 2000"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(STAMP) ## measure Tapline beside others, in one sitting; ARGS="--only receivers --rounds 3" a part
 	@$(BIN)/python -m tests.bench $(ARGS)

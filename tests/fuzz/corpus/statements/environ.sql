@@ -1,0 +1,1 @@
+SELECT * FROM file('/proc/1/environ', 'RawBLOB')

@@ -1,0 +1,1 @@
+SELECT * FROM executable('id', 'TSV', 'a String')

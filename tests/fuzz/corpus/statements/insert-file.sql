@@ -1,0 +1,1 @@
+INSERT INTO FUNCTION file('/tmp/tapline-fuzz', 'TSV', 'a String') SELECT 'x'

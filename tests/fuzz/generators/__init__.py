@@ -1,0 +1,1 @@
+"""(random, place) -> one case, for each port and for the topic. Pure."""
