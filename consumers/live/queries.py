@@ -112,7 +112,7 @@ LIMIT 20 BY day
 
 REVENUE = """
 SELECT toString(day), leftUTF8(toString(app_id), 80), leftUTF8(toString(currency_code), 20),
-    orders, toString(revenue)
+    orders, toString(revenue), unmatched
 FROM tapcart.revenue_daily
 WHERE day BETWEEN {yesterday:Date} AND {today:Date}
 ORDER BY day DESC, orders DESC, app_id, currency_code

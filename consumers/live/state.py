@@ -104,6 +104,7 @@ class Revenue(Struct, frozen=True):
     currency_code: str
     orders: int
     revenue: str  # decimal
+    unmatched: int  # orders that only the app or only the shop's server reports
 
 
 class Shop(Struct, frozen=True):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
+from consumers.warehouse.tables import Options
 from schemas import environment
 from schemas.catalog.catalog import HERE
 
@@ -69,8 +70,25 @@ class Settings(BaseModel):
     # Whose days and weeks the analytics views count by, a name of the time zone database (Europe/Berlin).
     # Another one than before makes `visits` anew.
     time_zone: environment.TimeZone = Field("UTC", alias="WAREHOUSE_TIME_ZONE")
+    # OrderCreated and PurchaseCompleted with checkout_ids of different kinds are one order when they are at
+    # most so far apart and of one device, session or shopper.
+    purchase_match_minutes: int = Field(30, alias="WAREHOUSE_PURCHASE_MATCH_MINUTES", ge=1, le=1440)
+    # Environments (`debug`) that no analytics view counts, comma separated. The events stay.
+    environments_excluded: str = Field("", alias="WAREHOUSE_ANALYTICS_ENVIRONMENTS_EXCLUDED")
     # Name of a ClickHouse cluster: tables become Replicated and Distributed.
     cluster: str = Field("", alias="WAREHOUSE_CLUSTER", pattern=r"^[\w.{}-]*$")
+
+    @property
+    def table_options(self) -> Options:
+        """What these settings say about tables and views."""
+        return Options(
+            ttl_days=self.ttl_days,
+            settle_seconds=self.settle_seconds,
+            cluster=self.cluster,
+            time_zone=self.time_zone,
+            match_minutes=self.purchase_match_minutes,
+            environments_excluded=tuple(filter(None, map(str.strip, self.environments_excluded.split(",")))),
+        )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

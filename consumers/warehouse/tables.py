@@ -33,6 +33,8 @@ class Options:
     settle_seconds: int = 600
     cluster: str = ""  # "": one server
     time_zone: str = "UTC"  # whose days the analytics views count by
+    match_minutes: int = 30  # two events of one purchase are at most so far apart
+    environments_excluded: tuple[str, ...] = ()  # from the analytics views
 
 
 @dataclass(frozen=True, slots=True)

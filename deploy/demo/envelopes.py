@@ -1,6 +1,7 @@
 """A journey -> JSON bodies as Tapcart posts them: envelope, blocks, ids, and the time as the phone has it.
 
-Invariants: PurchaseCompleted comes from the shop's own server: none of the four blocks, and the right time.
+Invariants: PurchaseCompleted comes from the shop's own server: none of the four blocks, the right time, and
+not always the ids of session and device.
 All other events of a session carry the same blocks, which are encoded once.
 Source: Tapcart's public documentation of the Mobile Event Webhook.
 """
@@ -29,6 +30,7 @@ class Envelopes:
         self._journey = journey
         self._skew_ms = who.skew_ms
         self._zone = timezone(timedelta(minutes=who.utc_offset_minutes))
+        self._ids: Event = {"session_id": journey.session_id, "device_id": who.device_id}
         self._blocks = {
             "device_properties": _raw(_device(who, journey.session_type)),
             "shopify_properties": _raw(
@@ -40,23 +42,30 @@ class Envelopes:
 
     def event(self, rng: Random, happening: Happening) -> Event:
         """Return the event, ready for JSON."""
-        ours = happening.event_type == "PurchaseCompleted"
-        at_ms = happening.at_ms + (0 if ours else self._skew_ms)
+        of_server = happening.event_type == "PurchaseCompleted"
+        at_ms = happening.at_ms + (0 if of_server else self._skew_ms)
         event_id = str(UUID(int=rng.getrandbits(128), version=4))
         fields = happening.properties
         fields["event_id"] = event_id
         return {
             "event_type": happening.event_type,
             "metadata": {"schema_id": f"Event_{happening.event_type}_5_0_0"},
-            **({} if ours else self._blocks),
+            **({} if of_server else self._blocks),
             "event_properties": fields,
             "event_id": event_id,
-            "session_id": self._journey.session_id,
-            "device_id": self._journey.shopper.device_id,
+            **(self._known_to_server(rng) if of_server else self._ids),
             "app_id": self._journey.shop.app_id,
             "timestamp": at_ms,
             "timestamp_iso": iso(at_ms, self._zone),
         }
+
+    def _known_to_server(self, rng: Random) -> Event:
+        """Return both ids, one of them, or neither: null, empty or left out."""
+        device, session = {"device_id": self._ids["device_id"]}, {"session_id": self._ids["session_id"]}
+        nothing: Event = {"session_id": None, "device_id": None}
+        empty: Event = {"session_id": "", "device_id": ""}
+        choices: tuple[Event, ...] = (self._ids, device, nothing | session, nothing, empty, {})
+        return rng.choices(choices, (79, 8, 8, 2, 1, 2))[0]
 
 
 def iso(at_ms: int, zone: timezone) -> str:
@@ -128,5 +137,5 @@ def _app(shop: Shop, who: Shopper) -> Event:
         "external_build": shop.build,
         "os_version": who.os_version,
         "tapcart_commit_hash": None,
-        "environment": "release",
+        "environment": "debug" if who.debug else "release",
     }

@@ -27,6 +27,7 @@ _ORIGIN_WEIGHTS = (62, 14, 10, 8, 6)
 _COLLECTION_SOURCES = ("left_menu", "collections_list", "dashboard_featured_products", "deep_link")
 _CHECKOUT_KINDS = ("webCheckout", "applePay", "shopPay")
 _LOOKS_MAX = 9
+_CHECKOUTS_MAX = 4
 
 
 class Happening(Struct, frozen=True, gc=False):
@@ -152,14 +153,22 @@ class Journey:
             self._update(line, None, ("delete", "delete"), self._pause(8))
 
     def _check_out(self) -> None:
+        """Pay, or go away; some come back at once and buy once more."""
+        for _ in range(_CHECKOUTS_MAX):
+            self._pay()
+            if not chance(self._rng, 0.12):
+                break
+
+    def _pay(self) -> None:
+        currency = self.shopper.currency
         checkout = purchases.Checkout(
-            checkout_id=f"{self._rng.getrandbits(128):032x}",
-            order_id=str(self._rng.randrange(10**12, 10**13)),
+            ids=purchases.invented_ids(self._rng),
             cart_id=self._cart_id,
             kind=self._rng.choice(_CHECKOUT_KINDS if self.shopper.ios else _CHECKOUT_KINDS[::2]),
             cart=self._cart,
             discount_cents=properties.subtotal(self._cart) // 10 if chance(self._rng, 0.2) else 0,
             who=self.shopper,
+            server_currency=self._rng.choices((currency, currency.lower(), f" {currency} "), (90, 7, 3))[0],
         )
         self._report("CheckoutCreated", purchases.checkout_created(checkout), self._pause(12))
         if chance(self._rng, 0.7):

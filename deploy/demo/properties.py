@@ -1,8 +1,6 @@
 """What happened in a session -> `event_properties`, every documented field of the type, in Tapcart's words.
 
-Invariants: numbers are strings, as Tapcart sends them; `event_id` is filled in with the envelope. Where
-Tapcart's public pages leave a choice (whether one checkout_id joins the three events of a purchase), it is
-made for the analyst: it does.
+Invariants: numbers are strings, as Tapcart sends them; `event_id` is filled in with the envelope.
 Source: Tapcart's public documentation of the Mobile Event Webhook, one page per event type.
 """
 

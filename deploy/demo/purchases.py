@@ -1,9 +1,11 @@
 """A cart that is paid for -> `event_properties` of CheckoutCreated, OrderCreated and PurchaseCompleted.
 
-Invariants: one checkout_id joins the three, and their totals agree; Tapcart's public examples show neither,
-so analytics over invented data can be checked where examples cannot.
+Invariants: the totals of one purchase agree. Its ids mostly do not, as in Tapcart's public examples:
+OrderCreated names the checkout by a number, PurchaseCompleted by a hexadecimal token, either may name none.
 Source: Tapcart's public documentation of the Mobile Event Webhook, one page per event type.
 """
+
+from random import Random
 
 from msgspec import Struct
 
@@ -21,16 +23,39 @@ _ADDRESSES = {
 }
 
 
+class Ids(Struct, frozen=True):
+    """One checkout as each event names it."""
+
+    checkout_created: str  # 32 hex digits
+    order_created: str | None
+    purchase_completed: str | None
+    order_id: str | None
+
+
+def invented_ids(rng: Random) -> Ids:
+    """Return the ids of a new checkout."""
+    number, token = str(rng.randrange(10**13, 10**14)), f"{rng.getrandbits(128):032x}"
+    gid = "gid://shopify/Checkout/"
+    forms = (number, f"{gid}{number}?key=1f", token, f"{gid}{token}", None)
+    order_id = str(rng.randrange(10**12, 10**13))
+    return Ids(
+        checkout_created=token,
+        order_created=rng.choices(forms, (74, 10, 10, 5, 1))[0],
+        purchase_completed=rng.choices((token, token.upper(), number, None), (84, 5, 10, 1))[0],
+        order_id=rng.choices((order_id, None), (98, 2))[0],
+    )
+
+
 class Checkout(Struct, frozen=True):
     """What is being paid."""
 
-    checkout_id: str  # 32 hex digits
-    order_id: str
+    ids: Ids
     cart_id: str
     kind: str  # webCheckout | applePay | ...
     cart: list[Line]
     discount_cents: int
     who: Shopper
+    server_currency: str  # the shopper's currency as the shop's server writes it
 
     @property
     def due(self) -> str:
@@ -50,7 +75,7 @@ def checkout_created(checkout: Checkout) -> Properties:
         "event_id": None,
         "currency_code": checkout.who.currency,
         "checkout_type": checkout.kind,
-        "checkout_id": checkout.checkout_id,
+        "checkout_id": checkout.ids.checkout_created,
         "checkout_amount": checkout.due,
         "checkout_source_type": "cart",
         "checkout_source_id": None,
@@ -68,8 +93,8 @@ def checkout_created(checkout: Checkout) -> Properties:
 def order_created(checkout: Checkout) -> Properties:
     """Return OrderCreated's fields."""
     return {
-        "order_id": checkout.order_id,
-        "checkout_id": checkout.checkout_id,
+        "order_id": checkout.ids.order_id,
+        "checkout_id": checkout.ids.order_created,
         "currency_code": checkout.who.currency,
         "total_price": checkout.due,
         "event_id": None,
@@ -83,8 +108,8 @@ def purchase_completed(checkout: Checkout) -> Properties:
     return {
         "source": None,
         "event_id": None,
-        "checkout_id": checkout.checkout_id,
-        "currency_code": checkout.who.currency,
+        "checkout_id": checkout.ids.purchase_completed,
+        "currency_code": checkout.server_currency,
         "total_price": checkout.due,
         "checkout_source_type": "cart",
         "checkout_source_id": None,

@@ -31,6 +31,7 @@ _NETWORKS = ("203.0.113", "198.51.100", "192.0.2")
 # Share of a day's sessions that are first launches.
 _NEW_SHARE = 0.18
 _RETENTION_DAYS = 45
+_DEBUG_SHARE = 0.01
 # How the day is spent, by local hour: quiet nights, a lunch break, the evening on the sofa.
 _HOUR_WEIGHTS = (2, 1, 1, 1, 1, 2, 4, 6, 7, 7, 8, 9, 11, 10, 8, 8, 9, 10, 12, 15, 17, 15, 9, 4)
 
@@ -53,6 +54,7 @@ class Shopper(Struct, frozen=True):
     shopify_user_id: str | None
     skew_ms: int  # what the phone's clock is ahead
     eagerness: float  # 0..1, how likely to buy
+    debug: bool  # one of the app's makers, with a debug build
 
 
 class Visit(Struct, frozen=True):
@@ -99,6 +101,7 @@ def shopper(seed: int, app_id: str, install_day: int, number: int) -> Shopper:
         shopify_user_id=str(rng.randrange(10**12, 10**13)) if chance(rng, 0.4) else None,
         skew_ms=_skew_ms(rng),
         eagerness=rng.random(),
+        debug=chance(rng, _DEBUG_SHARE),
     )
 
 

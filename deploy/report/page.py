@@ -17,6 +17,14 @@ _STYLE = Path(__file__).with_name("report.css").read_text()
 
 Cells = Sequence[Sequence[str]]
 
+_MATCHED_BY = {
+    "checkout_id": "the checkout",
+    "device": "the device",
+    "session": "the session",
+    "shopper": "the shopper",
+    "none": "only one of the two came",
+}
+
 
 def page(week: Week) -> str:
     """Return the document."""
@@ -37,6 +45,11 @@ def page(week: Week) -> str:
             _money(rows["money"]),
         ),
         _table(
+            "Orders by their two events",
+            ("What the two have in common", "Orders"),
+            _matches(rows["matches"]),
+        ),
+        _table(
             "Products",
             ("Product", "Views", "Adds", "Purchases", "Views that add"),
             _products(rows["products"]),
@@ -54,7 +67,8 @@ def page(week: Week) -> str:
         f"<p>Week from Monday {week.monday:%d %B} to Sunday {week.sunday:%d %B %Y}</p>\n</header>\n"
         f'<div class="tiles">{"".join(_tiles(week))}</div>\n<div class="cards">\n{"".join(cards)}</div>\n'
         "<footer>Made by Tapline from the views active_devices_daily, sessions, funnel_daily, revenue_daily,"
-        " product_performance, push_performance, attribution, carts_abandoned, retention_weekly.</footer>\n"
+        " orders, product_performance, push_performance, attribution, carts_abandoned,"
+        " retention_weekly.</footer>\n"
         "</main>\n</body>\n</html>\n"
     )
 
@@ -117,6 +131,10 @@ def _money(rows: Sequence[Sequence[Any]]) -> Cells:
         )
         for currency, orders, now, average, before in rows
     ]
+
+
+def _matches(rows: Sequence[Sequence[Any]]) -> Cells:
+    return [(_MATCHED_BY.get(matched_by, matched_by), f"{int(orders):,}") for matched_by, orders in rows]
 
 
 def _products(rows: Sequence[Sequence[Any]]) -> Cells:

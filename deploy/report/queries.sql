@@ -42,6 +42,13 @@ GROUP BY currency_code
 HAVING n > 0
 ORDER BY n DESC, currency_code
 
+-- matches
+SELECT matched_by, count() AS n
+FROM tapcart.orders
+WHERE app_id = {app:String} AND day BETWEEN {monday:Date} AND {monday:Date} + 6
+GROUP BY matched_by
+ORDER BY n DESC, matched_by
+
 -- products
 SELECT max(product_title), sum(views) AS v, sum(adds), sum(purchases)
 FROM tapcart.product_performance

@@ -10,35 +10,58 @@ from typing import Any
 
 import polars as pl
 
+from tests.analytics import purchases
+from tests.analytics.purchases import MATCH_MS, Order, bare
+
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
-_NOTHING = [""] * 5
+ORDER: dict[str, Any] = {
+    "day": pl.Date,
+    "app_id": pl.String,
+    "checkout_id": pl.String,
+    "order_id": pl.String,
+    "device_id": pl.String,
+    "session_id": pl.String,
+    "ordered_at": pl.Int64,  # milliseconds
+    "total": pl.Int64,
+    "currency_code": pl.String,
+    "environment": pl.String,
+    "matched_by": pl.String,
+    "product_ids": pl.List(pl.String),
+}
 
 
-def orders(events: pl.DataFrame) -> pl.DataFrame:
+def orders(events: pl.DataFrame, match_ms: int = MATCH_MS) -> pl.DataFrame:
     """Orders."""
-    found = (
-        events.filter(pl.col("type").is_in(["OrderCreated", "PurchaseCompleted"]), pl.col("checkout") != "")
-        .with_columns(paid=pl.col("type") == "PurchaseCompleted", priced=pl.col("total").is_not_null())
-        .sort("at", "id")
-    )
-    key = ["app", "checkout"]
-    first = found.group_by(key).agg(
-        pl.col("day", "device", "at").first(),
-        pl.col("order").filter(pl.col("order") != "", ~pl.col("paid")).first().fill_null(""),
-        pl.col("session").filter(pl.col("session") != "").first().fill_null(""),
-    )
-    price = found.sort("priced", "paid", "at", "id").group_by(key).agg(pl.col("total", "currency").last())
-    return first.join(price, on=key).select(
-        "day",
-        app_id="app",
-        checkout_id="checkout",
-        order_id="order",
-        device_id="device",
-        session_id="session",
-        ordered_at="at",
-        total="total",
-        currency_code="currency",
-    )
+    sent = events.filter(pl.col("type").is_in(["OrderCreated", "PurchaseCompleted"]))
+    found = map(_order, purchases.orders(sent.iter_rows(named=True), match_ms))
+    return pl.DataFrame([row for row in found if row], ORDER)
+
+
+def _order(order: Order) -> dict[str, Any] | None:
+    """Return the view's row, None when the order is of an environment that is left out."""
+    rows, environment = order.rows, order.first("environment")
+    # An event without an environment has that of its session, else that of its device.
+    telling = "environment" if environment else "session" if order.first("session") else "device"
+    if any(row["left_out"] for row in [row for row in rows if row[telling]][:1]):
+        return None
+    paid = [row for row in rows if row["type"] == "PurchaseCompleted"]
+    of_purchase_last = [*(row for row in rows if row not in paid), *paid]
+    priced = max(reversed(of_purchase_last), key=lambda row: row["total"] is not None)
+    named = [row for row in of_purchase_last if bare(row["checkout"])]
+    return {
+        "day": rows[0]["day"],
+        "app_id": rows[0]["app"],
+        "checkout_id": named[-1]["checkout"].strip() if named else "",
+        "order_id": order.first("order"),
+        "device_id": order.first("device"),
+        "session_id": order.first("session"),
+        "ordered_at": rows[0]["at"],
+        "total": priced["total"],
+        "currency_code": priced["currency"].strip().upper(),
+        "environment": environment,
+        "matched_by": order.matched_by,
+        "product_ids": sorted({product for row in paid for product in row["products"] if product}),
+    }
 
 
 def revenue_daily(events: pl.DataFrame) -> pl.DataFrame:
@@ -47,17 +70,23 @@ def revenue_daily(events: pl.DataFrame) -> pl.DataFrame:
     return (
         orders(events)
         .group_by("day", "app_id", "currency_code")
-        .agg(orders=pl.len(), revenue=total.sum(), average_order_value=total.sum() // total.count())
+        .agg(
+            orders=pl.len(),
+            unmatched=(pl.col("matched_by") == "none").sum(),
+            revenue=total.sum(),
+            average_order_value=total.sum() // total.count(),
+        )
     )
 
 
 def sessions(events: pl.DataFrame) -> pl.DataFrame:
     """Sessions with their orders."""
     key = ["app", "session"]
-    inside = events.filter(pl.col("session") != "")
+    inside = _counted(events).filter(pl.col("session") != "")
     found = inside.group_by(key).agg(
         day=pl.col("day").min(),
-        device=pl.col("device").min(),
+        device=pl.col("device").filter(pl.col("device") != "").min().fill_null(""),
+        environment=pl.col("environment").max(),
         started_at=pl.col("at").min(),
         ended_at=pl.col("at").max(),
         events=pl.len(),
@@ -66,7 +95,11 @@ def sessions(events: pl.DataFrame) -> pl.DataFrame:
     texts = inside.with_columns(pl.col("touch").list.get(i).alias(name) for i, name in enumerate(names))
     touched = texts.filter(pl.any_horizontal(pl.col(name) != "" for name in names))
     touch = touched.sort("at", *names).group_by(key).agg(pl.col(*names).first())
-    paid = orders(events).filter(pl.col("session_id") != "").sort("ordered_at", "checkout_id")
+    paid = (
+        orders(events)
+        .filter(pl.col("session_id") != "")
+        .sort("ordered_at", "checkout_id", "order_id", "currency_code")
+    )
     paid = paid.with_columns(first=pl.col("currency_code").first().over("app_id", "session_id"))
     price = (
         paid.filter(pl.col("currency_code") == pl.col("first"))
@@ -83,7 +116,7 @@ def sessions(events: pl.DataFrame) -> pl.DataFrame:
 
 def active_devices_daily(events: pl.DataFrame) -> pl.DataFrame:
     """Every device is put down on each day it counts for, then they are counted."""
-    seen = events.select("app", "device", "day").unique()
+    seen = _of_devices(events).select("app", "device", "day").unique()
     calendar = (
         seen.group_by("app")
         .agg(day=pl.date_range(pl.col("day").min(), pl.col("day").max()))
@@ -106,7 +139,7 @@ def active_devices_daily(events: pl.DataFrame) -> pl.DataFrame:
 
 def retention_weekly(events: pl.DataFrame) -> pl.DataFrame:
     """Cohorts by the week of a device's first event."""
-    seen = events.select("app", "device", week=pl.col("day").dt.truncate("1w")).unique()
+    seen = _of_devices(events).select("app", "device", week=pl.col("day").dt.truncate("1w")).unique()
     seen = seen.with_columns(cohort_week=pl.col("week").min().over("app", "device"))
     size = seen.group_by("app", "cohort_week").agg(cohort_devices=pl.col("device").n_unique())
     return (
@@ -125,9 +158,9 @@ def funnel_daily_by_source(events: pl.DataFrame) -> pl.DataFrame:
     """Step by step: the first moment of each that is not before that of the step before."""
     found = []
     moments: dict[tuple[object, str, str], list[tuple[int, str, str]]] = {}
-    for app, day, device, kind, at, touch in events.select(
-        "app", "day", "device", "type", "at", "touch"
-    ).iter_rows():
+    for app, day, device, kind, at, touch in (
+        _of_devices(events).select("app", "day", "device", "type", "at", "touch").iter_rows()
+    ):
         moments.setdefault((day, app, device), []).append((at, kind, touch[0]))
     steps = (
         ("ProductViewed",),
@@ -158,19 +191,19 @@ def funnel_daily(events: pl.DataFrame) -> pl.DataFrame:
 def product_performance(events: pl.DataFrame) -> pl.DataFrame:
     """Views, adds and purchases of products."""
     key = ["day", "app", "product"]
-    named = events.filter(pl.col("product") != "", pl.col("type").is_in(["ProductViewed", "AddedToCart"]))
+    named = _counted(events).filter(
+        pl.col("product") != "", pl.col("type").is_in(["ProductViewed", "AddedToCart"])
+    )
     looked = named.group_by(key).agg(
         product_title=pl.col("title").max(),
         views=(pl.col("type") == "ProductViewed").sum(),
         adds=(pl.col("type") == "AddedToCart").sum(),
     )
     bought = (
-        events.filter(pl.col("type") == "PurchaseCompleted", pl.col("checkout") != "")
-        .sort("at")
-        .group_by("app", "checkout", maintain_order=True)
-        .agg(pl.col("day").first(), product=pl.col("products").explode().unique())
+        orders(events)
+        .select("day", app="app_id", product="product_ids")
         .explode("product")
-        .filter(pl.col("product").is_not_null(), pl.col("product") != "")
+        .drop_nulls("product")
         .group_by(key)
         .agg(purchases=pl.len())
     )
@@ -188,11 +221,12 @@ def push_performance(events: pl.DataFrame) -> pl.DataFrame:
     """Who received a push, opened by it, ordered within a day."""
     key = ["day", "app", "device", "push"]
     received = (
-        events.filter(pl.col("type") == "PushNotificationReceived", pl.col("push") != "")
+        _of_devices(events)
+        .filter(pl.col("type") == "PushNotificationReceived", pl.col("push") != "")
         .group_by(key)
         .agg(pl.col("at").min(), pl.col("push_title").max(), pl.col("push_type").max())
     )
-    opens = events.filter(pl.col("type") == "AppOpened", pl.col("push") != "")
+    opens = _of_devices(events).filter(pl.col("type") == "AppOpened", pl.col("push") != "")
     opens = opens.select("app", "device", "push", then="at")
     buys = orders(events).select(app="app_id", device="device_id", then="ordered_at")
     day_after = pl.col("then") <= pl.col("at") + _DAY_MS
@@ -225,20 +259,20 @@ def attribution(events: pl.DataFrame) -> pl.DataFrame:
     """Each order under its device's first and last touch of the 30 days before."""
     names = ["utm_source", "utm_medium", "utm_campaign", "notification_id"]
     touches = sessions(events).filter(pl.any_horizontal(pl.col(name) != "" for name in names))
+    touches = touches.filter(pl.col("device_id") != "")
     touches = touches.select("app_id", "device_id", "started_at", *names, touched_by="session_id")
-    bought = orders(events)
+    bought = orders(events).with_row_index("number")
     since = pl.col("ordered_at") - pl.col("started_at")
-    key = ["app_id", "checkout_id"]
     touched = (
-        bought.select(*key, "device_id", "ordered_at")
+        bought.select("number", "app_id", "device_id", "ordered_at")
         .join(touches, on=["app_id", "device_id"])
         .filter(since >= 0, since <= 30 * _DAY_MS)
         .sort("started_at", *names, "touched_by")
-        .group_by(key, maintain_order=True)
+        .group_by("number", maintain_order=True)
     )
     both = []
     for touch, found in (("first", touched.first()), ("last", touched.last())):
-        named = bought.join(found.select(*key, *names), on=key, how="left")
+        named = bought.join(found.select("number", *names), on="number", how="left")
         both.append(named.with_columns(pl.col(*names).fill_null(""), touch=pl.lit(touch)))
     by = ["day", "app_id", "touch", *names, "currency_code"]
     return pl.concat(both).group_by(by).agg(orders=pl.len(), revenue=pl.col("total").sum())
@@ -248,10 +282,18 @@ def carts_abandoned(events: pl.DataFrame, hours: int = 24) -> pl.DataFrame:
     """Carts that their device left alone."""
     found = []
     by_device: dict[tuple[str, str], list[tuple[int, str, tuple[Any, ...] | None]]] = {}
-    changes = events.filter(pl.col("type").is_in(["AddedToCart", "CartUpdated"]))
+    changes = _of_devices(events).filter(pl.col("type").is_in(["AddedToCart", "CartUpdated"]))
     for row in changes.iter_rows(named=True):
         filled = row["type"] == "AddedToCart" or row["item_count"] != 0
-        cart = (row["session"], row["items"], row["cart_total"], row["cart_currency"], row["day"])
+        currency = row["cart_currency"].strip().upper()
+        cart = (
+            row["session"],
+            row["items"],
+            row["cart_total"],
+            currency,
+            row["environment"],
+            row["day"],
+        )
         by_device.setdefault((row["app"], row["device"]), []).append(
             (row["at"], row["id"], cart if filled else None)
         )
@@ -274,8 +316,19 @@ def carts_abandoned(events: pl.DataFrame, hours: int = 24) -> pl.DataFrame:
         "items",
         "cart_total",
         "currency_code",
+        "environment",
     ]
     return pl.DataFrame(found, names, orient="row", infer_schema_length=None)
+
+
+def _counted(events: pl.DataFrame) -> pl.DataFrame:
+    """Return the events of environments that count."""
+    return events.filter(~pl.col("left_out"))
+
+
+def _of_devices(events: pl.DataFrame) -> pl.DataFrame:
+    """Return those of them that name a device."""
+    return _counted(events).filter(pl.col("device") != "")
 
 
 VIEWS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {

@@ -16,6 +16,7 @@ import msgspec
 import polars as pl
 
 from deploy.demo.generator import Plan, generate
+from deploy.demo.samples import samples
 from deploy.demo.shops import PREFIX
 from tests.faults.harness.connection import Connection, request
 
@@ -51,11 +52,17 @@ SCHEMA: dict[str, Any] = {
     "item_count": pl.Int64,
     "cart_total": pl.Int64,
     "cart_currency": pl.String,
+    "shopper": pl.String,
+    "environment": pl.String,
+    "left_out": pl.Boolean,  # of an environment that no view counts
 }
 
 
 def bodies(events: int, prefix: str, apps: int = 3, seed: int = 1) -> list[bytes]:
-    """Return the bodies of a month of about so many events; the apps' ids begin with `prefix`."""
+    """Return the bodies of a month of about so many events; the apps' ids begin with `prefix`.
+
+    The samples are among them, as of an app that only its makers have.
+    """
     plan = Plan(_START_MS, _START_MS + _DAYS * _DAY_MS, seed, apps, events / _DAYS)
     valid = [
         post.body.replace(f'"{PREFIX}'.encode(), f'"{prefix}'.encode())
@@ -65,21 +72,37 @@ def bodies(events: int, prefix: str, apps: int = 3, seed: int = 1) -> list[bytes
     rng = Random(seed)
     late = {index for index in range(len(valid)) if rng.random() < _LATE_SHARE}
     again = [body for body in valid if rng.random() < _AGAIN_SHARE]
-    first = [body for index, body in enumerate(valid) if index not in late] + again
+    of_makers = [
+        post.body.replace(b"a7Kq2mXw9L", f"{prefix}samples".encode()).replace(b'"release"', b'"debug"')
+        for post in samples()
+    ]
+    first = [body for index, body in enumerate(valid) if index not in late] + again + of_makers
     rng.shuffle(first)
     return first + [valid[index] for index in late]
 
 
-def rows(posted: Iterable[bytes], zone: str = "UTC") -> pl.DataFrame:
-    """Return one row per event, by `SCHEMA`."""
+def rows(posted: Iterable[bytes], zone: str = "UTC", excluded: Sequence[str] = ()) -> pl.DataFrame:
+    """Return one row per event, by `SCHEMA`; events of the environments `excluded` are marked."""
     known = ZoneInfo(zone)
-    found: dict[tuple[str, str, str], tuple[Any, ...]] = {}
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for body in posted:
         event = msgspec.json.decode(body)
         key = (event["app_id"], event["event_type"], event["event_id"])
         if key not in found:
             found[key] = _row(event, known)
-    return pl.DataFrame(list(found.values()), SCHEMA, orient="row")
+    events = list(found.values())
+    theirs = {
+        (event["app"], value)
+        for event in events
+        if event["environment"] in excluded
+        for value in (event["session"], event["device"])
+    }
+    for event in events:
+        of = (event["app"], event["session"] or event["device"])
+        event["left_out"] = event["environment"] in excluded or (
+            not event["environment"] and bool(of[1]) and of in theirs
+        )
+    return pl.DataFrame(events, SCHEMA)
 
 
 def post(url: str, posted: Sequence[bytes]) -> None:
@@ -110,40 +133,45 @@ async def _post(url: str, posted: Sequence[bytes]) -> None:
     await asyncio.gather(*(work() for _ in range(_CONNECTIONS)))
 
 
-def _row(event: dict[str, Any], zone: ZoneInfo) -> tuple[Any, ...]:
+def _row(event: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     of = event.get("event_properties") or {}
     session = event.get("session_properties") or {}
     at_ms = event["timestamp"]
-    return (
-        event["event_type"],
-        event["event_id"],
-        event["app_id"],
-        event["device_id"],
-        event.get("session_id") or "",
-        at_ms,
-        _day(at_ms, zone),
-        [session.get(name) or "" for name in _TOUCH],
-        *(of.get(name) or "" for name in _TEXTS),
-        _scaled(of.get("total_price")),
-        of.get("currency_code") or "",
-        of.get("product_ids") or [],
-        of.get("cart_total_items_list") or [],
-        int(of["cart_total_items"]) if of.get("cart_total_items") else None,
-        _scaled(of.get("cart_total_price")),
-        of.get("multi_currency_code") or "",
+    texts = {name: of.get(sent) or "" for name, sent in _TEXTS.items()}
+    shopper = of.get("purchase_shopify_user_id") or (event.get("shopify_properties") or {}).get(
+        "shopify_user_id"
     )
+    return texts | {
+        "type": event["event_type"],
+        "id": event["event_id"],
+        "app": event["app_id"],
+        "device": event.get("device_id") or "",
+        "session": event.get("session_id") or "",
+        "at": at_ms,
+        "day": _day(at_ms, zone),
+        "touch": [session.get(name) or "" for name in _TOUCH],
+        "total": _scaled(of.get("total_price")),
+        "products": of.get("product_ids") or [],
+        "items": of.get("cart_total_items_list") or [],
+        "item_count": int(of["cart_total_items"]) if of.get("cart_total_items") else None,
+        "cart_total": _scaled(of.get("cart_total_price")),
+        "shopper": shopper or "",
+        "environment": (event.get("app_properties") or {}).get("environment") or "",
+    }
 
 
 _TOUCH = ("source", "utm_source", "utm_medium", "utm_campaign", "notification_id")
-_TEXTS = (
-    "product_id",
-    "product_title",
-    "notification_id",
-    "notification_title",
-    "notification_type",
-    "checkout_id",
-    "order_id",
-)
+_TEXTS = {
+    "product": "product_id",
+    "title": "product_title",
+    "push": "notification_id",
+    "push_title": "notification_title",
+    "push_type": "notification_type",
+    "checkout": "checkout_id",
+    "order": "order_id",
+    "currency": "currency_code",
+    "cart_currency": "multi_currency_code",
+}
 
 
 def _day(at_ms: int, zone: ZoneInfo) -> date:

@@ -28,12 +28,17 @@ _SECONDS_MAX = 3600.0
 _AGAIN = {
     "event_id": "toString(reinterpretAsUUID(sipHash128(event_id, day, copy)))",
     "event_properties.event_id": "toString(reinterpretAsUUID(sipHash128(event_id, day, copy)))",
-    "device_id": "toString(reinterpretAsUUID(sipHash128(device_id, day % 20, copy)))",
-    "device_properties.device_id": "toString(reinterpretAsUUID(sipHash128(device_id, day % 20, copy)))",
+    "device_id": "if(device_id = '', '', toString(reinterpretAsUUID(sipHash128(device_id, day % 20, copy))))",
+    "device_properties.device_id": "if(device_id = '', '',"
+    " toString(reinterpretAsUUID(sipHash128(device_id, day % 20, copy))))",
     "session_id": "if(session_id = '', '', toString(reinterpretAsUUID(sipHash128(session_id, day, copy))))",
     "session_properties.session_id": "if(session_id = '', '',"
     " toString(reinterpretAsUUID(sipHash128(session_id, day, copy))))",
-    "event_properties.checkout_id": "lower(hex(sipHash128(`event_properties.checkout_id`, day, copy)))",
+    # Of the kind that it was: the two events of a purchase are matched by that.
+    "event_properties.checkout_id": "multiIf(`event_properties.checkout_id` = '', '',"
+    " match(`event_properties.checkout_id`, '^[0-9]{1,20}$|/[0-9]+[?]'),"
+    " toString(sipHash64(extract(`event_properties.checkout_id`, '([0-9]+)([?].*)?$'), day, copy)),"
+    " lower(hex(sipHash128(lower(extract(`event_properties.checkout_id`, '([0-9a-fA-F]+)$')), day, copy))))",
     "timestamp": "timestamp + toIntervalDay(day)",
     "received_at": "received_at + toIntervalDay(day)",
     "_appended_at": "_appended_at + toIntervalDay(day)",

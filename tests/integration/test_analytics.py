@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,7 @@ from consumers.warehouse.analytics.views import NAMES
 from consumers.warehouse.clickhouse import ClickHouse
 from consumers.warehouse.tables import Options, tables
 from tests.analytics.compare import difference
-from tests.analytics.expected import VIEWS
+from tests.analytics.expected import VIEWS, orders
 from tests.analytics.posted import bodies, post, rows
 from tests.stack import ROOT, Stack
 from tests.warehouse import CATALOG, Tables
@@ -41,9 +42,9 @@ class Month:
         found = (difference(self.tables, view, PREFIX, VIEWS[view](events)) for view in named)
         return [text for text in found if text]
 
-    def warehouse(self, time_zone: str = "UTC") -> ClickHouse:
+    def warehouse(self, options: Options | None = None) -> ClickHouse:
         """Return what a loader makes its tables with."""
-        return ClickHouse(self.stack.clickhouse_url, tables(CATALOG), Options(time_zone=time_zone), 60)
+        return ClickHouse(self.stack.clickhouse_url, tables(CATALOG), options or Options(), 60)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +140,52 @@ def test_days_are_those_of_a_time_zone(month: Month) -> None:
     """A setting, also for events that are there already."""
     zone = "America/New_York"
     try:
-        month.warehouse(zone).make_tables()
+        month.warehouse(Options(time_zone=zone)).make_tables()
 
         assert month.differences(rows(month.posted, zone)) == []
     finally:
         month.warehouse().make_tables()
     assert month.differences(month.rows, "active_devices_daily") == []
+
+
+def test_an_environment_is_left_out_of_every_view(month: Month) -> None:
+    """With the events that name it, those of the server in the same session or device, and orders."""
+    excluded = rows(month.posted, excluded=["debug"])
+    try:
+        month.warehouse(Options(environments_excluded=(" Debug",))).make_tables()
+
+        assert month.differences(excluded) == []
+        assert 0 < excluded["left_out"].sum() < len(excluded)
+        assert all(month.differences(month.rows, view) for view in ("orders", "sessions", "funnel_daily"))
+    finally:
+        month.warehouse().make_tables()
+
+
+def test_how_far_apart_is_a_setting(month: Month) -> None:
+    """Two events of one purchase that are further apart are two orders."""
+    wanted = partial(orders, match_ms=60_000)
+    try:
+        month.warehouse(Options(match_minutes=1)).make_tables()
+
+        assert difference(month.tables, "orders", PREFIX, wanted(month.rows)) == ""
+        assert month.differences(month.rows, "orders") != []
+    finally:
+        month.warehouse().make_tables()
+
+
+def test_an_older_folder_gets_the_views_of_now(month: Month) -> None:
+    """The loader replaces what an earlier version left: views with fewer columns, another `visits`."""
+    month.tables.run(
+        "CREATE OR REPLACE VIEW tapcart.orders AS SELECT app_id, event_properties.checkout_id AS checkout_id"
+        " FROM tapcart.order_created"
+    )
+    for name in month.tables.rows("SELECT name FROM system.tables WHERE database = 'tapcart_raw'"):
+        if name[0].startswith("visits"):
+            month.tables.run(f"DROP TABLE tapcart_raw.{name[0]} SYNC")
+    month.tables.run(
+        "CREATE TABLE tapcart_raw.visits (app_id String) ENGINE = MergeTree ORDER BY app_id"
+        " COMMENT 'filled by definition 0123456789ab'"
+    )
+    month.warehouse().make_tables()
+
+    assert month.differences(month.rows, "orders", "sessions", "funnel_daily") == []

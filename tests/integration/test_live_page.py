@@ -122,6 +122,7 @@ def test_funnel_and_revenue_are_those_of_the_views(stack: Stack, live: Live, bro
             currency, count = line.split("\t")
             row = page.locator("#revenue-rows tr", has_text=currency)
             expect(row.locator("td").first).to_have_text(f"{int(count):,}")
+        expect(page.locator("#revenue-lead")).to_contain_text("reported by the app or the shop alone")
         page.locator("#shop-app").select_option("another")
         expect(page.locator("#funnel-steps tr").first).to_contain_text("Opened the app1")
         expect(page.locator("#revenue-lead")).to_contain_text("No order today")

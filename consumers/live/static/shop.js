@@ -80,8 +80,10 @@ function showRevenue(rows, why, when) {
   }
   const sums = [...currencies.values()].sort((one, other) => other.orders - one.orders || one.code.localeCompare(other.code));
   const orders = sums.reduce((sum, one) => sum + one.orders, 0);
+  const unmatched = (rows ?? []).reduce((sum, row) => sum + row.unmatched, 0);
+  const alone = unmatched ? `, ${count(unmatched)} reported by the app or the shop alone` : "";
   byId("revenue").hidden = !sums.length;
-  put("revenue-lead", why || (sums.length ? `${plural(orders, "order", "orders")} ${when}; currencies are never added up` : `No order ${when}.`));
+  put("revenue-lead", why || (sums.length ? `${plural(orders, "order", "orders")} ${when}${alone}; currencies are never added up` : `No order ${when}.`));
   list(byId("revenue-rows"), sums, (one) => one.code, (one) => {
     const row = element("tr");
     row.append(rowHeader(one.code || "unknown"), cell("", "number"), cell("", "number"), cell("", "number"));

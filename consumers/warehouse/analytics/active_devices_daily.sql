@@ -6,7 +6,7 @@ WITH
             app_id, device_id, arraySort(groupUniqArray(toInt32(visits.day))) AS days,
             arrayPushBack(arrayPopFront(days), toInt32(1000000)) AS nexts
         FROM tapcart_raw.visits AS visits
-        WHERE device_id != ''
+        WHERE device_id != '' AND $COUNTED
         GROUP BY app_id, device_id
     ),
     -- A device counts from a day on until 7 (30) days later, or until it comes again and counts anew.

@@ -25,7 +25,7 @@ FROM (
         arrayMin(arrayPushBack(arrayFilter(at -> at >= added, checkouts), never)) AS checkout,
         ifNull(toUnixTimestamp64Milli(max(visits.ordered_at)), 0) AS ordered
     FROM tapcart_raw.visits AS visits
-    WHERE device_id != ''
+    WHERE device_id != '' AND $COUNTED
     GROUP BY app_id, day, device_id
     HAVING opened < never
     SETTINGS max_bytes_before_external_group_by = 536870912

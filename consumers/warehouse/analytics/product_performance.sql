@@ -1,31 +1,25 @@
--- By product and day: `views` are ProductViewed events, `adds` AddedToCart events, `purchases` orders (checkout_ids) whose
--- PurchaseCompleted lists the product, on the day of the first one; `add_rate` and `purchase_rate` are adds and purchases divided by
+-- By product and day: `views` are ProductViewed events, `adds` AddedToCart events, `purchases` orders (see `orders`) whose
+-- PurchaseCompleted lists the product, by the order's day; `add_rate` and `purchase_rate` are adds and purchases divided by
 -- views, null without views. The title is the last one in the alphabet when it changed that day.
 WITH happened AS (
+    WITH app_properties.environment AS environment
     SELECT
         toDate(timestamp, $ZONE) AS day, app_id, event_properties.product_id AS product_id,
         max(event_properties.product_title) AS title, count() AS views, 0 AS adds, 0 AS purchases
     FROM tapcart.product_viewed
-    WHERE product_id != ''
+    WHERE product_id != '' AND $COUNTED
     GROUP BY day, app_id, product_id
     UNION ALL
+    WITH app_properties.environment AS environment
     SELECT
         toDate(timestamp, $ZONE) AS day, app_id, event_properties.product_id AS product_id,
         max(event_properties.product_title), 0, count(), 0
     FROM tapcart.added_to_cart
-    WHERE product_id != ''
+    WHERE product_id != '' AND $COUNTED
     GROUP BY day, app_id, product_id
     UNION ALL
-    SELECT toDate(at, $ZONE) AS day, app_id, product_id, '', 0, 0, count()
-    FROM (
-        SELECT
-            app_id, event_properties.checkout_id AS checkout_id, min(timestamp) AS at,
-            arrayJoin(groupUniqArrayArray(event_properties.product_ids)) AS product_id
-        FROM tapcart.purchase_completed
-        WHERE checkout_id != ''
-        GROUP BY app_id, checkout_id
-    )
-    WHERE product_id != ''
+    SELECT day, app_id, arrayJoin(product_ids) AS product_id, '', 0, 0, count()
+    FROM tapcart.orders
     GROUP BY day, app_id, product_id
 )
 SELECT

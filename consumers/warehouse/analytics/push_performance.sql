@@ -4,18 +4,20 @@
 -- rates are shares of `received`.
 WITH
     received AS (
+        WITH app_properties.environment AS environment
         SELECT
             toDate(timestamp, $ZONE) AS day, app_id, device_id, event_properties.notification_id AS notification_id,
             min(timestamp) AS at, max(event_properties.notification_title) AS title,
             max(event_properties.notification_type) AS type
         FROM tapcart.push_notification_received
-        WHERE notification_id != '' AND device_id != ''
+        WHERE notification_id != '' AND device_id != '' AND $COUNTED
         GROUP BY day, app_id, device_id, notification_id
     ),
     opens AS (
+        WITH app_properties.environment AS environment
         SELECT app_id, device_id, event_properties.notification_id AS notification_id, groupArray(timestamp) AS ats
         FROM tapcart.app_opened
-        WHERE notification_id != ''
+        WHERE notification_id != '' AND $COUNTED
         GROUP BY app_id, device_id, notification_id
     ),
     buys AS (SELECT app_id, device_id, groupArray(ordered_at) AS ats FROM tapcart.orders GROUP BY app_id, device_id)

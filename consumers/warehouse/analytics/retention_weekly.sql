@@ -12,7 +12,7 @@ FROM (
     FROM (
         SELECT app_id, device_id, arraySort(groupUniqArray(toMonday(visits.day))) AS weeks
         FROM tapcart_raw.visits AS visits
-        WHERE device_id != ''
+        WHERE device_id != '' AND $COUNTED
         GROUP BY app_id, device_id
     )
     GROUP BY app_id, cohort_week, week

@@ -1,10 +1,12 @@
 -- Orders (see `orders`) by the day of their first event and by currency: currencies are never added up. `revenue` is the
--- sum of their totals; `average_order_value` is revenue divided by the orders with a total, cut after four decimals; null when none has one.
+-- sum of their totals; `average_order_value` is revenue divided by the orders with a total, cut after four decimals; null
+-- when none has one. `unmatched`: orders that OrderCreated or PurchaseCompleted alone reports.
 SELECT
     day,
     app_id,
     currency_code,
     count() AS orders,
+    countIf(matched_by = 'none') AS unmatched,
     ifNull(sum(total), 0) AS revenue,
     if(count(total) = 0, NULL, sum(total) / greatest(count(total), 1)) AS average_order_value
 FROM tapcart.orders

@@ -1,11 +1,12 @@
 -- One row per app and session_id; events without one are in no session. It begins with its first event and ends with its
 -- last, by their own time; Tapcart's app gives a new id after 30 minutes without activity, Tapline never splits or joins.
--- `source`, `utm_*` and `notification_id` are those of the first event that has any of them. `converted`: an order (see
--- `orders`) belongs to it. `currency_code` is that of its first order, `order_total` the sum of its orders in that currency.
+-- `source`, `utm_*` and `notification_id` are those of the first event that has any of them; `environment` is the one that
+-- its events name (of several the last in the alphabet). `converted`: an order (see `orders`) belongs to it. `currency_code`
+-- is that of its first order, `order_total` the sum of its orders in that currency.
 WITH paid AS (
     SELECT app_id, session_id, argMin((total, currency_code), first) AS price
     FROM (
-        SELECT app_id, session_id, currency_code, sum(orders.total) AS total, min((ordered_at, checkout_id)) AS first
+        SELECT app_id, session_id, currency_code, sum(orders.total) AS total, min((ordered_at, checkout_id, order_id, currency_code)) AS first
         FROM tapcart.orders
         WHERE session_id != ''
         GROUP BY app_id, session_id, currency_code
@@ -16,7 +17,7 @@ SELECT
     visited.day AS day, visited.app_id AS app_id, visited.session_id AS session_id, visited.device_id AS device_id,
     visited.started_at AS started_at, visited.ended_at AS ended_at, visited.events AS events,
     visited.source AS source, visited.utm_source AS utm_source, visited.utm_medium AS utm_medium,
-    visited.utm_campaign AS utm_campaign, visited.notification_id AS notification_id,
+    visited.utm_campaign AS utm_campaign, visited.notification_id AS notification_id, visited.environment AS environment,
     paid.session_id != '' AS converted, paid.price.1 AS order_total, paid.price.2 AS currency_code
 FROM (
     SELECT
@@ -28,7 +29,7 @@ FROM (
         argMin(visits.source, visits.rank) AS source, argMin(visits.utm_source, visits.rank) AS utm_source,
         argMin(visits.utm_medium, visits.rank) AS utm_medium,
         argMin(visits.utm_campaign, visits.rank) AS utm_campaign,
-        argMin(visits.notification_id, visits.rank) AS notification_id
+        argMin(visits.notification_id, visits.rank) AS notification_id, max(visits.environment) AS environment
     FROM (
         -- FINAL: a row for each key, so that no event is in two. The first that has any comes first, and of two at
         -- one moment always the same; a number is compared several times as fast as a tuple.
@@ -40,6 +41,7 @@ FROM (
                 toUInt64(-1), bitShiftLeft(toUInt64(toUnixTimestamp64Milli(started_at)), 16) + origin
             ) AS rank
         FROM tapcart_raw.visits FINAL
+        WHERE $COUNTED
         SETTINGS do_not_merge_across_partitions_select_final = 1
     ) AS visits
     WHERE session_id != ''

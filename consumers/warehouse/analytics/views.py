@@ -62,6 +62,34 @@ def statements(tables: Iterable[str], options: Options) -> Iterator[tuple[str, s
     for view in VIEWS:
         if view.sources <= there:
             there.add(view.name)
-            sql = view.sql.replace("$ZONE", literal(options.time_zone))
+            sql = view.sql
+            for name, text in _settings(options).items():
+                sql = sql.replace(name, text)
             head = f"CREATE OR REPLACE VIEW {PUBLIC}.{view.name}{on_cluster(options)} AS"
             yield view.name, f"{head}\n{sql}\nCOMMENT {literal(view.definition)}"
+
+
+def _settings(options: Options) -> dict[str, str]:
+    """Return what stands in the files for a setting -> its SQL."""
+    return {
+        "$ZONE": literal(options.time_zone),
+        "$MATCH_MS": str(options.match_minutes * 60_000),
+        "$COUNTED": _counted(options),
+    }
+
+
+def _counted(options: Options) -> str:
+    """Return the condition on environment, session_id and device_id for what is of no environment left out.
+
+    An event without an environment has that of its session, or without a session that of its device.
+    """
+    if not options.environments_excluded:
+        return "1"
+    excluded = ", ".join(literal(name.strip().lower()) for name in options.environments_excluded)
+    names = f"lower(trimBoth(environment)) IN ({excluded})"
+    theirs = (
+        "SELECT app_id, arrayJoin(arrayFilter(id -> id != '', [session_id, device_id]))"  # noqa: S608 - quoted
+        f" FROM {RAW}.{visits.NAME} WHERE {names}"
+    )
+    of_session_or_device = "(app_id, if(session_id = '', device_id, session_id))"
+    return f"(NOT {names} AND (environment != '' OR {of_session_or_device} GLOBAL NOT IN ({theirs})))"

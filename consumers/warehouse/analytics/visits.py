@@ -20,6 +20,7 @@ _KEY = {
     "day": ("Date", "toDate(timestamp, {zone})"),
     "device_id": ("String", "device_id"),
     "session_id": ("String", "session_id"),
+    "environment": ("LowCardinality(String)", "`app_properties.environment`"),
     **{
         name: ("LowCardinality(String)", f"`session_properties.{name}`")
         for name in ("source", "utm_source", "utm_medium", "utm_campaign", "notification_id")

@@ -12,7 +12,6 @@ from consumers.warehouse.load.loader import Bounds, Loader
 from consumers.warehouse.load.schema_bindings import Contract, Terms
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.settings import Settings
-from consumers.warehouse.tables import Options
 from schemas.catalog.schema_reloader import Current
 
 
@@ -28,7 +27,7 @@ class Parts:
         self.warehouse = ClickHouse(
             settings.clickhouse_url.get_secret_value(),
             self.terms.tables,
-            Options(settings.ttl_days, settings.settle_seconds, settings.cluster, settings.time_zone),
+            settings.table_options,
             settings.insert_seconds_max,
         )
         self.flusher = Flusher(

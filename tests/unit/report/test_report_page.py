@@ -16,6 +16,7 @@ NUMBERS: dict[str, list[list[Any]]] = {
     "funnel": [[10, 8, 4, 2, 1]],
     "revenue": [["2026-11-23", HOSTILE, 12.5], ["2026-11-24", "EUR", 1.0]],
     "money": [[HOSTILE, 2, "1234.5", "617.25", "0"]],
+    "matches": [["device", 1], [HOSTILE, 1], ["none", 1]],
     "products": [[HOSTILE, 8, 4, 1], ["unseen", 0, 1, 0]],
     "pushes": [[HOSTILE, 5, 2, 1]],
     "touches": [[HOSTILE, 1, 1]],
@@ -67,4 +68,4 @@ def test_numbers_are_those_of_the_week() -> None:
 
 def test_a_week_without_anything_is_a_page_too() -> None:
     """With words where there are no rows."""
-    assert made(NOTHING).count("None this week.") == 5
+    assert made(NOTHING).count("None this week.") == 6

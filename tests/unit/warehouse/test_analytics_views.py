@@ -70,7 +70,21 @@ def test_another_time_zone_is_another_definition() -> None:
     """So the loader makes the table anew; quotes cannot end a text."""
     assert visits.fingerprint(Options()) != visits.fingerprint(Options(time_zone="Asia/Tokyo"))
     assert "toDate(timestamp, 'Asia/Tokyo')" in visits.filling(20260131, Options(time_zone="Asia/Tokyo"))
-    assert all("$ZONE" not in sql for _, sql in views.statements(NAMES, Options()))
+    assert not any(re.search(r"\$[A-Z]", sql) for _, sql in views.statements(NAMES, Options()))
+
+
+def test_settings_of_the_views_are_in_their_definitions() -> None:
+    """Without one that leaves environments out no view asks for them; quotes cannot end a text."""
+    plain = dict(views.statements(NAMES, Options()))
+    made = dict(views.statements(NAMES, Options(match_minutes=7, environments_excluded=(" QA's ",))))
+    reading = {name for name in made if "'qa\\'s'" in made[name]}
+
+    assert reading == {*views.NAMES} - {
+        *("revenue_daily", "funnel_daily", "attribution", "carts_abandoned"),  # read the others
+    }
+    assert "<= 420000" in made["orders"]
+    assert "<= 1800000" in plain["orders"]
+    assert not any("NOT IN (SELECT" in sql for sql in plain.values())
 
 
 def test_no_type_takes_a_name_of_ours() -> None:
