@@ -18,7 +18,7 @@ from consumers.kit.errors import TransientError
 from consumers.warehouse import tables, views
 from consumers.warehouse.analytics import views as analytics
 from consumers.warehouse.analytics import visits
-from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError
+from consumers.warehouse.errors import BrokenError, PermanentError, TablesError, TooLargeError
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.tables import RAW, Options, Table
 from schemas.columns import JSON
@@ -100,7 +100,17 @@ _TRANSIENT = frozenset(
         999,  # KEEPER_EXCEPTION
     }
 )
+# Faults of the server itself, which it tells as such.
+_BROKEN = frozenset(
+    {
+        49,  # LOGICAL_ERROR
+        1001,  # STD_EXCEPTION
+        1002,  # UNKNOWN_EXCEPTION
+    }
+)
 _TOO_MANY_PARTS, _STD_EXCEPTION = 252, 1001
+# Of clickhouse_connect; with 502 to 504 and a code of none, a proxy says that ClickHouse is away.
+_NO_CODE = "received HTTP status 500"
 
 
 class ClickHouse:
@@ -249,6 +259,8 @@ def mapped(error: ClickHouseError) -> TransientError | PermanentError:
         return TablesError(text)
     if code in _TOO_LARGE:
         return TooLargeError(text)
+    if code in _BROKEN or (code is None and _NO_CODE in text):
+        return BrokenError(text)
     if code is not None and code not in _TRANSIENT:
         _log.error("clickhouse_error_unknown", extra={"code": code, "error": text})
     return TransientError(text)

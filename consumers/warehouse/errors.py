@@ -7,6 +7,10 @@ class TablesError(TransientError):
     """It may, once tables are made again: one is gone or lacks a column."""
 
 
+class BrokenError(TransientError):
+    """It may, but ClickHouse is there and fails in itself: somebody has to look."""
+
+
 class TooLargeError(TransientError):
     """It may in smaller pieces."""
 

@@ -32,6 +32,9 @@ class Metrics:
         for reason in _REASONS:
             self.quarantined.labels(reason)  # from 0 on: Prometheus cannot tell the rise of what begins at 1
         self.retries = self._counter("retries", "Tries after a transient error, by what failed.", "target")
+        self.broken_answers = self._counter(
+            "broken_answers", "Answers of a ClickHouse that is there and fails in itself."
+        )
         self.refused_inserts = self._counter(
             "refused_inserts", "Inserts that ClickHouse refused for their data."
         )

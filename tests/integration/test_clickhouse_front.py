@@ -46,6 +46,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A front with tight limits and a password."""
     limits = {
         "CLICKHOUSE_PASSWORD": PASSWORD,
+        "CLICKHOUSE_SESSIONS_MAX": "2",
         "CLICKHOUSE_HOSTNAMES": "warehouse.lan, other.lan",
         "CLICKHOUSE_QUERIES_MAX": "2",
         "CLICKHOUSE_QUERY_SECONDS_MAX": "3",
@@ -463,6 +464,116 @@ def test_inserts_nothing_of_a_body_that_was_cut(services: Stack, client: Client,
 
     # The front knows that the client is gone; what it would insert would be there soon.
     assert [client.command("SELECT count() FROM front.t") for _ in range(30)] == [0] * 30
+
+
+def test_a_session_keeps_what_is_temporary(services: Stack) -> None:
+    """Tables, SET and USE are of one session; what stands in a URL is of one query."""
+    mine, other = "/?session_id=mine", "/?session_id=other"
+    size = b"SELECT getSetting('max_block_size')"
+
+    assert http(services, mine, b"CREATE TEMPORARY TABLE kept (a Int8)").status == 200
+    assert http(services, mine, b"INSERT INTO kept FORMAT CSV\n1\n2\n").status == 200
+    assert http(services, f"{mine}&query={quote('SELECT sum(a) FROM kept')}").body == b"3\n"
+    assert http(services, f"{mine}&query={quote('INSERT INTO kept VALUES (1)')}").code == "164"
+    assert http(services, other, b"SELECT * FROM kept").code == "60"
+    assert http(services, "/", b"SELECT * FROM kept").code == "60"
+    http(services, mine, b"SET max_block_size = 7")
+    assert http(services, f"{mine}&max_block_size=5&database=system", size).body == b"5\n"
+    assert (
+        http(services, mine, b"SELECT currentDatabase(), getSetting('max_block_size')").body
+        == b"default\t7\n"
+    )
+    assert http(services, f"{mine}&close_session=1", size).body == b"7\n"
+    assert http(services, mine, b"SELECT * FROM kept").code == "60"
+
+
+def test_a_session_is_of_one_query_at_a_time(services: Stack, client: Client) -> None:
+    """Another is told so; a session that does not exist can be asked for."""
+    query = "SELECT sleep(3), 'of the session'"
+    thread = threading.Thread(target=http, args=(services, "/?session_id=busy", query.encode()))
+    thread.start()
+    wait_until(lambda: running(client, query) == 1, what="the query runs")
+
+    assert http(services, "/?session_id=busy", b"SELECT 1").code == "373"
+    thread.join()
+    assert http(services, "/?session_id=busy", b"SELECT 1").status == 200
+    assert http(services, "/?session_id=nobody&session_check=1", b"SELECT 1").code == "372"
+    for seconds in ("3601", "x", "-1", "\u0662"):
+        assert (
+            http(services, f"/?session_id=busy&session_timeout={quote(seconds)}", b"SELECT 1").code == "374"
+        )
+
+
+def test_a_session_ends_after_its_time(services: Stack) -> None:
+    """With what it kept in memory."""
+    path = "/?session_id=short&session_timeout=0"
+    assert http(services, path, b"CREATE TEMPORARY TABLE kept (a Int8)").status == 200
+
+    wait_until(lambda: http(services, f"{path}&session_check=1", b"SELECT 1").code == "372", what="its end")
+
+
+def test_bounds_sessions(small: Stack) -> None:
+    """The one that rested longest makes room."""
+    key = {"X-ClickHouse-Key": PASSWORD}
+    for name in ("a", "b", "c"):
+        assert http(small, f"/?session_id={name}", b"CREATE TEMPORARY TABLE t (a Int8)", key).status == 200
+
+    assert http(small, "/?session_id=a&session_check=1", b"SELECT 1", key).code == "372"
+    assert http(small, "/?session_id=c&session_check=1", b"SELECT * FROM t", key).status == 200
+
+
+def test_kills_a_query_by_the_id_of_its_client(services: Stack, client: Client) -> None:
+    """As drivers do that cancel; an id is of one query at a time."""
+    answers: list[Answer] = []
+    text = f"{ENDLESS} AND 'to be killed' != ''"
+    path = "/?query_id=it-s%20mine"
+    thread = threading.Thread(target=lambda: answers.append(http(services, path, text.encode())))
+    thread.start()
+    wait_until(lambda: running(client, text) == 1, what="the query runs")
+
+    assert http(services, path, b"SELECT 1").code == "216"
+    assert http(services, "/", b"KILL QUERY WHERE query_id = 'another' SYNC").body == b""
+    killed = http(services, "/", b"KILL QUERY WHERE user = 'default' AND query_id = 'it-s mine'")
+    thread.join()
+
+    assert killed.status == 200
+    assert answers[0].code == "394"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 11\r\n\r\nSELECT 6*7\n",
+        "Transfer-Encoding: chunked\r\n\r\nb\r\nSELECT 6*7\n\r\n0\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_a_body_stays_when_another_protocol_is_asked_for(
+    services: Stack, framing: str, protocol: str
+) -> None:
+    """Java's client asks for HTTP/2 with every request."""
+    address = urlsplit(services.clickhouse_url)
+    upgrade = f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAEAAEAA"
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(f"POST / HTTP/1.1\r\nHost: {address.netloc}\r\n{upgrade}\r\n{framing}".encode())
+        answer = connection.recv(65536)
+        while not answer.endswith(b"0\r\n\r\n") and (more := connection.recv(65536)):
+            answer += more
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"42\n" in answer
+
+
+@pytest.mark.parametrize("place", [1, 5])
+def test_a_block_cannot_claim_memory(services: Stack, place: int) -> None:
+    """Its sizes are numbers that anybody can write."""
+    packed = lz4.block.compress(b"1", store_size=False)
+    head = bytearray(b"\x82" + (len(packed) + 9).to_bytes(4, "little") + (1).to_bytes(4, "little"))
+    head[place : place + 4] = (0xFFFFFFFF).to_bytes(4, "little")
+    insert = quote("INSERT INTO FUNCTION null('a Int8') FORMAT CSV")
+    body = bytes(16) + bytes(head) + packed
+
+    assert http(services, f"/?decompress=1&query={insert}", body).code == "299"
 
 
 def test_serves_readers_beside_a_writer(services: Stack, client: Client) -> None:

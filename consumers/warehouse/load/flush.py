@@ -23,7 +23,13 @@ from tenacity.nap import sleep_using_event
 
 from consumers.kit.decode import UNKNOWN_SCHEMA, Refusal
 from consumers.kit.errors import TransientError
-from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError, TooManyRefusedError
+from consumers.warehouse.errors import (
+    BrokenError,
+    PermanentError,
+    TablesError,
+    TooLargeError,
+    TooManyRefusedError,
+)
 from consumers.warehouse.load.batch import Batch, Group
 from consumers.warehouse.load.bisect import refused_rows
 from consumers.warehouse.load.container import Format, container
@@ -233,9 +239,13 @@ class Flusher:
     def _note(self, target: str) -> Callable[[RetryCallState], None]:
         def note(state: RetryCallState) -> None:
             self._metrics.retries.labels(target).inc()
-            error = str(state.outcome.exception() if state.outcome else "")
-            extra = {"target": target, "attempt": state.attempt_number, "error": error[:1000]}
-            _log.warning("retrying", extra=extra)
+            error = state.outcome.exception() if state.outcome else None
+            extra = {"target": target, "attempt": state.attempt_number, "error": str(error or "")[:1000]}
+            if isinstance(error, BrokenError):
+                self._metrics.broken_answers.inc()
+                _log.error("clickhouse_broken", extra=extra)
+            else:
+                _log.warning("retrying", extra=extra)
 
         return note
 

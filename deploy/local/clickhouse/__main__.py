@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 from starlette.types import ASGIApp
 
@@ -21,6 +22,8 @@ from schemas.http_server import bind, serve
 from schemas.process import Process, main
 
 _CODE = tuple(Path(__file__).resolve().parents[3] / name for name in ("deploy", "schemas"))
+# A server's http_max_uri_size, and room for headers.
+_HEAD_BYTES_MAX = 1024 * 1024 + 64 * 1024
 # Libraries, time zones, and what the engine asks the kernel about its limits and load.
 _SYSTEM = """
     /lib /lib64 /usr/lib /usr/lib64 /usr/local/lib /etc/ld.so.cache /etc/localtime /usr/share/zoneinfo
@@ -42,14 +45,17 @@ def _serve(process: Process) -> None:
     from deploy.local.clickhouse.app import make_app  # noqa: PLC0415
     from deploy.local.clickhouse.engine import Engine  # noqa: PLC0415
 
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     # Not uvloop: it closes a pipe's descriptor twice, the second time when it is another's already.
     asyncio.run(_run(process, make_app(Engine(settings, config), settings), sockets, settings))
 
 
 async def _run(process: Process, app: ASGIApp, sockets: Sequence[socket], settings: Settings) -> None:
     stopping, seconds_max = asyncio.Event(), settings.shutdown_seconds_max
-    serving = serve([(app, sockets)], stopping, lifespan="on", timeout_graceful_shutdown=seconds_max)
+    options: dict[str, Any] = {"lifespan": "on", "timeout_graceful_shutdown": seconds_max}
+    # Java's client asks to go on in HTTP/2 (Upgrade: h2c); httptools then takes its body for that.
+    options |= {"http": "h11", "h11_max_incomplete_event_size": _HEAD_BYTES_MAX}
+    serving = serve([(app, sockets)], stopping, **options)
     await process.keep(serving, stopping.set, {}, 2 * seconds_max)
 
 

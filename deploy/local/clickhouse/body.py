@@ -21,6 +21,8 @@ _PIECE_BYTES_MAX = 1024 * 1024
 # ClickHouse's block: 16 bytes of checksum, then method, compressed size with these nine bytes, plain size.
 _CHECKSUM_BYTES, _HEADER_BYTES = 16, 9
 _LZ4, _ZSTD, _NONE = 0x82, 0x90, 0x02
+# What clients make is of 1 MiB; a size is only claimed, and memory for it would be had at once.
+_BLOCK_BYTES_MAX = 64 * 1024 * 1024
 
 
 class _Decompressor(Protocol):
@@ -124,6 +126,8 @@ async def _from_blocks(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         have += piece
         while len(have) >= _CHECKSUM_BYTES + _HEADER_BYTES:
             size = int.from_bytes(have[17:21], "little")
+            if size > _BLOCK_BYTES_MAX:
+                raise _too_large(size)
             if size < _HEADER_BYTES or len(have) < _CHECKSUM_BYTES + size:
                 break
             yield _block(bytes(have[_CHECKSUM_BYTES : _CHECKSUM_BYTES + size]))
@@ -134,13 +138,19 @@ async def _from_blocks(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def _block(block: bytes) -> bytes:
     method, plain_bytes, data = block[0], int.from_bytes(block[5:9], "little"), block[_HEADER_BYTES:]
+    if plain_bytes > _BLOCK_BYTES_MAX:
+        raise _too_large(plain_bytes)
     try:
         if method == _LZ4:
             return bytes(lz4.block.decompress(data, uncompressed_size=plain_bytes))
         if method == _ZSTD:
-            return zstd.decompress(data)
+            return zstd.ZstdDecompressor().decompress(data, plain_bytes)
         if method == _NONE:
             return data
     except (lz4.block.LZ4BlockError, zstd.ZstdError) as error:
         raise Fault(271, "CANNOT_DECOMPRESS", f"Cannot decompress a block of the body: {error}") from error
     raise Fault(89, "UNKNOWN_COMPRESSION_METHOD", f"Unknown compression method {method:#x} of a block")
+
+
+def _too_large(size: int) -> Fault:
+    return Fault(299, "TOO_LARGE_SIZE_COMPRESSED", f"A block of {size} bytes is too large")

@@ -11,9 +11,10 @@ taken as bytes too, and an error whose text is no UTF-8 comes as a UnicodeDecode
 import contextlib
 import queue
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from chdb.state.sqlitelike import Connection
 
@@ -23,7 +24,21 @@ from deploy.local.clickhouse.settings import Settings
 from deploy.local.clickhouse.statement import parse_row
 
 # Of a text that is only parsed; a server's default of max_query_size holds for what is run.
+_ROW = "JSONCompactEachRow"
 _PARSED_BYTES_MAX = 64 * 1024 * 1024
+
+
+class Held:
+    """A connection that outlives a query; made with the first one. One thread at a time."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+
+    def close(self) -> None:
+        """End it, and all that is temporary on it."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +49,13 @@ class Query:
     marker: (
         str  # unique; stands in a comment at the end of the text, so that the query can be found and killed
     )
+    query_id: str = ""  # the client's; the engine has ids of its own
     format: str = "TabSeparated"  # of the output of a statement that names none
     database: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     readonly: bool = False
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +85,8 @@ class Engine:
 
     def run(self, query: Query) -> Outcome:
         """Run `query` to its end and return what it did. Raises: Fault."""
-        with _faults(query.marker), contextlib.closing(Connection(self._path)) as connection:
-            for statement in _preparation(query):
-                connection.query(statement)  # type: ignore[arg-type]
-            text = query.text + f"\n/* {query.marker} */".encode()
-            result = connection.query(text, query.format)  # type: ignore[arg-type]
+        with _faults(query.marker), self._connection(query) as connection:
+            result = _run(connection, query.text + f"\n/* {query.marker} */".encode(), query.format)
             return Outcome(
                 output=result.bytes() or b"",
                 read_rows=result.storage_rows_read(),
@@ -81,6 +95,20 @@ class Engine:
                 written_bytes=result.bytes_written(),
                 elapsed_ns=int(result.elapsed() * 1e9),
             )
+
+    @contextlib.contextmanager
+    def _connection(self, query: Query) -> Iterator[Connection]:
+        """Yield a connection on which all is as the query wants it; one that is held gets its own back."""
+        with contextlib.ExitStack() as undoing:
+            if query.held is None:
+                connection = undoing.enter_context(contextlib.closing(Connection(self._path)))
+            else:
+                connection = query.held.connection = query.held.connection or Connection(self._path)
+                for before in _undoing(connection, query):
+                    undoing.callback(_run, connection, before)
+            for statement in _preparation(query):
+                _run(connection, statement)
+            yield connection
 
     def ask(self, text: str) -> list[object]:
         """Return the one row that answers a question of the front's own. Raises: Fault."""
@@ -91,9 +119,16 @@ class Engine:
             connection.query(f"SET max_query_size = {_PARSED_BYTES_MAX}")
         try:
             with _faults():
-                return parse_row(connection.query(text, "JSONCompactEachRow").bytes())
+                return parse_row(connection.query(text, _ROW).bytes())
         finally:
             self._asking.put(connection)
+
+    def query_ids(self, markers: Sequence[str]) -> dict[str, str]:
+        """Return the engine's own ids of those queries of `markers` that run."""
+        found = f"arrayFirst(marker -> endsWith(query, concat(marker, ' */')), {list(markers)})"
+        (pairs,) = self.ask(f"SELECT groupArray(({found}, query_id)) FROM system.processes")  # noqa: S608 - ours
+        assert isinstance(pairs, list)
+        return {str(marker): str(query_id) for marker, query_id in pairs if marker}
 
     def kill(self, marker: str) -> None:
         """Ask the query of `marker` to end, if it runs."""
@@ -131,11 +166,31 @@ def _fault(text: str, marker: str) -> Fault:
     return faults.from_text(re.sub(rf"\s*/\* {marker} \*/", "", text) if marker else text)
 
 
+def _run(connection: Connection, text: bytes, form: str = _ROW) -> Any:
+    return connection.query(text, form)  # type: ignore[arg-type]
+
+
+def _undoing(connection: Connection, query: Query) -> list[bytes]:
+    """Return what makes a session what it is now, once the query's own settings are gone."""
+    statements = []
+    if query.database:
+        (now,) = parse_row(_run(connection, b"SELECT hex(currentDatabase())").bytes())
+        statements.append(b"USE " + _name(bytes.fromhex(str(now)).decode(errors="surrogateescape")))
+    for name in query.settings:
+        ask = b"SELECT value, changed FROM system.settings WHERE name = "
+        if row := _run(connection, ask + _literal(name)).bytes():
+            value, is_changed = parse_row(row)
+            before = _literal(str(value)) if is_changed else b"DEFAULT"
+            statements.append(b"SET " + _name(name) + b" = " + before)
+    return statements
+
+
 def _preparation(query: Query) -> list[bytes]:
     statements = [b"USE " + _name(query.database)] if query.database else []
     changes = [_name(name) + b" = " + _literal(value) for name, value in query.settings.items()]
     changes += [_name("param_" + name) + b" = " + _literal(value) for name, value in query.parameters.items()]
-    if query.readonly:
+    # In a session it would stay; the front lets nothing but reads come by GET anyway.
+    if query.readonly and query.held is None:
         changes.append(b"readonly = 2")
     if changes:
         statements.append(b"SET " + b", ".join(changes))

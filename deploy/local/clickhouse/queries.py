@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from deploy.local.clickhouse import access, answer, body, configuration, request
 from deploy.local.clickhouse.answer import Head
-from deploy.local.clickhouse.engine import Engine, Outcome, Query
+from deploy.local.clickhouse.engine import Engine, Held, Outcome, Query
 from deploy.local.clickhouse.faults import Fault
 from deploy.local.clickhouse.request import HttpQuery
 from deploy.local.clickhouse.running import Runner, finished
@@ -55,13 +55,16 @@ class Queries:
             if http.method != "POST" and not asked.query:
                 await PlainTextResponse("Ok.\n", media_type="text/html")(scope, receive, send)
                 return
-            await self._answer(http, asked, head, send)
+            async with self._runner.sessions.of(asked.session) as held:
+                await self._answer(http, asked, held, head, send)
         except Fault as error:
             await answer.fault(send, head, error)
         except ClientDisconnect:
             return
 
-    async def _answer(self, http: Request, asked: HttpQuery, head: Head, send: Send) -> None:
+    async def _answer(
+        self, http: Request, asked: HttpQuery, held: Held | None, head: Head, send: Send
+    ) -> None:
         pieces = body.plain(http, blocks=asked.blocks, bytes_max=self._settings.body_bytes_max)
         statement, data = await self._statement(asked.query, pieces)
         readonly = http.method != "POST"
@@ -70,11 +73,13 @@ class Queries:
         query = Query(
             text=b"",
             marker="",
+            query_id=asked.query_id,
             format=asked.format,
             database=asked.database,
             settings=asked.settings,
             parameters=asked.parameters,
             readonly=readonly,
+            held=held,
         )
         match statement:
             case Read():
@@ -84,7 +89,8 @@ class Queries:
             case Command():
                 if asked.format not in self._engine.formats:
                     raise Fault(73, "UNKNOWN_FORMAT", f"Unknown format {asked.format}")
-                outcome = await self._runner.run(replace(query, text=statement.text))
+                text = await self._runner.killing(statement)
+                outcome = await self._runner.run(replace(query, text=text))
                 await answer.whole(send, head, outcome)
 
     async def _statement(self, query: bytes, pieces: AsyncIterator[bytes]) -> tuple[Statement, bytes]:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 
 from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.sessions import Wish
 
 # Parameters of the interface itself. Those without effect here are taken, so that clients need not know.
 _OWN = frozenset(
@@ -63,6 +64,7 @@ class HttpQuery:
     encoding: str  # of the answer: "" or a Content-Encoding
     blocks: bool  # the body is in ClickHouse's own compression
     wait_end: bool  # nothing is sent before the query ended
+    session: Wish
     framed: bool  # rows, progress and logs in one stream: a server's newest way to answer
 
 
@@ -90,6 +92,12 @@ def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
         encoding=_encoding(headers) if _on(params.get("enable_http_compression")) else "",
         blocks=_on(params.get("decompress")),
         wait_end=_on(params.get("wait_end_of_query")),
+        session=Wish(
+            params.get("session_id", ""),
+            seconds=params.get("session_timeout", ""),
+            must_exist=_on(params.get("session_check")),
+            ends=_on(params.get("close_session")),
+        ),
         framed=params.get("framing_output_format", "None") != "None",
     )
 

@@ -17,8 +17,9 @@ from dataclasses import replace
 
 from deploy.local.clickhouse.engine import Engine, Outcome, Query
 from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.sessions import Sessions
 from deploy.local.clickhouse.settings import Settings
-from deploy.local.clickhouse.statement import Statement, Statements
+from deploy.local.clickhouse.statement import Command, Statement, Statements
 
 _PIPE_BYTES = 1024 * 1024
 _KILL_AGAIN_SECONDS = 0.1
@@ -40,6 +41,8 @@ class Runner:
         self._threads = ThreadPoolExecutor(settings.queries_max + settings.inserts_max + 2, "query")
         self._statements = Statements(engine.ask)
         self._parsing = ThreadPoolExecutor(_PARSERS, "parse")
+        self._markers: dict[str, str] = {}  # of what runs, by the client's query_id
+        self.sessions = Sessions(settings.sessions_max)
 
     async def parse(self, text: bytes) -> Statement:
         """Return what the engine takes `text` for. Raises: Fault."""
@@ -70,9 +73,27 @@ class Runner:
             async with self._running(replace(query, marker=secrets.token_hex(8)), lambda: None) as work:
                 return await finished(work)
 
+    async def killing(self, command: Command) -> bytes:
+        """Return the text of a KILL with the engine's own ids in the place of the clients'."""
+        markers = {}
+        for start, end in command.strings:
+            query_id = command.text[start + 1 : end - 1].decode(errors="replace")
+            if query_id in self._markers:
+                markers[start, end] = self._markers[query_id]
+        if not markers:
+            return command.text
+        loop = asyncio.get_running_loop()
+        own = await loop.run_in_executor(self._parsing, self._engine.query_ids, tuple(markers.values()))
+        text = command.text
+        for (start, end), marker in sorted(markers.items(), reverse=True):
+            if marker in own:
+                text = text[:start] + f"'{own[marker]}'".encode() + text[end:]
+        return text
+
     async def close(self) -> None:
         """Wait for the threads, then close the engine."""
         await asyncio.to_thread(self._threads.shutdown)
+        await self.sessions.close()
         await asyncio.to_thread(self._parsing.shutdown)
         await asyncio.to_thread(self._engine.close)
 
@@ -86,11 +107,17 @@ class Runner:
             finally:
                 done()
 
+        if query.query_id in self._markers:
+            done()
+            detail = f"Query with id = {query.query_id} is already running."
+            raise Fault(216, "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", detail)
+        self._markers[query.query_id] = query.marker
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._threads, job)
         try:
             yield work
         finally:
+            del self._markers[query.query_id]
             while not work.done():
                 await loop.run_in_executor(self._threads, self._engine.kill, query.marker)
                 await asyncio.wait({work}, timeout=_KILL_AGAIN_SECONDS)

@@ -45,6 +45,8 @@ class Settings(BaseModel):
     # Reading and writing have places of their own, so that no number of readers shuts the loader out.
     queries_max: int = Field(16, alias="CLICKHOUSE_QUERIES_MAX", ge=1, le=1000)
     inserts_max: int = Field(16, alias="CLICKHOUSE_INSERTS_MAX", ge=1, le=1000)
+    # Each keeps a connection until its time ends; the one that rested longest makes room.
+    sessions_max: int = Field(100, alias="CLICKHOUSE_SESSIONS_MAX", ge=1, le=10_000)
     # After decompression. An insert's body waits on disk until it is there whole.
     body_bytes_max: int = Field(1024 * _MEBIBYTE, alias="CLICKHOUSE_BODY_BYTES_MAX", ge=1024)
     shutdown_seconds_max: int = Field(10, alias="CLICKHOUSE_SHUTDOWN_SECONDS_MAX", ge=1, le=300)

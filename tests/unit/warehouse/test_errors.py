@@ -7,7 +7,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import mapped
-from consumers.warehouse.errors import PermanentError, TablesError, TooLargeError
+from consumers.warehouse.errors import BrokenError, PermanentError, TablesError, TooLargeError
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from consumers.warehouse.errors import PermanentError, TablesError, TooLargeErro
         (252, "Too many partitions for single INSERT block", PermanentError),
         (252, "Too many parts (3000). Merges are processing significantly slower", TransientError),
         (1001, "std::exception. type: avro::Exception, e.what() = EOF reached", PermanentError),
-        (1001, "std::exception. type: std::bad_alloc", TransientError),
+        (1001, "std::exception. type: std::bad_alloc", BrokenError),
         (60, "UNKNOWN_TABLE", TablesError),
         (81, "UNKNOWN_DATABASE", TablesError),
         (16, "NO_SUCH_COLUMN_IN_TABLE", TablesError),
@@ -54,3 +54,19 @@ def test_unknown_code_is_loud(caplog: pytest.LogCaptureFixture) -> None:
         mapped(DatabaseError("Code: 999.", code=999))
 
     assert [record.message for record in caplog.records] == ["clickhouse_error_unknown"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DatabaseError("HTTP driver received HTTP status 500, server response: Internal Server Error"),
+        DatabaseError("Code: 1001. std::exception", code=1001),
+        DatabaseError("Code: 1002. UNKNOWN_EXCEPTION", code=1002),
+        DatabaseError("Code: 49. LOGICAL_ERROR", code=49),
+    ],
+)
+def test_a_broken_clickhouse_is_not_one_that_is_away(error: DatabaseError) -> None:
+    """Somebody has to look; who is away, comes back."""
+    assert type(mapped(error)) is BrokenError
+    for status in (502, 503, 504):
+        assert type(mapped(DatabaseError(f"HTTP driver received HTTP status {status}"))) is TransientError

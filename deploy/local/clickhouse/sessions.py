@@ -1,0 +1,110 @@
+"""`session_id` -> the connection that its queries share, for temporary tables and SET.
+
+Invariants: one query of a session at a time; a session that nobody used for its time ends, and with it what
+is temporary; their number is bounded, and the one that rested longest makes room. For the event loop alone.
+Source: a server's session_id, session_timeout, session_check and close_session.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from deploy.local.clickhouse.engine import Held
+from deploy.local.clickhouse.faults import Fault
+
+# A server's own: default_session_timeout, max_session_timeout.
+_SECONDS, _SECONDS_MAX = 60, 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request says of its session."""
+
+    session_id: str
+    seconds: str = ""
+    must_exist: bool = False
+    ends: bool = False
+
+
+@dataclass(slots=True)
+class _Session:
+    held: Held = field(default_factory=Held)
+    busy: bool = False
+    ending: asyncio.TimerHandle | None = None
+
+
+class Sessions:
+    """The sessions of one engine."""
+
+    def __init__(self, sessions_max: int) -> None:
+        self._max = sessions_max
+        self._sessions: dict[str, _Session] = {}
+        self._closing = ThreadPoolExecutor(1, "session")
+
+    @contextlib.asynccontextmanager
+    async def of(self, wish: Wish) -> AsyncIterator[Held | None]:
+        """Yield what the queries of the session share; nothing without one. Raises: Fault."""
+        if not wish.session_id:
+            yield None
+            return
+        seconds = _seconds(wish)
+        session = self._taken(wish)
+        session.busy = True
+        try:
+            yield session.held
+        finally:
+            session.busy = False
+            if wish.ends:
+                self._end(wish.session_id)
+            else:
+                loop = asyncio.get_running_loop()
+                session.ending = loop.call_later(seconds, self._end, wish.session_id)
+
+    async def close(self) -> None:
+        """End all of them. No query may run any more."""
+        for session_id in list(self._sessions):
+            self._end(session_id)
+        await asyncio.to_thread(self._closing.shutdown)
+
+    def _taken(self, wish: Wish) -> _Session:
+        session = self._sessions.pop(wish.session_id, None)
+        if session is None:
+            if wish.must_exist:
+                raise Fault(372, "SESSION_NOT_FOUND", f"Session {wish.session_id!r} not found")
+            self._make_room()
+            session = _Session()
+        # Last in the order of use.
+        self._sessions[wish.session_id] = session
+        if session.busy:
+            detail = f"Session {wish.session_id!r} is locked by a concurrent client"
+            raise Fault(373, "SESSION_IS_LOCKED", detail)
+        if session.ending:
+            session.ending.cancel()
+        return session
+
+    def _make_room(self) -> None:
+        if len(self._sessions) < self._max:
+            return
+        resting = next((key for key, session in self._sessions.items() if not session.busy), None)
+        if resting is None:
+            raise Fault(202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"Too many sessions. Maximum: {self._max}.")
+        self._end(resting)
+
+    def _end(self, session_id: str) -> None:
+        session = self._sessions.pop(session_id)
+        if session.ending:
+            session.ending.cancel()
+        self._closing.submit(session.held.close)
+
+
+def _seconds(wish: Wish) -> int:
+    if not re.fullmatch(r"\d{0,9}", wish.seconds, re.ASCII):
+        raise Fault(374, "INVALID_SESSION_TIMEOUT", f"Invalid session timeout: {wish.seconds!r}")
+    seconds = int(wish.seconds or _SECONDS)
+    if seconds > _SECONDS_MAX:
+        detail = f"Session timeout {seconds} is larger than max_session_timeout: {_SECONDS_MAX}"
+        raise Fault(374, "INVALID_SESSION_TIMEOUT", detail)
+    return seconds
