@@ -6,6 +6,7 @@ import pytest
 
 from tests.simulation.__main__ import run
 from tests.simulation.mutants import MUTANTS, found
+from tests.simulation.outage import FSYNC_SECONDS, back, bound, capacity
 from tests.simulation.script import script
 from tests.simulation.world import World, small
 
@@ -31,6 +32,16 @@ def test_a_seed_is_the_same_run_again() -> None:
 
     assert len(runs[0]) > 20
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("fsync_seconds", FSYNC_SECONDS)
+def test_ingest_is_direct_again_within_the_bound(fsync_seconds: float) -> None:
+    """On disks of any speed, with arrivals at half of what Kafka takes."""
+    full = capacity()
+    seen = back(fsync_seconds, full / 2)
+
+    assert seen.backlog > 500
+    assert seen.seconds <= bound(seen, full)
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -63,9 +63,14 @@ class _Process:
 class World:
     """One run. Every number it draws comes from the seed."""
 
-    def __init__(self, script: Script, trace: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, script: Script, trace: Callable[[str], None] | None = None, *, load_goes_on: bool = True
+    ) -> None:
         self.steps = 0
         self.crashes = 0
+        self.backlog = 0  # records spooled when the world became healthy
+        self.back_seconds = 0.0  # from then until the state was direct
+        self._load_goes_on = load_goes_on
         self._script = script
         self._trace = trace
         self._rng = random.Random(f"world {script.seed}")
@@ -171,8 +176,10 @@ class World:
                 self._begin(self._faults.pop(0))
         await asyncio.sleep(end - loop.time())
         self._heal()
+        self._is_closing = not self._load_goes_on
         while self._process.publisher.state is not State.DIRECT:  # noqa: ASYNC110 - as an operator looks
             await asyncio.sleep(0.01)
+        self.back_seconds = loop.time() - end
         self._say("direct, under load")
         self._is_closing = True
 
@@ -201,9 +208,10 @@ class World:
         self._under_way.clear()
         self._faults.clear()
         process.disk.calls_left = self._crash_in = -1
-        backlog_seconds = process.spool.records / _DRAINED_PER_SECOND
+        self.backlog = process.spool.records
+        backlog_seconds = self.backlog / _DRAINED_PER_SECOND
         self._back_before = process.loop.time() + _BACK_SECONDS_MAX + 2 * backlog_seconds
-        self._say(f"healthy; {process.spool.records} records are spooled")
+        self._say(f"healthy; {self.backlog} records are spooled")
 
     def _is_over(self, process: _Process) -> bool:
         if not self._is_closing or not all(task.done() for task in process.tasks[1:]):
@@ -224,7 +232,7 @@ class World:
         loop, requests = process.loop, len(self._open)
         if self._ended or loop.faults:
             self._check_ends(process)
-        bounded = 2 * (requests + _WINDOW_RECORDS + _TAIL_BYTES // _FRAME_BYTES_MIN)
+        bounded = 2 * (requests + _WINDOW_RECORDS + publishing._TAIL_BYTES_MAX // _FRAME_BYTES_MIN)
         if process.producer.pending > bounded:
             raise ViolationError(f"{process.producer.pending} records are pending")
         if process.publisher.held > requests:
@@ -268,13 +276,13 @@ def _end_of(task: asyncio.Task[None]) -> BaseException | None:
 
 
 @contextmanager
-def small() -> Iterator[None]:
-    """Have the bounds that few records pass, and no log."""
+def small(tail_bytes: int = _TAIL_BYTES, segment_bytes: int = _SEGMENT_BYTES) -> Iterator[None]:
+    """Have bounds that few records pass, and no log."""
     with (
         mock.patch.object(hand_over, "_WINDOW_RECORDS_MAX", _WINDOW_RECORDS),
-        mock.patch.object(publishing, "_TAIL_BYTES_MAX", _TAIL_BYTES),
-        mock.patch.object(segment_writer, "SEGMENT_BYTES_MAX", _SEGMENT_BYTES),
-        mock.patch.object(spooling, "SEGMENT_BYTES_MAX", _SEGMENT_BYTES),
+        mock.patch.object(publishing, "_TAIL_BYTES_MAX", tail_bytes),
+        mock.patch.object(segment_writer, "SEGMENT_BYTES_MAX", segment_bytes),
+        mock.patch.object(spooling, "SEGMENT_BYTES_MAX", segment_bytes),
     ):
         logging.disable(logging.CRITICAL)
         try:
