@@ -228,7 +228,7 @@ def supervised(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[
     """Run a command under the stack's supervisor; yield where it keeps ids and starts."""
     for part in ("run", "log"):
         (folder / part).mkdir()
-    service = Service("it", [sys.executable, *command], lambda: True)
+    service = Service("live", [sys.executable, *command], lambda: True)
     with supervise.running([service], folder, os.environ | dict(env)):
         yield folder / "run"
 
@@ -239,13 +239,13 @@ def test_a_process_that_fails_is_started_again(live_env: dict[str, str], tmp_pat
     command = ("-m", "tests.injection", str(file), "consumers.live")
     with supervised(tmp_path, live_env, *command) as run:
         assert eventually(lambda: answers(url), 30)
-        pid = (run / "it.pid").read_text()
+        pid = (run / "live.pid").read_text()
         break_part(file, "publish")
-        wait_until(lambda: (run / "it.pid").read_text() != pid, what="another process")
+        wait_until(lambda: (run / "live.pid").read_text() != pid, what="another process")
 
         assert eventually(lambda: answers(url), 30)
-        assert (starts.read(run, "it") or starts.Start(0, 0, 0)).count == 2
-    assert "InjectedError" in (tmp_path / "log" / "it.log").read_text()
+        assert (starts.read(run, "live") or starts.Start(0, 0, 0)).count == 2
+    assert "InjectedError" in (tmp_path / "log" / "live.log").read_text()
 
 
 def test_what_ends_as_it_starts_is_tried_for_ever(tmp_path: Path) -> None:
@@ -254,8 +254,8 @@ def test_what_ends_as_it_starts_is_tried_for_ever(tmp_path: Path) -> None:
     cause.touch()
     code = f"import os, sys, time; os.path.exists({str(cause)!r}) and sys.exit(2); time.sleep(60)"
     with supervised(tmp_path, {}, "-c", code) as run:
-        wait_until(lambda: (starts.read(run, "it") or starts.Start(0, 0, 0)).count >= 4, what="four starts")
-        start = starts.read(run, "it")
+        wait_until(lambda: (starts.read(run, "live") or starts.Start(0, 0, 0)).count >= 4, what="four starts")
+        start = starts.read(run, "live")
         cause.unlink()
         wait_until(lambda: runs_on(run), what="it runs")
 
@@ -265,5 +265,5 @@ def test_what_ends_as_it_starts_is_tried_for_ever(tmp_path: Path) -> None:
 
 def runs_on(run: Path) -> bool:
     """Return whether the last start was one that lasts."""
-    start = starts.read(run, "it")
+    start = starts.read(run, "live")
     return start is not None and time.time() - start.at > 3.5
