@@ -50,10 +50,16 @@ class TopicKeeper:
             raise TopicsNotReadyError(error.args[0].str()) from error
 
     async def watch(self) -> None:
-        """Compare once a minute, and soon again while Kafka does not answer, until cancelled."""
+        """Compare once a minute, and soon again while a topic is missing or not known, until cancelled.
+
+        A topic that was made just now is missing until all brokers have heard of it.
+        """
         while True:
             await self.check()
-            await asyncio.sleep(_RETRY_SECONDS if self.findings is None else _CHECK_SECONDS)
+            is_known = self.findings is not None and not any(
+                f.problem is Problem.MISSING for f in self.findings
+            )
+            await asyncio.sleep(_CHECK_SECONDS if is_known else _RETRY_SECONDS)
 
     async def check(self) -> None:
         """Make what is missing, and compare; log and publish what was found."""
