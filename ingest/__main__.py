@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,10 +15,17 @@ from ingest.delivery.spool_lock import hold
 from ingest.http.app import Service, build
 from ingest.http.token_follower import TokenFollower
 from ingest.settings import Settings
+from schemas import descriptors
 from schemas.catalog.wire_ids import registering
 from schemas.environment import SettingsError
-from schemas.http_server import bind, serve
+from schemas.http_server import Port, bind, serve
 from schemas.process import Process, main
+
+_LOG = logging.getLogger(__name__)
+
+# Those of the admin port, of Kafka's brokers and of the spool.
+_OTHER_FILES = 96
+_CONNECTIONS_MIN = 8
 
 
 def _serve(process: Process) -> None:
@@ -28,6 +36,7 @@ def _serve(process: Process) -> None:
     current = registering(settings.schemas_dir, settings.schema_registry, memory)
     public = bind(settings.host, settings.port, "INGEST_PORT")
     admin = bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT")
+    settings = settings.model_copy(update={"connections_max": _connections_max(settings)})
     # Requests make few cycles: looking for them took a tenth of the loop's time. Memory stays flat.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -44,7 +53,7 @@ async def _run(
     service, stopping = _made(make), asyncio.Event()
     # The public port stops first, so that health can be watched until the end.
     serving = serve(
-        [(service.public, public), (service.admin, admin)],
+        [Port(service.public, public, service.gate), Port(service.admin, admin, service.admin_gate)],
         stopping,
         timeout_keep_alive=settings.keep_alive_seconds,
         proxy_headers=False,  # see Access
@@ -52,6 +61,17 @@ async def _run(
     )
     await process.keep(serving, stopping.set, service.parts, 3 * settings.shutdown_seconds_max)
     await service.publisher.close(settings.shutdown_seconds_max)
+
+
+def _connections_max(settings: Settings) -> int:
+    """Return how many connections there may be: each is an open file, and others are needed."""
+    files_max = descriptors.raise_limit()
+    connections_max = min(settings.connections_max, max(_CONNECTIONS_MIN, files_max - _OTHER_FILES))
+    if connections_max < settings.connections_max:
+        _LOG.warning(
+            "few_open_files", extra={"open_files_max": files_max, "connections_max": connections_max}
+        )
+    return connections_max
 
 
 def _made(make: Callable[[], Service]) -> Service:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from ingest.delivery.state import State
+from schemas.http_protocol import EVICTED, SILENT
 
 _PREFIX = "tapline_ingest"
 REASONS = ("not_json", "invalid_field", "time_out_of_range", "content_encoding", "refused", "damaged")
@@ -58,6 +59,11 @@ class Metrics:
         self.schemas_refused = self._counter(
             "schemas_refused", "Looks at a changed registry.json that found it of no use."
         )
+        self.connections_closed = self._counter(
+            "connections_closed", "Connections closed without an answer, by reason.", "reason"
+        )
+        for reason in (SILENT, EVICTED):
+            self.connections_closed.labels(reason)
         self.tokens_refused = self._counter(
             "tokens_refused", "Looks at a changed tokens file that found it unusable."
         )

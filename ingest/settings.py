@@ -54,6 +54,12 @@ class Settings(BaseModel):
     )
     # Longer than balancers keep an idle connection (600 s is usual), else a POST can meet one just closed.
     keep_alive_seconds: int = Field(620, alias="INGEST_KEEP_ALIVE_SECONDS", ge=1, le=86_400)
+    # Connections of the public port at once; fewer when the process may not open so many files.
+    connections_max: int = Field(10_000, alias="INGEST_CONNECTIONS_MAX", ge=8, le=100_000)
+    # How long a connection may send nothing before its first request, and a request may take to arrive.
+    request_seconds_max: float = Field(20.0, alias="INGEST_REQUEST_SECONDS_MAX", ge=1, le=3600)
+    headers_max: int = Field(100, alias="INGEST_HEADERS_MAX", ge=20, le=1000)
+    head_bytes_max: int = Field(64 * 1024, alias="INGEST_HEAD_BYTES_MAX", ge=4096, le=_MEBIBYTE)
     # Before and after decompression. Tapcart's events are 1-3 KB; topics.RECORD_BYTES_MAX follows from 2 MiB.
     body_bytes_max: int = Field(_MEBIBYTE, alias="INGEST_BODY_BYTES_MAX", ge=1024, le=2 * _MEBIBYTE)
     # Requests being handled at once; more are answered 500, which Tapcart retries.

@@ -8,17 +8,20 @@ import asyncio
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from schemas.environment import SettingsError
+from schemas.http_protocol import Gate, Limits
 
 _OPTIONS = {
     "log_config": None,
     "access_log": False,  # its lines would hold the token of ingest's URL
     "server_header": False,
+    "interface": "asgi3",
     "lifespan": "off",
     "ws": "none",
 }
@@ -44,19 +47,28 @@ def bind(host: str, port: int, variable: str) -> list[socket.socket]:
     return bound
 
 
-async def serve(
-    ports: Sequence[tuple[ASGIApp, Sequence[socket.socket]]], stopping: asyncio.Event, **options: Any
-) -> None:
-    """Serve each application on its sockets until `stopping` is set; `options`: uvicorn's."""
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An application, where it is served, and the bounds of its connections."""
+
+    app: ASGIApp
+    sockets: Sequence[socket.socket]
+    gate: Gate = field(default_factory=lambda: Gate(Limits()))
+
+
+async def serve(ports: Sequence[Port], stopping: asyncio.Event, **options: Any) -> None:
+    """Serve the ports until `stopping` is set, then stop one after the other; `options`: uvicorn's."""
     async with asyncio.TaskGroup() as group:
         running = []
-        for app, sockets in ports:
-            server = _Server(uvicorn.Config(app, **(_OPTIONS | options)))
-            running.append((server, group.create_task(_run(server, sockets))))
+        for port in ports:
+            server = _Server(uvicorn.Config(port.app, **(_OPTIONS | {"http": port.gate.protocol} | options)))
+            watch = group.create_task(port.gate.watch())
+            running.append((server, group.create_task(_run(server, port.sockets)), watch))
         await stopping.wait()
-        for server, task in running:
+        for server, task, watch in running:
             server.should_exit = True
             await task
+            watch.cancel()
 
 
 class _Server(uvicorn.Server):

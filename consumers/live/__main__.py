@@ -24,7 +24,7 @@ from consumers.live.settings import Settings
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
 from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire_ids import following
-from schemas.http_server import bind, serve
+from schemas.http_server import Port, bind, serve
 from schemas.process import Process, main
 
 _log = logging.getLogger("consumers.live")
@@ -65,7 +65,7 @@ async def _run(process: Process, settings: Settings, current: Current, sockets: 
     running = feed.parts(settings.refresh_seconds) | {"schemas": current.follow()}
     if settings.public_url:
         running["certificate"] = _watch_certificate(settings, metrics)
-    serving = serve([(app.build(parts), sockets)], stopping, timeout_graceful_shutdown=_STOP_SECONDS_MAX)
+    serving = serve([Port(app.build(parts), sockets)], stopping, timeout_graceful_shutdown=_STOP_SECONDS_MAX)
     await process.keep(serving, stop, running, 2 * _STOP_SECONDS_MAX)
     _log.info("live_stopped")
 

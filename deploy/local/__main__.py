@@ -16,11 +16,12 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
-from deploy.local import admin_port, descriptors, environment, secret, services, supervise
+from deploy.local import admin_port, environment, secret, services, supervise
 from deploy.local import folder as data_folder
 from deploy.local.child import die_with_parent, parent_handles
 from deploy.local.errors import StackError, WrongSettingsError
 from deploy.local.settings import Settings
+from schemas import descriptors
 
 _LOOK_SECONDS = 0.5
 _METRICS_PORT = 8082  # of the loader, after live's

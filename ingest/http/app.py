@@ -24,9 +24,13 @@ from ingest.http.webhook import Webhook
 from ingest.metrics import Metrics
 from ingest.registry_api.registry import Registry
 from ingest.settings import Settings
+from schemas import descriptors
 from schemas.catalog.schema_reloader import Current
+from schemas.http_protocol import Gate, Limits
 from schemas.process import Part
 from schemas.tokens import Token
+
+_ADMIN_CONNECTIONS_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,9 @@ class Service:
     """What the two ports serve, and what runs beside them."""
 
     public: ASGIApp
+    gate: Gate
     admin: ASGIApp
+    admin_gate: Gate
     publisher: Publisher
     parts: Mapping[str, Part]  # by name: what runs for as long as the process
 
@@ -68,7 +74,9 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
 
     return Service(
         public,
+        _gate(settings, public, metrics),
         admin(Health(publisher, delivered, keeper, metrics), Registry(current)),
+        Gate(Limits(connections_max=_ADMIN_CONNECTIONS_MAX)),
         publisher,
         {
             "publisher": publisher.run(),
@@ -77,6 +85,26 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
             "tokens": tokens.follow(use),
         },
     )
+
+
+def _gate(settings: Settings, public: Public, metrics: Metrics) -> Gate:
+    limits = Limits(
+        settings.connections_max,
+        settings.request_seconds_max,
+        settings.request_seconds_max,
+        settings.headers_max,
+        settings.head_bytes_max,
+    )
+    gate = Gate(
+        limits,
+        refused=lambda why: public.refusals.note(why.status, why.event),
+        closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
+    )
+    metrics.watch("connections", "Connections of the public port.", lambda: len(gate.connections))
+    metrics.watch("connections_max", "Connections that it may have.", lambda: limits.connections_max)
+    metrics.watch("open_files", "Files and connections that are open.", descriptors.open_now)
+    metrics.watch("open_files_max", "Those that the system allows.", descriptors.raise_limit)
+    return gate
 
 
 def _publisher(settings: Settings, topics: TopicKeeper, current: Current, metrics: Metrics) -> Publisher:

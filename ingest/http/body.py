@@ -4,15 +4,12 @@ Invariants: at most the limit is held in memory; each piece is counted in `Memor
 `_DISCARDED_BYTES_MAX` more is read and thrown away, so that the sender gets to read why.
 """
 
-import asyncio
-
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from ingest.http.memory import Memory
 
 _DISCARDED_BYTES_MAX = 32 * 1024 * 1024
-_SECONDS_MAX = 20.0  # for a body that comes in pieces; Tapcart's fit into one
 
 
 class TooLargeError(Exception):
@@ -22,15 +19,14 @@ class TooLargeError(Exception):
 async def read(receive: Receive, bytes_max: int, memory: Memory) -> bytes:
     """Return the body as sent; the caller gives its bytes back to `memory`.
 
-    Raises: TooLargeError, ClientDisconnect, TimeoutError, OverMemoryError.
+    It may take as long as the port allows. Raises: TooLargeError, ClientDisconnect, OverMemoryError.
     """
     message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     body: bytes = message.get("body", b"")
     if message.get("more_body", False):
-        async with asyncio.timeout(_SECONDS_MAX):
-            return await _read_in_pieces(receive, body, bytes_max, memory)
+        return await _read_in_pieces(receive, body, bytes_max, memory)
     if len(body) > bytes_max:
         raise TooLargeError
     memory.take(len(body))

@@ -17,6 +17,7 @@ TITLES = {
     415: "Unknown content encoding",
     422: "Event cannot be placed",
     429: "Too many requests",
+    431: "Header lines too large",
     500: "Event not kept",
 }
 

@@ -80,8 +80,6 @@ class Webhook:
             return self._too_large()
         except OverMemoryError:
             return self._over_memory()
-        except TimeoutError:
-            return problem(400, "the body did not arrive in time: send again")
         try:
             return await self._keep(sent, headers, apps)
         finally:

@@ -184,7 +184,7 @@ class Registry:
             return await asyncio.to_thread(call, data)
         except body.TooLargeError:
             raise RegistryError(413, f"The body is over {_BODY_BYTES_MAX} bytes") from None
-        except (TimeoutError, ClientDisconnect):
+        except ClientDisconnect:
             raise RegistryError(400, "The body did not arrive") from None
         finally:
             self._posts -= 1

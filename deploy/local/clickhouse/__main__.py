@@ -6,19 +6,20 @@ use for, and only then is the engine loaded. `run/clickhouse/confined` names wha
 
 import asyncio
 import logging
+import math
 import os
 import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
-from typing import Any
 
 from starlette.types import ASGIApp
 
 from deploy.local.clickhouse import configuration, sandbox
 from deploy.local.clickhouse.settings import Settings
-from schemas.http_server import bind, serve
+from schemas.http_protocol import Gate, Limits
+from schemas.http_server import Port, bind, serve
 from schemas.process import Process, main
 
 _CODE = tuple(Path(__file__).resolve().parents[3] / name for name in ("deploy", "schemas"))
@@ -52,10 +53,10 @@ def _serve(process: Process) -> None:
 
 async def _run(process: Process, app: ASGIApp, sockets: Sequence[socket], settings: Settings) -> None:
     stopping, seconds_max = asyncio.Event(), settings.shutdown_seconds_max
-    options: dict[str, Any] = {"lifespan": "on", "timeout_graceful_shutdown": seconds_max}
-    # Java's client asks to go on in HTTP/2 (Upgrade: h2c); httptools then takes its body for that.
-    options |= {"http": "h11", "h11_max_incomplete_event_size": _HEAD_BYTES_MAX}
-    serving = serve([(app, sockets)], stopping, **options)
+    # An insert may take as long as its sender does.
+    gate = Gate(Limits(request_seconds_max=math.inf, head_bytes_max=_HEAD_BYTES_MAX))
+    port = Port(app, sockets, gate)
+    serving = serve([port], stopping, lifespan="on", timeout_graceful_shutdown=seconds_max)
     await process.keep(serving, stopping.set, {}, 2 * seconds_max)
 
 

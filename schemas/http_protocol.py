@@ -1,0 +1,316 @@
+"""uvicorn's HTTP protocol over httptools, with bounds on what a connection may cost.
+
+A `Gate` is what the connections of one port share; `Gate.protocol` is the class that uvicorn wants. Bounds:
+how many connections there are; how long one may send nothing, or a request be under way to us; how many and
+how long its header lines are; how many requests are read ahead of their answers. What is refused here is
+answered with `application/problem+json`, counted and logged by whoever made the gate, and closed; a request
+that came whole before it is answered first. A connection that has no request gives its place to a new one.
+
+A request that asks for another protocol (`Upgrade:`) is plain HTTP, with its body. That is the server's right
+(RFC 9110, 7.8), but httptools ends such a request at its head: it is fed again without what asks.
+
+Invariant: a request costs no timer and no call beyond two of uvicorn's own overridden. Time limits are looked
+after once a second, for all connections.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+_WATCH_SECONDS = 1.0
+_SILENT_SHARE = 4  # a quarter of the places is enough for senders whose request is on its way
+_LINGER_SECONDS = 2.0
+_READ_AHEAD_MAX = 256  # of requests whose answers the sender does not wait for
+_EVICTED_TOGETHER = 16  # a sixteenth of all: looking for them is a look at each
+_LENIENT = {"lenient_data_after_close": True}  # as uvicorn
+_ASKS = frozenset({b"upgrade", b"connection", b"http2-settings"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one port."""
+
+    connections_max: int = 1000
+    head_seconds_max: float = 20.0  # of silence after connecting, and of a request's head
+    request_seconds_max: float = 20.0  # from a request's first byte to its last
+    headers_max: int = 100
+    head_bytes_max: int = 64 * 1024  # what comes between two pieces of bodies
+
+
+class Refusal(NamedTuple):
+    """Why a connection is closed with an answer."""
+
+    status: int
+    event: str  # its name in the log
+    detail: str
+
+
+class _Phase(Enum):
+    IDLE = auto()  # between two requests, or before the first
+    HEAD = auto()  # a request's head has begun, and is not whole
+    BODY = auto()  # its body is not whole
+    HANDLED = auto()  # it is whole, and not answered
+
+
+_INCOMING = frozenset({_Phase.HEAD, _Phase.BODY})
+
+
+class _RefusedError(Exception):
+    """Raised in the parser's callbacks."""
+
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(why.event)
+        self.why = why
+
+
+_MALFORMED = Refusal(400, "malformed_request", "this is not HTTP as we understand it")
+_LARGE_HEAD = Refusal(431, "large_head", "the header lines are too many or too long")
+_READ_AHEAD = Refusal(400, "many_requests_ahead", "wait for answers before you send more")
+_LATE = Refusal(400, "late_request", "the request did not arrive in time: send again")
+_FULL = Refusal(500, "connections_full", "too many connections: send again")
+
+SILENT, EVICTED = "silent", "evicted"  # why one is closed without an answer: no request came; it made room
+
+
+class Gate:
+    """What the connections of one port share."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        refused: Callable[[Refusal], object] = lambda _: None,
+        closed: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        """`refused` gets each refusal, `closed` why a connection was closed without one."""
+        self.limits = limits
+        self.refused = refused
+        self.closed = closed
+        self.connections: set[_Connection] = set()
+
+    def protocol(self, config: Config, server_state: ServerState, app_state: dict[str, Any], **_: Any) -> Any:
+        """Return the protocol of a new connection; uvicorn calls it as the class that it takes for `http`."""
+        return _Connection(self, config, server_state, app_state)
+
+    async def watch(self) -> None:
+        """Close what is late or silent, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            now = loop.time()
+            for connection in tuple(self.connections):
+                connection.look(now)
+
+    def admit(self, connection: "_Connection") -> None:
+        """Count a new connection; one too many takes the place of those that have no request."""
+        if len(self.connections) >= self.limits.connections_max:
+            for one in (victims := self._victims()):
+                one.leave(EVICTED)
+            if not victims:
+                connection.refuse(_FULL)
+                connection.transport.close()
+                return
+        self.connections.add(connection)
+
+    def _victims(self) -> "list[_Connection]":
+        """Return those that are missed least, several at once, for it takes a look at each connection.
+
+        Those without a request, the oldest, if they have more than their share of the places; else those that
+        are idle after one.
+        """
+        idle: list[tuple[float, _Connection]] = []
+        silent: list[tuple[float, _Connection]] = []
+        for one in self.connections:
+            if since := one.idle_since():
+                (idle if since[0] else silent).append((since[1], one))
+        together = 1 + self.limits.connections_max // _EVICTED_TOGETHER
+        over = len(silent) - self.limits.connections_max // _SILENT_SHARE
+        victims, count = (silent, over + together) if over > 0 or not idle else (idle, together)
+        return [one for _, one in sorted(victims, key=itemgetter(0))[: max(count, 1)]]
+
+
+class _Connection(HttpToolsProtocol):
+    def __init__(
+        self, gate: Gate, config: Config, server_state: ServerState, app_state: dict[str, Any]
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._gate = gate
+        self._refused = False
+        self._ended = 0.0  # when the last bytes were sent
+        self._whole: object = None  # the cycle whose request has come whole
+        self._had_body = False  # a piece of one, in the data at hand
+        self._head_bytes = 0
+        self._began = self.loop.time()  # of the request that is incoming, or of the connection
+        self._seen: object = None  # the scope that `_began` is of
+
+    # uvicorn's and the parser's callbacks
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._gate.admit(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gate.connections.discard(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._unset_keepalive_if_required()
+        self._had_body = False
+        try:
+            self._feed(data)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self.refuse(cause.why if isinstance(cause, _RefusedError) else _MALFORMED)
+            return
+        if self._had_body or self._phase() not in _INCOMING:
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        limits = self._gate.limits
+        if self._head_bytes > limits.head_bytes_max or len(self.headers) > limits.headers_max:
+            self.refuse(_LARGE_HEAD)
+
+    def on_headers_complete(self) -> None:
+        if len(self.headers) > self._gate.limits.headers_max:
+            raise _RefusedError(_LARGE_HEAD)
+        if len(self.pipeline) >= _READ_AHEAD_MAX:
+            raise _RefusedError(_READ_AHEAD)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._had_body = True
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        cycle = self.cycle
+        if cycle is None or cycle.scope is not self.scope:
+            return  # it asks for another protocol, and is fed again
+        self._whole = cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
+
+    def _should_upgrade(self) -> bool:
+        return True  # so that uvicorn leaves such a request to `_feed`
+
+    # Bounds
+
+    def look(self, now: float) -> None:
+        """Close this connection if it is late: called once a second."""
+        if self._ended and now - self._ended > _LINGER_SECONDS:
+            self.transport.abort()
+        phase, limits = self._phase(), self._gate.limits
+        is_silent = phase is _Phase.IDLE and self.timeout_keep_alive_task is None
+        if self._refused or not (is_silent or (phase in _INCOMING and not self.flow.read_paused)):
+            self._seen = None
+        elif self._seen is not self.scope:
+            self._seen, self._began = self.scope, now
+        elif now - self._began > (
+            limits.request_seconds_max if phase is _Phase.BODY else limits.head_seconds_max
+        ):
+            if is_silent:
+                self.leave(SILENT)
+            else:
+                self.refuse(_LATE)
+
+    def idle_since(self) -> tuple[bool, float] | None:
+        """Return whether it had a request before, and a time that sorts; None: one is being handled."""
+        if self._refused or self._phase() is _Phase.HANDLED or self.flow.read_paused:
+            return None
+        timer = self.timeout_keep_alive_task
+        return (True, timer.when()) if timer else (False, self._began)
+
+    def leave(self, reason: str) -> None:
+        """End this connection at once, without an answer."""
+        self._refused = True
+        self._gate.connections.discard(self)
+        self._gate.closed(reason)
+        self.transport.abort()
+
+    def refuse(self, why: Refusal) -> None:
+        """Answer with a refusal and close; a request that came whole before it is answered instead."""
+        self._gate.refused(why)
+        self._refused = True
+        is_own = self._phase() is _Phase.BODY  # the request that is refused has been handed on already
+        if is_own and self.pipeline:
+            self.pipeline.popleft()
+        elif is_own:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._end(b"" if self.cycle.response_started else self._answer(why))
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.timeout_keep_alive = 0  # closed as soon as the last of them is answered
+        else:
+            self._end(self._answer(why))
+
+    def _end(self, answer: bytes) -> None:
+        """Send the last bytes and leave it to the sender to close: closed at once, it might not get them."""
+        self._ended = self.loop.time()
+        self.transport.write(answer)
+        self.transport.write_eof()
+
+    def _phase(self) -> _Phase:
+        cycle: RequestResponseCycle | None = self.cycle
+        scope: object = self.scope
+        if scope is None:
+            return _Phase.IDLE
+        if cycle is None or cycle.scope is not scope:
+            return _Phase.HEAD
+        if self._whole is not cycle:
+            return _Phase.BODY
+        return _Phase.IDLE if cycle.response_complete else _Phase.HANDLED
+
+    def _feed(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = b"".join(self._without_asking()) + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(**_LENIENT)
+            else:
+                return
+
+    def _without_asking(self) -> Iterator[bytes]:
+        """Yield the head of the request once more, without what asks for another protocol."""
+        if self.scope["method"] == "CONNECT":
+            raise httptools.HttpParserError
+        method, version = self.scope["method"], self.scope["http_version"]
+        yield b"".join((method.encode(), b" ", self.url, b" HTTP/", version.encode(), b"\r\n"))
+        for name, value in self.headers:
+            if name not in _ASKS:
+                yield name + b": " + value + b"\r\n"
+            elif name == b"connection" and b"close" in value.lower():
+                yield b"connection: close\r\n"
+        yield b"\r\n"
+
+    def _answer(self, why: Refusal) -> bytes:
+        status = HTTPStatus(why.status)
+        body = json.dumps({"title": status.phrase, "status": why.status, "detail": why.detail}).encode()
+        lines = [
+            f"HTTP/1.1 {why.status} {status.phrase}",
+            *(f"{name.decode()}: {value.decode()}" for name, value in self.server_state.default_headers),
+            "content-type: application/problem+json",
+            f"content-length: {len(body)}",
+            "connection: close",
+        ]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
