@@ -195,6 +195,7 @@ def test_a_configuration_that_may_not_be_read_is_unknown(
     started(cluster.servers, tmp_path).stop()
     with forbidden(admin, topics.EVENTS, AclOperation.DESCRIBE_CONFIGS):
         ingest = started(cluster.secured, tmp_path, **_LOGIN)
+        wait_until(ingest.direct, 60, "ingest's way to Kafka")
         assert ingest.post(event(0)).json()["kept"] == "kafka"
         found = states(ingest)
         ingest.stop()
@@ -331,6 +332,7 @@ def test_freshness_sees_every_partition(readers: Readers) -> None:
     """What waits in the last of them alone is late."""
     last = len(end_offsets(readers.cluster.servers, topics.EVENTS)) - 1
     app = next(app for n in count() if partition((app := f"late-{n}").encode(), last + 1) == last)
+    wait_until(readers.ingest.direct, 60, "ingest's way to Kafka")
     readers.loader.stop()
     assert readers.ingest.post(event(0, app_id=app)).json()["kept"] == "kafka"
     wait_until(lambda: readers.lags()[last] == 1, what="the page shows what waits")
