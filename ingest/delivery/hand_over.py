@@ -5,16 +5,15 @@ what Kafka has before a failure is not repeated, and what it has behind a failur
 """
 
 import asyncio
+from collections.abc import Iterable
 
 from ingest.delivery.producer_port import Producer, RefusedError
+from ingest.delivery.record import Record
 from ingest.delivery.rescue import Rescue
-from ingest.delivery.segment import Frame
 from ingest.delivery.spool import Piece, Spool
 from ingest.metrics import Metrics
 
 _WINDOW_RECORDS_MAX = 1000  # awaiting acknowledgement at once
-
-Acknowledgements = list[asyncio.Future[None]]
 
 
 class HandOver:
@@ -27,49 +26,44 @@ class HandOver:
         self._metrics = metrics
 
     async def deliver(self, piece: Piece) -> None:
-        """Return when Kafka has what is in `piece`."""
+        """Return when Kafka has what is in `piece`, in order, but for what it refuses for good."""
         for first in range(0, len(piece.frames) or 1, _WINDOW_RECORDS_MAX):
-            last = min(first + _WINDOW_RECORDS_MAX, len(piece.frames))
-            await self._settle(piece, first, last, self._produce(piece.frames[first:last]))
+            await self._deliver(piece, first, min(first + _WINDOW_RECORDS_MAX, len(piece.frames)))
 
-    def begin(self, piece: Piece) -> Acknowledgements:
-        """Hand the records of `piece` to the producer, to be settled later."""
-        return self._produce(piece.frames)
-
-    async def settle(self, piece: Piece, acknowledgements: Acknowledgements) -> bool:
-        """Return whether Kafka has what was begun, in order; False: what it has behind it came too early."""
-        return await self._settle(piece, 0, len(piece.frames), acknowledgements)
-
-    def _produce(self, frames: list[Frame]) -> Acknowledgements:
-        return [self._producer.produce(frame.record) for frame in frames if frame.record]
-
-    async def _settle(self, piece: Piece, first: int, last: int, acknowledgements: Acknowledgements) -> bool:
+    async def _deliver(self, piece: Piece, first: int, last: int) -> None:
         frames = piece.frames[first:last]
-        outcomes = await _outcomes(acknowledgements)
+        records = [frame.record for frame in frames if frame.record]
+        outcomes = await _outcomes(map(self._producer.produce, records))
         refused = next((n for n, outcome in enumerate(outcomes) if isinstance(outcome, RefusedError)), None)
         if refused is not None:  # with those of its batch: what follows is repeated, in order
-            records = [frame.record for frame in frames if frame.record][refused:]
-            outcomes[refused:] = await _outcomes([*map(self._producer.produce_alone, records)])
+            outcomes[refused:] = await _outcomes(map(self._producer.produce_alone, records[refused:]))
+            outcomes = await self._rescued(records, outcomes)
         each, delivered = iter(outcomes), first
         try:
             for frame in frames:
-                await self._end(frame, next(each) if frame.record else None)
+                if not frame.record:
+                    await self._rescue.damaged(frame.damage)
+                elif failure := next(each):
+                    raise failure
                 delivered += 1
         finally:
             self._spool.acknowledge(piece, first, delivered)
             self._metrics.drained.inc(delivered - first)
-        return refused is None
 
-    async def _end(self, frame: Frame, outcome: BaseException | None) -> None:
-        if not frame.record:
-            await self._rescue.damaged(frame.damage)
-        elif isinstance(outcome, RefusedError):
-            await self._rescue.refused(frame.record, str(outcome))
-        elif outcome:
-            raise outcome
+    async def _rescued(
+        self, records: list[Record], outcomes: list[BaseException | None]
+    ) -> list[BaseException | None]:
+        """Keep what Kafka refuses, all at once; return the outcomes after that."""
+        at_fault = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, RefusedError)]
+        keeping = [self._rescue.refused(records[n], str(outcomes[n])) for n in at_fault]
+        ends = dict(zip(at_fault, await asyncio.gather(*keeping, return_exceptions=True), strict=True))
+        rescued = {n: end if isinstance(end, BaseException) else None for n, end in ends.items()}
+        return [rescued.get(n, outcome) for n, outcome in enumerate(outcomes)]
 
 
-async def _outcomes(acknowledgements: Acknowledgements) -> list[BaseException | None]:
-    if acknowledgements:
-        await asyncio.wait(acknowledgements)
-    return [acknowledgement.exception() for acknowledgement in acknowledgements]
+async def _outcomes(acknowledgements: Iterable[asyncio.Future[None]]) -> list[BaseException | None]:
+    """Return of each acknowledgement why it failed, or None, once all have ended."""
+    awaited = [*acknowledgements]
+    if awaited:
+        await asyncio.wait(awaited)
+    return [acknowledgement.exception() for acknowledgement in awaited]

@@ -2,9 +2,9 @@
 
 `state.py` has the states. While catching up, what is spooled goes to Kafka in pieces, each acknowledged
 before the next, and arrivals go behind it on disk. As soon as no more than `_TAIL_BYTES_MAX` are left,
-arrivals are held in memory instead, until the disk has given this tail to the producer, and follow it; when
-Kafka has acknowledged the tail, records go to Kafka alone. This waits for no silence: the writes under way
-end, and none begins.
+arrivals are held in memory instead, until Kafka has this tail; then they and all others go to Kafka alone.
+This waits for no silence: the writes under way end, and none begins. A tail that takes too long is tried
+again with half as much.
 
 Invariants: while direct, nothing is spooled. Whatever was acknowledged before a record was accepted precedes
 it in Kafka, in its key, repetitions aside. Source: promise 1 in DESIGN.md, and "The way out of ingest".
@@ -16,13 +16,12 @@ from typing import Literal, Protocol
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
-from ingest.delivery.hand_over import Acknowledgements, HandOver
+from ingest.delivery.hand_over import HandOver
 from ingest.delivery.producer_port import NotAcknowledgedError, Producer, RefusedError
 from ingest.delivery.record import Record
 from ingest.delivery.rescue import Rescue
-from ingest.delivery.spool import Piece, Spool, SpoolUnavailableError
+from ingest.delivery.spool import Spool, SpoolUnavailableError
 from ingest.delivery.state import Event, State, after
-from ingest.delivery.tail import Tail
 from ingest.delivery.topic_keeper import TopicsNotReadyError
 from ingest.metrics import Metrics
 
@@ -31,7 +30,8 @@ _DIRECT = State.DIRECT  # looked up once: this is the path of every record
 _WATCH_SECONDS = 0.1
 _APPEND_SECONDS_MAX = 0.8  # with 2 s for Kafka, an answer comes within 3 s
 _TAIL_BYTES_MAX = 1024 * 1024  # about a thousand records: 20 ms of work
-_HOLD_SECONDS_MAX = 1.0  # longer than an append may take, so any disk that can be spooled to is quick enough
+_TAIL_BYTES_MIN = 4096
+_TAIL_DISK_SECONDS_MAX = 1.0  # longer than an append: any disk that can be spooled to is quick enough
 _RETRY_SECONDS_MAX = 2.0  # between two attempts to catch up
 _OPEN_AGAIN_SECONDS = 1.0
 _OPEN_SECONDS_MAX = 10.0  # then a spool that cannot be read no longer keeps events from Kafka
@@ -71,7 +71,9 @@ class Publisher:
         self._hand_over = HandOver(producer, spool, rescue, metrics)
         self._metrics = metrics
         self._acknowledge_seconds_max = acknowledge_seconds_max
-        self._tail: Tail | None = None  # while catching up, from its last megabyte on
+        self._hold: asyncio.Future[None] | None = None  # ends when Kafka has the spool's tail, or has it not
+        self.held = 0  # records that wait for that
+        self._tail_bytes = _TAIL_BYTES_MAX
         self._indirect = asyncio.Event()  # set while the state is not direct
         self._indirect.set()
         self._overtakes_after = 0.0  # what an earlier process spooled, where that cannot be read
@@ -98,11 +100,6 @@ class Publisher:
         """Bytes on disk: awaiting Kafka, and set aside."""
         return self._spool.bytes + self._rescue.set_aside.bytes
 
-    @property
-    def held(self) -> int:
-        """How many records wait in memory for the tail of the spool."""
-        return self._tail.held if self._tail else 0
-
     async def run(self) -> None:
         """Find what an earlier process spooled, drain it, and watch Kafka, until cancelled.
 
@@ -127,17 +124,22 @@ class Publisher:
     async def publish(self, record: Record) -> Literal["kafka", "spool"]:
         """Return where `record` now is safe. Raises: NotKeptError."""
         try:
-            if self.state is _DIRECT:
+            if self.state is _DIRECT or (self._hold and await self._is_direct_after(self._hold)):
                 await self._producer.produce(record)
-                return "kafka"
-            if self._tail:
-                await self._tail.follow(record)
                 return "kafka"
         except NotAcknowledgedError as error:
             self._fail(str(error))
         except RefusedError:
             return await self._publish_alone(record)
         return await self._append(record)
+
+    async def _is_direct_after(self, hold: asyncio.Future[None]) -> bool:
+        self.held += 1
+        try:
+            await asyncio.shield(hold)
+        finally:
+            self.held -= 1
+        return self.state is _DIRECT
 
     async def _append(self, record: Record) -> Literal["spool"]:
         assert self.state is not State.DIRECT, "what is spooled while direct would stay"
@@ -202,41 +204,34 @@ class Publisher:
             await self._hand_over.deliver(piece)
             await self._spool.remove_delivered()
             self._go(Event.ANSWERED)
-            if self._spool.unread_bytes <= _TAIL_BYTES_MAX:
+            if self._spool.unread_bytes <= self._tail_bytes:
                 break
         self._go(Event.ANSWERED)
-        self._tail = tail = Tail(self._producer.produce)
+        self._hold = hold = asyncio.get_running_loop().create_future()
         try:
-            await self._hand_over_tail(tail)
+            await self._deliver_tail()
         finally:
-            tail.fail()
-            self._tail = None
+            self._hold = None
+            hold.set_result(None)
         await self._spool.clear()
 
-    async def _hand_over_tail(self, tail: Tail) -> None:
-        pieces: list[tuple[Piece, Acknowledgements]] = []
+    async def _deliver_tail(self) -> None:
+        """Deliver the rest of the spool, to which nothing is added but what failed before, and be direct."""
         try:
-            async with asyncio.timeout(_HOLD_SECONDS_MAX):
+            async with asyncio.timeout(self._acknowledge_seconds_max + _TAIL_DISK_SECONDS_MAX):
                 while piece := await self._spool.read():
-                    pieces.append((piece, self._hand_over.begin(piece)))
+                    await self._hand_over.deliver(piece)
         except TimeoutError as error:
-            raise SpoolUnavailableError("the disk did not give the spool's tail in time") from error
-        if tail.has_failed:
-            raise NotAcknowledgedError("Kafka failed while the spool's tail was read")
-        tail.handed_over()
-        for piece, acknowledgements in pieces:
-            if not await self._hand_over.settle(piece, acknowledgements):
-                raise NotAcknowledgedError("a record of the tail was refused: repeat what follows")
-        if tail.has_failed:
-            raise NotAcknowledgedError("Kafka failed behind the spool's tail")
-        assert self._spool.empty, "records spooled behind the tail would stay"
+            self._tail_bytes = max(self._tail_bytes // 2, _TAIL_BYTES_MIN)
+            raise SpoolUnavailableError("the spool's tail was not delivered in time") from error
+        if self.state is not State.CATCHING_UP:
+            raise NotAcknowledgedError("Kafka failed while the spool's tail was delivered")
+        assert self._spool.empty, "what is spooled while direct would stay"
+        self._tail_bytes = _TAIL_BYTES_MAX
         self._go(Event.CAUGHT_UP)
-        tail.acknowledged()
 
     def _fail(self, reason: str) -> None:
         self._go(Event.FAILED, reason)
-        if self._tail:
-            self._tail.fail()
 
     def _go(self, event: Event, reason: str = "") -> None:
         before, self.state = self.state, after(self.state, event)

@@ -25,32 +25,46 @@ class Mutant:
     complaint: str  # regular expression
 
 
-_PUBLISHER, _TAIL = "ingest/delivery/publisher.py", "ingest/delivery/tail.py"
+_PUBLISHER = "ingest/delivery/publisher.py"
 _SPOOL, _WRITER = "ingest/delivery/spool.py", "ingest/delivery/segment_writer.py"
 _HAND_OVER = "ingest/delivery/hand_over.py"
 _LOST, _ORDER = "acknowledged and is lost|its file is removed", "precedes what was acknowledged before it"
 
 MUTANTS: Mapping[str, Mutant] = {
     "catching_up_forgets_order": Mutant(
-        _TAIL,
-        {" if self._is_handed_over else await self._hold(record)": ""},
+        _PUBLISHER,
+        {"(self._hold and await self._is_direct_after(self._hold))": "self._hold"},
         _ORDER,
     ),
-    "an_arrival_is_acknowledged_before_the_tail": Mutant(
-        _TAIL, {"if not await asyncio.shield(self._ended):": "if False:"}, _ORDER
+    "direct_before_the_tail_is_delivered": Mutant(
+        _PUBLISHER,
+        {
+            "                    await self._hand_over.deliver(piece)": (
+                "                    asyncio.ensure_future(self._hand_over.deliver(piece))"
+            ),
+            '        assert self._spool.empty, "what is spooled while direct would stay"\n': "",
+        },
+        ".+",
+    ),
+    "what_follows_a_refused_record_is_not_repeated": Mutant(
+        _HAND_OVER,
+        {
+            "outcomes[refused:] = await _outcomes(map(self._producer.produce_alone, records[refused:]))": (
+                "outcomes = [(await _outcomes([self._producer.produce_alone(r)]))[0] "
+                "if isinstance(o, RefusedError) else o for r, o in zip(records, outcomes)]"
+            )
+        },
+        _ORDER,
     ),
     "refused_record_dropped": Mutant(
         _HAND_OVER,
-        {"            await self._rescue.refused(frame.record, str(outcome))": "            pass"},
+        {"self._rescue.refused(records[n], str(outcomes[n])) for n": "asyncio.sleep(0) for n"},
         _LOST,
     ),
     "refused_record_of_the_quarantine_dropped": Mutant(
         "ingest/delivery/rescue.py",
         {"await self._set_aside.keep(segment.frame(record), record.timestamp_ms)": "pass"},
         "is not synced",
-    ),
-    "a_refusal_in_the_tail_is_no_failure": Mutant(
-        _HAND_OVER, {"        return refused is None\n": "        return True\n"}, _ORDER
     ),
     "acknowledged_before_fsync": Mutant(
         _WRITER, {"            self._disk.sync(self._descriptor)\n": ""}, "is not synced"
@@ -72,20 +86,12 @@ MUTANTS: Mapping[str, Mutant] = {
         {"if self._segments[path].delivered == self._segments[path].size:": "if True:"},
         _LOST + "|KeyError",
     ),
-    "direct_before_the_tail_is_acknowledged": Mutant(
-        _PUBLISHER,
-        {
-            "        tail.handed_over()\n": "        tail.handed_over()\n        self._go(Event.CAUGHT_UP)\n",
-            "        self._go(Event.CAUGHT_UP)\n        tail.ack": "        tail.ack",
-        },
-        ".+",
-    ),
     "what_was_given_up_stays_in_memory": Mutant(
         _SPOOL, {"if self._waiting.pop(number, None):": "if False:"}, "wait for the disk"
     ),
     "catching_up_waits_for_silence": Mutant(
         _PUBLISHER,
-        {"            if self._spool.unread_bytes <= _TAIL_BYTES_MAX:\n                break\n": ""},
+        {"            if self._spool.unread_bytes <= self._tail_bytes:\n                break\n": ""},
         "still",
     ),
 }
