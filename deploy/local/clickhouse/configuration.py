@@ -1,9 +1,9 @@
 """Settings -> the engine's configuration: its limits, and all that SQL may do here.
 
 Invariants: what is not granted is refused by the engine itself, whatever the text of a statement looks like:
-no file, address, program, dictionary, function, named collection, user or SYSTEM command. A setting that
-names a file, a disk or an address, or that changes how a statement is parsed, cannot be changed. Backups go
-to the disk `backups` alone.
+no file, address, program, dictionary, function, named collection or user, and no SYSTEM command but STOP and
+START MERGES. A setting that names a file, a disk or an address, or that changes how a statement is parsed,
+cannot be changed. Backups go to the disk `backups` alone.
 Source: system.privileges, system.settings and system.merge_tree_settings of ClickHouse 26.9; a test tries
 every table function, table engine, database engine, dictionary source and format of the engine in use.
 """
@@ -24,6 +24,7 @@ _GRANTED = (
 )
 _GRANTS = (
     _GRANTED,
+    "GRANT SYSTEM MERGES ON *.*",
     "GRANT READ, WRITE ON DISK",
     f"REVOKE ALL ON {_FILES_DATABASE}.*",
     "REVOKE INSERT, ALTER, CREATE, DROP, TRUNCATE ON system.*",
