@@ -108,11 +108,7 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "forget_order_while_catching_up": Mutant(
         _PUBLISHER,
-        {
-            "if self.state is _DIRECT:\n                await": (
-                "if self.state is not State.SPOOLING:\n                await"
-            )
-        },
+        {"if self.state is _DIRECT or (self._hold": "if self.state is not State.SPOOLING or (self._hold"},
         "slow disk",
         r"order: \d+ events lie behind later ones",
         seconds=40.0,
