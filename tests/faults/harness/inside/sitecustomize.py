@@ -1,8 +1,8 @@
 """Python's start -> a process of the stack that the harness can break from inside.
 
 On PYTHONPATH of the stack under test only. Patched before anything else is imported:
-- `time.time` is ahead or behind, so `now` seams that default to it follow, and logs too. Monotonic clocks are
-  left alone, as a real step leaves them.
+- `time.time` and `time.time_ns` are ahead or behind, and logs too. Monotonic clocks are left alone, as a real
+  step leaves them.
 - `os.fsync` and `os.fdatasync` of ingest take longer.
 - When its process id is named, one background task or thread of the process gets an unexpected exception.
 
@@ -45,8 +45,9 @@ def _begin(path: Path, module: str) -> None:
         return float(_MEMORY.unpack_from(memory)[index])
 
     if module in _STEPPED:
-        true_time = time.time
+        true_time, true_time_ns = time.time, time.time_ns
         time.time = lambda: true_time() + read(_CLOCK)
+        time.time_ns = lambda: true_time_ns() + int(read(_CLOCK) * 1e9)
     if module == "ingest":
         os.fsync = _slowed(os.fsync, read)  # type: ignore[assignment]
         os.fdatasync = _slowed(os.fdatasync, read)  # type: ignore[assignment]
