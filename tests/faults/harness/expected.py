@@ -87,7 +87,8 @@ class Expected:
                 self.figures.milliseconds[entry.milliseconds] += 1
             if earlier := first.pop(entry.number, None):
                 self.figures.sent_twice += 1
-                yield entry if entry.status in KEPT else earlier
+                better = entry if entry.status in KEPT else earlier
+                yield msgspec.structs.replace(better, began_us=min(entry.began_us, earlier.began_us))
             elif self._posts.how(entry.number) == "twice":
                 first[entry.number] = entry
             else:
