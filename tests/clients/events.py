@@ -168,6 +168,8 @@ def _text(value: Any) -> str:
 
 def _kept(value: Any, avro: Any, path: str, extra: Event) -> Any:
     """Return what the field keeps of a value; what does not fit goes to `extra`."""
+    if value is None and avro == "string":
+        return ""  # device_id, which an event of the shop's server has not
     kind = avro[1] if isinstance(avro, list) else avro
     kind = kind["type"] if isinstance(kind, dict) else kind
     if kind == "string" and isinstance(value, bool | int | float):
