@@ -143,6 +143,13 @@ def test_takes_parameters_as_they_are(client: Client) -> None:
     assert client.query(query, parameters=parameters).result_rows == [(text, [text, ""], when, None)]
 
 
+def test_takes_a_long_url(services: Stack) -> None:
+    """A server's is 1 MiB long; drivers put parameters into it."""
+    path = f"/?param_x={'x' * 1_000_000}"
+
+    assert http(services, path, b"SELECT length({x:String})").body == b"1000000\n"
+
+
 def test_takes_settings_from_url_and_query(client: Client, services: Stack) -> None:
     """A setting holds for its query and not for the next."""
     query = "SELECT getSetting('max_block_size')"

@@ -6,6 +6,8 @@ refused by its configuration.
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +16,7 @@ import pytest
 
 from deploy.local.clickhouse.configuration import CONSTANTS
 from tests.front import Answer, http
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 _NOWHERE = "http://127.0.0.1:9/"
 _PASSWORD = "Q7f3zK1mW8sT5xB2"  # noqa: S105 - planted, to be looked for
@@ -399,6 +401,30 @@ def test_backs_up_and_restores_on_its_disk(secrets: Stack) -> None:
     assert run(secrets, "BACKUP TABLE kept TO Disk('backups', 'kept')").status == 200
     assert run(secrets, "RESTORE TABLE kept AS again FROM Disk('backups', 'kept')").status == 200
     assert run(secrets, "SELECT sum(a) FROM again").body == b"3\n"
+
+
+def test_opens_a_folder_of_an_earlier_release(tmp_path: Path) -> None:
+    """There, `default` was a database of two layers, the second of which shows files; its tables stay."""
+    earlier = (
+        "import sys; from chdb.state.sqlitelike import Connection; c = Connection(sys.argv[1]);"
+        " c.query('CREATE TABLE kept (a Int8) ENGINE = MergeTree ORDER BY a');"
+        " c.query('INSERT INTO kept VALUES (7)');"
+        " c.query('CREATE VIEW seen AS SELECT a FROM kept'); c.close()"
+    )
+    folder = tmp_path / "clickhouse"
+    subprocess.run([sys.executable, "-c", earlier, str(folder)], check=True, timeout=120)
+    assert (folder / "metadata/default").is_symlink()
+    assert not (folder / "metadata/default.sql").exists()
+
+    stack = Stack(tmp_path, "clickhouse").start()
+    try:
+        for _ in range(2):
+            engine = http(stack, "/", b"SELECT engine FROM system.databases WHERE name = 'default'").body
+            assert (http(stack, "/", b"SELECT a FROM seen").body, engine) == (b"7\n", b"Atomic\n")
+            stack.kill("clickhouse")
+            wait_until(lambda: http(stack, "/ping").status == 200, what="the engine is back")
+    finally:
+        stack.stop()
 
 
 def _arguments(name: str) -> str:

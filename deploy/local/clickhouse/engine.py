@@ -23,9 +23,9 @@ from deploy.local.clickhouse.faults import Fault
 from deploy.local.clickhouse.settings import Settings
 from deploy.local.clickhouse.statement import parse_row
 
-# Of a text that is only parsed; a server's default of max_query_size holds for what is run.
+# A server's default of max_query_size holds for what is run; the other is for what is only parsed.
+_QUERY_BYTES_MAX, _PARSED_BYTES_MAX = 256 * 1024, 64 * 1024 * 1024
 _ROW = "JSONCompactEachRow"
-_PARSED_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Held:
@@ -193,8 +193,21 @@ def _preparation(query: Query) -> list[bytes]:
     if query.readonly and query.held is None:
         changes.append(b"readonly = 2")
     if changes:
-        statements.append(b"SET " + b", ".join(changes))
+        statements += _setting(b"SET " + b", ".join(changes), query)
     return statements
+
+
+def _setting(statement: bytes, query: Query) -> list[bytes]:
+    """Return what runs a SET of any length: a server bounds statements, not the values in a URL or form."""
+    if len(statement) < _QUERY_BYTES_MAX:
+        return [statement]
+    own = query.settings.get("max_query_size")
+    after = b"DEFAULT" if own is None else _literal(own)
+    return [
+        b"SET max_query_size = %d" % _PARSED_BYTES_MAX,
+        statement,
+        b"SET max_query_size = " + after,
+    ]
 
 
 def _name(name: str) -> bytes:

@@ -66,3 +66,21 @@ def test_ends_its_own_orphans_only(tmp_path: Path) -> None:
         assert other.poll() is None
         assert not (ours / "run" / "kafka.pid").exists()
         other.kill()
+
+
+@pytest.mark.parametrize(
+    ("held", "text"),
+    [
+        (None, ""),
+        ("files network programs", "has its own files only, opens no connection and starts no program"),
+        ("network programs", "is not kept by this kernel from other files: only by its own access rights"),
+        ("", "is not kept by this kernel from other files, network, programs: only by its own access rights"),
+    ],
+)
+def test_says_what_the_kernel_keeps_clickhouse_from(tmp_path: Path, held: str | None, text: str) -> None:
+    """An old kernel, or another system, cannot do everything."""
+    if held is not None:
+        (tmp_path / "run/clickhouse").mkdir(parents=True)
+        (tmp_path / "run/clickhouse/confined").write_text(f"{held}\n")
+
+    assert folder.confinement(tmp_path) == text
