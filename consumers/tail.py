@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 from rich.console import Console
 from rich.text import Text
 
@@ -102,11 +102,12 @@ def _begin(consumer: Consumer, since: datetime | None) -> frozenset[Place]:
     while True:
         try:
             places = offsets.places(consumer, (topics.EVENTS,), _REQUEST_SECONDS_MAX)
-            begun: dict[Place, int | None] = dict.fromkeys(places)
-            if since is not None:
+            if since is None:
+                begun = offsets.ends(consumer, places, _REQUEST_SECONDS_MAX)
+            else:
                 since_ms = round(since.timestamp() * 1000)
-                begun = offsets.first_at(consumer, places, since_ms, _REQUEST_SECONDS_MAX)
-            consumer.assign([TopicPartition(*p, OFFSET_END if at is None else at) for p, at in begun.items()])
+                begun = offsets.since(consumer, places, since_ms, _REQUEST_SECONDS_MAX)
+            consumer.assign([TopicPartition(*place, offset) for place, offset in begun.items()])
             return frozenset(places)
         except KafkaException as error:
             why = error.args[0].str()

@@ -216,10 +216,7 @@ class Source:
 
     def _begin(self, new: Sequence[Place], since_ms: int) -> dict[Place, int]:
         """Return the offsets of `since`, once they are committed. Raises: KafkaException."""
-        # Asked first: what comes after that lies behind it.
-        ends = offsets.ends(self._consumer, new, _REQUEST_SECONDS_MAX)
-        found = offsets.first_at(self._consumer, new, since_ms, _REQUEST_SECONDS_MAX)
-        begun = {place: ends[place] if offset is None else offset for place, offset in found.items()}
+        begun = offsets.since(self._consumer, new, since_ms, _REQUEST_SECONDS_MAX)
         offsets.commit(self._consumer, begun)
         return begun
 

@@ -45,6 +45,18 @@ def first_at(
     return _offsets(consumer, of, max(0, moment_ms), seconds_max)
 
 
+def since(consumer: Consumer, of: Iterable[Place], moment_ms: int, seconds_max: float) -> dict[Place, int]:
+    """Return where to begin, to read all that was received at `moment_ms` or later.
+
+    It is the end where nothing was yet. `OFFSET_END` is no answer to that: librdkafka looks the end up only
+    when it begins to read, and what came meanwhile would be skipped.
+    """
+    of = list(of)
+    end = ends(consumer, of, seconds_max)  # first, so that what comes from now on lies behind it
+    found = first_at(consumer, of, moment_ms, seconds_max)
+    return {place: end[place] if offset is None else offset for place, offset in found.items()}
+
+
 def starts(consumer: Consumer, of: Iterable[Place], seconds_max: float) -> dict[Place, int]:
     """Return the first offset that is still there."""
     return _known(_offsets(consumer, of, OFFSET_BEGINNING, seconds_max))

@@ -1,12 +1,8 @@
 """Topics on a cluster of three: how they are made, what is said of them, who follows when they grow."""
 
 import json
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from math import isnan
 from pathlib import Path
@@ -26,15 +22,14 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from consumers.kit import events
 from schemas import topic_reader, topics
 from schemas.topic_contract import Contract, Problem, problems
 from tests.bench.partitions import partition
 from tests.faults.harness.cluster import BROKERS, Cluster
 from tests.faults.posting import event
-from tests.live import Live
 from tests.process import Ingest
-from tests.stack import ROOT, Stack, wait_until
+from tests.readers import Readers, reading
+from tests.stack import Stack, wait_until
 from tests.topic import end_offsets
 from tests.warehouse import Loader, Tables
 
@@ -231,67 +226,11 @@ def _filter(topic: str) -> AclBindingFilter:
     return AclBindingFilter(ResourceType.TOPIC, topic, kind, "User:tapline", "*", *every)
 
 
-@dataclass
-class Readers:
-    """Everything that reads the events' topic."""
-
-    cluster: Cluster
-    ingest: Ingest
-    clickhouse: str
-    loader: Loader
-    live: Live
-    kit: set[tuple[str, str]]  # (app, event id) as a consumer of the kit saw them
-    tail: Path  # what `tail` printed
-
-    def tailed(self) -> set[tuple[str, str]]:
-        """Return what `tail` saw."""
-        whole = self.tail.read_text().rpartition("\n")[0].splitlines()
-        return {(one["app_id"], one["event_id"]) for one in map(json.loads, whole)}
-
-    def run(self, command: str, *arguments: str) -> str:
-        """Return what a command of ours prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", command, *arguments],
-            cwd=ROOT,
-            env=self.loader.environment()
-            | {"INGEST_ADMIN_URL": f"http://127.0.0.1:{self.ingest.admin_port}"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def lags(self) -> dict[int, int]:
-        """Return partition of the events' topic -> the lag that the page shows."""
-        cells = self.live.snapshot()["lag"]["partitions"]
-        return {one["partition"]: one["lag"] for one in cells if one["topic"] == topics.EVENTS}
-
-
 @pytest.fixture
 def readers(cluster: Cluster, ingest: Ingest, clickhouse: Stack, tmp_path: Path) -> Iterator[Readers]:
-    """Loader, page, a consumer of the kit and `tail`, all of which read already."""
-    url, intake = clickhouse.clickhouse_url, f"http://127.0.0.1:{ingest.admin_port}"
-    loader = Loader(cluster.servers, url, tmp_path).start()
-    live = Live(clickhouse, KAFKA_BOOTSTRAP_SERVERS=cluster.servers, LIVE_INGEST_URL=intake)
-    seen: set[tuple[str, str]] = set()
-    stream = events("growing", env={"KAFKA_BOOTSTRAP_SERVERS": cluster.servers})
-    reading = threading.Thread(
-        target=lambda: seen.update((one["app_id"], one["event_id"]) for one in stream), daemon=True
-    )
-    reading.start()
-    printed = tmp_path / "tail.jsonl"
-    command = [sys.executable, "-m", "consumers.tail", "--json", "--since", "1h"]
-    with printed.open("wb") as file:
-        tail = subprocess.Popen(command, cwd=ROOT, env=loader.environment(), stdout=file)
-    yield Readers(cluster, ingest, url, loader, live, seen, printed)
-    tail.kill()
-    tail.wait()
-    stream.stop()
-    reading.join(30)
-    loader.stop()
-    live.stop()
+    """Readers of the cluster, which read already."""
+    with reading(cluster, ingest, clickhouse, tmp_path) as running:
+        yield running
 
 
 def test_a_topic_that_grows_is_followed(readers: Readers, admin: AdminClient) -> None:

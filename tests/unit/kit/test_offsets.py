@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 import consumers.warehouse.repair.offset_reader
 from consumers.kit import offsets
@@ -65,12 +65,13 @@ def client(bad: int) -> Consumer:
     [
         lambda consumer: offsets.committed(consumer, _PLACES, 1),
         lambda consumer: offsets.first_at(consumer, _PLACES, 1_795_000_000_000, 1),
+        lambda consumer: offsets.since(consumer, _PLACES, 1_795_000_000_000, 1),
         lambda consumer: offsets.starts(consumer, _PLACES, 1),
         lambda consumer: offsets.ends(consumer, _PLACES, 1),
         lambda consumer: offsets.commit(consumer, dict.fromkeys(_PLACES, 7)),
         lambda consumer: offsets.places(consumer, ["broken"], 1),
     ],
-    ids=["committed", "first_at", "starts", "ends", "commit", "places"],
+    ids=["committed", "first_at", "since", "starts", "ends", "commit", "places"],
 )
 def test_one_partitions_error_is_the_answers(ask: Callable[[Consumer], Any]) -> None:
     """No offset, or the end, would be taken for what Kafka never said."""
@@ -78,6 +79,28 @@ def test_one_partitions_error_is_the_answers(ask: Callable[[Consumer], Any]) -> 
         ask(client(bad=1))
 
     assert ask(client(bad=0)) in (None, dict.fromkeys(_PLACES, 7), [("broken", 0), ("broken", 1)])
+
+
+def test_since_begins_where_the_first_record_will_lie() -> None:
+    """Not at an end that is looked up later: what comes in between would be skipped."""
+
+    class Growing(Answers):
+        """Nothing was received at the moment; a record comes after every answer."""
+
+        end = 7
+
+        def offsets_for_times(self, asked: Sequence[TopicPartition], **_: Any) -> list[Any]:
+            """Return the end if that is asked for, else that there is no such record."""
+            at = self.end if asked[0].offset == OFFSET_END else OFFSET_END
+            self.end += 1
+            return [
+                SimpleNamespace(topic=one.topic, partition=one.partition, offset=at, error=None)
+                for one in asked
+            ]
+
+    growing = cast("Consumer", Growing(bad=0))
+
+    assert offsets.since(growing, _PLACES, 1_795_000_000_000, 1) == dict.fromkeys(_PLACES, 7)
 
 
 def test_since_begins_nowhere_while_one_partition_has_no_answer() -> None:
