@@ -10,6 +10,7 @@ Layout of the shared memory: `tests.faults.harness.world.Inside`.
 """
 
 import asyncio
+import concurrent.futures.thread
 import contextlib
 import ctypes
 import mmap
@@ -19,8 +20,9 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 _MEMORY = struct.Struct("dd3q")  # clock seconds, fsync seconds; process ids to crash: ingest, warehouse, live
@@ -73,7 +75,8 @@ def _watch(read: Callable[[int], float], index: int) -> None:
 def _crash() -> bool:
     """Return whether a task or a thread has its exception now."""
     victims: list[Any] = [*filter(_is_victim, _tasks())]
-    victims += [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
+    frames = sys._current_frames()
+    victims += [thread for thread in threading.enumerate() if _is_at_work(thread, frames)]
     if not victims:
         return False
     victim = random.choice(victims)
@@ -101,6 +104,16 @@ def _is_victim(task: asyncio.Task[Any]) -> bool:
     code = getattr(task.get_coro(), "cr_code", None)
     is_ours = code is not None and any(part in code.co_filename for part in _OURS)
     return is_ours and not task.done() and _awaited(task) is not None
+
+
+def _is_at_work(thread: threading.Thread, frames: Mapping[int, FrameType]) -> bool:
+    """Return whether a thread is one of ours that does something.
+
+    No code of ours can raise in an executor's idle thread: the call that wakes it would be lost.
+    """
+    frame = frames.get(thread.ident or 0)
+    is_idle = frame is None or frame.f_code.co_filename == concurrent.futures.thread.__file__
+    return thread.name.startswith(_THREADS) and not is_idle
 
 
 def _awaited(task: asyncio.Task[Any]) -> "asyncio.Future[Any] | None":
