@@ -14,8 +14,9 @@ from uuid import uuid4
 import httpx
 
 from deploy.demo.samples import FOLDER
-from tests.process import eventually, free_port
+from tests.process import free_port
 from tests.stack import ROOT, Stack
+from tests.waiting import eventually
 
 
 class Live:

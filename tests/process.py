@@ -5,19 +5,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import httpx
-from confluent_kafka import KafkaException
+
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "deploy" / "samples" / "mobile"
 TOKEN = "secret-of-the-tests"  # noqa: S105
-_T = TypeVar("_T")
 
 
 def free_port() -> int:
@@ -25,21 +22,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def eventually(ask: Callable[[], _T], seconds_max: float = 20.0) -> _T:
-    """Return the first true answer of `ask`; the last answer (or error) when time is up."""
-    deadline = time.monotonic() + seconds_max
-    while True:
-        try:
-            answer = ask()
-        except (httpx.HTTPError, KafkaException, OSError):
-            if time.monotonic() > deadline:
-                raise
-        else:
-            if answer or time.monotonic() > deadline:
-                return answer
-        time.sleep(0.02)
 
 
 @dataclass

@@ -16,7 +16,8 @@ import pytest
 from deploy.local.settings import Settings
 from deploy.prometheus.config import write
 from tests.process import free_port
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 
 # Shipped text -> that of the tests. What is not found fails the test: it would test something else.
 _INTERVALS = {
@@ -64,7 +65,7 @@ class Prometheus:
                 ],
                 stderr=log,
             )
-        wait_until(self._ready, 20, "Prometheus")
+        eventually(self._ready, 20, "Prometheus")
         return self
 
     def __exit__(
@@ -104,7 +105,7 @@ class Prometheus:
             return seen == set(expected)
 
         try:
-            wait_until(come, seconds_max, "alerts")
+            eventually(come, seconds_max, "alerts")
         except AssertionError:
             pytest.fail(f"{sorted(expected)} should fire; {sorted(seen)} do")
 

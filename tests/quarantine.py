@@ -10,8 +10,8 @@ from schemas import topics
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire import checksum
 from schemas.codec.events import encode_quarantine
-from tests.process import eventually
 from tests.stack import Stack
+from tests.waiting import eventually
 
 _CATALOG = Catalog.load()
 

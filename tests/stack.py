@@ -11,8 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,20 +113,6 @@ class Stack:
         with process.stderr:
             for line in process.stderr:
                 self.said += line
-
-
-def wait_until(condition: Callable[[], bool], seconds_max: float = 30, what: str = "condition") -> None:
-    """Return once `condition` holds; OSError means not yet. Raises: AssertionError at the deadline."""
-    deadline = time.monotonic() + seconds_max
-    while True:
-        try:
-            if condition():
-                return
-        except OSError:
-            pass
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come true within {seconds_max} seconds")
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:

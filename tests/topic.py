@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from tests.process import eventually
+from tests.waiting import eventually
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from schemas import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import Decoded, EventDecoder
-from tests.stack import ROOT, free_ports, wait_until
+from tests.stack import ROOT, free_ports
+from tests.waiting import eventually
 
 CATALOG = Catalog.load()
 SAMPLES = {path.stem: path.read_bytes() for path in sorted((ROOT / "deploy/samples/mobile").glob("*.json"))}
@@ -171,7 +172,7 @@ class Loader:
                 [sys.executable, *self.command], cwd=ROOT, env=self.environment(), stderr=log
             )
         if wait:
-            wait_until(self.is_ready, 60, "the loader's readiness")
+            eventually(self.is_ready, 60, "the loader's readiness")
         return self
 
     def environment(self) -> dict[str, str]:
@@ -260,6 +261,6 @@ class Tables:
             return bool(last[0] == expected)
 
         try:
-            wait_until(matches, seconds_max)
+            eventually(matches, seconds_max)
         except AssertionError:
             raise AssertionError(f"{sql} answers {last[0]}, not {expected}") from None

@@ -16,7 +16,7 @@ from tests.bench import cores, plots, records, services
 from tests.bench.contender import Contender, python
 from tests.bench.options import Options as Asked
 from tests.bench.report import GOALS, Section, Spread, goal, say, spread, table
-from tests.stack import wait_until
+from tests.waiting import eventually
 from tests.warehouse import CATALOG, Loader, Tables
 
 _NAMES = ("limit", "limit with visits", "naive", "usual", "tapline")
@@ -104,10 +104,10 @@ def _tapline(at: Place, folder: Path) -> float:
     loader = Loader(at.kafka, at.clickhouse, folder, env)
     loader.start(wait=False)
     try:
-        wait_until(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 60, "the first record")
+        eventually(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 60, "the first record")
         began = perf_counter()
         rows = "tapline_warehouse_rows_total"
-        wait_until(lambda: loader.metric(rows) >= at.rows, _SECONDS_MAX, "the last row")
+        eventually(lambda: loader.metric(rows) >= at.rows, _SECONDS_MAX, "the last row")
         return perf_counter() - began
     finally:
         loader.stop()

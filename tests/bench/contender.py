@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 
 from tests.bench import cores
-from tests.stack import ROOT, wait_until
+from tests.stack import ROOT
+from tests.waiting import eventually
 
 _MEBIBYTE = 1024 * 1024
 _START_SECONDS_MAX = 60.0
@@ -52,7 +53,7 @@ class Contender:
         self._watched = psutil.Process(self._process.pid)
         if port:
             try:
-                wait_until(lambda: self._listens(port), _START_SECONDS_MAX, f"{self.name} on port {port}")
+                eventually(lambda: self._listens(port), _START_SECONDS_MAX, f"{self.name} on port {port}")
             except AssertionError:
                 self.stop(signal.SIGKILL)
                 raise
@@ -75,7 +76,7 @@ class Contender:
 
     def wait(self, seconds_max: float) -> None:
         """Return when it has ended by itself with status 0. Raises: AssertionError."""
-        wait_until(lambda: self._process.poll() is not None, seconds_max, f"{self.name}'s end")
+        eventually(lambda: self._process.poll() is not None, seconds_max, f"{self.name}'s end")
         assert self._process.returncode == 0, self.told()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:

@@ -18,7 +18,7 @@ from schemas.catalog.catalog import Catalog, table_name
 from schemas.catalog.wire import HEADER_BYTES
 from schemas.codec.events import EventDecoder
 from schemas.codec.varint import long
-from tests.stack import wait_until
+from tests.waiting import eventually
 
 DAY_MS = 86_400_000
 START_MS = 20_600 * DAY_MS  # a midnight in May 2026; the first day of rows
@@ -106,7 +106,7 @@ class DataSet:
         for table in self.typed:
             for day in days:
                 is_settled = partial(self._is_settled, table.name, _partition(day))
-                wait_until(is_settled, 60, f"one part of a day of {table.name}")
+                eventually(is_settled, 60, f"one part of a day of {table.name}")
 
     def _is_settled(self, table: str, partition: str) -> bool:
         # It does nothing while the engine merges parts of that day by itself.

@@ -19,7 +19,8 @@ from tests.bench.options import Options
 from tests.bench.payloads import Payload, template
 from tests.bench.report import Section, say, spread, table
 from tests.process import SAMPLES, Ingest
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 from tests.warehouse import Loader, Tables
 
 _APPS = 48  # enough for each loader to own some
@@ -93,7 +94,7 @@ def _loaders(stack: Stack, folder: Path, count: int) -> Iterator[list[Loader]]:
     try:
         for loader in loaders:
             # It knows the lag of the partitions that it owns.
-            wait_until(partial(_owns, loader), 60, "a loader's first partition")
+            eventually(partial(_owns, loader), 60, "a loader's first partition")
         yield loaders
     finally:
         for loader in loaders:
@@ -108,7 +109,7 @@ def _wait_loaded(tables: Tables, prefix: str, acknowledged: set[bytes]) -> None:
     ids = f"SELECT event_id FROM tapcart.product_viewed WHERE startsWith(app_id, '{prefix}-')"
     expected = len(acknowledged)
     try:
-        wait_until(
+        eventually(
             lambda: bool(tables.one(f"SELECT count() FROM ({ids})") >= expected), _LOADED_SECONDS_MAX, "rows"
         )
     except AssertionError:

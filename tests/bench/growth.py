@@ -25,7 +25,8 @@ from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
 from tests.bench.options import Options
 from tests.bench.report import GOALS, Section, goal, say, spread, table
 from tests.bench.usage import cpu_seconds
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 from tests.warehouse import Loader, Tables, crc, decoded, make_topics
 
 _EVENTS, _SMOKE_EVENTS = 200_000, 2_000
@@ -128,9 +129,9 @@ def _cost(stack: Stack, folder: Path, case: Case, count: int, number: int) -> Co
         before, began = sum(map(cpu_seconds, both)), time.monotonic()
         loader.process.send_signal(signal.SIGCONT)
         rows = "tapline_warehouse_rows_total"
-        wait_until(lambda: loader.metric(rows) >= count, _LOADED_SECONDS_MAX, "the last row")
+        eventually(lambda: loader.metric(rows) >= count, _LOADED_SECONDS_MAX, "the last row")
         seconds = time.monotonic() - began
-        wait_until(lambda: tables.one("SELECT count() FROM system.merges") == 0, _REST_SECONDS_MAX, "rest")
+        eventually(lambda: tables.one("SELECT count() FROM system.merges") == 0, _REST_SECONDS_MAX, "rest")
         cpu = sum(map(cpu_seconds, both)) - before
     finally:
         loader.process.send_signal(signal.SIGCONT)

@@ -15,7 +15,7 @@ from tests.bench.load import closed
 from tests.bench.options import Options
 from tests.bench.payloads import payloads
 from tests.bench.report import GOALS, Section, goal, say, spread, table
-from tests.stack import wait_until
+from tests.waiting import eventually
 from tests.warehouse import Loader
 
 _REQUESTS, _ROWS = 1_000_000, 10_000_000
@@ -78,7 +78,7 @@ def _loaded(loader: Loader, rows: int) -> Iterator[float]:
     try:
         for step in range(1, _STEPS + 1):
             wanted = rows * step // _STEPS
-            wait_until(partial(_has, loader, wanted), _SECONDS_MAX, f"{wanted} rows")
+            eventually(partial(_has, loader, wanted), _SECONDS_MAX, f"{wanted} rows")
             yield _peak_mib(loader.process.pid)
             say(f"loader: {wanted:,} rows, {_resident_mib(loader.process.pid):.0f} MiB")
     finally:

@@ -19,9 +19,10 @@ from schemas import topic_contract, topics
 from tests.bench.contender import Contender, python
 from tests.bench.load import Load, Target
 from tests.bench.report import say
-from tests.process import eventually, free_port
+from tests.process import free_port
 from tests.stack import ROOT
 from tests.topic import end_offsets, messages_since, value_of
+from tests.waiting import eventually
 
 _ID = re.compile(rb"bench-[0-9a-f]{10}")
 _BENTHOS = Path(__file__).parent / "benthos"
@@ -88,8 +89,8 @@ def check(kafka: str, receiver: Receiver, before: dict[int, int], load: Load, *,
         return
     acknowledged, first = len(load.acknowledged), sum(before.values())
     # What ingest put into its spool, because Kafka was slow, is there a moment later.
-    if not eventually(lambda: sum(end_offsets(kafka, receiver.topic).values()) - first >= acknowledged, 60):
-        raise LostError(f"{receiver.name} acknowledged {acknowledged}, and Kafka has less")
+    what = f"{receiver.name} acknowledged {acknowledged}, and Kafka has them"
+    eventually(lambda: sum(end_offsets(kafka, receiver.topic).values()) - first >= acknowledged, 60, what)
     if ids:
         there = {
             found[0]

@@ -16,8 +16,9 @@ from tests.bench.options import Options
 from tests.bench.payloads import payloads
 from tests.bench.receiving import Receiver
 from tests.bench.report import GOALS, Section, goal, say, spread, table
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 from tests.topic import end_offsets
+from tests.waiting import eventually
 
 _CONNECTIONS = 64
 _AWAY_SECONDS_MAX = 20.0
@@ -82,7 +83,7 @@ def _round(stack: Stack, receiver: Receiver, options: Options) -> Figures:
     stack.kill("kafka", signal.SIGSTOP)
     try:
         _post(receiver, 0.1)  # until these are given up, answers take seconds
-        wait_until(
+        eventually(
             lambda: _metric(receiver, "tapline_ingest_kafka_direct") == 0, _AWAY_SECONDS_MAX, "the spool"
         )
         spooled = _post(receiver, options.seconds * 2)
@@ -90,13 +91,13 @@ def _round(stack: Stack, receiver: Receiver, options: Options) -> Figures:
         drained = _metric(receiver, "tapline_ingest_drained_records_total")
     finally:
         stack.kill("kafka", signal.SIGCONT)
-    wait_until(
+    eventually(
         lambda: _metric(receiver, "tapline_ingest_drained_records_total") > drained,
         _DRAIN_SECONDS_MAX,
         "draining",
     )
     began, first = perf_counter(), _metric(receiver, "tapline_ingest_drained_records_total")
-    wait_until(
+    eventually(
         lambda: _metric(receiver, "tapline_ingest_spool_bytes") == 0, _DRAIN_SECONDS_MAX, "an empty spool"
     )
     seconds = perf_counter() - began

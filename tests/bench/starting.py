@@ -16,7 +16,8 @@ import psutil
 
 from tests.bench.options import Options
 from tests.bench.report import GOALS, Section, goal, say, spread, table
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 from tests.warehouse import Tables, body
 
 _WARM_MOST, _KILLED_MOST = 10.0, 15.0
@@ -79,6 +80,6 @@ def _check(stack: Stack, expected: int) -> None:
     tables = Tables(stack.clickhouse_url)
     sql = "SELECT count() FROM tapcart.app_opened WHERE app_id = 'bench-start'"
     try:
-        wait_until(lambda: bool(tables.one(sql) == expected), 60)
+        eventually(lambda: bool(tables.one(sql) == expected), 60)
     except AssertionError:
         raise LostError(f"{tables.one(sql)} of {expected} events are there after the kill") from None

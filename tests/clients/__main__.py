@@ -20,7 +20,8 @@ from deploy.local.errors import StackError
 from tests.clients import apicurio, sql_clients, topic_readers
 from tests.clients.events import bodies, post
 from tests.clients.program import Program, ProgramFailedError, say
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 
 _SHOWN_MAX = 10
 _LOAD_SECONDS_MAX = 120.0
@@ -74,7 +75,7 @@ def _judge(stack: Stack, readers: Sequence[Program], clients: Sequence[Program])
     }
     failed = [_fails(one, partial(topic_readers.faults, one, events, env)) for one in readers]
     if clients:
-        wait_until(lambda: _loaded(stack) == len(events), _LOAD_SECONDS_MAX, "events in ClickHouse")
+        eventually(lambda: _loaded(stack) == len(events), _LOAD_SECONDS_MAX, "events in ClickHouse")
     failed += [_fails(one, partial(sql_clients.faults, one, events, env)) for one in clients]
     return failed
 

@@ -20,7 +20,8 @@ import httpx
 
 from tests.faults.harness.connection import Connection, request
 from tests.process import SAMPLES
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 
 _CONNECTIONS = 64
 _ANSWER_SECONDS_MAX = 0.1
@@ -50,7 +51,7 @@ def _run(stack: Stack, seconds: float, rate: int) -> int:
     finally:
         stack.kill("kafka", signal.SIGCONT)
     began = time.monotonic()
-    wait_until(lambda: _queryable(stack) == rate + len(answers), 600, "every event to be queryable")
+    eventually(lambda: _queryable(stack) == rate + len(answers), 600, "every event to be queryable")
     catch_up = time.monotonic() - began
     waits = sorted(wait for _, wait in answers)
     p50, p99 = (waits[int(len(waits) * share)] for share in (0.5, 0.99))

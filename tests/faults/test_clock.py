@@ -9,9 +9,10 @@ import pytest
 
 from schemas import topics
 from tests.faults.harness.world import Inside
-from tests.process import SAMPLES, Ingest, eventually
+from tests.process import SAMPLES, Ingest
 from tests.stack import Stack
 from tests.topic import end_offsets, messages_since
+from tests.waiting import eventually
 
 BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
 _SITE = Path(__file__).parent / "harness" / "inside"

@@ -15,9 +15,9 @@ from schemas import topics
 from tests.faults.half_open import Proxy
 from tests.faults.harness.cluster import BROKERS, Cluster
 from tests.faults.posting import answers_while, event, ids_since, page_seconds_while
-from tests.process import Ingest, eventually, free_port
-from tests.stack import wait_until
+from tests.process import Ingest, free_port
 from tests.topic import end_offsets
+from tests.waiting import eventually
 
 _APPS = 16  # over all partitions, so over all leaders
 _BACK_SECONDS_MAX = 90.0
@@ -58,7 +58,7 @@ def test_brokers_of_a_cluster_that_die_cost_no_event(
         for name in victims:
             os.kill(brokers.pid(name), signal.SIGKILL)
         eventually(lambda: not _whole(brokers))  # one that is back at once may not be missed
-        wait_until(lambda: _whole(brokers), _BACK_SECONDS_MAX, "all replicas are in sync")
+        eventually(lambda: _whole(brokers), _BACK_SECONDS_MAX, "all replicas are in sync")
 
     _assert_nothing_is_noticed(brokers, ingest, die)
 
@@ -71,10 +71,10 @@ def test_a_connection_that_falls_silent_costs_no_event(
 
     def fall_silent() -> None:
         # Only a connection that is used can be missed: by then one leads to each leader.
-        wait_until(lambda: ingest.metric("tapline_ingest_events_total") > 4 * _APPS, what="some answers")
+        eventually(lambda: ingest.metric("tapline_ingest_events_total") > 4 * _APPS, what="some answers")
         proxy.mute()
-        wait_until(lambda: not ingest.direct(), what="the silence was noticed")
-        wait_until(ingest.direct, _LEFT_SECONDS_MAX, "ingest left the connection")
+        eventually(lambda: not ingest.direct(), what="the silence was noticed")
+        eventually(ingest.direct, _LEFT_SECONDS_MAX, "ingest left the connection")
 
     _assert_nothing_is_noticed(brokers, ingest, fall_silent)
 
@@ -95,7 +95,7 @@ def test_a_consumer_leaves_a_connection_that_falls_silent(
     for number in range(2):
         for app in range(_APPS):
             assert ingest.post(event(0, app_id=f"silent-{number}-{app}")).status_code == 200
-        wait_until(partial(has_come, number), _LEFT_SECONDS_MAX, "every record")
+        eventually(partial(has_come, number), _LEFT_SECONDS_MAX, "every record")
         proxy.mute()
     source.close(10)
 
@@ -103,7 +103,7 @@ def test_a_consumer_leaves_a_connection_that_falls_silent(
 def _assert_nothing_is_noticed(brokers: Cluster, ingest: Ingest, trouble: Callable[[], None]) -> None:
     before = end_offsets(brokers.servers, topics.EVENTS)
     answers, page_seconds = asyncio.run(_post_during(ingest, trouble))
-    wait_until(ingest.direct, _BACK_SECONDS_MAX, "the spool is empty")
+    eventually(ingest.direct, _BACK_SECONDS_MAX, "the spool is empty")
     arrived = ids_since(brokers.servers, before)
 
     assert {status for of_app in answers.values() for status, _ in of_app} == {200}

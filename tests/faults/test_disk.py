@@ -12,9 +12,10 @@ import pytest
 
 from schemas import topics
 from tests.faults.posting import event, ids_since, post_all
-from tests.process import Ingest, eventually
+from tests.process import Ingest
 from tests.stack import Stack
 from tests.topic import end_offsets
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 
 from schemas import topics
 from tests.faults.posting import event, ids_since, page_seconds_while, post_all
-from tests.process import Ingest, eventually
+from tests.process import Ingest
 from tests.stack import Stack
 from tests.topic import end_offsets
+from tests.waiting import eventually
 
 # The documented run kills a hundred times: `TAPLINE_DRAIN_KILLS=100 make test ARGS=tests/faults`.
 _DRAIN_KILLS = int(os.environ.get("TAPLINE_DRAIN_KILLS", "6"))

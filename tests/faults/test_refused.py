@@ -18,9 +18,10 @@ from consumers.kit.decode import fields_of
 from schemas import topics
 from schemas.catalog.catalog import Catalog
 from tests.faults.posting import event, ids_since
-from tests.process import ROOT, Ingest, eventually
+from tests.process import ROOT, Ingest
 from tests.stack import Stack
 from tests.topic import end_offsets, messages_since, value_of
+from tests.waiting import eventually
 
 _SMALL = 20_000  # bytes of a batch
 _PADDING = 60_000  # of an event that is larger, also compressed

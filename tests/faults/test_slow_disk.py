@@ -9,9 +9,10 @@ import pytest
 from schemas import topics
 from tests.faults import slow_disk
 from tests.faults.posting import ids_since
-from tests.process import Ingest, eventually
+from tests.process import Ingest
 from tests.stack import Stack
 from tests.topic import end_offsets
+from tests.waiting import eventually
 
 _RATE, _AWAY_SECONDS = 300, 3.5
 _DRAINED_PER_SECOND = 1000  # less than a machine does that is busy with other tests

@@ -8,9 +8,10 @@ from pathlib import Path
 import httpx
 
 from schemas import topics
-from tests.process import SAMPLES, Ingest, eventually
+from tests.process import SAMPLES, Ingest
 from tests.stack import Stack
 from tests.topic import end_offsets, headers_of, messages_since
+from tests.waiting import eventually
 
 BODY = json.loads((SAMPLES / "PurchaseCompleted.json").read_text())
 

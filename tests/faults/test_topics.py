@@ -29,8 +29,9 @@ from tests.faults.harness.cluster import BROKERS, Cluster
 from tests.faults.posting import event
 from tests.process import Ingest
 from tests.readers import Readers, reading
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 from tests.topic import end_offsets
+from tests.waiting import eventually
 from tests.warehouse import Loader, Tables
 
 _ASKED, _GROWN = 48, 60
@@ -99,7 +100,7 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def started(servers: str, folder: Path, **env: str) -> Ingest:
     """Return an ingest process that has compared the topics."""
     process = Ingest(servers, folder, {"INGEST_TOPIC_PARTITIONS": str(_ASKED)} | env).start()
-    wait_until(lambda: process.admin.get("/readyz").json()["topic_problems"] is not None, what="a comparison")
+    eventually(lambda: process.admin.get("/readyz").json()["topic_problems"] is not None, what="a comparison")
     return process
 
 
@@ -139,7 +140,7 @@ def configured(admin: AdminClient, topic: str, entries: Mapping[str, str]) -> It
 def test_new_topics_are_as_asked(admin: AdminClient) -> None:
     """Three replicas, two of them in sync; the quarantine keeps its one partition; no problem is found."""
     contract = Contract(_ASKED, 3, 2, 720)
-    wait_until(lambda: not problems(topic_reader.read(admin, 10), contract), 60, "no problem")
+    eventually(lambda: not problems(topic_reader.read(admin, 10), contract), 60, "no problem")
     cluster = topic_reader.read(admin, 10)
     made = {name: topic for name, topic in cluster.topics.items() if topic is not None}
 
@@ -158,14 +159,14 @@ def test_a_topic_that_breaks_promises_is_said(
 ) -> None:
     """In the log with the mend, once; as a metric; in `/readyz`; and in the loader's log."""
     started(cluster.servers, tmp_path).stop()  # makes the topics
-    wait_until(lambda: not problems(topic_reader.read(admin, 10), Contract()), 60, "all replicas are in sync")
+    eventually(lambda: not problems(topic_reader.read(admin, 10), Contract()), 60, "all replicas are in sync")
     with configured(admin, topics.QUARANTINE, _BAD):
         ingest = started(cluster.servers, tmp_path)
         ready = ingest.admin.get("/readyz").json()
         found = {key for key, value in states(ingest).items() if value == 1}
         ingest.stop()
         loader = Loader(cluster.servers, clickhouse.clickhouse_url, tmp_path).start()
-        wait_until(lambda: "unclean_election" in loader.log.read_text(), what="the loader's words")
+        eventually(lambda: "unclean_election" in loader.log.read_text(), what="the loader's words")
         loader.stop()
     logged = [json.loads(line) for line in ingest.log.read_text().splitlines() if "topic_problem" in line]
 
@@ -190,7 +191,7 @@ def test_a_configuration_that_may_not_be_read_is_unknown(
     started(cluster.servers, tmp_path).stop()
     with forbidden(admin, topics.EVENTS, AclOperation.DESCRIBE_CONFIGS):
         ingest = started(cluster.secured, tmp_path, **_LOGIN)
-        wait_until(ingest.direct, 60, "ingest's way to Kafka")
+        eventually(ingest.direct, 60, "ingest's way to Kafka")
         assert ingest.post(event(0)).json()["kept"] == "kafka"
         found = states(ingest)
         ingest.stop()
@@ -244,16 +245,16 @@ def test_a_topic_that_grows_is_followed(readers: Readers, admin: AdminClient) ->
             posted.add((f"grow-{app}", str(number)))
 
     post(0)
-    wait_until(lambda: posted <= readers.kit, what="the kit reads")
+    eventually(lambda: posted <= readers.kit, what="the kit reads")
     admin.create_partitions([NewPartitions(topics.EVENTS, _GROWN)])[topics.EVENTS].result(10)
     for number in range(1, _ROUNDS_MAX):
         post(number)
         ends = end_offsets(servers, topics.EVENTS)
         if len(ends) == _GROWN and all(ends[partition] for partition in range(_ASKED, _GROWN)):
             break
-    wait_until(lambda: posted <= readers.kit, 60, "the kit saw every event")
-    wait_until(lambda: posted <= readers.tailed(), 60, "tail showed every event")
-    wait_until(lambda: [*readers.lags().values()] == [0] * _GROWN, 60, "nothing waits")
+    eventually(lambda: posted <= readers.kit, 60, "the kit saw every event")
+    eventually(lambda: posted <= readers.tailed(), 60, "tail showed every event")
+    eventually(lambda: [*readers.lags().values()] == [0] * _GROWN, 60, "nothing waits")
     report = json.loads(readers.run("consumers.reconcile", "--json"))
     again = readers.run("consumers.replay", "--from", "2020-01-01", "--to", "2100-01-01")
 
@@ -271,13 +272,13 @@ def test_freshness_sees_every_partition(readers: Readers) -> None:
     """What waits in the last of them alone is late."""
     last = len(end_offsets(readers.cluster.servers, topics.EVENTS)) - 1
     app = next(app for n in count() if partition((app := f"late-{n}").encode(), last + 1) == last)
-    wait_until(readers.ingest.direct, 60, "ingest's way to Kafka")
+    eventually(readers.ingest.direct, 60, "ingest's way to Kafka")
     readers.loader.stop()
     assert readers.ingest.post(event(0, app_id=app)).json()["kept"] == "kafka"
-    wait_until(lambda: readers.lags()[last] == 1, what="the page shows what waits")
+    eventually(lambda: readers.lags()[last] == 1, what="the page shows what waits")
     age_ms = readers.live.snapshot()["freshness"]["age_ms"]
     readers.loader.start()
-    wait_until(lambda: readers.live.snapshot()["freshness"]["age_ms"] == 0, 60, "all is loaded")
+    eventually(lambda: readers.live.snapshot()["freshness"]["age_ms"] == 0, 60, "all is loaded")
 
     assert age_ms > 0
     assert last >= _ASKED - 1

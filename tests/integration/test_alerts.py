@@ -16,10 +16,10 @@ import pytest
 from consumers.live import app_activity
 from tests.faults.test_disk import mounted
 from tests.live import event, sql
-from tests.process import eventually
 from tests.prometheus import Prometheus
 from tests.stack import ROOT, Stack
 from tests.tls import Authority, Server, serving
+from tests.waiting import eventually
 
 _DAY_MS = 86_400_000
 STARTS = "changes(tapline_live_started_at_seconds[40s])"

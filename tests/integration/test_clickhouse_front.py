@@ -23,7 +23,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
 from tests.front import Answer, connect, http
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 
 PASSWORD = "secret"  # noqa: S105 - of these tests
 ENDLESS = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1"
@@ -451,11 +452,11 @@ def test_ends_the_query_of_a_client_that_went_away(services: Stack, client: Clie
     """Whether it computes or writes."""
     connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
     connection.request("POST", "/", query.encode())
-    wait_until(lambda: running(client, query) == 1, what="the query runs")
+    eventually(lambda: running(client, query) == 1, what="the query runs")
 
     connection.close()
 
-    wait_until(lambda: running(client, query) == 0, 5, "the query has ended")
+    eventually(lambda: running(client, query) == 0, 5, "the query has ended")
 
 
 @pytest.mark.parametrize("lines", [1000, 100_000])
@@ -499,7 +500,7 @@ def test_a_session_is_of_one_query_at_a_time(services: Stack, client: Client) ->
     query = "SELECT sleep(3), 'of the session'"
     thread = threading.Thread(target=http, args=(services, "/?session_id=busy", query.encode()))
     thread.start()
-    wait_until(lambda: running(client, query) == 1, what="the query runs")
+    eventually(lambda: running(client, query) == 1, what="the query runs")
 
     assert http(services, "/?session_id=busy", b"SELECT 1").code == "373"
     thread.join()
@@ -516,7 +517,7 @@ def test_a_session_ends_after_its_time(services: Stack) -> None:
     path = "/?session_id=short&session_timeout=0"
     assert http(services, path, b"CREATE TEMPORARY TABLE kept (a Int8)").status == 200
 
-    wait_until(lambda: http(services, f"{path}&session_check=1", b"SELECT 1").code == "372", what="its end")
+    eventually(lambda: http(services, f"{path}&session_check=1", b"SELECT 1").code == "372", what="its end")
 
 
 def test_bounds_sessions(small: Stack) -> None:
@@ -536,7 +537,7 @@ def test_kills_a_query_by_the_id_of_its_client(services: Stack, client: Client) 
     path = "/?query_id=it-s%20mine"
     thread = threading.Thread(target=lambda: answers.append(http(services, path, text.encode())))
     thread.start()
-    wait_until(lambda: running(client, text) == 1, what="the query runs")
+    eventually(lambda: running(client, text) == 1, what="the query runs")
 
     assert http(services, path, b"SELECT 1").code == "216"
     assert http(services, "/", b"KILL QUERY WHERE query_id = 'another' SYNC").body == b""
@@ -631,10 +632,10 @@ def test_keeps_acknowledged_inserts_through_kill_9(services: Stack, client: Clie
 
     writer = threading.Thread(target=write)
     writer.start()
-    wait_until(lambda: len(acknowledged) > 50, what="inserts are going on")
+    eventually(lambda: len(acknowledged) > 50, what="inserts are going on")
     services.kill("clickhouse")
     writer.join()
-    wait_until(lambda: http(services, "/ping").status == 200, what="the engine is back")
+    eventually(lambda: http(services, "/ping").status == 200, what="the engine is back")
 
     rows = client.query("SELECT id, count() FROM front.t GROUP BY id").result_rows
     assert set(acknowledged) <= {number for number, count in rows if count == 200}
@@ -687,7 +688,7 @@ def test_bounds_queries_at_once(small: Stack) -> None:
     def refused() -> bool:
         return http(small, "/", b"SELECT 1", key).headers["X-ClickHouse-Exception-Code"] == "202"
 
-    wait_until(refused, what="a third is refused")
+    eventually(refused, what="a third is refused")
     assert (
         http(small, "/", b"CREATE TABLE IF NOT EXISTS t (a Int8) ENGINE = MergeTree ORDER BY a", key).status
         == 200
@@ -715,7 +716,7 @@ def test_lets_running_queries_end_when_it_stops(tmp_path: Path) -> None:
     thread = threading.Thread(target=lambda: answers.append(http(stack, "/", b"SELECT sleep(1), 'whole'")))
     thread.start()
     with connect(stack) as client:
-        wait_until(lambda: running(client, "SELECT sleep(1), 'whole'") == 1, what="the query runs")
+        eventually(lambda: running(client, "SELECT sleep(1), 'whole'") == 1, what="the query runs")
     began = time.monotonic()
 
     assert stack.stop() == 0

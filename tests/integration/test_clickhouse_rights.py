@@ -16,7 +16,8 @@ import pytest
 
 from deploy.local.clickhouse.configuration import CONSTANTS
 from tests.front import Answer, http
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 
 _NOWHERE = "http://127.0.0.1:9/"
 _PASSWORD = "Q7f3zK1mW8sT5xB2"  # noqa: S105 - planted, to be looked for
@@ -422,7 +423,7 @@ def test_opens_a_folder_of_an_earlier_release(tmp_path: Path) -> None:
             engine = http(stack, "/", b"SELECT engine FROM system.databases WHERE name = 'default'").body
             assert (http(stack, "/", b"SELECT a FROM seen").body, engine) == (b"7\n", b"Atomic\n")
             stack.kill("clickhouse")
-            wait_until(lambda: http(stack, "/ping").status == 200, what="the engine is back")
+            eventually(lambda: http(stack, "/ping").status == 200, what="the engine is back")
     finally:
         stack.stop()
 

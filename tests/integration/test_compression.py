@@ -9,8 +9,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas import topics
 from tests.clients.events import bodies
-from tests.process import Ingest, eventually
+from tests.process import Ingest
 from tests.stack import Stack
+from tests.waiting import eventually
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 

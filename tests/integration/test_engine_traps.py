@@ -20,7 +20,8 @@ from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import Options, tables
 from schemas.codec.varint import long
 from schemas.columns import JSON
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 from tests.warehouse import CATALOG, Tables
 
 LIST = {"type": "array", "items": "string"}
@@ -285,7 +286,7 @@ def test_quiet_partition_settles_into_one_part(scratch: Scratch) -> None:
         scratch.insert(record("R", id="long"), {"id": 1})
     parts = f"SELECT count() FROM system.parts WHERE active AND database = '{scratch.name}'"
 
-    wait_until(lambda: scratch.one(parts) == 1, 30, "one part")
+    eventually(lambda: scratch.one(parts) == 1, 30, "one part")
     assert scratch.one(f"SELECT count() FROM {table}") == 1
 
 
@@ -320,7 +321,7 @@ def test_refreshable_view_needs_an_atomic_database(scratch: Scratch) -> None:
     scratch.run(f"CREATE MATERIALIZED VIEW {view}")
 
     assert scratch.one(f"SELECT engine FROM system.databases WHERE name = '{scratch.name}'") == "Atomic"
-    wait_until(lambda: scratch.one(f"SELECT count() FROM {scratch.name}.v") == 1, 20, "the refresh")
+    eventually(lambda: scratch.one(f"SELECT count() FROM {scratch.name}.v") == 1, 20, "the refresh")
 
 
 def test_errors_of_a_real_engine_are_told_apart(scratch: Scratch, services: Stack) -> None:

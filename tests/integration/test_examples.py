@@ -21,8 +21,9 @@ from confluent_kafka import Producer
 from schemas import topic_contract, topics
 from tests.live import hanging
 from tests.process import Ingest, free_port
-from tests.stack import ROOT, Stack, wait_until
+from tests.stack import ROOT, Stack
 from tests.topic import end_offsets, messages_since
+from tests.waiting import eventually
 from tests.warehouse import Sender, body, crc, decoded
 
 _CART_SECONDS = 6
@@ -72,7 +73,7 @@ class Site:
             lags = re.findall(r"^tapline_kit_lag_records{.*} (.*)$", text, re.MULTILINE)
             return len(lags) == topic_contract.PARTITIONS[topics.EVENTS] and not any(map(float, lags))
 
-        wait_until(has_read, 30, "the end of the topic")
+        eventually(has_read, 30, "the end of the topic")
 
     @contextmanager
     def running(self, module: str, arguments: str, before: str = "") -> "Iterator[subprocess.Popen[str]]":
@@ -149,10 +150,10 @@ def test_an_abandoned_cart_is_called_out_in_spite_of_kills_and_errors(site: Site
     with site.running("abandoned_carts", f"{receiver.url!r}, 0.01", dies) as process:
         assert process.wait(30) == -9
     with site.running("abandoned_carts", f"{receiver.url!r}, 0.01"):
-        wait_until(lambda: receiver.told() != [], 40, "a call-out")
+        eventually(lambda: receiver.told() != [], 40, "a call-out")
         site.send("CartUpdated", "pending", 10)  # repeated
         site.send("CartUpdated", "last", 10)
-        wait_until(lambda: "last" in receiver.told(), 40, "another call-out")
+        eventually(lambda: "last" in receiver.told(), 40, "another call-out")
 
     assert receiver.told() == ["pending", "last"]
     assert [status for _, status in receiver.asked[:4]] == [503, 503, 503, 200]
@@ -165,7 +166,7 @@ def test_a_cart_whose_order_waits_in_a_spool_is_not_abandoned(
     """Kafka hangs beyond the cart's time: no time passes until what was received meanwhile has come."""
     ingest = Ingest(site.kafka, tmp_path).start()
     site.ingest = f"http://127.0.0.1:{ingest.admin_port}"
-    wait_until(ingest.direct, what="ingest's way to Kafka")
+    eventually(ingest.direct, what="ingest's way to Kafka")
     with site.running("abandoned_carts", f"{receiver.url!r}, {_CART_SECONDS / 60}"):
         for device in ("ordered", "left"):
             assert ingest.post(site.event("CartUpdated", device, 10)).json()["kept"] == "kafka"
@@ -173,9 +174,9 @@ def test_a_cart_whose_order_waits_in_a_spool_is_not_abandoned(
         site.wait_until_read()
         with hanging(services, "kafka"):
             assert ingest.post(site.event("OrderCreated", "ordered", 20)).json()["kept"] == "spool"
-            wait_until(lambda: time.time() > due + 3, 30, "the carts' time")
+            eventually(lambda: time.time() > due + 3, 30, "the carts' time")
             assert receiver.asked == []
-        wait_until(lambda: receiver.told() != [], 60, "a call-out")
+        eventually(lambda: receiver.told() != [], 60, "a call-out")
     ingest.stop()
 
     assert receiver.told() == ["left"]
@@ -192,20 +193,20 @@ def test_each_of_several_ingest_processes_has_to_be_heard(
     well = Ingest(site.kafka, folders[0]).start()
     cut_off = Ingest(f"127.0.0.1:{free_port()}", folders[1]).start()
     site.ingest = f"http://127.0.0.1:{well.admin_port}, http://127.0.0.1:{cut_off.admin_port}"
-    wait_until(well.direct, what="ingest's way to Kafka")
+    eventually(well.direct, what="ingest's way to Kafka")
     with site.running("abandoned_carts", f"{receiver.url!r}, {_CART_SECONDS / 60}"):
         for device in ("ordered", "left"):
             assert well.post(site.event("CartUpdated", device, 10)).json()["kept"] == "kafka"
         assert cut_off.post(site.event("OrderCreated", "ordered", 20)).json()["kept"] == "spool"
         due = time.time() + _CART_SECONDS
-        wait_until(lambda: time.time() > due + 3, 30, "the carts' time")
+        eventually(lambda: time.time() > due + 3, 30, "the carts' time")
         assert receiver.asked == []
         cut_off.kill()
         due = time.time() + 3
-        wait_until(lambda: time.time() > due, what="a while without one process")
+        eventually(lambda: time.time() > due, what="a while without one process")
         assert receiver.asked == []
         back = Ingest(site.kafka, folders[1], port=cut_off.port, admin_port=cut_off.admin_port).start()
-        wait_until(lambda: receiver.told() != [], 60, "a call-out")
+        eventually(lambda: receiver.told() != [], 60, "a call-out")
     for process in (well, back):
         process.stop()
 
@@ -231,7 +232,7 @@ def test_parquet_files_have_every_row_once(site: Site, tmp_path: Path) -> None:
             if death:
                 assert process.wait(30) == -9
             else:
-                wait_until(lambda: len(_rows(tmp_path, site.app)) >= 48, 40, "every row")
+                eventually(lambda: len(_rows(tmp_path, site.app)) >= 48, 40, "every row")
     sent = [
         (one.partition(), one.offset())
         for one in messages_since(site.kafka, topics.EVENTS, since)

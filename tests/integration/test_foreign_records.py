@@ -20,8 +20,8 @@ from schemas.catalog.wire import prefix
 from schemas.codec.events import encode_quarantine
 from tests.foreign import put_with_header
 from tests.live import Live
-from tests.process import eventually
 from tests.stack import ROOT, Stack
+from tests.waiting import eventually
 from tests.warehouse import CATALOG, NOW_MS, Sender, Tables, body, decoded
 
 LAST = "the-last-one"

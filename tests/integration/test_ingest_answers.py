@@ -21,10 +21,11 @@ from schemas import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.bench.partitions import partition
-from tests.process import SAMPLES, TOKEN, Ingest, eventually
+from tests.process import SAMPLES, TOKEN, Ingest
 from tests.stack import Stack
 from tests.topic import end_offsets, headers_of, messages_since, value_of
 from tests.unit.ingest.test_record_bytes import growing
+from tests.waiting import eventually
 
 CATALOG = Catalog.load()
 BOUND = "bound-to-two-app-ids"

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.process import SAMPLES, TOKEN, Ingest, eventually
+from tests.process import SAMPLES, TOKEN, Ingest
 from tests.stack import Stack
+from tests.waiting import eventually
 
 BODY = (SAMPLES / "AppOpened.json").read_bytes()
 MEBIBYTE = 1024 * 1024

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.process import ROOT, SAMPLES, TOKEN, Ingest, eventually
+from tests.process import ROOT, SAMPLES, TOKEN, Ingest
 from tests.stack import Stack
+from tests.waiting import eventually
 
 BODY = (SAMPLES / "AppOpened.json").read_bytes()
 

@@ -29,8 +29,9 @@ from schemas.catalog import wire
 from tests.kit import Fate, Plan, path_of
 from tests.live import hanging
 from tests.process import free_port
-from tests.stack import ROOT, Stack, wait_until
+from tests.stack import ROOT, Stack
 from tests.topic import consumer, end_offsets, messages_since, value_of
+from tests.waiting import eventually
 from tests.warehouse import CATALOG, Sender, body, crc, decoded, value
 
 COUNT = 12
@@ -167,14 +168,14 @@ def test_a_kill_in_a_rebalance_skips_no_event(site: Site, line: int) -> None:
     others: list[str] = []
 
     def join() -> None:
-        wait_until(lambda: path.exists() and len(path.read_text().split()) > 12, what="events of the first")
+        eventually(lambda: path.exists() and len(path.read_text().split()) > 12, what="events of the first")
         others.extend(event["event_id"] for event in other)
 
     joining = threading.Thread(target=join)
     joining.start()
     # The one that lives ends at once: what is left is the other's.
     (found,) = site.killed(fate, count=0, commit_seconds=1e9)
-    wait_until(lambda: {*others, *path.read_text().split()} >= set(ids), what="every event")
+    eventually(lambda: {*others, *path.read_text().split()} >= set(ids), what="every event")
     other.stop()
     joining.join()
 
@@ -282,10 +283,10 @@ def test_a_lag_that_nobody_knows_is_no_number(site: Site, services: Stack) -> No
         source.poll(0.1, 1000, 1_000_000)
         return len(source.lags())
 
-    wait_until(lambda: lags() > 1, what="lags")
+    eventually(lambda: lags() > 1, what="lags")
     with hanging(services, "kafka"):
-        wait_until(lambda: lags() == 0, what="no lags")
-    wait_until(lambda: lags() > 1, what="lags again")
+        eventually(lambda: lags() == 0, what="no lags")
+    eventually(lambda: lags() > 1, what="lags again")
     source.close(10)
 
 
@@ -365,7 +366,7 @@ def test_a_signal_ends_the_loop_in_order(site: Site, number: signal.Signals) -> 
         assert process.stdout
         found = [process.stdout.readline().split()[0] for _ in range(3)]
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: "tapline_kit_lag_records" in httpx.get(f"{url}/metrics").text, what="lag")
+        eventually(lambda: "tapline_kit_lag_records" in httpx.get(f"{url}/metrics").text, what="lag")
         ready = httpx.get(f"{url}/readyz").status_code
         process.send_signal(number)
         rest = process.stdout.read()

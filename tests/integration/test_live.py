@@ -16,8 +16,8 @@ from confluent_kafka import Producer
 from deploy.demo.samples import FOLDER
 from schemas import topics
 from tests.live import Live, event, hanging, post, settled, sql
-from tests.process import eventually
 from tests.stack import ROOT, Stack
+from tests.waiting import eventually
 
 SESAME = "0123456789abcdef"
 PARTS = ("clickhouse", "under_way", "spooled", "refused", "repeats")

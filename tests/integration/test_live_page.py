@@ -22,9 +22,9 @@ from tests.browser import DESKTOP, NO_BROWSER, PATH, PHONE, Scheme, chromium, op
 from tests.hostile import HOSTILE as UNREADABLE
 from tests.hostile import is_harmless
 from tests.live import Live, event, hanging, post, settled, sql
-from tests.process import eventually
 from tests.quarantine import quarantine
 from tests.stack import Stack
+from tests.waiting import eventually
 
 if PATH is None:
     pytest.skip(NO_BROWSER, allow_module_level=True)

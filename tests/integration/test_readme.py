@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process import SAMPLES, eventually
+from tests.process import SAMPLES
 from tests.stack import ROOT, Stack
+from tests.waiting import eventually
 
 README = (ROOT / "README.md").read_text()
 # `make run` is the fixture itself, `make test` is what runs this file.

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from schemas.catalog.catalog import table_name
-from tests.stack import ROOT, Stack, wait_until
+from tests.stack import ROOT, Stack
+from tests.waiting import eventually
 from tests.warehouse import CATALOG, Loader, Sender, Tables, body, value
 
 
@@ -135,7 +136,7 @@ def test_row_deleted_with_its_duplicates_is_missing(site: Site) -> None:
         site.sender.put(data, key=site.app.encode())
     site.sender.flush()
     site.tables.wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{site.app}'", 1)
-    wait_until(lambda: site.loader.metric("tapline_warehouse_freshness_seconds") == 0, 20, "freshness")
+    eventually(lambda: site.loader.metric("tapline_warehouse_freshness_seconds") == 0, 20, "freshness")
     site.delete("cart_viewed", "1")
     status, report = site.report("--wait", "2")
     repaired = site.run("--repair")[0]

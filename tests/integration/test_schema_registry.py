@@ -21,11 +21,12 @@ from schemas import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.clients.events import TYPES, Reading, bodies, differences, plain, post, reading
-from tests.process import SAMPLES, Ingest, eventually
+from tests.process import SAMPLES, Ingest
 from tests.registry import StandIn
 from tests.site import Site
-from tests.stack import ROOT, Stack, wait_until
+from tests.stack import ROOT, Stack
 from tests.topic import end_offsets, headers_of, messages_since, value_of
+from tests.waiting import eventually
 
 ALL = "kafka,clickhouse,warehouse,ingest,live"
 CATALOG = Catalog.load()
@@ -161,7 +162,7 @@ def test_the_live_page_reads_them(run: Run) -> None:
         shown[:] = httpx.get(f"{run.site.stack.live_url}/api/snapshot").json()["newest"]
         return sum((one["app_id"], one["event_type"]) == ("live", "AppOpened") for one in shown) >= 3
 
-    wait_until(is_shown, 20, "the newest events")
+    eventually(is_shown, 20, "the newest events")
 
 
 def test_a_record_of_anothers_serializer_is_loaded(run: Run) -> None:
@@ -255,14 +256,14 @@ def test_a_registry_that_is_away_costs_nothing(run: Run) -> None:
         file = run.site.folder / "asked.avsc"
         run.site.run("schemas", "infer", "--event-type", "Asked", "--out", file)
         run.site.run("schemas", "add", file)
-        wait_until(lambda: run.site.metric("ingest", "schemas_refused_total") > 0, 20, "ingest tells")
+        eventually(lambda: run.site.metric("ingest", "schemas_refused_total") > 0, 20, "ingest tells")
         run.opened("asked", 2, event_type="Asked", event_properties={"words": "What?"})
         assert run.site.count("unmodelled", "event_type = 'Asked'") == 4
         failed = run.site.run("consumers.reconcile", status=2)
         assert failed == ""
     finally:
         run.registry.start()
-    wait_until(lambda: "tapcart.events-Asked" in run.registry.subjects, 20, "the release is registered")
+    eventually(lambda: "tapcart.events-Asked" in run.registry.subjects, 20, "the release is registered")
     assert "Asked: 4 rows moved" in run.site.run("consumers.replay", "--untyped")
     run.opened("asked", 2, event_type="Asked", event_properties={"words": "What?"})
 

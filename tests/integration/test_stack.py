@@ -17,7 +17,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.stack import ROOT, Stack, alive, free_ports, wait_until
+from tests.stack import ROOT, Stack, alive, free_ports
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_starts_again_with_data_and_token(clickhouse: Stack) -> None:
 def test_stops_when_asked_while_it_starts(clickhouse: Stack, number: signal.Signals) -> None:
     """Ctrl-C does not have to wait for the ready line, and is no error."""
     clickhouse.launch()
-    wait_until((clickhouse.data_dir / "run" / "clickhouse.pid").exists, what="it starts")
+    eventually((clickhouse.data_dir / "run" / "clickhouse.pid").exists, what="it starts")
     pid = clickhouse.pid("clickhouse")
 
     assert clickhouse.stop(number) == 0
@@ -143,7 +144,7 @@ def test_children_end_with_whoever_started_them(clickhouse: Stack, victim: str) 
     os.kill(clickhouse.process.pid if victim == "stack" else supervisor, signal.SIGKILL)
 
     assert clickhouse.process.wait(30) == (-signal.SIGKILL if victim == "stack" else 1)
-    wait_until(lambda: not alive(child) and not alive(supervisor), what="all have ended")
+    eventually(lambda: not alive(child) and not alive(supervisor), what="all have ended")
     clickhouse.stop()
     clickhouse.start()
     assert query(clickhouse, "SELECT 1") == "1"
@@ -158,7 +159,7 @@ def test_brings_back_what_was_killed(services: Stack) -> None:
     before = {name: services.kill(name) for name in ("kafka", "clickhouse")}
     began = time.monotonic()
 
-    wait_until(lambda: query(services, "SELECT 1") == "1", what="ClickHouse is back")
+    eventually(lambda: query(services, "SELECT 1") == "1", what="ClickHouse is back")
     assert time.monotonic() - began < 10
     produce(services, topic, b"after")
 
@@ -220,7 +221,7 @@ def test_ends_with_make(tmp_path: Path, number: signal.Signals) -> None:
 
         make.send_signal(number)
 
-        wait_until(lambda: not any(alive(pid) for pid in pids), what="all have ended")
+        eventually(lambda: not any(alive(pid) for pid in pids), what="all have ended")
         make.communicate()
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from deploy.local import starts, supervise
 from deploy.local.services import Service
-from tests.process import eventually, free_port
-from tests.stack import ROOT, Stack, wait_until
+from tests.process import free_port
+from tests.stack import ROOT, Stack
+from tests.waiting import eventually
 from tests.warehouse import Loader, Sender, Tables, body
 
 LIVE = {"look_at_kafka", "look_at_clickhouse", "look_at_ingest", "publish", "schemas", "certificate"}
@@ -127,7 +128,7 @@ def test_metrics_that_fail_do_not_end_the_loader(services: Stack, tmp_path: Path
     sender, app = Sender(services.kafka), f"app-{uuid.uuid4()}"
     running = loader(services, tmp_path).start()
     break_part(tmp_path / "broken", "metrics")
-    wait_until(lambda: '"event": "no_metrics"' in running.log.read_text(), what="it says so")
+    eventually(lambda: '"event": "no_metrics"' in running.log.read_text(), what="it says so")
     sender.events(body(app_id=app))
     Tables(services.clickhouse_url).wait(f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{app}'", 1)
 
@@ -199,7 +200,7 @@ def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
     with ingest(tmp_path) as (running, port):
         running.break_part("ingest.delivery.segment_writer:SegmentWriter.write")
         url = f"http://127.0.0.1:{port}/tapcart_webhooks/a-token-of-a-test"
-        wait_until(lambda: httpx.post(url, content=body()).status_code == 500, what="the writer is broken")
+        eventually(lambda: httpx.post(url, content=body()).status_code == 500, what="the writer is broken")
 
         assert running.process.wait(30) == 1
         assert "InjectedError" in running.log
@@ -215,7 +216,7 @@ def test_what_ingest_began_to_take_is_kept_when_a_part_fails(tmp_path: Path) -> 
     with ingest(tmp_path) as (running, port), socket.create_connection(("127.0.0.1", port), 20) as sender:
         sender.sendall(head + event[:100])
         running.break_part("schemas")
-        wait_until(lambda: "part_failed" in running.log, what="a part fails")
+        eventually(lambda: "part_failed" in running.log, what="a part fails")
         sender.sendall(event[100:])
 
         assert sender.recv(1000).startswith(b"HTTP/1.1 200 ")
@@ -241,7 +242,7 @@ def test_a_process_that_fails_is_started_again(live_env: dict[str, str], tmp_pat
         assert eventually(lambda: answers(url), 30)
         pid = (run / "live.pid").read_text()
         break_part(file, "publish")
-        wait_until(lambda: (run / "live.pid").read_text() != pid, what="another process")
+        eventually(lambda: (run / "live.pid").read_text() != pid, what="another process")
 
         assert eventually(lambda: answers(url), 30)
         assert (starts.read(run, "live") or starts.Start(0, 0, 0)).count == 2
@@ -254,10 +255,10 @@ def test_what_ends_as_it_starts_is_tried_for_ever(tmp_path: Path) -> None:
     cause.touch()
     code = f"import os, sys, time; os.path.exists({str(cause)!r}) and sys.exit(2); time.sleep(60)"
     with supervised(tmp_path, {}, "-c", code) as run:
-        wait_until(lambda: (starts.read(run, "live") or starts.Start(0, 0, 0)).count >= 4, what="four starts")
+        eventually(lambda: (starts.read(run, "live") or starts.Start(0, 0, 0)).count >= 4, what="four starts")
         start = starts.read(run, "live")
         cause.unlink()
-        wait_until(lambda: runs_on(run), what="it runs")
+        eventually(lambda: runs_on(run), what="it runs")
 
     assert start
     assert start.pause_seconds >= 2.0

@@ -19,7 +19,7 @@ from consumers.warehouse.settings import Settings
 from schemas.catalog.schema_reloader import Current
 from tests.process import SAMPLES
 from tests.site import Site
-from tests.stack import wait_until
+from tests.waiting import eventually
 from tests.warehouse import Sender
 
 PROCESSES = ("ingest", "warehouse", "kafka", "clickhouse")
@@ -185,7 +185,7 @@ def test_a_folder_that_is_broken_costs_nothing(site: Site) -> None:
     both = ("ingest", "warehouse")
     before = [site.metric(process, "schemas") for process in both]
     registry.write_text("{")
-    wait_until(lambda: all(site.metric(one, "schemas_refused_total") for one in both), 20, "both tell")
+    eventually(lambda: all(site.metric(one, "schemas_refused_total") for one in both), 20, "both tell")
     site.post(wished("broken", 1))
     site.tables.wait("SELECT count() FROM tapcart.wished WHERE app_id = 'broken'", 1)
     registry.write_bytes(sound)
@@ -295,7 +295,7 @@ def test_columns_come_while_events_flow(site: Site) -> None:
         site.run("schemas", "add", site.folder / "while")
         replayed = site.run("consumers.replay", "--untyped")
         sent = len(traffic.acknowledged)
-        wait_until(lambda: len(traffic.acknowledged) > sent + 200, 30, "traffic")
+        eventually(lambda: len(traffic.acknowledged) > sent + 200, 30, "traffic")
     seen = "SELECT count() FROM tapcart.events WHERE app_id = 'flow'"
     site.tables.wait(seen, len(traffic.acknowledged))
     ids = {row[0] for row in site.tables.rows("SELECT event_id FROM tapcart.events WHERE app_id = 'flow'")}

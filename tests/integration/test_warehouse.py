@@ -15,7 +15,8 @@ from schemas import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import table_name
 from schemas.codec.events import encode_quarantine
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Loader, Sender, Tables, body, value
 
 PURCHASE_FIELDS = 27
@@ -357,8 +358,8 @@ def test_freshness_and_lag_come_to_rest(loader: Loader, sender: Sender, tables: 
     sender.events(*(body(name, app_id=app) for name in SAMPLES))
     tables.wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{app}'", len(SAMPLES))
 
-    wait_until(lambda: loader.metric("tapline_warehouse_freshness_seconds") == 0, 10, "freshness")
-    wait_until(lambda: loader.metric("tapline_warehouse_lag_records") == 0, 10, "lag")
+    eventually(lambda: loader.metric("tapline_warehouse_freshness_seconds") == 0, 10, "freshness")
+    eventually(lambda: loader.metric("tapline_warehouse_lag_records") == 0, 10, "lag")
     assert loader.metric("tapline_warehouse_held_bytes") == 0
 
 

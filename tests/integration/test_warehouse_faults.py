@@ -19,7 +19,8 @@ from consumers.warehouse.tables import Options, tables
 from schemas import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import table_name
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 from tests.warehouse import CATALOG, SAMPLES, Headers, Loader, Sender, Tables, body, crc, make_topics, value
 
 GROUP = "tapline.warehouse"
@@ -97,7 +98,7 @@ def test_killed_between_insert_and_commit_loses_and_doubles_nothing(site: Site) 
     there = site.tables.one(f"SELECT count() FROM tapcart_raw.app_opened WHERE app_id = '{site.app}'")
     lag = site.lag()
     loader = site.loader()
-    wait_until(lambda: site.lag() == 0, 30, "the end of the log")
+    eventually(lambda: site.lag() == 0, 30, "the end of the log")
     site.wait(50)
 
     assert (status, there, lag) == (9, 50, 50)
@@ -109,7 +110,7 @@ def test_killed_again_and_again_loses_nothing(site: Site) -> None:
     for round_ in range(4):
         loader = site.loader(wait=False)
         site.send(100, "CartViewed")
-        wait_until(lambda seen=round_ * 80: _count(site) > seen, 60, "some rows")  # type: ignore[misc]
+        eventually(lambda seen=round_ * 80: _count(site) > seen, 60, "some rows")  # type: ignore[misc]
         loader.kill()
     loader = site.loader()
     site.wait(400)
@@ -120,7 +121,7 @@ def test_killed_again_and_again_loses_nothing(site: Site) -> None:
 def test_two_loaders_share_the_work_and_one_takes_over(site: Site) -> None:
     """Both load; when one is killed, the other loads its partitions too."""
     loaders = [site.loader(), site.loader()]
-    wait_until(lambda: site.members() == len(loaders), 30, "two members")
+    eventually(lambda: site.members() == len(loaders), 30, "two members")
     site.sender.events(*(body("CartViewed", app_id=f"{site.app}{n % 40}") for n in range(400)))
     sql = f"SELECT count() FROM tapcart.events WHERE startsWith(app_id, '{site.app}')"
     site.tables.wait(sql, 400)
@@ -217,10 +218,10 @@ def test_older_json_is_bounded_at_start(site: Site) -> None:
 def test_loader_stays_in_the_group_while_clickhouse_hangs(site: Site) -> None:
     """It polls on, holds a bounded number of records, says that it lives, and loads all afterwards."""
     loader = site.loader(WAREHOUSE_BATCH_ROWS_MAX="20")
-    wait_until(lambda: site.members() == 1, 30, "one member")
+    eventually(lambda: site.members() == 1, 30, "one member")
     site.stack.kill("clickhouse", signal.SIGSTOP)
     site.send(300)
-    wait_until(lambda: loader.metric("tapline_warehouse_paused") == 1, 20, "the pause")
+    eventually(lambda: loader.metric("tapline_warehouse_paused") == 1, 20, "the pause")
     _turn_on(loader, 1)
     at_pause = loader.metric("tapline_warehouse_held_bytes")
     _turn_on(loader, 7)  # beyond the group's session
@@ -240,8 +241,8 @@ def test_loader_waits_for_clickhouse_at_start(site: Site) -> None:
     """Not ready, yet alive and in the group, until the tables are made."""
     site.stack.kill("clickhouse", signal.SIGSTOP)
     loader = site.loader(wait=False)
-    wait_until(lambda: loader.get("/healthz")[0] == 200, 30, "life")
-    wait_until(lambda: site.members() == 1, 30, "one member")
+    eventually(lambda: loader.get("/healthz")[0] == 200, 30, "life")
+    eventually(lambda: site.members() == 1, 30, "one member")
     site.send(5)
     before = loader.get("/readyz")[0]
     site.stack.kill("clickhouse", signal.SIGCONT)
@@ -256,10 +257,10 @@ def test_clickhouse_killed_while_loading_loses_nothing(site: Site) -> None:
     """Refused connections and a cut insert are transient; nothing goes to the quarantine."""
     loader = site.loader()
     site.send(200)
-    wait_until(lambda: _count(site) > 0, 30, "some rows")
+    eventually(lambda: _count(site) > 0, 30, "some rows")
     pid = site.stack.kill("clickhouse")
     site.send(200)
-    wait_until(lambda: site.stack.pid("clickhouse") != pid, 30, "another ClickHouse")
+    eventually(lambda: site.stack.pid("clickhouse") != pid, 30, "another ClickHouse")
     site.wait(400)
 
     assert site.tables.one(f"SELECT count() FROM tapcart.quarantine WHERE app_id = '{site.app}'") == 0
@@ -273,18 +274,18 @@ def test_lag_after_a_restart_is_what_waits(site: Site) -> None:
     site.wait(5)
     before.stop()
     loader = site.loader()
-    wait_until(lambda: 'topic="tapcart.events"' in loader.get("/metrics")[1], 30, "lags")
+    eventually(lambda: 'topic="tapcart.events"' in loader.get("/metrics")[1], 30, "lags")
 
-    wait_until(lambda: loader.metric("tapline_warehouse_lag_records") == 0, 5, "no lag")
+    eventually(lambda: loader.metric("tapline_warehouse_lag_records") == 0, 5, "no lag")
     assert loader.stop() == 0
 
 
 def test_stop_inserts_and_commits_what_is_held(site: Site) -> None:
     """SIGTERM: the batch that was not yet due is loaded and committed before the process ends."""
     loader = site.loader(WAREHOUSE_BATCH_AGE_SECONDS_MAX="60")
-    wait_until(lambda: site.members() == 1, 30, "one member")
+    eventually(lambda: site.members() == 1, 30, "one member")
     site.send(10)
-    wait_until(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 20, "a batch")
+    eventually(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 20, "a batch")
     before = _count(site)
 
     assert (before, loader.stop(), _count(site), site.lag()) == (0, 0, 10, 0)
@@ -293,10 +294,10 @@ def test_stop_inserts_and_commits_what_is_held(site: Site) -> None:
 def test_stop_ends_in_time_while_clickhouse_hangs(site: Site) -> None:
     """What could not be inserted is not committed, and the next loader loads it."""
     loader = site.loader(WAREHOUSE_SHUTDOWN_SECONDS_MAX="1")
-    wait_until(lambda: site.members() == 1, 30, "one member")
+    eventually(lambda: site.members() == 1, 30, "one member")
     site.stack.kill("clickhouse", signal.SIGSTOP)
     site.send(10)
-    wait_until(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 20, "a batch")
+    eventually(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 20, "a batch")
     loader.process.send_signal(signal.SIGTERM)
     status = loader.process.wait(10)
     site.stack.kill("clickhouse", signal.SIGCONT)
@@ -344,25 +345,25 @@ def test_producers_newer_than_the_loader_stop_it(site: Site) -> None:
 def test_failed_quarantine_write_moves_no_offset(site: Site) -> None:
     """Kafka hangs when a refused record is to be kept: it is tried again until Kafka acknowledges."""
     loader = site.loader()
-    wait_until(lambda: site.members() == 1, 30, "one member")
+    eventually(lambda: site.members() == 1, 30, "one member")
     site.stack.kill("clickhouse", signal.SIGSTOP)
     site.send(1)
     site.sender.flush()
-    wait_until(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 20, "a batch")
+    eventually(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 20, "a batch")
     # Only a record that is fetched can be refused while Kafka hangs.
     held_bytes = loader.metric("tapline_warehouse_held_bytes")
     site.sender.put(b"junk " + site.app.encode(), headers=[], key=site.app.encode())
     site.sender.flush()
-    wait_until(lambda: loader.metric("tapline_warehouse_held_bytes") > held_bytes, 20, "what is refused")
+    eventually(lambda: loader.metric("tapline_warehouse_held_bytes") > held_bytes, 20, "what is refused")
     site.stack.kill("kafka", signal.SIGSTOP)
     site.stack.kill("clickhouse", signal.SIGCONT)
-    wait_until(
+    eventually(
         lambda: loader.metric('tapline_warehouse_retries_total{target="quarantine"}') > 0, 30, "a retry"
     )
     site.stack.kill("kafka", signal.SIGCONT)
     site.tables.wait(f"SELECT count() FROM tapcart.quarantine WHERE app_id = '{site.app}'", 1)
 
-    wait_until(lambda: site.lag() == 0, 30, "the end of the log")
+    eventually(lambda: site.lag() == 0, 30, "the end of the log")
     assert loader.stop() == 0
 
 
@@ -387,7 +388,7 @@ def test_damaged_records_never_become_rows(site: Site, seed: int) -> None:
         producer.produce(topics.EVENTS, data, site.app.encode(), chance.randrange(12), keep, headers=given)
     assert producer.flush(30) == 0
     loader = site.loader()
-    wait_until(lambda: site.lag() == 0, 60, "the end of the log")
+    eventually(lambda: site.lag() == 0, 60, "the end of the log")
     names = "|".join(table_name(r.name) for r in CATALOG.releases if r.name != CATALOG.quarantine.name)
     columns = "_partition, _offset, event_id, app_id"
     rows = site.tables.rows(f"SELECT {columns} FROM merge('tapcart_raw', '^({names})$') WHERE _offset >= 0")
@@ -441,7 +442,7 @@ def _turn_on(loader: Loader, seconds: float) -> None:
     """Wait until the loop has turned for so long."""
     name = "tapline_warehouse_turned_at_seconds"
     end = loader.metric(name) + seconds
-    wait_until(lambda: loader.metric(name) > end, seconds + 15, f"{seconds} s of turns")
+    eventually(lambda: loader.metric(name) > end, seconds + 15, f"{seconds} s of turns")
 
 
 def _count(site: Site) -> int:

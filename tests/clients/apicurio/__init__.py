@@ -24,7 +24,8 @@ from tests.clients.events import post
 from tests.clients.program import HERE, Program, ProgramFailedError
 from tests.process import free_port
 from tests.registry import StandIn
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
+from tests.waiting import eventually
 
 _FOLDER = HERE / "apicurio"
 _UNPACKED = program.cached(_FOLDER).with_name("apicurio-unpacked")
@@ -97,7 +98,7 @@ def _running(folder: Path) -> Iterator[str]:
             [*PROGRAM.command, str(jar)], cwd=_UNPACKED, env=env, stdout=file, stderr=file
         )
     try:
-        wait_until(lambda: _is_up(url, process), _START_SECONDS_MAX, "Apicurio's start")
+        eventually(lambda: _is_up(url, process), _START_SECONDS_MAX, "Apicurio's start")
         yield url
     except AssertionError as error:
         raise ProgramFailedError(f"{error}\n{log.read_text()[-2000:]}") from error

@@ -1,0 +1,29 @@
+"""Waiting in tests: for a state, never for a time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+from confluent_kafka import KafkaException
+
+_T = TypeVar("_T")
+
+
+def eventually(ask: Callable[[], _T], seconds_max: float = 30, what: str = "") -> _T:
+    """Return the first true answer of `ask`. A service that does not answer yet is waited for.
+
+    Raises: AssertionError at the deadline, with the last answer or error.
+    """
+    deadline = time.monotonic() + seconds_max
+    while True:
+        try:
+            answer = ask()
+            last: object = answer
+            if answer:
+                return answer
+        except (httpx.HTTPError, KafkaException, OSError) as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds_max} s: {what or 'what was awaited'}; last: {last!r}")
+        time.sleep(0.02)
