@@ -7,6 +7,8 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
 
 import httpx
 
@@ -15,6 +17,7 @@ from tests.waiting import eventually
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "deploy" / "samples" / "mobile"
 TOKEN = "secret-of-the-tests"  # noqa: S105
+_Text = TypeVar("_Text", str, bytes)
 
 
 def free_port() -> int:
@@ -22,6 +25,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class Child(subprocess.Popen[_Text]):
+    """A process for a `with` block. It is killed when the block fails, instead of being waited for."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Wait for its end."""
+        if error is not None:
+            self.kill()
+        super().__exit__(kind, error, at)
 
 
 @dataclass

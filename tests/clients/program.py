@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from deploy.local import jars
+from tests.process import Child
 from tests.stack import ROOT
 
 HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ class Program:
 
     def lines(self, env: Mapping[str, str], count: int = sys.maxsize) -> list[str]:
         """Return the first `count` lines that it prints, or all. Raises: ProgramFailedError."""
-        with subprocess.Popen(
+        with Child(
             self.command, cwd=self.folder, env=os.environ | env, stdout=subprocess.PIPE, text=True
         ) as process:
             watchdog = threading.Timer(_SECONDS_MAX, process.kill)

@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 
 from schemas import topic_contract, topics
 from tests.live import hanging
-from tests.process import Ingest, free_port
+from tests.process import Child, Ingest, free_port
 from tests.stack import ROOT, Stack
 from tests.topic import end_offsets, messages_since
 from tests.waiting import eventually
@@ -76,13 +76,13 @@ class Site:
         eventually(has_read, 30, "the end of the topic")
 
     @contextmanager
-    def running(self, module: str, arguments: str, before: str = "") -> "Iterator[subprocess.Popen[str]]":
+    def running(self, module: str, arguments: str, before: str = "") -> "Iterator[Child[str]]":
         """Run an example; it is killed at the end if it still lives."""
         env = {"KAFKA_BOOTSTRAP_SERVERS": self.kafka, "KAFKA_GROUP_INSTANCE_ID": "one"}
         env["INGEST_ADMIN_URL"] = self.ingest
         env["KIT_METRICS_PORT"] = str(self.port)
         text = PROGRAM.format(module=module, env=env, before=before, arguments=arguments, group=self.group)
-        with subprocess.Popen(
+        with Child(
             [sys.executable, "-c", text], cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, text=True
         ) as process:
             try:

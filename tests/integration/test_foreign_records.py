@@ -20,6 +20,7 @@ from schemas.catalog.wire import prefix
 from schemas.codec.events import encode_quarantine
 from tests.foreign import put_with_header
 from tests.live import Live
+from tests.process import Child
 from tests.stack import ROOT, Stack
 from tests.waiting import eventually
 from tests.warehouse import CATALOG, NOW_MS, Sender, Tables, body, decoded
@@ -90,7 +91,7 @@ def test_tail_goes_on(stack: Stack, app: str) -> None:
     """It says what it passed over; a lone surrogate is shown as its escape."""
     command = [sys.executable, "-m", "consumers.tail", "--app", app, "--since", "2020-01-01", "--json"]
     env = stack.env | {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
-    with subprocess.Popen(
+    with Child(
         command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.hostile import HOSTILE, is_harmless
-from tests.process import SAMPLES
+from tests.process import SAMPLES, Child
 from tests.quarantine import quarantine
 from tests.stack import ROOT, Stack
 from tests.warehouse import Tables
@@ -140,7 +140,7 @@ def test_tail(stack: Stack, app: str) -> None:
     env = stack.env | {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
     command = [sys.executable, "-m", "consumers.tail", "--app", app, "--since", "2020-01-01"]
     for options in ((), ("--json",)):
-        with subprocess.Popen([*command, *options], cwd=ROOT, env=env, stdout=subprocess.PIPE) as process:
+        with Child[bytes]([*command, *options], cwd=ROOT, env=env, stdout=subprocess.PIPE) as process:
             assert process.stdout
             lines = [process.stdout.readline().decode() for _ in range(7)]
             process.terminate()
@@ -148,7 +148,7 @@ def test_tail(stack: Stack, app: str) -> None:
         if options:
             assert {json.loads(line)["app_id"] for line in lines} == {app}
     reader, writer = pty.openpty()
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=writer) as process:
+    with Child[bytes](command, cwd=ROOT, env=env, stdout=writer) as process:
         os.close(writer)
         shown = b""
         while shown.count(b"\n") < 7:

@@ -28,7 +28,7 @@ from schemas import topic_contract, topics
 from schemas.catalog import wire
 from tests.kit import Fate, Plan, path_of
 from tests.live import hanging
-from tests.process import free_port
+from tests.process import Child, free_port
 from tests.stack import ROOT, Stack
 from tests.topic import consumer, end_offsets, messages_since, value_of
 from tests.waiting import eventually
@@ -362,7 +362,7 @@ def test_a_signal_ends_the_loop_in_order(site: Site, number: signal.Signals) -> 
     port = free_port()
     env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": site.kafka, "KIT_METRICS_PORT": str(port)}
     command = [sys.executable, "-c", PROGRAM.format(app=site.app)]
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+    with Child(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         found = [process.stdout.readline().split()[0] for _ in range(3)]
         url = f"http://127.0.0.1:{port}"

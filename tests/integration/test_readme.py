@@ -1,5 +1,6 @@
 """README's commands do what it says: every one of them is executed here, on ports of the test's own."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process import SAMPLES
+from tests.process import SAMPLES, Child
 from tests.stack import ROOT, Stack
 from tests.waiting import eventually
 
@@ -90,7 +91,7 @@ def test_a_consumer_in_python_works(loaded: Stack, tmp_path: Path, document: str
     script = tmp_path / "consumer.py"
     script.write_text(located(program, loaded))
     env = loaded.env | {"KAFKA_BOOTSTRAP_SERVERS": loaded.kafka, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
+    with Child(
         [str(ROOT / ".venv" / "bin" / "python"), "-u", str(script)],
         env=env,
         stdout=subprocess.PIPE,
@@ -99,7 +100,7 @@ def test_a_consumer_in_python_works(loaded: Stack, tmp_path: Path, document: str
         assert process.stdout
         types = set()
         for line in process.stdout:
-            types.add(line.split()[0])
+            types.add(json.loads(line)["event_type"] if line.startswith("{") else line.split()[0])
             if len(types) >= count:
                 break
         process.kill()

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.process import Child
 from tests.stack import ROOT, Stack, alive, free_ports
 from tests.waiting import eventually
 
@@ -212,7 +213,7 @@ def test_ends_with_make(tmp_path: Path, number: signal.Signals) -> None:
     """`make run` is make and its child: a signal for make alone is one for both."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     env |= free_ports() | {"DATA_DIR": str(tmp_path), "ARGS": "--only clickhouse"}
-    with subprocess.Popen(
+    with Child[bytes](
         ["make", "run"], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as make:
         assert make.stdout

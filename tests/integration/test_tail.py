@@ -11,7 +11,7 @@ import uuid
 import pytest
 
 from schemas import topics
-from tests.process import free_port
+from tests.process import Child, free_port
 from tests.stack import ROOT, Stack
 from tests.warehouse import Sender, body
 
@@ -31,15 +31,13 @@ def app(services: Stack) -> str:
     return app
 
 
-def start(kafka: str, *options: str, stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
+def start(kafka: str, *options: str, stdout: int = subprocess.PIPE) -> "Child[str]":
     """Start it."""
     env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": kafka}
-    return subprocess.Popen(
-        [*COMMAND, *options], cwd=ROOT, env=env, stdout=stdout, stderr=subprocess.PIPE, text=True
-    )
+    return Child([*COMMAND, *options], cwd=ROOT, env=env, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
-def stopped(process: "subprocess.Popen[str]") -> str:
+def stopped(process: "Child[str]") -> str:
     """Stop it as Ctrl-C does; return what it said on standard error."""
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)

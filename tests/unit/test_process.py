@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.process import Child
 from tests.stack import ROOT
 
 _BEGIN = """
@@ -29,12 +30,12 @@ async def keep(process, **parts):
 """
 
 
-def started(code: str) -> subprocess.Popen[str]:
+def started(code: str) -> Child[str]:
     """Start a process whose `serve` is this code."""
     text = (
         f"{_BEGIN}\ndef serve(process):\n{textwrap.indent(textwrap.dedent(code), '    ')}\nmain('it', serve)"
     )
-    return subprocess.Popen(
+    return Child(
         [sys.executable, "-c", text], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 

@@ -26,6 +26,7 @@ from tests.faults.harness.judge import Judge
 from tests.faults.harness.nemesis import Done, Nemesis, carried_out
 from tests.faults.harness.sender import Arguments
 from tests.faults.harness.world import World
+from tests.process import Child
 from tests.stack import ROOT
 
 # A dead loader is waited for (its session, 45 s by default), and a batch full of poison takes many inserts.
@@ -134,7 +135,7 @@ class Run:
             count, seconds = self._outcome.faults.get(done.name, (0, 0.0))
             self._outcome.faults[done.name] = (count + 1, seconds + done.seconds)
 
-    def _wait_enough(self, sender: subprocess.Popen[bytes], nemesis: Nemesis) -> None:
+    def _wait_enough(self, sender: Child[bytes], nemesis: Nemesis) -> None:
         began = told = time.monotonic()
         options = self._options
         while True:
@@ -151,7 +152,7 @@ class Run:
             time.sleep(_POLL_SECONDS)
 
     @contextlib.contextmanager
-    def _sender(self) -> Iterator[subprocess.Popen[bytes]]:
+    def _sender(self) -> Iterator[Child[bytes]]:
         options = self._options
         arguments = Arguments(
             url=self._world.stack.ingest_url,
@@ -166,7 +167,7 @@ class Run:
             "tests.faults.harness.sender",
             msgspec.json.encode(arguments).decode(),
         ]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as sender:
+        with Child[bytes](command, cwd=ROOT, stdout=subprocess.PIPE) as sender:
             threading.Thread(target=self._listen, args=(sender,), daemon=True).start()
             try:
                 yield sender
@@ -174,7 +175,7 @@ class Run:
                 if sender.poll() is None:
                     sender.kill()
 
-    def _listen(self, sender: subprocess.Popen[bytes]) -> None:
+    def _listen(self, sender: Child[bytes]) -> None:
         assert sender.stdout is not None
         for line in sender.stdout:
             self._told = msgspec.json.decode(line)

@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 
 from tests.faults.harness.cluster import Cluster
+from tests.process import Child
 from tests.stack import ROOT, Stack
 
 _SERVICES = "clickhouse,kafka,warehouse,ingest,live"
@@ -82,7 +83,7 @@ class World:
         if self.cluster:
             env["KAFKA_BOOTSTRAP_SERVERS"] = self.cluster.servers
         self.stack = Stack(self.data, _SERVICES, env)
-        self._seconds: list[subprocess.Popen[bytes]] = []  # loaders beside the supervised one
+        self._seconds: list[Child[bytes]] = []  # loaders beside the supervised one
 
     def start(self) -> None:
         """Start everything, and return when it is ready."""
@@ -132,7 +133,7 @@ class World:
         return False
 
     @contextlib.contextmanager
-    def second_loader(self) -> Iterator[subprocess.Popen[bytes]]:
+    def second_loader(self) -> Iterator[Child[bytes]]:
         """Run one more loader; whoever still runs at the end is stopped in order."""
         log = (self.data / "log" / "second.log").open("ab")
         at = {
@@ -141,7 +142,7 @@ class World:
             "WAREHOUSE_METRICS_PORT": "0",
         }
         command = [self.stack.command[0], "-m", "consumers.warehouse"]
-        with log, subprocess.Popen(command, cwd=ROOT, env=self.stack.env | at, stderr=log) as loader:
+        with log, Child[bytes](command, cwd=ROOT, env=self.stack.env | at, stderr=log) as loader:
             try:
                 yield loader
             finally:

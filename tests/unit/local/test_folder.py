@@ -10,6 +10,7 @@ import pytest
 from deploy.local import folder
 from deploy.local.child import MARK
 from deploy.local.errors import StackError
+from tests.process import Child
 
 
 def test_refuses_a_second_stack(tmp_path: Path) -> None:
@@ -51,8 +52,8 @@ def test_ends_its_own_orphans_only(tmp_path: Path) -> None:
     folder.check(ours, 0)
     sleep = [sys.executable, "-c", "import time; print(flush=True); time.sleep(100)"]
     with (
-        subprocess.Popen(sleep, env={MARK: str(ours / "run")}, stdout=subprocess.PIPE) as orphan,
-        subprocess.Popen(sleep, env={MARK: str(theirs / "run")}, stdout=subprocess.PIPE) as other,
+        Child(sleep, env={MARK: str(ours / "run")}, stdout=subprocess.PIPE) as orphan,
+        Child(sleep, env={MARK: str(theirs / "run")}, stdout=subprocess.PIPE) as other,
     ):
         for process in (orphan, other):
             assert process.stdout
