@@ -20,13 +20,14 @@ from schemas.catalog.schema_model import ID_BYTES_MAX, IDS, OPTIONAL
 from schemas.catalog.wire import HEADER_BYTES, checksum
 from schemas.codec.events import encode_quarantine
 
-DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED = (
+DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED, SET_ASIDE = (
     "damaged",
     "unknown_schema",
     "wrong_topic",
     "invalid",
     "no_value",
     "refused",
+    "set_aside",
 )
 # 2010-01-01: what ingest takes. 2100-01-01: ClickHouse counts hours from 1970 to 2106.
 EVENT_MS_MIN, EVENT_MS_MAX = 1_262_304_000_000, 4_102_444_800_000

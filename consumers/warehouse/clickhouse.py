@@ -15,10 +15,10 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse import tables, views
+from consumers.warehouse import probe, tables, views
 from consumers.warehouse.analytics import views as analytics
 from consumers.warehouse.analytics import visits
-from consumers.warehouse.errors import BrokenError, PermanentError, TablesError, TooLargeError
+from consumers.warehouse.errors import BrokenError, PermanentError, ServerError, TablesError, TooLargeError
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.tables import RAW, Options, Table
 from schemas.columns import JSON
@@ -106,8 +106,10 @@ _BROKEN = frozenset(
         49,  # LOGICAL_ERROR
         1001,  # STD_EXCEPTION
         1002,  # UNKNOWN_EXCEPTION
+        None,  # HTTP 500 without a code
     }
 )
+_KINDS = {_TABLES: TablesError, _TOO_LARGE: TooLargeError, _BROKEN: BrokenError}
 _TOO_MANY_PARTS, _STD_EXCEPTION = 252, 1001
 # Of clickhouse_connect; with 502 to 504 and a code of none, a proxy says that ClickHouse is away.
 _NO_CODE = "received HTTP status 500"
@@ -133,6 +135,24 @@ class ClickHouse:
             )
         except ClickHouseError as error:
             raise mapped(error) from error
+
+    def answers(self) -> bool:
+        """Return whether a question is answered."""
+        try:
+            self._connected().command("SELECT 1")
+        except ClickHouseError:
+            return False
+        return True
+
+    def stores_another(self, form: Format, day: int | None) -> bool:
+        """Return whether other rows are stored: of this table and day, and in a container."""
+        run = self._connected()
+        try:
+            probe.write_again(run, form, day, SETTINGS)
+            probe.write_mark(run, SETTINGS)
+        except ClickHouseError:
+            return False
+        return True
 
     def make_tables(self) -> None:
         """Make or extend every table, and replace every view. Raises: TransientError."""
@@ -255,12 +275,11 @@ def mapped(error: ClickHouseError) -> TransientError | PermanentError:
         return PermanentError(text)  # more days in one insert than allowed: bisecting it helps
     if code in _PERMANENT or (code == _STD_EXCEPTION and "avro::" in text):
         return PermanentError(text)
-    if code in _TABLES:
-        return TablesError(text)
-    if code in _TOO_LARGE:
-        return TooLargeError(text)
-    if code in _BROKEN or (code is None and _NO_CODE in text):
-        return BrokenError(text)
-    if code is not None and code not in _TRANSIENT:
+    if code is None and _NO_CODE not in text:
+        return TransientError(text)
+    for codes, kind in _KINDS.items():
+        if code in codes:
+            return kind(text, code)
+    if code not in _TRANSIENT:
         _log.error("clickhouse_error_unknown", extra={"code": code, "error": text})
-    return TransientError(text)
+    return ServerError(text, code)

@@ -3,16 +3,28 @@
 from consumers.kit.errors import TransientError
 
 
-class TablesError(TransientError):
+class ServerError(TransientError):
+    """It may: ClickHouse answers, with an error that passes as a rule."""
+
+    def __init__(self, text: str, code: int | None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class TablesError(ServerError):
     """It may, once tables are made again: one is gone or lacks a column."""
 
 
-class BrokenError(TransientError):
+class BrokenError(ServerError):
     """It may, but ClickHouse is there and fails in itself: somebody has to look."""
 
 
-class TooLargeError(TransientError):
+class TooLargeError(ServerError):
     """It may in smaller pieces."""
+
+
+class StuckError(TransientError):
+    """In smaller pieces it may: it failed again and again for one reason, while ClickHouse answered."""
 
 
 class PermanentError(Exception):
@@ -21,6 +33,10 @@ class PermanentError(Exception):
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail  # the engine's code and text
+
+
+class SetAsideError(PermanentError):
+    """It has not for so long that the rest goes on without it: a row that fails while others are stored."""
 
 
 class TooManyRefusedError(Exception):

@@ -7,10 +7,10 @@ metric, and no reason for a restart.
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from consumers.kit.decode import DAMAGED, INVALID, NO_VALUE, REFUSED, UNKNOWN_SCHEMA, WRONG_TOPIC
+from consumers.kit.decode import DAMAGED, INVALID, NO_VALUE, REFUSED, SET_ASIDE, UNKNOWN_SCHEMA, WRONG_TOPIC
 
 _PREFIX = "tapline_warehouse"
-_REASONS = (DAMAGED, INVALID, NO_VALUE, REFUSED, UNKNOWN_SCHEMA, WRONG_TOPIC)
+_REASONS = (DAMAGED, INVALID, NO_VALUE, REFUSED, SET_ASIDE, UNKNOWN_SCHEMA, WRONG_TOPIC)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -37,6 +37,9 @@ class Metrics:
         )
         self.refused_inserts = self._counter(
             "refused_inserts", "Inserts that ClickHouse refused for their data."
+        )
+        self.stuck = self._gauge(
+            "stuck", "1 while ClickHouse answers, and an insert fails again and again for one reason."
         )
         self.schemas = self._gauge("schemas", "Releases in use.")
         self.schemas_refused = self._counter(

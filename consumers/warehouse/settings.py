@@ -56,6 +56,9 @@ class Settings(BaseModel):
     refused_rows_max: int = Field(1000, alias="WAREHOUSE_REFUSED_ROWS_MAX", ge=0)
     # One insert; past that its connection is given up and it is tried again.
     insert_seconds_max: float = Field(120.0, alias="WAREHOUSE_INSERT_SECONDS_MAX", ge=1, le=3600)
+    # How long an insert may fail for one reason, while ClickHouse answers, before its rows are tried apart.
+    # Merges that lag and restarts take less; a disk that is full keeps any row from being set aside.
+    stuck_seconds_max: float = Field(60.0, alias="WAREHOUSE_STUCK_SECONDS_MAX", ge=0.1, le=3600)
     # The longest pause between tries of a transient error.
     retry_seconds_max: float = Field(5.0, alias="WAREHOUSE_RETRY_SECONDS_MAX", ge=0.01, le=600)
     # How long a stop or the loss of a partition waits for what is being inserted.

@@ -57,7 +57,7 @@ _PLACE = (
     Column("_loaded_at", MOMENT, "When the row was written.", default="now64(3)"),
 )
 # Marks apart from the rows, so that a row loaded once more is not unmarked.
-_REPLAYS = Table(
+REPLAYS = Table(
     "quarantine_replays",
     (
         Column("body_hash", "FixedString(16)", f"{_BODY_HASH} of the row in quarantine."),
@@ -73,7 +73,7 @@ def tables(catalog: Catalog) -> tuple[Table, ...]:
     """Return every table."""
     names = dict.fromkeys((release.family, release.name) for release in catalog.releases)
     releases = [[r for r in catalog.releases if (r.family, r.name) == name] for name in names]
-    return (*map(_table, releases), _REPLAYS)
+    return (*map(_table, releases), REPLAYS)
 
 
 def creations(found: Iterable[Table], options: Options) -> Iterator[str]:

@@ -7,7 +7,7 @@ and refused, and about 2 x log2(rows) for each that is refused and not suspect.
 
 from collections.abc import Callable, Sequence
 
-from consumers.warehouse.errors import PermanentError, TooLargeError, TooManyRefusedError
+from consumers.warehouse.errors import PermanentError, StuckError, TooLargeError, TooManyRefusedError
 
 
 def refused_rows(
@@ -16,7 +16,7 @@ def refused_rows(
     """Insert rows 0 to `rows`; return (row, error) of those that are refused, in order.
 
     `insert` gets rows in order: all, or, once these are refused, suspects one by one and the others together.
-    What is refused, or too large, is halved.
+    What is refused, too large or stuck is halved.
     Raises: TooManyRefusedError beyond `refused_max`, TransientError.
     """
     refused: dict[int, PermanentError] = {}
@@ -34,7 +34,7 @@ def refused_rows(
                 pieces += _by_suspicion(piece, is_suspect, refused_max)
             else:
                 pieces += _halves(piece)
-        except TooLargeError:
+        except (TooLargeError, StuckError):
             if len(piece) == 1:
                 raise
             pieces += _halves(piece)

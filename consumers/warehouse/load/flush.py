@@ -4,35 +4,31 @@ Invariants: `write` returns only when every record of the batch is in one of the
 tried again until `give_up` is set, which raises the last of them. Offsets are not its business.
 """
 
+import hashlib
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception,
+    retry_if_exception_type,
     stop_when_event_set,
     wait_random_exponential,
 )
 from tenacity.nap import sleep_using_event
 
-from consumers.kit.decode import UNKNOWN_SCHEMA, Refusal
+from consumers.kit.decode import SET_ASIDE, UNKNOWN_SCHEMA, Refusal
 from consumers.kit.errors import TransientError
-from consumers.warehouse.errors import (
-    BrokenError,
-    PermanentError,
-    TablesError,
-    TooLargeError,
-    TooManyRefusedError,
-)
+from consumers.warehouse.errors import PermanentError, SetAsideError, TooManyRefusedError
 from consumers.warehouse.load.batch import Batch, Group
 from consumers.warehouse.load.bisect import refused_rows
-from consumers.warehouse.load.container import Format, container
+from consumers.warehouse.load.container import Format
+from consumers.warehouse.load.inserts import Inserts, Policy, Store
 from consumers.warehouse.load.quarantined_record import Again, again
 from consumers.warehouse.load.schema_bindings import Contract
 from consumers.warehouse.metrics import Metrics
@@ -49,18 +45,13 @@ _WAIT_SECONDS_MIN = 0.1
 _NO_PLACE = long(-1) + long(-1)
 _IDS_AHEAD_MAX = 100  # releases by which a producer may be ahead; an id beyond is nobody's
 _AWAITED_MAX = 1000
+_CUT_BYTES = 65_536  # of a value that the quarantine refuses whole
 
 
-class Warehouse(Protocol):
+class Warehouse(Store, Protocol):
     """Where rows go."""
 
     tables: tuple[Table, ...]  # what `make_tables` makes
-
-    def make_tables(self) -> None:
-        """Make what is missing. Raises: TransientError."""
-
-    def insert(self, form: Format, data: bytes) -> None:
-        """Store a container's rows. Raises: TransientError, PermanentError."""
 
 
 class Keep(Protocol):
@@ -68,15 +59,6 @@ class Keep(Protocol):
 
     def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
         """Return, when all others are kept, those that are too large to keep. Raises: TransientError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How long and how often."""
-
-    retry_seconds_max: float
-    refused_rows_max: int  # per batch
-    schema_seconds_max: float  # how long a batch waits for schemas that are not known yet
 
 
 class Flusher:
@@ -91,6 +73,7 @@ class Flusher:
         self._contract = contract
         self._policy = policy
         self._metrics = metrics
+        self._inserts = Inserts(warehouse, policy, metrics, self.give_up)
         # Schemas' ids that were waited for: what comes late, comes once.
         self._awaited: set[int | None] = set()
 
@@ -110,6 +93,7 @@ class Flusher:
 
     def write(self, batch: Batch) -> None:
         """Return once every record has its place. Raises: TooManyRefusedError, TransientError."""
+        self._inserts.reset()
         catalog = self._contract.catalog
         newer = [refusal for refusal in batch.refusals if _is_newer(refusal, catalog)]
         refusals = [refusal for refusal in batch.refusals if not _is_newer(refusal, catalog)]
@@ -125,6 +109,7 @@ class Flusher:
             refusals += refused
         if refusals:
             self._keep(refusals)
+        self._inserts.reset()
 
     def _newer(self, refusals: Sequence[Refusal]) -> tuple[list[Group], list[Refusal]]:
         """Return rows of releases that the batch did not know, and what nobody knows in time."""
@@ -157,8 +142,7 @@ class Flusher:
 
     def _keep(self, refusals: Sequence[Refusal]) -> None:
         for refusal in self._again("quarantine")(self._quarantine.write, refusals):
-            form, body = self._contract.terms.check.kept(refusal)
-            self._insert(form, (body, _NO_PLACE + long(refusal.received_at_ms)))
+            self._store(refusal, _NO_PLACE + long(refusal.received_at_ms))
         reasons = Counter(refusal.reason for refusal in refusals)
         for reason, count in reasons.items():
             self._metrics.quarantined.labels(reason).inc(count)
@@ -193,42 +177,32 @@ class Flusher:
         if group.topic != topics.QUARANTINE:
             return refusals
         for (row, _), refusal in zip(found, refusals, strict=True):
-            form, body = self._contract.terms.check.kept(refusal)
-            self._insert(form, (body, group.parts[2 * row + 1]))
+            self._store(refusal, group.parts[2 * row + 1])
         return []
+
+    def _store(self, refusal: Refusal, tail: bytes) -> None:
+        """Write a refusal as a row of the quarantine, or, if that is refused as well, what is left of it."""
+        for kept in (refusal, *_remains(refusal)):
+            form, body = self._contract.terms.check.kept(kept)
+            try:
+                return self._insert(form, (body, tail))
+            except PermanentError as error:
+                last = error
+        raise last
 
     def _refusal(self, group: Group, row: int, error: PermanentError) -> Refusal:
         body, tail = group.parts[2 * row : 2 * row + 2]
-        return self._contract.terms.check.refused(group.form, group.topic, (body, tail), error.detail)
+        check = self._contract.terms.check
+        refusal = check.refused(group.form, group.topic, (body, tail), error.detail)
+        return replace(refusal, reason=SET_ASIDE) if isinstance(error, SetAsideError) else refusal
 
     def _insert(self, form: Format, parts: Sequence[bytes]) -> None:
-        data = container(form, parts)
-        self._again("clickhouse", keeps_large=len(parts) <= 2)(self._timed, form, data)  # noqa: PLR2004 - one row
-        self._metrics.rows.labels(form.table).inc(len(parts) // 2)
-        self._metrics.bytes.inc(len(data))
+        self._inserts.write(form, parts, lambda: self._contract.terms.check.day(form, parts[0]))
 
-    def _timed(self, form: Format, data: bytes) -> None:
-        began = time.monotonic()
-        try:
-            self._warehouse.insert(form, data)
-        except TablesError:
-            _log.warning("tables_made_again", exc_info=True)
-            self._make_tables()
-            raise
-        except PermanentError:
-            self._metrics.refused_inserts.inc()
-            raise
-        finally:
-            self._metrics.insert_seconds.observe(time.monotonic() - began)
-
-    def _again(self, target: str, *, keeps_large: bool = True) -> Retrying:
-        """Return what calls a function until it succeeds; what can be halved is the caller's to halve."""
-
-        def is_worth_it(error: BaseException) -> bool:
-            return isinstance(error, TransientError) and (keeps_large or not isinstance(error, TooLargeError))
-
+    def _again(self, target: str) -> Retrying:
+        """Return what calls a function until it succeeds."""
         return Retrying(
-            retry=retry_if_exception(is_worth_it),
+            retry=retry_if_exception_type(TransientError),
             wait=wait_random_exponential(_WAIT_SECONDS_MIN, self._policy.retry_seconds_max),
             stop=stop_when_event_set(self.give_up),
             sleep=sleep_using_event(self.give_up),
@@ -241,13 +215,20 @@ class Flusher:
             self._metrics.retries.labels(target).inc()
             error = state.outcome.exception() if state.outcome else None
             extra = {"target": target, "attempt": state.attempt_number, "error": str(error or "")[:1000]}
-            if isinstance(error, BrokenError):
-                self._metrics.broken_answers.inc()
-                _log.error("clickhouse_broken", extra=extra)
-            else:
-                _log.warning("retrying", extra=extra)
+            _log.warning("retrying", extra=extra)
 
         return note
+
+
+def _remains(refusal: Refusal) -> Iterator[Refusal]:
+    """Yield less and less of a refusal; the last is a digest, which tells rows apart and holds no data."""
+    size = len(refusal.body)
+    if size > _CUT_BYTES:
+        detail = f"the first {_CUT_BYTES} of {size} bytes, because ClickHouse refuses all: {refusal.detail}"
+        yield replace(refusal, body=refusal.body[:_CUT_BYTES], detail=detail)
+    digest = f"sha256:{hashlib.sha256(refusal.body).hexdigest()}".encode()
+    detail = f"without its {size} bytes, which ClickHouse refuses; they are in Kafka"
+    yield replace(refusal, body=digest, detail=detail, app_id=None, event_id=None)
 
 
 def _once_more(refusal: Refusal) -> Again:

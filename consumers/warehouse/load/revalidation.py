@@ -9,6 +9,7 @@ Source: DESIGN.md, "Data path".
 
 import io
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import fastavro
@@ -59,6 +60,14 @@ class Check:
     def datum(self, form: Format, body: bytes) -> dict[str, Any]:
         """Return the fields of a row that is one; times as milliseconds."""
         return fields_of(form.release, form.prefix + body)
+
+    def day(self, form: Format, body: bytes) -> int | None:
+        """Return the day (20260131, UTC) that decides a row's partition; None: it has none."""
+        try:
+            at = self.datum(form, body).get("timestamp")
+        except Unfit:
+            return None
+        return None if at is None else int(datetime.fromtimestamp(at / 1000, UTC).strftime("%Y%m%d"))
 
     def decodes(self, form: Format, body: bytes) -> bool:
         """Return whether a row is what its schema says, to its last byte."""

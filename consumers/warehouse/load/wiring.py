@@ -7,7 +7,8 @@ from consumers.kit.quarantine import Quarantine
 from consumers.kit.record import Record
 from consumers.warehouse.clickhouse import ClickHouse
 from consumers.warehouse.load.batch import Batch, Limits
-from consumers.warehouse.load.flush import Flusher, Policy
+from consumers.warehouse.load.flush import Flusher
+from consumers.warehouse.load.inserts import Policy
 from consumers.warehouse.load.loader import Bounds, Loader
 from consumers.warehouse.load.schema_bindings import Contract, Terms
 from consumers.warehouse.metrics import Metrics
@@ -34,7 +35,12 @@ class Parts:
             self.warehouse,
             Quarantine(settings.kafka, current),
             self.contract,
-            Policy(settings.retry_seconds_max, settings.refused_rows_max, settings.schema_seconds_max),
+            Policy(
+                settings.retry_seconds_max,
+                settings.refused_rows_max,
+                settings.schema_seconds_max,
+                settings.stuck_seconds_max,
+            ),
             self.metrics,
         )
 

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse.errors import PermanentError, TooLargeError, TooManyRefusedError
+from consumers.warehouse.errors import PermanentError, StuckError, TooLargeError, TooManyRefusedError
 from consumers.warehouse.load.bisect import refused_rows
 
 
 class Engine:
     """Refuses every range that holds a bad row or more rows than it can take."""
 
-    def __init__(self, bad: set[int], rows_max: int = 1 << 30) -> None:
+    def __init__(self, bad: set[int], rows_max: int = 1 << 30, large: TransientError | None = None) -> None:
         self.bad, self.rows_max = bad, rows_max
+        self.large = large or TooLargeError("too large", 241)
         self.stored: set[int] = set()
         self.calls = 0
 
@@ -26,7 +27,7 @@ class Engine:
         assert list(piece) == sorted(piece)
         rows = set(piece)
         if len(piece) > self.rows_max:
-            raise TooLargeError("too large")
+            raise self.large
         if rows & self.bad:
             raise PermanentError(f"row {min(rows & self.bad)}")
         self.stored |= rows
@@ -82,8 +83,17 @@ def test_halves_what_is_too_large(rows: int, rows_max: int) -> None:
     assert engine.stored == set(range(rows))
 
 
-def test_one_row_that_is_too_large_is_transient() -> None:
-    """It cannot be halved, and memory may be free later: never dropped, never quarantined."""
+@given(st.integers(2, 300), st.integers(1, 50))
+def test_halves_what_is_stuck(rows: int, rows_max: int) -> None:
+    """What fails again and again as a whole may go in pieces."""
+    engine = Engine(set(), rows_max, StuckError("stuck"))
+
+    assert refused_rows(rows, engine, nobody, 0) == []
+    assert engine.stored == set(range(rows))
+
+
+def test_one_row_that_is_too_large_is_not_halved() -> None:
+    """Whoever inserts decides what becomes of it."""
     with pytest.raises(TooLargeError):
         refused_rows(1, Engine(set(), 0), nobody, 10)
 

@@ -21,7 +21,8 @@ from consumers.kit.record import Place, Record
 from consumers.warehouse.errors import PermanentError
 from consumers.warehouse.load.batch import Batch, Limits
 from consumers.warehouse.load.container import Format
-from consumers.warehouse.load.flush import Flusher, Policy
+from consumers.warehouse.load.flush import Flusher
+from consumers.warehouse.load.inserts import Policy
 from consumers.warehouse.load.loader import Bounds, Loader
 from consumers.warehouse.load.schema_bindings import Contract
 from consumers.warehouse.metrics import Metrics
@@ -55,6 +56,14 @@ class _World:
 
     def make_tables(self) -> None:
         """Do what `Warehouse` says."""
+
+    def answers(self) -> bool:
+        """Do what `Store` says."""
+        return True
+
+    def stores_another(self, _form: Format, _day: int | None) -> bool:
+        """Do what `Store` says."""
+        return True
 
     def insert(self, _: Format, data: bytes) -> None:
         """Do what `Warehouse` says; a poisoned row is refused."""

@@ -14,7 +14,8 @@ from consumers.kit.decode import Refusal
 from consumers.warehouse.errors import TooManyRefusedError
 from consumers.warehouse.load.batch import Batch, Limits
 from consumers.warehouse.load.container import Format
-from consumers.warehouse.load.flush import Flusher, Policy
+from consumers.warehouse.load.flush import Flusher
+from consumers.warehouse.load.inserts import Policy
 from consumers.warehouse.load.schema_bindings import Contract
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import tables
@@ -41,6 +42,14 @@ class World:
         """Do what `Warehouse` says."""
         [table] = [table for table in self.tables if table.name == "app_opened"]
         self.done.append(f"tables {'with' if 'mood' in {c.name for c in table.columns} else 'without'} mood")
+
+    def answers(self) -> bool:
+        """Do what `Store` says."""
+        return True
+
+    def stores_another(self, _form: Format, _day: int | None) -> bool:
+        """Do what `Store` says."""
+        return True
 
     def insert(self, form: Format, data: bytes) -> None:
         """Do what `Warehouse` says."""

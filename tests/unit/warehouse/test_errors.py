@@ -7,7 +7,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import mapped
-from consumers.warehouse.errors import BrokenError, PermanentError, TablesError, TooLargeError
+from consumers.warehouse.errors import BrokenError, PermanentError, ServerError, TablesError, TooLargeError
 
 
 @pytest.mark.parametrize(
@@ -21,19 +21,19 @@ from consumers.warehouse.errors import BrokenError, PermanentError, TablesError,
         (190, "SIZES_OF_ARRAYS_DONT_MATCH", PermanentError),
         (469, "VIOLATED_CONSTRAINT", PermanentError),
         (252, "Too many partitions for single INSERT block", PermanentError),
-        (252, "Too many parts (3000). Merges are processing significantly slower", TransientError),
+        (252, "Too many parts (3000). Merges are processing significantly slower", ServerError),
         (1001, "std::exception. type: avro::Exception, e.what() = EOF reached", PermanentError),
         (1001, "std::exception. type: std::bad_alloc", BrokenError),
         (60, "UNKNOWN_TABLE", TablesError),
         (81, "UNKNOWN_DATABASE", TablesError),
         (16, "NO_SUCH_COLUMN_IN_TABLE", TablesError),
         (241, "MEMORY_LIMIT_EXCEEDED", TooLargeError),
-        (202, "TOO_MANY_SIMULTANEOUS_QUERIES", TransientError),
-        (242, "TABLE_IS_READ_ONLY", TransientError),
-        (243, "NOT_ENOUGH_SPACE", TransientError),
-        (999, "KEEPER_EXCEPTION", TransientError),
-        (516, "AUTHENTICATION_FAILED", TransientError),
-        (987654, "a code of a later version", TransientError),
+        (202, "TOO_MANY_SIMULTANEOUS_QUERIES", ServerError),
+        (242, "TABLE_IS_READ_ONLY", ServerError),
+        (243, "NOT_ENOUGH_SPACE", ServerError),
+        (999, "KEEPER_EXCEPTION", ServerError),
+        (516, "AUTHENTICATION_FAILED", ServerError),
+        (987654, "a code of a later version", ServerError),
     ],
 )
 def test_code_decides(code: int, text: str, kind: type[Exception]) -> None:

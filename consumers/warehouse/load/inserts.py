@@ -1,0 +1,186 @@
+"""Containers -> ClickHouse, retried until they are stored; a row that fails for ever is told from an outage.
+
+| state | after a failure | ends when |
+|---|---|---|
+| trying | the insert is retried, with growing pauses | it is stored; it fails for one reason for long |
+| stuck | several rows: StuckError, so that the caller halves them; one row: it is judged | the batch ends |
+| judging | a probe writes other rows, then the row is retried | it is stored or set aside |
+
+`Policy.stuck_seconds_max` says what is long. A row is set aside (SetAsideError) when the probe was stored and
+the row was not, for the same reason, `_ROUNDS` times in a row.
+
+Invariants: while ClickHouse is away, or stores nothing, no row is set aside, however long that takes: time
+and failures count only while it answers, and a row is blamed only if others are stored at the same time. One
+thread at a time. Source: DESIGN.md, "From Kafka to ClickHouse".
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from consumers.kit.errors import TransientError
+from consumers.warehouse.errors import (
+    BrokenError,
+    PermanentError,
+    ServerError,
+    SetAsideError,
+    StuckError,
+    TablesError,
+    TooLargeError,
+)
+from consumers.warehouse.load.container import Format, container
+from consumers.warehouse.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS_MIN = 0.1
+_TRIES_MIN = 3
+_ROUNDS = 5
+_JUDGING_SECONDS = 1.0  # between two rounds: long enough for what passes by itself
+_LOST = "the connection is lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long and how often."""
+
+    retry_seconds_max: float  # the longest pause between two tries
+    refused_rows_max: int  # per batch
+    schema_seconds_max: float  # how long a batch waits for schemas that are not known yet
+    stuck_seconds_max: float = 60.0  # how long an insert may fail for one reason before its rows are divided
+
+
+class Store(Protocol):
+    """Where rows go."""
+
+    def make_tables(self) -> None:
+        """Make what is missing of the tables. Raises: TransientError."""
+
+    def insert(self, form: Format, data: bytes) -> None:
+        """Store a container's rows. Raises: TransientError, PermanentError."""
+
+    def answers(self) -> bool:
+        """Return whether a question is answered."""
+
+    def stores_another(self, form: Format, day: int | None) -> bool:
+        """Return whether other rows are stored: of this table and day, and in a container."""
+
+
+@dataclass(slots=True)
+class _Failure:
+    """What keeps happening to one insert."""
+
+    reason: str
+    since: float  # by the monotonic clock, without the time in which ClickHouse was away
+    error: TransientError  # the last one
+    tries: int = 1
+
+
+class Inserts:
+    """The inserts of one batch after the other."""
+
+    def __init__(self, store: Store, policy: Policy, metrics: Metrics, give_up: threading.Event) -> None:
+        self._store, self._policy, self._metrics, self._give_up = store, policy, metrics, give_up
+        self._stuck = ""  # the reason for which this batch is divided
+
+    def reset(self) -> None:
+        """Begin, or end, a batch."""
+        self._stuck = ""
+        self._metrics.stuck.set(0)
+
+    def write(self, form: Format, parts: Sequence[bytes], day: Callable[[], int | None]) -> None:
+        """Store rows (body and tail by turns). `day`: of a single row, where it has one, as 20260131.
+
+        Raises: PermanentError, SetAsideError; of several rows StuckError, TooLargeError; TransientError once
+        given up.
+        """
+        rows, data = len(parts) // 2, container(form, parts)
+        failure: _Failure | None = None
+        rounds = 0
+        while True:
+            # Before the insert, so that one which takes ClickHouse down does not look like an outage.
+            if failure and not self._store.answers():
+                self._rest(form, failure)
+                continue
+            is_judged = failure is not None and rows == 1 and bool(self._stuck)
+            another_is_stored = is_judged and self._store.stores_another(form, day())
+            error = self._tried(form, data)
+            if error is None:
+                self._metrics.rows.labels(form.table).inc(rows)
+                self._metrics.bytes.inc(len(data))
+                return
+            if self._give_up.is_set() or (rows > 1 and isinstance(error, TooLargeError)):
+                raise error
+            failure = _again(failure, error)
+            rounds = rounds + 1 if another_is_stored and failure.reason == self._stuck else 0
+            if rounds >= _ROUNDS:
+                raise SetAsideError(f"again and again, while other rows were stored: {error}") from error
+            self._judge(failure, rows)
+            self._pause(form, failure, is_judged=bool(self._stuck) and rows == 1)
+
+    def _tried(self, form: Format, data: bytes) -> TransientError | None:
+        began = time.monotonic()
+        try:
+            self._store.insert(form, data)
+        except TransientError as error:
+            return self._tables_made_again(error) if isinstance(error, TablesError) else error
+        except PermanentError:
+            self._metrics.refused_inserts.inc()
+            raise
+        finally:
+            self._metrics.insert_seconds.observe(time.monotonic() - began)
+        return None
+
+    def _tables_made_again(self, lacking: TablesError) -> TransientError:
+        _log.warning("tables_made_again", exc_info=lacking)
+        try:
+            self._store.make_tables()
+        except TransientError as error:
+            return error
+        return lacking
+
+    def _judge(self, failure: _Failure, rows: int) -> None:
+        """Note that the batch is stuck, if it is; several rows are the caller's to halve then."""
+        error = failure.error
+        if failure.reason != self._stuck:
+            seconds = time.monotonic() - failure.since
+            if seconds < self._policy.stuck_seconds_max or failure.tries < _TRIES_MIN:
+                return
+            self._stuck = failure.reason
+            self._metrics.stuck.set(1)
+            _log.error("insert_stuck", extra={"reason": failure.reason, "rows": rows, "error": str(error)})
+        if rows > 1:
+            raise StuckError(str(error)) from error
+
+    def _rest(self, form: Format, failure: _Failure) -> None:
+        began = time.monotonic()
+        self._pause(form, failure, is_judged=False)
+        failure.since += time.monotonic() - began
+
+    def _pause(self, form: Format, failure: _Failure, *, is_judged: bool) -> None:
+        self._metrics.retries.labels("clickhouse").inc()
+        words = {"table": form.table, "attempt": failure.tries, "error": str(failure.error)[:1000]}
+        if isinstance(failure.error, BrokenError):
+            self._metrics.broken_answers.inc()
+            _log.error("clickhouse_broken", extra={"target": "clickhouse", **words})
+        else:
+            _log.warning("retrying", extra={"target": "clickhouse", **words})
+        longest = self._policy.retry_seconds_max
+        most = min(_PAUSE_SECONDS_MIN * 2 ** min(failure.tries, 30), longest)
+        seconds = min(_JUDGING_SECONDS, longest) if is_judged else random.uniform(0, most)  # noqa: S311 - jitter
+        if self._give_up.wait(seconds):
+            raise failure.error
+
+
+def _again(before: _Failure | None, error: TransientError) -> _Failure:
+    """Return what has kept happening."""
+    reason = f"code {error.code}" if isinstance(error, ServerError) else _LOST
+    if before is None or before.reason != reason:
+        return _Failure(reason, time.monotonic(), error)
+    before.error = error
+    before.tries += 1
+    return before

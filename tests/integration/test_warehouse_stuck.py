@@ -1,0 +1,136 @@
+"""Rows that ClickHouse refuses again and again by a code that usually passes; outages that look alike."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from consumers.warehouse.clickhouse import ClickHouse
+from consumers.warehouse.load.container import format_of
+from consumers.warehouse.tables import Options, tables
+from tests.refusing import LOST, Refusing
+from tests.stack import Stack
+from tests.waiting import eventually
+from tests.warehouse import CATALOG, Loader, Sender, Tables, body
+
+ENV = {"WAREHOUSE_STUCK_SECONDS_MAX": "1", "WAREHOUSE_RETRY_SECONDS_MAX": "0.2"}
+STUCK = "tapline_warehouse_stuck"
+SET_ASIDE = 'tapline_warehouse_quarantined_total{reason="set_aside"}'
+
+
+@dataclass
+class Site:
+    """A loader behind a proxy that refuses what a test says."""
+
+    proxy: Refusing
+    loader: Loader
+    sender: Sender
+    tables: Tables
+    app: str
+
+    def send(self, *sessions: str) -> None:
+        """Send an event for each session, of the test's app."""
+        self.sender.events(*(body("CartViewed", app_id=self.app, session_id=session) for session in sessions))
+        self.sender.flush()
+
+    def loaded(self) -> int:
+        """Return how many of them can be queried."""
+        return int(self.tables.one(f"SELECT count() FROM tapcart.cart_viewed WHERE app_id = '{self.app}'"))
+
+    def kept(self) -> list[list[str]]:
+        """Return reason and detail of what the quarantine has of them."""
+        return self.tables.rows(f"SELECT reason, detail FROM tapcart.quarantine WHERE app_id = '{self.app}'")
+
+
+@pytest.fixture(scope="module")
+def behind(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Refusing, Loader]]:
+    """A proxy, and behind it a loader that gets stuck after a second."""
+    ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30).make_tables()
+    Sender(services.kafka)
+    with Refusing(services.clickhouse_url) as proxy:
+        loader = Loader(services.kafka, proxy.url, tmp_path_factory.mktemp("stuck"), ENV).start()
+        yield proxy, loader
+        assert loader.stop() == 0
+
+
+@pytest.fixture
+def site(services: Stack, behind: tuple[Refusing, Loader]) -> Iterator[Site]:
+    """A site with an app of the test's own."""
+    proxy, loader = behind
+    yield Site(
+        proxy, loader, Sender(services.kafka), Tables(services.clickhouse_url), f"stuck-{uuid.uuid4()}"
+    )
+    proxy.refuse = lambda _: 0
+
+
+def is_insert(data: bytes, table: str = "") -> bool:
+    """Return whether a request's body is an insert, as loader or probe write it."""
+    return data.startswith(f"INSERT INTO tapcart_raw.{table}".encode())
+
+
+@pytest.mark.parametrize("code", [243, LOST])
+def test_a_row_that_is_refused_for_ever_is_set_aside(site: Site, code: int) -> None:
+    """By a code that usually passes, or without an answer: the others are loaded, and what comes after."""
+    poison, before = f"poison {site.app}", site.loader.metric(SET_ASIDE)
+    site.proxy.refuse = lambda data: code if is_insert(data, "cart_viewed") and poison.encode() in data else 0
+    site.send("good", poison, "good", "good")
+    eventually(lambda: site.loader.metric(STUCK) == 1, 30, "the gauge")
+    eventually(lambda: site.loaded() == 3, 30, "the others")
+    eventually(lambda: bool(site.kept()), 60, "the quarantine")
+    site.send("after", "after")
+    eventually(lambda: site.loaded() == 5, 30, "what came after")
+    [[reason, detail]] = site.kept()
+
+    assert reason == "set_aside"
+    assert detail.startswith("again and again, while other rows were stored")
+    eventually(lambda: site.loader.metric(STUCK) == 0, 10, "the end of it")
+    assert site.loader.metric(SET_ASIDE) == before + 1
+
+
+def test_bytes_that_the_quarantine_is_refused_for_leave_a_digest(site: Site) -> None:
+    """Bytes that every table is refused for do not stop the quarantine either: Kafka has them."""
+    poison = f"poison {site.app}"
+    rows = "SELECT count() FROM tapcart.quarantine WHERE reason = 'set_aside' AND body LIKE 'sha256:%'"
+    before = int(site.tables.one(rows))
+    site.proxy.refuse = lambda data: 1002 if is_insert(data) and poison.encode() in data else 0
+    site.send("good", poison)
+    eventually(lambda: int(site.tables.one(rows)) == before + 1, 60, "the digest")
+    site.send("after")
+    eventually(lambda: site.loaded() == 2, 30, "what came after")
+
+
+@pytest.mark.parametrize(
+    ("code", "mark"), [(243, b"INSERT"), (LOST, b" FORMAT Avro\n")], ids=["disk", "front"]
+)
+def test_what_refuses_every_row_sets_none_aside(site: Site, code: int, mark: bytes) -> None:
+    """A full disk, a proxy that breaks on containers: ClickHouse answers, and no row is at fault."""
+    site.send("first")
+    eventually(lambda: site.loaded() == 1, 30, "the first")
+    site.proxy.refuse = lambda data: code if is_insert(data) and mark in data else 0
+    site.send(*["good"] * 20)
+    eventually(lambda: site.loader.metric(STUCK) == 1, 30, "the gauge")
+    refused = site.proxy.refused
+    eventually(lambda: site.proxy.refused > refused + 20, 60, "many more tries")
+    kept = site.kept()
+    site.proxy.refuse = lambda _: 0
+    eventually(lambda: site.loaded() == 21, 30, "all of them")
+
+    assert kept == site.kept() == []
+
+
+def test_another_row_is_written_again_without_a_trace(services: Stack, site: Site) -> None:
+    """What shows that others can be stored changes nothing: not the row, not the views."""
+    site.send("one")
+    eventually(lambda: site.loaded() == 1, 30, "the row")
+    columns = "* EXCEPT _loaded_at FROM tapcart_raw.cart_viewed FINAL"
+    before = site.tables.rows(f"SELECT {columns} ORDER BY ALL")
+    visits = site.tables.rows("SELECT * FROM tapcart_raw.visits FINAL ORDER BY ALL")
+    warehouse = ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30)
+    form = format_of(next(one for one in CATALOG.newest_releases() if one.name == "CartViewed"))
+
+    for day in (20251009, 20200101, None):
+        assert warehouse.stores_another(form, day)
+    assert site.tables.rows(f"SELECT {columns} ORDER BY ALL") == before
+    assert site.tables.rows("SELECT * FROM tapcart_raw.visits FINAL ORDER BY ALL") == visits
+    warehouse.close()
