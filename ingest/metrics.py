@@ -36,6 +36,9 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.requests = self._counter("requests", "POSTs answered, by HTTP status.", "status")
+        self.admin_refused = self._counter(
+            "admin_refused", "Requests to the admin port that no route answered, by HTTP status.", "status"
+        )
         self.events = self._counter(
             "events",
             "Events acknowledged to the sender, by released schema and where they were kept.",

@@ -32,3 +32,12 @@ def without_port(header: str) -> str:
 def is_of_another_site(sec_fetch_site: str | None) -> bool:
     """Return whether a browser says that a page of another origin has it ask; other clients say nothing."""
     return sec_fetch_site not in (None, "same-origin", "none")
+
+
+def is_foreign(bound: str, host_header: str, sec_fetch_site: str | None) -> bool:
+    """Return whether a page of another site may be behind a request to a port on the address `bound`.
+
+    On loopback only names of this machine are its own; which names another address has is not known.
+    """
+    is_other_name = is_loopback(bound) and not is_loopback(without_port(host_header))
+    return is_other_name or is_of_another_site(sec_fetch_site)

@@ -1,8 +1,8 @@
 """Metrics and health of a consumer, on one port.
 
 Invariants: `/healthz`: the loop turns. `/readyz`: what comes now is worked on. That something outside is away
-is a metric, and no reason for a restart. On a loopback address only requests that name this machine are
-answered, for a web site may point a name of its own at it (DNS rebinding). A port that cannot be had, or a
+is a metric, and no reason for a restart. Requests that a page of another site may have sent are refused: see
+schemas/hosts.py. A port that cannot be had, or a
 server that fails, keeps nobody from work: it is logged.
 """
 
@@ -37,11 +37,9 @@ def serve(
     exposition = make_wsgi_app(registry)
     questions = {"/healthz": is_alive, "/readyz": is_ready}
 
-    is_local = hosts.is_loopback(where.host)
-
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        host = hosts.without_port(environ.get("HTTP_HOST", "localhost"))
-        if is_local and not hosts.is_loopback(host):
+        host, site = environ.get("HTTP_HOST", "localhost"), environ.get("HTTP_SEC_FETCH_SITE")
+        if hosts.is_foreign(where.host, host, site):
             start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
             return [b"This port is for http://localhost only.\n"]
         ask = questions.get(environ.get("PATH_INFO", ""))

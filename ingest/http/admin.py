@@ -1,35 +1,52 @@
 """The admin port's ASGI application: health, metrics, and the registry's API.
 
-Invariant: nothing here changes anything. Source: the public contract in DESIGN.md. The port is on loopback
-unless told otherwise, for metrics tell what a shop sells.
+Invariants: nothing here changes anything; a request that a page of another site may have sent is refused (see
+schemas/hosts.py); what no route answers is counted. Source: the public contract in DESIGN.md. The port is on
+loopback unless told otherwise, for metrics tell what a shop sells.
 """
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.http.health import Health
 from ingest.http.problem import our_fault, problem
+from ingest.http.refusals import Refusals
 from ingest.registry_api.registry import Registry
+from schemas import hosts
 
 
-def admin(health: Health, registry: Registry) -> Starlette:
-    """Return the application."""
-    return Starlette(
+def admin(health: Health, registry: Registry, bound: str, refusals: Refusals) -> ASGIApp:
+    """Return the application for a port on the address `bound`."""
+
+    async def unanswered(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        is_method = error.status_code == 405  # noqa: PLR2004
+        detail = "send a GET" if is_method else "there are /healthz, /readyz, /metrics and /registry/"
+        refusals.note(error.status_code, "wrong_method" if is_method else "wrong_path")
+        return problem(error.status_code, detail, headers=dict(error.headers or {}))
+
+    routes = Starlette(
         routes=[*health.routes(), Mount("/registry", registry.app())],
-        exception_handlers={HTTPException: _http_error, 500: _failed},
+        exception_handlers={HTTPException: unanswered, 500: _failed},
     )
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        host, site = headers.get("host", "localhost"), headers.get("sec-fetch-site")
+        if not hosts.is_foreign(bound, host, site):
+            return await routes(scope, receive, send)
+        refusals.note(403, "foreign_page", host=host, site=site or "")
+        refusal = problem(403, "this port is for this machine, by the name localhost, and for no other page")
+        return await refusal(scope, receive, send)
+
+    return answer
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:
     return our_fault()
-
-
-async def _http_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    method = error.status_code == 405  # noqa: PLR2004
-    detail = "send a GET" if method else "there are /healthz, /readyz, /metrics and /registry/"
-    return problem(error.status_code, detail, headers=dict(error.headers or {}))

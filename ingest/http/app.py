@@ -19,9 +19,10 @@ from ingest.http.admin import admin
 from ingest.http.health import Health
 from ingest.http.public import Public
 from ingest.http.receive import Receiver
+from ingest.http.refusals import Refusals
 from ingest.http.token_follower import TokenFollower
 from ingest.http.webhook import Webhook
-from ingest.metrics import Metrics
+from ingest.metrics import Children, Metrics
 from ingest.registry_api.registry import Registry
 from ingest.settings import Settings
 from schemas import descriptors
@@ -53,6 +54,7 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
     delivered = Delivered(publisher, settings.acknowledge_seconds_max)
     webhook = Webhook(settings, Receiver(current.catalog), delivered, metrics)
     public = Public(webhook, Access(tokens.tokens, settings.addresses, settings.proxies), metrics)
+    refusals = Refusals(Children(metrics.admin_refused))
     metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
     metrics.watch(
@@ -75,8 +77,13 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
     return Service(
         public,
         _gate(settings, public, metrics),
-        admin(Health(publisher, delivered, keeper, metrics), Registry(current)),
-        Gate(Limits(connections_max=_ADMIN_CONNECTIONS_MAX)),
+        admin(
+            Health(publisher, delivered, keeper, metrics), Registry(current), settings.admin_host, refusals
+        ),
+        Gate(
+            Limits(connections_max=_ADMIN_CONNECTIONS_MAX),
+            refused=lambda why: refusals.note(why.status, why.event),
+        ),
         publisher,
         {
             "publisher": publisher.run(),

@@ -392,6 +392,23 @@ def test_the_admin_port_has_all_but_the_webhook(ingest: Ingest) -> None:
     _assert_problem(ingest.admin.post("/metrics"), 405)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": "rebound.example"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}],
+)
+def test_the_admin_port_answers_no_other_site(ingest: Ingest, headers: dict[str, str]) -> None:
+    """A name that a site points at 127.0.0.1, or a page that the operator visits: 403, counted."""
+    counted = 'tapline_ingest_admin_refused_total{status="403"}'
+    before = ingest.metric(counted)
+    for path in ADMIN_PAGES:
+        _assert_problem(ingest.admin.get(path, headers=headers), 403)
+
+    assert ingest.metric(counted) == before + len(ADMIN_PAGES)
+    for host in ("localhost", "localhost:8083", "[::1]:8083"):
+        assert ingest.admin.get("/readyz", headers={"host": host}).status_code == 200
+    assert ingest.admin.get("/readyz", headers={"sec-fetch-site": "none"}).status_code == 200
+
+
 def test_other_methods_are_told(ingest: Ingest) -> None:
     """405 says which method there is."""
     answer = ingest.client.put("/tapcart_webhooks/secret-of-the-tests")

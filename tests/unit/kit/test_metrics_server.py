@@ -23,6 +23,12 @@ def test_a_loopback_port_answers_to_no_other_name(url: str, host: str) -> None:
         assert httpx.get(url + path, headers={"host": host}).status_code == 403
 
 
+def test_a_page_of_another_site_is_refused(url: str) -> None:
+    """A browser says so, whatever name it came by."""
+    for site, status in {"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200}.items():
+        assert httpx.get(f"{url}/metrics", headers={"sec-fetch-site": site}).status_code == status
+
+
 @pytest.mark.parametrize("host", ["localhost:8082", "127.0.0.1", "[::1]:8082"])
 def test_a_loopback_port_answers_to_its_own_names(url: str, host: str) -> None:
     """As Prometheus and probes call it."""
