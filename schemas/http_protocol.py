@@ -148,6 +148,7 @@ class _Connection(HttpToolsProtocol):
         self._refused = False
         self._ended = 0.0  # when the last bytes were sent
         self._whole: object = None  # the cycle whose request has come whole
+        self._unanswered: list[RequestResponseCycle] = []
         self._had_body = False  # a piece of one, in the data at hand
         self._head_bytes = 0
         self._began = self.loop.time()  # of the request that is incoming, or of the connection
@@ -161,6 +162,9 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gate.connections.discard(self)
+        for cycle in self._unanswered:  # uvicorn marks the last of them only
+            cycle.disconnected = not cycle.response_complete
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -187,7 +191,11 @@ class _Connection(HttpToolsProtocol):
             raise _RefusedError(_LARGE_HEAD)
         if len(self.pipeline) >= _READ_AHEAD_MAX:
             raise _RefusedError(_READ_AHEAD)
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self._unanswered = [one for one in self._unanswered if not one.response_complete]
+            self._unanswered.append(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         self._had_body = True

@@ -361,6 +361,26 @@ def test_requests_are_read_ahead_within_a_bound(run: Run) -> None:
     run(test())
 
 
+def test_a_sender_that_goes_away_ahead_of_its_answers_is_no_error(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also the request that is handled is told, not only the last that was read."""
+
+    async def test() -> None:
+        async with running() as server:
+            connection = await server.connect()
+            server.let_go.clear()
+            await connection.send(POST + POST + POST)
+            connection.writer.transport.abort()
+            await asyncio.sleep(0.1)
+            server.let_go.set()
+            await asyncio.sleep(0.1)
+
+    run(test())
+
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 def test_a_new_connection_takes_the_place_of_one_without_a_request(run: Run) -> None:
     """Silent ones first, the oldest; never one whose request is handled."""
 
