@@ -170,7 +170,7 @@ def test_report(stack: Stack, app: str, tmp_path: Path) -> None:
     assert is_harmless(page)
     assert "A\\u001b[2J" in page
     assert app not in page
-    assert is_shown_well(said(stack, "deploy.report", "--app", HOSTILE, "--out", str(out), status=1))
+    assert is_shown_well(said(stack, "deploy.report", "--app", f"no {app}", "--out", str(out), status=1))
 
 
 def test_demo(stack: Stack, app: str) -> None:

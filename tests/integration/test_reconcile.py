@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from schemas.catalog.catalog import table_name
+from schemas.catalog.wire import HEADER_BYTES
 from tests.stack import ROOT, Stack
 from tests.waiting import eventually
 from tests.warehouse import CATALOG, Loader, Sender, Tables, body, value
@@ -178,6 +179,23 @@ def test_damaged_record_is_accounted_for_by_its_body(site: Site) -> None:
     assert (without, lacking["totals"]["missing"]) == (1, 2)
     assert repaired == 0
     assert site.tables.one(where) == 1
+
+
+def test_refused_record_is_accounted_for_however_it_was_encoded(site: Site) -> None:
+    """The quarantine has the bytes of the producer, and another encoder writes the same event otherwise."""
+    event = value(body("AppOpened", app_id=site.app))
+    length = HEADER_BYTES  # where the first text's length is, a varint: here with a byte more than it needs
+    other = event[:length] + bytes((event[length] | 0x80, 0)) + event[length + 1 :]
+    site.tables.run(f"ALTER TABLE tapcart_raw.app_opened ADD CONSTRAINT r CHECK app_id != '{site.app}'")
+    site.sender.put(other, key=site.app.encode())
+    site.sender.flush()
+    site.tables.wait(
+        f"SELECT hex(body) FROM tapcart.quarantine WHERE app_id = '{site.app}'", other.hex().upper()
+    )
+    status, report = site.report()
+    site.tables.run("ALTER TABLE tapcart_raw.app_opened DROP CONSTRAINT r")
+
+    assert status == 0, report
 
 
 def test_records_not_yet_loaded_are_waited_for_then_missing(site: Site) -> None:

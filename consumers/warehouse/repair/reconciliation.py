@@ -64,7 +64,7 @@ class _Found:
 
     place: Place
     offset: int
-    body: bytes  # what the quarantine would have
+    bodies: tuple[bytes, ...]  # one of these is what the quarantine would have
     event_type: str = ""
     tables: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -146,13 +146,13 @@ class Accounting:
             keys = {one.key for one in found if table in one.tables}
             there |= {(table, key) for key in self._lookup.keys(table, columns, keys)}
         rest = [one for one in found if not _is_there(one, there)]
-        kept = self._lookup.bodies({one.body for one in rest})
+        kept = self._lookup.bodies({body for one in rest for body in one.bodies})
         for one in found:
             partition = report.partitions[one.place]
             partition.empty -= 1
             if _is_there(one, there):
                 partition.merged += 1
-            elif one.body in kept:
+            elif not kept.isdisjoint(one.bodies):
                 partition.quarantined += 1
             elif self._is_expired(one, now_ms):
                 partition.expired += 1
@@ -164,16 +164,17 @@ class Accounting:
         place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
         checked = self._parts.terms.check(place[0], record)
         if isinstance(checked, Refusal):
-            return _Found(place, offset, checked.body)
+            return _Found(place, offset, (checked.body,))
         form, body = checked
         datum = self._parts.terms.check.datum(form, body)
         if place[0] == topics.QUARANTINE:
-            return _Found(place, offset, datum["body"], timestamp_ms=datum["received_at"])
+            return _Found(place, offset, (datum["body"],), timestamp_ms=datum["received_at"])
         columns = _EVENT_KEY if "timestamp" in datum else _CLICKSTREAM_KEY
         return _Found(
             place,
             offset,
-            form.prefix + body,
+            # Verbatim if its checksum vouches for it, else as it was encoded again.
+            tuple({record.value() or b"", form.prefix + body}),
             datum.get("event_type", form.release.name),
             self._tables_of(form, datum),
             columns,

@@ -128,11 +128,11 @@ def make(rng: Random, place: Place) -> Case:
     headers: list[bytes] = []
     match rng.randrange(12):
         case 0:
-            body, headers = gzip.compress(body), [b"Content-Encoding: gzip"]
+            body, headers = gzip.compress(body, mtime=0), [b"Content-Encoding: gzip"]
         case 1:
             body, headers = zlib.compress(body), [b"Content-Encoding: deflate"]
         case 2:
-            body, headers = damaged(rng, gzip.compress(body)), [b"Content-Encoding: gzip"]
+            body, headers = damaged(rng, gzip.compress(body, mtime=0)), [b"Content-Encoding: gzip"]
         case 3:
             odd = (b"br", b"zstd", b"gzip, identity", b"utf-8", b"x", b"gzip, gzip, gzip", b"")
             headers = [b"Content-Encoding: " + rng.choice(odd)]
