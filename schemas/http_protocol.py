@@ -33,6 +33,7 @@ _SILENT_SHARE = 4  # a quarter of the places is enough for senders whose request
 _LINGER_SECONDS = 2.0
 _READ_AHEAD_MAX = 256  # of requests whose answers the sender does not wait for
 _EVICTED_TOGETHER = 16  # a sixteenth of all: looking for them is a look at each
+_PARSED_URL_BYTES_MAX = 65_535  # httptools.parse_url
 _LENIENT = {"lenient_data_after_close": True}  # as uvicorn
 _ASKS = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
@@ -191,8 +192,13 @@ class _Connection(HttpToolsProtocol):
             raise _RefusedError(_LARGE_HEAD)
         if len(self.pipeline) >= _READ_AHEAD_MAX:
             raise _RefusedError(_READ_AHEAD)
-        before = self.cycle
+        before, url = self.cycle, self.url
+        # A query may be longer than a URL that uvicorn has parsed.
+        self.url, mark, query = url.partition(b"?") if len(url) > _PARSED_URL_BYTES_MAX else (url, b"", b"")
         super().on_headers_complete()
+        self.url = url
+        if mark:
+            self.scope["query_string"] = query.partition(b"#")[0]
         if self.cycle is not before:
             self._unanswered = [one for one in self._unanswered if not one.response_complete]
             self._unanswered.append(self.cycle)

@@ -8,7 +8,7 @@ import time
 
 from tests.simulation.ledger import ViolationError
 from tests.simulation.script import script
-from tests.simulation.world import World, forget, small
+from tests.simulation.world import World, small
 
 _SHOWN = 40  # last lines of a failing run
 _COLLECTED_SEEDS = 50
@@ -60,7 +60,7 @@ def _run(first: int, count: int) -> int:
         steps, crashes = steps + world.steps, crashes + world.crashes
         records += len(world.ledger.acknowledged)
         if number % _COLLECTED_SEEDS == 0:
-            forget()
+            gc.collect()
         if number % 10_000 == 0 or number == count:
             seconds = time.monotonic() - began
             print(

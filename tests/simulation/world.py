@@ -279,8 +279,9 @@ def _end_of(task: asyncio.Task[None]) -> BaseException | None:
 
 @contextmanager
 def small(tail_bytes: int = _TAIL_BYTES, segment_bytes: int = _SEGMENT_BYTES) -> Iterator[None]:
-    """Have bounds that few records pass, and no log."""
+    """Have bounds that few records pass, no log, and no warning of what a crash left without `await`."""
     with (
+        warnings.catch_warnings(action="ignore", category=RuntimeWarning),
         mock.patch.object(hand_over, "_WINDOW_RECORDS_MAX", _WINDOW_RECORDS),
         mock.patch.object(publishing, "_TAIL_BYTES_MAX", tail_bytes),
         mock.patch.object(segment_writer, "SEGMENT_BYTES_MAX", segment_bytes),
@@ -291,11 +292,4 @@ def small(tail_bytes: int = _TAIL_BYTES, segment_bytes: int = _SEGMENT_BYTES) ->
             yield
         finally:
             logging.disable(logging.NOTSET)
-            forget()
-
-
-def forget() -> None:
-    """Collect the processes that ended: what they had not begun to await is no fault."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        gc.collect()
+            gc.collect()
