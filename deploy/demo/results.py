@@ -36,6 +36,12 @@ WHERE startsWith(app_id, 'demo-')
 GROUP BY day, currency_code
 ORDER BY day DESC, total DESC
 LIMIT 10""",
+    "Orders: one purchase each, and what the app's and the server's event of it have in common": """\
+SELECT matched_by, count() AS orders, countIf(environment = 'debug') AS of_debug_builds
+FROM tapcart.orders
+WHERE startsWith(app_id, 'demo-')
+GROUP BY matched_by
+ORDER BY orders DESC""",
     "Sessions: where they came from, and how many ended in an order": """\
 SELECT source, utm_source, utm_campaign, count() AS sessions, countIf(converted) AS with_order
 FROM tapcart.sessions

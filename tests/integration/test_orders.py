@@ -94,6 +94,11 @@ CASES = [
         [["a", "6", "device"], ["b", "5", "device"]],
     ),
     Case(
+        "the nearest first, also side by side",
+        [ordered(0, "1", "a"), ordered(10, "2", "b"), paid(1, TOKEN, "5"), paid(5, OTHER_TOKEN, "6")],
+        [["a", "5", "device"], ["b", "6", "device"]],
+    ),
+    Case(
         "of two that are equally near the earlier",
         [ordered(10, "1"), paid(5, TOKEN, "5"), paid(15, OTHER_TOKEN, "6")],
         [["o", "5", "device"], ["", "6", "none"]],
