@@ -4,8 +4,10 @@ Invariant: what a request took it gives back when it ends, whatever its answer. 
 records made of them count; librdkafka and the spool copy a record, so a byte counted takes up to three.
 """
 
+from ingest.delivery.publisher import NotKeptError
 
-class OverMemoryError(Exception):
+
+class OverMemoryError(NotKeptError):
     """The bytes in flight are at their bound. The same request may succeed later."""
 
 
@@ -19,7 +21,7 @@ class Memory:
     def take(self, count: int) -> None:
         """Count `count` more bytes. Raises: OverMemoryError, and then none is counted."""
         if self.bytes + count > self.bytes_max:
-            raise OverMemoryError
+            raise OverMemoryError(f"over {self.bytes_max} bytes of requests in flight")
         self.bytes += count
 
     def give_back(self, count: int) -> None:

@@ -20,6 +20,7 @@ TITLES = {
     431: "Header lines too large",
     500: "Event not kept",
 }
+RETRY = {"retry-after": "1"}
 
 
 def problem(
@@ -35,4 +36,4 @@ def problem(
 
 def our_fault() -> Response:
     """Return what a sender gets whose request met a fault of ours."""
-    return problem(500, "a fault of ours, logged: send the event again", headers={"retry-after": "1"})
+    return problem(500, "a fault of ours, logged: send the event again", headers=RETRY)

@@ -14,9 +14,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ingest.delivery.publisher import NotKeptError
 from ingest.http.access import Access
 from ingest.http.guesses import Guesses
-from ingest.http.problem import our_fault, problem
+from ingest.http.problem import RETRY, our_fault, problem
 from ingest.http.refusals import Refusals, redacted
 from ingest.http.webhook import Webhook
 from ingest.metrics import Children, Metrics
@@ -46,6 +47,9 @@ class Public:
             response = await self._answer(scope, receive)
         except ClientDisconnect:
             return
+        except NotKeptError as error:
+            self.refusals.log("event_not_kept", status=500, reason=str(error))
+            response = problem(500, f"the event is not kept ({error}): send it again", headers=RETRY)
         except Exception:  # noqa: BLE001 - whatever was sent, it costs this request alone
             _LOG.exception("request_failed")
             response = our_fault()

@@ -1,4 +1,4 @@
-"""What is refused before it is an event's POST -> counted by status, and logged at a bounded rate.
+"""What is refused before it is an event's POST, or not kept -> logged at a bounded rate.
 
 Invariants: no line holds a token or a payload: of a path, what may be a token or a part of one is shown by
 its length. So many lines a minute at most; each says how many were left out before it.
@@ -30,8 +30,12 @@ class Refusals:
         self._lines = self._left_out = 0
 
     def note(self, status: int, event: str, **fields: str) -> None:
-        """Count a refusal, and log `event` with `fields` unless there were too many."""
+        """Count a refusal, and log it."""
         self._requests[(str(status),)].inc()
+        self.log(event, status=status, **fields)
+
+    def log(self, event: str, **fields: str | int) -> None:
+        """Log `event` with `fields` unless there were too many."""
         minute = int(self._now() // 60)
         if minute != self._minute:
             self._minute, self._lines = minute, 0
@@ -39,7 +43,7 @@ class Refusals:
             self._left_out += 1
             return
         self._lines += 1
-        _LOG.warning(event, extra={**fields, "status": status, "left_out": self._left_out})
+        _LOG.warning(event, extra={**fields, "left_out": self._left_out})
         self._left_out = 0
 
 

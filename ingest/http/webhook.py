@@ -17,8 +17,8 @@ from ingest.delivery.delivered import Delivered
 from ingest.delivery.publisher import NotKeptError
 from ingest.http import body
 from ingest.http.content_encoding import EncodingError, UnknownEncodingError, decoded
-from ingest.http.memory import Memory, OverMemoryError
-from ingest.http.problem import problem
+from ingest.http.memory import Memory
+from ingest.http.problem import RETRY, problem
 from ingest.http.rate import Rate
 from ingest.http.receive import Accepted, Origin, Receiver, Refusal, Rejected
 from ingest.metrics import Children, Metrics
@@ -27,7 +27,6 @@ from schemas import probe
 from schemas.tokens import APPS_HEADER
 
 _KEPT = {kept: Response(f'{{"kept":"{kept}"}}', media_type="application/json") for kept in ("kafka", "spool")}
-_RETRY = {"retry-after": "1"}
 
 _APPS_HEADER = APPS_HEADER.lower().encode()
 
@@ -65,7 +64,7 @@ class Webhook:
     ) -> Response:
         """Return the answer to a POST by `secret`, whose token may speak for `apps` (empty: every app).
 
-        Raises: ClientDisconnect, and then nothing of the event is kept.
+        Raises: ClientDisconnect, NotKeptError; then nothing of the event is kept.
         """
         self.requests += 1
         try:
@@ -78,8 +77,6 @@ class Webhook:
             sent = await body.read(receive, self._body_bytes_max, self.memory)
         except body.TooLargeError:
             return self._too_large()
-        except OverMemoryError:
-            return self._over_memory()
         try:
             return await self._keep(sent, headers, apps)
         finally:
@@ -87,9 +84,9 @@ class Webhook:
 
     def _refusal(self, secret: bytes) -> Response | None:
         if self._rate and not self._rate.admits(secret):
-            return problem(429, "the token is over its requests per second", headers=_RETRY)
+            return problem(429, "the token is over its requests per second", headers=RETRY)
         if self.requests > self._requests_max:
-            return problem(500, f"over {self._requests_max} requests at once: send again", headers=_RETRY)
+            raise NotKeptError(f"over {self._requests_max} requests at once")
         return None
 
     async def _keep(self, sent: bytes, headers: Headers, apps: frozenset[str]) -> Response:
@@ -107,14 +104,9 @@ class Webhook:
         if apps and received.app_id is not None and received.app_id not in apps:
             return problem(403, "the token is not for this app_id")
         record_bytes = len(received.record.value)
-        try:
-            self.memory.take(record_bytes)
-        except OverMemoryError:
-            return self._over_memory()
+        self.memory.take(record_bytes)
         try:
             kept = await self._publisher.publish(received.record)
-        except NotKeptError as error:
-            return problem(500, f"the event is not kept ({error}): send it again", headers=_RETRY)
         finally:
             self.memory.give_back(record_bytes)
         self._metrics.request_seconds.observe(time.perf_counter() - began)
@@ -146,10 +138,6 @@ class Webhook:
         for field in received.odd:
             self._metrics.odd_fields.labels(received.event_type, field).inc()
         return _KEPT[kept]
-
-    def _over_memory(self) -> Response:
-        detail = f"over {self.memory.bytes_max} bytes of requests in flight: send again"
-        return problem(500, detail, headers=_RETRY)
 
     def _too_large(self) -> Response:
         return problem(413, f"the body is over {self._body_bytes_max} bytes")

@@ -42,13 +42,22 @@ async def timed_post(client: httpx.AsyncClient, body: bytes) -> tuple[int, float
 
 
 async def post_all(
-    ingest: Ingest, numbers: range, connections: int = 16, padding: int = 0
+    ingest: Ingest, numbers: range, connections: int = 16, padding: int = 0, *, resent: bool = False
 ) -> list[tuple[int, float]]:
-    """Return (status, seconds) per event of one app, sent over several connections."""
+    """Return (status, seconds) per event of one app, sent over several connections.
+
+    `resent`: once more after each 500, as Tapcart does.
+    """
     queue = iter(numbers)
 
+    async def post(client: httpx.AsyncClient, body: bytes) -> tuple[int, float]:
+        answer = await timed_post(client, body)
+        while resent and answer[0] == 500:
+            answer = await timed_post(client, body)
+        return answer
+
     async def sender(client: httpx.AsyncClient) -> list[tuple[int, float]]:
-        return [await timed_post(client, event(number, padding)) for number in queue]
+        return [await post(client, event(number, padding)) for number in queue]
 
     async with client_of(ingest) as client:
         answers = await asyncio.gather(*(sender(client) for _ in range(connections)))
