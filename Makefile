@@ -19,7 +19,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo status url doctor prometheus test test-clients check fmt report reconcile replay tail schemas spool faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo status url doctor prometheus test test-all test-clients check fmt report reconcile replay tail schemas spool faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -42,7 +42,10 @@ doctor: $(STAMP) ## tell what Tapcart will meet at a public URL, and how to mend
 prometheus: $(STAMP) ## watch the stack with Prometheus, if it is installed, until Ctrl-C
 	@$(BIN)/python -m deploy.prometheus $(ARGS)
 
-test: $(STAMP) ## run all tests, on the real broker and the real engine
+test: $(STAMP) ## run the tests that every change needs, on the real broker and the real engine
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(STAMP) ## run all tests, with those that break, wait and measure; about 20 minutes
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-clients: $(STAMP) ## read the topic and ask ClickHouse by other clients, as installed; ARGS=--all for the slow ones too

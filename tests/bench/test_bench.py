@@ -7,6 +7,8 @@ import pytest
 
 from tests.stack import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("part", ["receivers", "loaders", "spool", "queries", "system", "two"])
 def test_every_contender_stores_what_it_acknowledges(part: str) -> None:

@@ -14,6 +14,8 @@ from tests.stack import Stack
 from tests.topic import end_offsets, messages_since
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
 _SITE = Path(__file__).parent / "harness" / "inside"
 

@@ -19,6 +19,8 @@ from tests.process import Ingest, free_port
 from tests.topic import end_offsets
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 _APPS = 16  # over all partitions, so over all leaders
 _BACK_SECONDS_MAX = 90.0
 # Several times what it takes; without an end of its own the silence would last until metadata are refreshed.

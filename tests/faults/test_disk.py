@@ -17,6 +17,8 @@ from tests.stack import Stack
 from tests.topic import end_offsets
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:

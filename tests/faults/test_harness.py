@@ -18,7 +18,7 @@ from tests.faults.harness.mutants import MUTANTS, mutate
 from tests.faults.harness.posts import QUARANTINE, UNMODELLED, Post, Posts
 from tests.stack import ROOT
 
-# Another seed is another run: `TAPLINE_FAULTS_SEED=7 make test ARGS=tests/faults/test_harness.py`.
+# Another seed is another run: `TAPLINE_FAULTS_SEED=7 make test-all ARGS=tests/faults/test_harness.py`.
 _SEED = os.environ.get("TAPLINE_FAULTS_SEED", "20")
 _SECONDS = os.environ.get("TAPLINE_FAULTS_SECONDS", "40")
 

@@ -16,7 +16,9 @@ from tests.stack import Stack
 from tests.topic import end_offsets
 from tests.waiting import eventually
 
-# The documented run kills a hundred times: `TAPLINE_DRAIN_KILLS=100 make test ARGS=tests/faults`.
+pytestmark = pytest.mark.slow
+
+# The documented run kills a hundred times: `TAPLINE_DRAIN_KILLS=100 make test-all ARGS=tests/faults`.
 _DRAIN_KILLS = int(os.environ.get("TAPLINE_DRAIN_KILLS", "6"))
 _DRAINED_EVENTS = 400 * _DRAIN_KILLS
 

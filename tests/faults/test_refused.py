@@ -23,6 +23,8 @@ from tests.stack import Stack
 from tests.topic import end_offsets, messages_since, value_of
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 _SMALL = 20_000  # bytes of a batch
 _PADDING = 60_000  # of an event that is larger, also compressed
 

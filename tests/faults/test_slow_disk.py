@@ -14,6 +14,8 @@ from tests.stack import Stack
 from tests.topic import end_offsets
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 _RATE, _AWAY_SECONDS = 300, 3.5
 _DRAINED_PER_SECOND = 1000  # less than a machine does that is busy with other tests
 
@@ -29,7 +31,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.stop()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fsync_ms", [5, 20])
 def test_a_slow_disk_under_load_does_not_keep_ingest_from_kafka(
     broker: Stack, tmp_path: Path, fsync_ms: int

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import httpx
+import pytest
 
 from schemas import topics
 from tests.process import SAMPLES, Ingest
@@ -14,6 +15,8 @@ from tests.topic import end_offsets, headers_of, messages_since
 from tests.waiting import eventually
 
 BODY = json.loads((SAMPLES / "PurchaseCompleted.json").read_text())
+
+pytestmark = pytest.mark.slow
 
 
 def test_what_was_acknowledged_before_a_stop_is_kept(services: Stack, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ from tests.topic import end_offsets
 from tests.waiting import eventually
 from tests.warehouse import Loader, Tables
 
+pytestmark = pytest.mark.slow
+
 _ASKED, _GROWN = 48, 60
 _APPS = 300  # over all partitions
 _ROUNDS_MAX = 60  # of posts, until ingest uses the new partitions: 5 s at most

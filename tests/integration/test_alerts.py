@@ -21,6 +21,8 @@ from tests.stack import ROOT, Stack
 from tests.tls import Authority, Server, serving
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 _DAY_MS = 86_400_000
 STARTS = "changes(tapline_live_started_at_seconds[40s])"
 

@@ -19,6 +19,8 @@ from tests.analytics.posted import bodies, post, rows
 from tests.stack import ROOT, Stack
 from tests.warehouse import CATALOG, Tables
 
+pytestmark = pytest.mark.slow
+
 EVENTS = 10_000
 PREFIX = "month-"
 VISITS = "FROM system.tables WHERE database = 'tapcart_raw' AND name = 'visits'"

@@ -26,6 +26,8 @@ from tests.topic import end_offsets, messages_since
 from tests.waiting import eventually
 from tests.warehouse import Sender, body, crc, decoded
 
+pytestmark = pytest.mark.slow
+
 _CART_SECONDS = 6
 PROGRAM = """
 import consumers.kit.stream, datetime, os, signal
@@ -159,7 +161,6 @@ def test_an_abandoned_cart_is_called_out_in_spite_of_kills_and_errors(site: Site
     assert [status for _, status in receiver.asked[:4]] == [503, 503, 503, 200]
 
 
-@pytest.mark.slow
 def test_a_cart_whose_order_waits_in_a_spool_is_not_abandoned(
     site: Site, receiver: Receiver, services: Stack, tmp_path: Path
 ) -> None:
@@ -182,7 +183,6 @@ def test_a_cart_whose_order_waits_in_a_spool_is_not_abandoned(
     assert receiver.told() == ["left"]
 
 
-@pytest.mark.slow
 def test_each_of_several_ingest_processes_has_to_be_heard(
     site: Site, receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -213,7 +213,6 @@ def test_each_of_several_ingest_processes_has_to_be_heard(
     assert receiver.told() == ["left"]
 
 
-@pytest.mark.slow
 def test_parquet_files_have_every_row_once(site: Site, tmp_path: Path) -> None:
     """Killed before a file is linked, between two files, and before the commit."""
     since = end_offsets(site.kafka, topics.EVENTS)

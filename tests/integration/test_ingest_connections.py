@@ -14,6 +14,8 @@ from tests.process import SAMPLES, TOKEN, Ingest
 from tests.stack import Stack
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 BODY = (SAMPLES / "AppOpened.json").read_bytes()
 MEBIBYTE = 1024 * 1024
 HEAD = f"POST /tapcart_webhooks/{TOKEN} HTTP/1.1\r\nhost: x\r\n".encode()

@@ -10,6 +10,8 @@ from schemas.catalog.catalog import table_name
 from tests.process import SAMPLES
 from tests.site import Site
 
+pytestmark = pytest.mark.slow
+
 # In snake_case: keywords where the loader's statements and people's queries name a table.
 _TYPES = (
     "Values",

@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 README = (ROOT / "README.md").read_text()
 # `make run` is the fixture itself, `make test` is what runs this file.
-NOT_RUN = ("make run", "make test")
+NOT_RUN = ("make run", "make test", "make test-all")
 
 
 def blocks(language: str, text: str = README) -> list[str]:

@@ -17,6 +17,8 @@ from tests.stack import ROOT, Stack
 from tests.waiting import eventually
 from tests.warehouse import CATALOG, Loader, Sender, Tables, body, value
 
+pytestmark = pytest.mark.slow
+
 
 class Site:
     """Services with a loader, and the command."""

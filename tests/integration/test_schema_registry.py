@@ -28,6 +28,8 @@ from tests.stack import ROOT, Stack
 from tests.topic import end_offsets, headers_of, messages_since, value_of
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 ALL = "kafka,clickhouse,warehouse,ingest,live"
 CATALOG = Catalog.load()
 CONTEXT = SerializationContext(topics.EVENTS, MessageField.VALUE)

@@ -14,6 +14,8 @@ from tests.process import SAMPLES
 from tests.stack import Stack
 from tests.warehouse import Tables
 
+pytestmark = pytest.mark.slow
+
 DESCRIPTORS = 1024
 # Nearly a megabyte for a thousand of them, and a few kilobytes once it is compressed.
 LONG = "x" * 2000

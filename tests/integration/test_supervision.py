@@ -20,6 +20,8 @@ from tests.stack import ROOT, Stack
 from tests.waiting import eventually
 from tests.warehouse import Loader, Sender, Tables, body
 
+pytestmark = pytest.mark.slow
+
 LIVE = {"look_at_kafka", "look_at_clickhouse", "look_at_ingest", "publish", "schemas", "certificate"}
 
 

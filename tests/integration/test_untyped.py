@@ -22,6 +22,8 @@ from tests.site import Site
 from tests.waiting import eventually
 from tests.warehouse import Sender
 
+pytestmark = pytest.mark.slow
+
 PROCESSES = ("ingest", "warehouse", "kafka", "clickhouse")
 _OPENED: dict[str, Any] = json.loads((SAMPLES / "AppOpened.json").read_text())
 

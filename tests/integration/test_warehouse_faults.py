@@ -23,6 +23,8 @@ from tests.stack import Stack
 from tests.waiting import eventually
 from tests.warehouse import CATALOG, SAMPLES, Headers, Loader, Sender, Tables, body, crc, make_topics, value
 
+pytestmark = pytest.mark.slow
+
 GROUP = "tapline.warehouse"
 # Dies where an insert is done and its offsets are not yet committed.
 DIES_BEFORE_COMMIT = """
