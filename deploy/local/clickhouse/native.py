@@ -1,0 +1,254 @@
+"""Format Native as the engine writes it <-> Native as a client with a `client_protocol_version` speaks it.
+
+For such clients a server writes BlockInfo before each block, and from revision 54454 on one byte after each
+column's type: 0, for the usual serialization. The engine writes neither. Only its type tells where a column
+ends, so its data is walked, but not decoded. Types that cannot be walked are refused.
+Source: ClickHouse's NativeWriter and the serializations of its types; held by clickhouse-go in test-clients.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from deploy.local.clickhouse.faults import Fault
+
+Read = Callable[[int], bytes]  # at most so many bytes; none at the end
+Write = Callable[[bytes], object]
+
+_REVISION_WITH_SERIALIZATION = 54454
+_BLOCK_INFO = bytes([1, 0, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0])  # not an overflow block, of no bucket
+_BLOCK_INFO_BYTES = {1: 1, 2: 4}  # field -> its size
+_PIECE_BYTES = 256 * 1024
+_VARINT_SHIFT_MAX = 63
+# Bytes of a value.
+_WIDTHS = {f"{sign}Int{bits}": bits // 8 for sign in ("", "U") for bits in (8, 16, 32, 64, 128, 256)}
+_WIDTHS |= {"Bool": 1, "Nothing": 1, "Enum8": 1, "Enum16": 2, "BFloat16": 2, "Float32": 4, "Float64": 8}
+_WIDTHS |= {"Date": 2, "Date32": 4, "DateTime": 4, "DateTime64": 8, "Time": 4, "Time64": 8}
+_WIDTHS |= {"UUID": 16, "IPv4": 4, "IPv6": 16}
+_INTERVAL_BYTES = 8
+_GEO = {
+    "Point": "Tuple(Float64, Float64)",
+    "Ring": "Array(Point)",
+    "LineString": "Array(Point)",
+    "MultiPoint": "Array(Point)",
+    "Polygon": "Array(Ring)",
+    "MultiLineString": "Array(LineString)",
+    "MultiPolygon": "Array(Polygon)",
+}
+_DECIMAL_BYTES = ((9, 4), (18, 8), (38, 16), (76, 32))  # (digits at most, bytes)
+# Flags of a LowCardinality block: the width of its indexes in the lowest byte, and whether it has keys.
+_HAS_KEYS = 1 << 9
+_PART = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[^'`]", re.DOTALL)
+
+
+def frame(read: Read, write: Write, revision: int) -> None:
+    """Write the engine's blocks as a client of `revision` reads them. Raises: Fault."""
+    stream = _Stream(read, write)
+    while not stream.at_end():
+        write(_BLOCK_INFO)
+        for _ in _columns(stream):
+            stream.flush()
+            if revision >= _REVISION_WITH_SERIALIZATION:
+                write(b"\0")
+
+
+def unframe(read: Read, write: Write, revision: int) -> None:
+    """Write a client's blocks of `revision` as the engine reads them. Raises: Fault."""
+    stream = _Stream(read, write)
+    while not stream.at_end():
+        while field := stream.varint():
+            if field not in _BLOCK_INFO_BYTES:
+                raise _broken(f"a block has the unknown field {field}")
+            stream.skip(_BLOCK_INFO_BYTES[field])
+        stream.drop()
+        for _ in _columns(stream):
+            stream.flush()
+            if revision >= _REVISION_WITH_SERIALIZATION:
+                if stream.varint():
+                    raise _unsupported("a serialization of its own")
+                stream.drop()
+
+
+def _columns(stream: "_Stream") -> Iterator[None]:
+    """Walk one block; stop between each column's type and its data."""
+    columns, rows = stream.varint(), stream.varint()
+    for _ in range(columns):
+        stream.text()
+        kind = _type(stream.text())
+        yield
+        if rows:
+            _prefix(stream, kind)
+            _data(stream, kind, rows)
+    stream.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """`Array(String)`: a name and what stands in its brackets."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+    def inner(self) -> Iterator["_Type"]:
+        """Yield the types of the parts."""
+        for argument in self.arguments:
+            pieces = _split(argument, " ") if self.name in ("Tuple", "Nested") else [argument]
+            yield _type(pieces[-1])
+
+
+def _type(text: str) -> _Type:
+    name, bracket, rest = _GEO.get(text, text).partition("(")
+    arguments = tuple(_split(rest[:-1], ",")) if bracket else ()
+    if name == "Nested":
+        return _Type("Array", (f"Tuple({', '.join(arguments)})",))
+    if name == "Map":
+        return _Type("Array", (f"Tuple({', '.join(arguments)})",))
+    if name == "SimpleAggregateFunction":
+        return _type(arguments[1])
+    return _Type(name, arguments)
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split where no bracket or quote is open."""
+    found, depth = [""], 0
+    for part in _PART.findall(text):
+        depth += (part == "(") - (part == ")")
+        if part == separator and not depth:
+            found.append("")
+        else:
+            found[-1] += part
+    return [part.strip() for part in found if part.strip()]
+
+
+def _prefix(stream: "_Stream", kind: _Type) -> None:
+    """Walk what stands before a column's data: the version of each dictionary in it."""
+    if kind.name == "LowCardinality":
+        stream.skip(8)
+    elif kind.name in ("Array", "Tuple", "Nullable"):
+        for inner in kind.inner():
+            _prefix(stream, inner)
+
+
+def _data(stream: "_Stream", kind: _Type, rows: int) -> None:
+    match kind.name:
+        case "String":
+            stream.strings(rows)
+        case "Nullable":
+            stream.skip(rows)
+            _data(stream, _type(kind.arguments[0]), rows)
+        case "Array":
+            stream.skip(8 * (rows - 1))
+            if total := stream.number(8):
+                _data(stream, _type(kind.arguments[0]), total)
+        case "Tuple":
+            for inner in kind.inner():
+                _data(stream, inner, rows)
+        case "LowCardinality":
+            _dictionary(stream, _type(kind.arguments[0]))
+        case _:
+            stream.skip(rows * _width(kind))
+
+
+def _dictionary(stream: "_Stream", kind: _Type) -> None:
+    """Walk a LowCardinality block: flags, keys, indexes."""
+    flags = stream.number(8)
+    if flags & _HAS_KEYS and (keys := stream.number(8)):
+        _data(stream, _type(kind.arguments[0]) if kind.name == "Nullable" else kind, keys)
+    stream.skip(stream.number(8) << (flags & 0xFF))
+
+
+def _width(kind: _Type) -> int:
+    if kind.name == "FixedString":
+        return int(kind.arguments[0])
+    if kind.name == "Decimal":
+        return next(size for digits, size in _DECIMAL_BYTES if int(kind.arguments[0]) <= digits)
+    if kind.name.startswith("Interval"):
+        return _INTERVAL_BYTES
+    if kind.name not in _WIDTHS:
+        raise _unsupported(f"the type {kind.name}")
+    return _WIDTHS[kind.name]
+
+
+class _Stream:
+    """Bytes that are walked, then written as they are or dropped."""
+
+    def __init__(self, read: Read, write: Write) -> None:
+        self._read = read
+        self._write = write
+        self._bytes = bytearray()
+        self._at = 0
+
+    def at_end(self) -> bool:
+        """Return whether nothing follows."""
+        return self._at == len(self._bytes) and not self._more()
+
+    def flush(self) -> None:
+        """Write what was walked."""
+        self._write(bytes(self._bytes[: self._at]))
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget what was walked."""
+        del self._bytes[: self._at]
+        self._at = 0
+
+    def skip(self, size: int) -> None:
+        """Walk so many bytes."""
+        self._at += size
+        while len(self._bytes) < self._at:
+            self._need_more()
+
+    def number(self, size: int) -> int:
+        """Walk an unsigned number of so many bytes, and return it."""
+        self.skip(size)
+        return int.from_bytes(self._bytes[self._at - size : self._at], "little")
+
+    def varint(self) -> int:
+        """Walk a number in 7 bits a byte, and return it."""
+        value = 0
+        for shift in range(0, _VARINT_SHIFT_MAX, 7):
+            byte = self.number(1)
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more follow
+                return value
+        raise _broken("a number has too many bytes")
+
+    def text(self) -> str:
+        """Walk a text, and return it."""
+        size = self.varint()
+        self.skip(size)
+        return self._bytes[self._at - size : self._at].decode(errors="surrogateescape")
+
+    def strings(self, count: int) -> None:
+        """Walk so many texts: the one loop over rows, so without a call for short texts."""
+        data, at = self._bytes, self._at
+        for _ in range(count):
+            while at >= len(data):
+                self._need_more()
+            size = data[at]
+            if size < 0x80:  # noqa: PLR2004
+                at += 1 + size
+            else:
+                self._at = at
+                size = self.varint()
+                at = self._at + size
+        self._at = at
+        self.skip(0)
+
+    def _need_more(self) -> None:
+        if not self._more():
+            raise Fault(33, "CANNOT_READ_ALL_DATA", "The data in format Native ends too early")
+
+    def _more(self) -> bool:
+        piece = self._read(_PIECE_BYTES)
+        self._bytes += piece
+        return bool(piece)
+
+
+def _broken(why: str) -> Fault:
+    return Fault(117, "INCORRECT_DATA", f"The data in format Native is broken: {why}")
+
+
+def _unsupported(what: str) -> Fault:
+    detail = f"This front cannot write {what} in format Native for a client with client_protocol_version"
+    return Fault(48, "NOT_IMPLEMENTED", detail)

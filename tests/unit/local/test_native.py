@@ -1,0 +1,162 @@
+"""Native with and without a client's protocol revision, on what the real engine writes."""
+
+import io
+import re
+
+import chdb
+import pytest
+
+from deploy.local.clickhouse import native
+from deploy.local.clickhouse.faults import Fault
+
+REVISION = 54460  # clickhouse-go's
+VALUES = (
+    "number",
+    "toString(number)",
+    "repeat('long', number % 200)",
+    "if(number % 3 = 0, NULL, number)",
+    "toLowCardinality(toString(number % 300))",
+    "CAST(if(number % 2 = 0, NULL, toString(number)), 'LowCardinality(Nullable(String))')",
+    "range(number % 5)",
+    "arrayMap(x -> toString(x), range(number % 5))",
+    "CAST(arrayMap(x -> toString(x), range(number % 3)), 'Array(LowCardinality(String))')",
+    "CAST([], 'Array(LowCardinality(String))')",
+    "[[[toString(number)]], []]",
+    "map('a', number, 'b', 1)",
+    "CAST(map('a', ['b']), 'Map(LowCardinality(String), Array(Nullable(String)))')",
+    "tuple(number, toString(number), [1])",
+    "CAST((1, 'x'), 'Tuple(`odd, (name` UInt8, b String)')",
+    "CAST((1, 'x'), 'Tuple(a Nullable(UInt8), b LowCardinality(String))')",
+    "CAST([(1, 'x')], 'Nested(a UInt8, b String)')",
+    "CAST(number % 2 = 0 ? 'a,)' : 'b', 'Enum8(\\'a,)\\' = 1, \\'b\\' = 2)')",
+    "toFixedString('abc', 5)",
+    "CAST(number, 'SimpleAggregateFunction(sum, UInt64)')",
+    *(f"CAST(0, 'Decimal({digits}, 2)')" for digits in (9, 18, 38, 76)),
+    "toDateTime64(0, 3, 'Europe/Berlin')",
+    "toDateTime(0, 'UTC')",
+    "toDate32(0)",
+    "generateUUIDv4()",
+    "toIPv4('1.2.3.4')",
+    "toIPv6('::1')",
+    "toIntervalDay(1)",
+    "toInt256(1)",
+    "true",
+    "NULL",
+    "CAST((1, 2), 'Point')",
+    "CAST([[(1, 2)]], 'Polygon')",
+    "CAST([(1, 2)], 'MultiPoint')",
+    "CAST([(1, 2)], 'LineString')",
+    "CAST([(1, 2)], 'Ring')",
+    "CAST([[(1, 2)]], 'MultiLineString')",
+    "CAST([[[(1, 2)]]], 'MultiPolygon')",
+    *(
+        f"CAST(0, '{name}')"
+        for name in (
+            "Int8",
+            "Int16",
+            "Int32",
+            "Int64",
+            "Int128",
+            "UInt16",
+            "UInt32",
+            "UInt128",
+            "UInt256",
+            "Date",
+        )
+    ),
+    "toTime(toDateTime(0, 'UTC'))",
+    "CAST(0, 'Time')",
+    "CAST(0, 'Time64(3)')",
+    "CAST(1, 'BFloat16')",
+    "CAST(1, 'Float32')",
+    "toFloat64(1)",
+    "CAST('a', 'Enum16(\\'a\\' = 1)')",
+)
+# What the engine calls them in its answers, or what it never names there.
+ALIASES = {"DateTime32", "Decimal32", "Decimal64", "Decimal128", "Decimal256", "Enum"}
+REFUSED = {"AggregateFunction", "Dynamic", "Geometry", "JSON", "QBit", "Variant"}
+
+
+def engine(sql: str) -> bytes:
+    """Return what the engine writes, in blocks of 1,000 rows."""
+    return bytes(chdb.query(f"{sql} SETTINGS max_block_size = 1000", "Native").bytes())  # type: ignore[no-untyped-call]
+
+
+def chdb_type(value: str) -> str:
+    """Return the type of an expression."""
+    return str(chdb.query(f"SELECT toTypeName({value}) FROM numbers(1)", "TSV").data())  # type: ignore[no-untyped-call]
+
+
+def framed(data: bytes, revision: int = REVISION) -> bytes:
+    """Return it with what a revision adds."""
+    out = io.BytesIO()
+    native.frame(io.BytesIO(data).read, out.write, revision)
+    return out.getvalue()
+
+
+def unframed(data: bytes, revision: int = REVISION) -> bytes:
+    """Return it without."""
+    out = io.BytesIO()
+    native.unframe(io.BytesIO(data).read, out.write, revision)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_every_column_is_found(value: str) -> None:
+    """Between two columns whose bytes are known; blocks are as many as the engine's."""
+    data = engine(f"SELECT 'first' AS a, {value} AS b, 'last' AS c FROM numbers(2500)")
+    got = framed(data)
+
+    blocks = data.count(b"\x01a\x06String")
+    assert got.count(b"\x01\x00\x02\xff\xff\xff\xff\x00\x03") == blocks > 1
+    assert got.count(b"\x01a\x06String\x00\x05first") == got.count(b"\x01c\x06String\x00\x04last") == blocks
+    assert len(got) == len(data) + blocks * (8 + 3)
+    assert unframed(got) == data
+
+
+def test_every_type_of_the_engine_is_tried_or_refused() -> None:
+    """A new version's new type fails this: walk it, or refuse it."""
+    families = "SELECT name FROM system.data_type_families WHERE alias_to = ''"
+    known = {*chdb.query(families, "TSV").data().split()}  # type: ignore[no-untyped-call]
+    tried = {name for value in VALUES for name in re.findall(r"\w+", chdb_type(value))}
+
+    assert {name for name in known - tried if not name.startswith("Interval")} == ALIASES | REFUSED
+
+
+def test_an_older_client_gets_the_block_info_alone() -> None:
+    """As clickhouse-connect asks for: 54405."""
+    data = engine("SELECT 1 AS a")
+
+    assert framed(data, 54405) == b"\x01\x00\x02\xff\xff\xff\xff\x00" + data
+    assert unframed(framed(data, 54405), 54405) == data
+
+
+def test_a_block_without_rows_has_columns_all_the_same() -> None:
+    """What a client learns its columns from."""
+    data = b"\x01\x00\x01a\x16LowCardinality(String)"
+
+    assert framed(data)[8:] == data + b"\x00"
+    assert unframed(framed(data)) == data
+    assert framed(b"") == b""
+
+
+def test_data_that_is_cut_is_refused() -> None:
+    """At any byte but the last: code 33, and no endless loop."""
+    data = engine("SELECT 'text' AS a, [toLowCardinality('b')] AS b")
+    for size in range(1, len(data)):
+        with pytest.raises(Fault) as caught:
+            framed(data[:size])
+        assert caught.value.code == 33
+
+
+@pytest.mark.parametrize(
+    "value", ["CAST('{}', 'JSON')", "CAST(1, 'Dynamic')", "CAST(1, 'Variant(UInt8, String)')", "sumState(1)"]
+)
+def test_what_cannot_be_walked_is_refused_by_its_name(value: str) -> None:
+    """Never a wrong column."""
+    data = engine(f"SELECT {value} AS a")
+    with pytest.raises(Fault) as caught:
+        framed(data)
+
+    assert caught.value.code == 48
+    assert re.search(r"the type (JSON|Dynamic|Variant|AggregateFunction)", caught.value.detail)
