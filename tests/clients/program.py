@@ -24,6 +24,7 @@ NPM = (("node", "--version"), ("npm", "--version"))
 GO = (("go", "version"),)
 JAVA = (("javac", "-version"), ("java", "-version"))
 _SECONDS_MAX = 300.0
+_PREPARE_SECONDS_MAX = 1800.0  # npm compiles librdkafka
 
 
 class ProgramFailedError(Exception):
@@ -117,7 +118,7 @@ def cached(folder: Path) -> Path:
 def run(*command: str, cwd: Path = ROOT) -> None:
     """Run a command; what it prints goes to standard error. Raises: ProgramFailedError."""
     try:
-        subprocess.run(command, cwd=cwd, check=True, stdout=sys.stderr, timeout=_SECONDS_MAX)
+        subprocess.run(command, cwd=cwd, check=True, stdout=sys.stderr, timeout=_PREPARE_SECONDS_MAX)
     except (OSError, subprocess.SubprocessError) as error:
         raise ProgramFailedError(str(error)) from error
 

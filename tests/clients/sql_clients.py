@@ -12,7 +12,7 @@ from tests.clients import program
 from tests.clients.program import HERE, Program, say
 
 _SQL = HERE / "sql"
-_BASIC = ("events", "types", "parameters", "insert", "large", "error")
+_BASIC = ("events", "types", "parameters", "long_parameter", "insert", "large", "error")
 _DBT = {
     **dict.fromkeys(("seed", "run", "incremental", "test", "docs"), "success"),
     "catalog": True,  # docs know the columns of the models
@@ -22,24 +22,36 @@ _DBT = {
 
 def clients() -> Iterator[Program]:
     """Yield all of them."""
+    java = program.cached(_SQL / "java")
     python = str(program.cached(_SQL / "python") / "bin/python")
     for name, more in (
-        ("connect", ("settings", "late_error")),
-        ("sqlalchemy_http", ("long_parameter", "metadata")),
-        ("aioch", ("long_parameter",)),
+        ("connect", ("settings", "late_error", "kill", "session")),
+        ("sqlalchemy_http", ("metadata",)),
+        ("aioch", ()),
     ):
         command = (python, f"{name}.py")
         prepare = program.python(_SQL / "python")
         yield Program(f"sql-{name}", command, (), prepare, _SQL / "python", checks=(*_BASIC, *more))
+    every = (*_BASIC, "settings", "late_error", "cancel", "session")
     yield Program(
         "sql-node",
         ("node", "query.js"),
         program.NPM,
         program.node(_SQL / "node"),
         program.cached(_SQL / "node"),
-        checks=(*_BASIC, "long_parameter", "settings", "late_error"),
+        checks=every,
     )
-    curl = ("events", "insert", "error")
+    go = str(program.cached(_SQL / "go"))
+    yield Program("sql-go", (go,), program.GO, program.go(_SQL / "go"), checks=every)
+    yield Program(
+        "sql-java",
+        ("java", "-cp", f"{java}/*", "Query.java"),
+        program.JAVA,
+        program.java(_SQL / "java"),
+        _SQL / "java",
+        checks=(*every, "metadata"),
+    )
+    curl = ("events", "long_parameter", "insert", "error", "kill", "session")
     yield Program(
         "sql-curl", ("bash", "query.sh"), (("curl", "--version"),), folder=_SQL / "curl", checks=curl
     )
@@ -83,7 +95,6 @@ def _expected(events: Sequence[bytes]) -> dict[str, Any]:
         "cancel": 0,  # queries left
         "kill": 0,
         "session": [1, 2, 3],  # of a temporary table
-        "external_data": [1, 2, 3],
         "metadata": ["app_opened", "events", "app_id"],
         **_DBT,
     }

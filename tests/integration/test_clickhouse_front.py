@@ -3,12 +3,15 @@
 import gzip
 import io
 import json
+import re
 import socket
+import struct
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from http.client import HTTPConnection
+from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,6 +21,7 @@ import lz4.block
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from clickhouse_cityhash.cityhash import CityHash128
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
@@ -27,6 +31,7 @@ from tests.stack import Stack
 from tests.waiting import eventually
 
 PASSWORD = "secret"  # noqa: S105 - of these tests
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 ENDLESS = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1"
 
 
@@ -421,9 +426,74 @@ def test_an_id_goes_into_a_header(services: Stack, query_id: str) -> None:
 
 def test_refuses_what_it_cannot_do(services: Stack) -> None:
     """By ClickHouse's error for it, not by a wrong answer."""
-    assert http(services, "/?compress=1", b"SELECT 1").status == 501
     assert http(services, "/", b"x", {"Content-Encoding": "br"}).status == 501
-    assert http(services, "/", b"x", {"Content-Type": "multipart/form-data; boundary=x"}).status == 501
+    file = b'--x\r\nContent-Disposition: form-data; name="t"; filename="t"\r\n\r\n1\r\n--x--\r\n'
+    external = http(services, "/?query=SELECT+1", file, FORM)
+    assert external.status == 501
+    assert b"External data" in external.body
+
+
+def test_takes_parameters_from_a_form(services: Stack) -> None:
+    """As drivers send those that are too long for a URL; the query may be in it as well."""
+    long = "it's \\\\ long " * 10_000
+    parts = {"query": "SELECT length({text:String})", "param_text": long, "max_block_size": "77"}
+    body = "".join(
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in parts.items()
+    )
+
+    assert (
+        http(services, "/", f"{body}--x--\r\n".encode(), FORM).body == b"120000\n"
+    )  # a server reads escapes
+    with connect(services) as client:
+        assert client.query("SELECT length({text:String})", {"text": long}).first_row == (130_000,)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 500_000])
+def test_packs_answers_into_clickhouses_blocks(services: Stack, rows: int) -> None:
+    """`compress=1`, a default of clickhouse-jdbc: each block with its size and checksum."""
+    answer = http(services, "/?compress=1", f"SELECT number FROM numbers({rows})".encode())
+    packed, plain = answer.body, b""
+    while packed:
+        size, plain_size = struct.unpack_from("<II", packed, 17)
+        block = packed[16 : 16 + size]
+        assert CityHash128(block) == (int.from_bytes(packed[:8], "little") << 64) + int.from_bytes(
+            packed[8:16], "little"
+        )
+        plain += lz4.block.decompress(block[9:], uncompressed_size=plain_size)
+        packed = packed[16 + size :]
+
+    assert answer.status == 200
+    assert plain == b"".join(b"%d\n" % number for number in range(rows))
+    refused = http(services, "/?compress=1", b"SELECT nothing")
+    assert (refused.status, refused.code) == (404, "47")
+
+
+def test_writes_native_for_the_clients_revision(services: Stack) -> None:
+    """As clickhouse-go reads it: JSON as text, and faults with their own code."""
+    url = "/?default_format=Native&client_protocol_version=54460"
+    column = b"\x01\x00\x02\xff\xff\xff\xff\x00\x01\x01\x01j\x04JSON\x00\x01" + b"\x00" * 7
+
+    assert http(services, url, b"""SELECT CAST('{"a":1}', 'JSON') AS j""").body[: len(column)] == column
+    assert http(services, url, b"SELECT CAST(1, 'Dynamic') AS d").code == "48"
+    assert http(services, url, b"SELECT throwIf(number = 9) FROM numbers(10)").code == "395"
+    assert http(services, "/?default_format=Native", b"SELECT 1 AS a").body == b"\x01\x01\x01a\x05UInt8\x01"
+
+
+def test_tells_the_length_of_a_late_error(services: Stack) -> None:
+    """With its newline, as clients count it; the connection is cut behind it."""
+    url = (
+        f"{services.clickhouse_url}/?query={quote('SELECT throwIf(number = 3000000) FROM numbers(4000000)')}"
+    )
+    with urllib.request.urlopen(url, timeout=60) as answer, pytest.raises(IncompleteRead) as cut:
+        answer.read()
+    tag = answer.headers["X-ClickHouse-Exception-Tag"]
+    pattern = rf"\r\n__exception__\r\n{tag}\r\n(.*\n)(\d+) {tag}\r\n__exception__\r\n$"
+    end = re.search(pattern.encode(), cut.value.partial, re.DOTALL)
+
+    assert end
+    assert end[1].startswith(b"Code: 395")
+    assert len(end[1]) == int(end[2])
 
 
 def test_streams_large_results_in_bounded_memory(services: Stack) -> None:

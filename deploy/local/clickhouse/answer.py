@@ -93,7 +93,7 @@ def tail(error: Fault, version: str, tag: str) -> bytes:
     """Return what is appended to a body whose query failed midway."""
     text = error.text(version)
     size = len(text.encode(errors="surrogateescape"))
-    return f"\r\n__exception__\r\n{tag}\r\n{text}\n{size} {tag}\r\n__exception__\r\n".encode(
+    return f"\r\n__exception__\r\n{tag}\r\n{text}{size} {tag}\r\n__exception__\r\n".encode(
         errors="surrogateescape"
     )
 

@@ -1,9 +1,10 @@
-"""Format Native as the engine writes it <-> Native as a client with a `client_protocol_version` speaks it.
+"""Format Native as the engine writes it -> Native as a client with a `client_protocol_version` reads it.
 
 For such clients a server writes BlockInfo before each block, and from revision 54454 on one byte after each
 column's type: 0, for the usual serialization. The engine writes neither. Only its type tells where a column
 ends, so its data is walked, but not decoded. Types that cannot be walked are refused.
-Source: ClickHouse's NativeWriter and the serializations of its types; held by clickhouse-go in test-clients.
+Inserts are as ever: a server reads them without a revision. Source: ClickHouse's NativeWriter and the
+serializations of its types; held by clickhouse-go in test-clients.
 """
 
 import re
@@ -15,9 +16,9 @@ from deploy.local.clickhouse.faults import Fault
 Read = Callable[[int], bytes]  # at most so many bytes; none at the end
 Write = Callable[[bytes], object]
 
-_REVISION_WITH_SERIALIZATION = 54454
+REVISION_WITH_SERIALIZATION = 54454
+CUT = 33  # the code of a fault that says that data are missing at the end
 _BLOCK_INFO = bytes([1, 0, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0])  # not an overflow block, of no bucket
-_BLOCK_INFO_BYTES = {1: 1, 2: 4}  # field -> its size
 _PIECE_BYTES = 256 * 1024
 _VARINT_SHIFT_MAX = 63
 # Bytes of a value.
@@ -26,6 +27,7 @@ _WIDTHS |= {"Bool": 1, "Nothing": 1, "Enum8": 1, "Enum16": 2, "BFloat16": 2, "Fl
 _WIDTHS |= {"Date": 2, "Date32": 4, "DateTime": 4, "DateTime64": 8, "Time": 4, "Time64": 8}
 _WIDTHS |= {"UUID": 16, "IPv4": 4, "IPv6": 16}
 _INTERVAL_BYTES = 8
+_JSON_AS_TEXT = 1  # the engine writes it so by output_format_native_write_json_as_string
 _GEO = {
     "Point": "Tuple(Float64, Float64)",
     "Ring": "Array(Point)",
@@ -48,25 +50,8 @@ def frame(read: Read, write: Write, revision: int) -> None:
         write(_BLOCK_INFO)
         for _ in _columns(stream):
             stream.flush()
-            if revision >= _REVISION_WITH_SERIALIZATION:
+            if revision >= REVISION_WITH_SERIALIZATION:
                 write(b"\0")
-
-
-def unframe(read: Read, write: Write, revision: int) -> None:
-    """Write a client's blocks of `revision` as the engine reads them. Raises: Fault."""
-    stream = _Stream(read, write)
-    while not stream.at_end():
-        while field := stream.varint():
-            if field not in _BLOCK_INFO_BYTES:
-                raise _broken(f"a block has the unknown field {field}")
-            stream.skip(_BLOCK_INFO_BYTES[field])
-        stream.drop()
-        for _ in _columns(stream):
-            stream.flush()
-            if revision >= _REVISION_WITH_SERIALIZATION:
-                if stream.varint():
-                    raise _unsupported("a serialization of its own")
-                stream.drop()
 
 
 def _columns(stream: "_Stream") -> Iterator[None]:
@@ -124,6 +109,9 @@ def _prefix(stream: "_Stream", kind: _Type) -> None:
     """Walk what stands before a column's data: the version of each dictionary in it."""
     if kind.name == "LowCardinality":
         stream.skip(8)
+    elif kind.name == "JSON":
+        if stream.number(8) != _JSON_AS_TEXT:
+            raise _unsupported("the type JSON but as text")
     elif kind.name in ("Array", "Tuple", "Nullable"):
         for inner in kind.inner():
             _prefix(stream, inner)
@@ -131,7 +119,7 @@ def _prefix(stream: "_Stream", kind: _Type) -> None:
 
 def _data(stream: "_Stream", kind: _Type, rows: int) -> None:
     match kind.name:
-        case "String":
+        case "String" | "JSON":
             stream.strings(rows)
         case "Nullable":
             stream.skip(rows)
@@ -170,7 +158,7 @@ def _width(kind: _Type) -> int:
 
 
 class _Stream:
-    """Bytes that are walked, then written as they are or dropped."""
+    """Bytes that are walked, then written as they are."""
 
     def __init__(self, read: Read, write: Write) -> None:
         self._read = read
@@ -185,10 +173,6 @@ class _Stream:
     def flush(self) -> None:
         """Write what was walked."""
         self._write(bytes(self._bytes[: self._at]))
-        self.drop()
-
-    def drop(self) -> None:
-        """Forget what was walked."""
         del self._bytes[: self._at]
         self._at = 0
 
@@ -237,7 +221,7 @@ class _Stream:
 
     def _need_more(self) -> None:
         if not self._more():
-            raise Fault(33, "CANNOT_READ_ALL_DATA", "The data in format Native ends too early")
+            raise Fault(CUT, "CANNOT_READ_ALL_DATA", "The data in format Native ends too early")
 
     def _more(self) -> bool:
         piece = self._read(_PIECE_BYTES)

@@ -10,13 +10,14 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import IO, Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from deploy.local.clickhouse import access, answer, body, configuration, request
+from deploy.local.clickhouse import access, answer, body, configuration, form, native, packing, request
 from deploy.local.clickhouse.answer import Head
 from deploy.local.clickhouse.engine import Engine, Held, Outcome, Query
 from deploy.local.clickhouse.faults import Fault
@@ -32,6 +33,8 @@ _PIECE_BYTES = 256 * 1024
 _STATEMENT_BYTES_MAX = 256 * 1024
 # The text of any other query.
 _QUERY_BYTES_MAX = 16 * 1024 * 1024
+# For clients whose revision knows no other.
+_JSON_AS_TEXT = {"output_format_native_write_json_as_string": "1"}
 
 
 class Queries:
@@ -50,6 +53,7 @@ class Queries:
         try:
             params = request.url_parameters(scope["query_string"])
             access.check(http.headers, params, self._settings)
+            params |= await form.fields(http)
             asked = request.read(params, http.headers)
             head = replace(head, query_id=asked.query_id)
             if http.method != "POST" and not asked.query:
@@ -65,7 +69,11 @@ class Queries:
     async def _answer(
         self, http: Request, asked: HttpQuery, held: Held | None, head: Head, send: Send
     ) -> None:
-        pieces = body.plain(http, blocks=asked.blocks, bytes_max=self._settings.body_bytes_max)
+        pieces = (
+            form.nothing()
+            if form.is_form(http)
+            else body.plain(http, blocks=asked.blocks, bytes_max=self._settings.body_bytes_max)
+        )
         statement, data = await self._statement(asked.query, pieces)
         readonly = http.method != "POST"
         if readonly and not (isinstance(statement, Read) or (_kind(statement) in READS)):
@@ -85,7 +93,8 @@ class Queries:
             case Read():
                 await _unless_gone(http, self._read(query, statement, asked, head, send))
             case Insert():
-                await self._insert(query, statement, data, pieces, head, send)
+                outcome = await self._insert(query, statement, data, pieces)
+                await answer.whole(send, head, outcome)
             case Command():
                 if asked.format not in self._engine.formats:
                     raise Fault(73, "UNKNOWN_FORMAT", f"Unknown format {asked.format}")
@@ -127,37 +136,35 @@ class Queries:
         def text(path: str) -> bytes:
             return statement.text(path, asked.encoding, asked.format)
 
-        async with self._runner.pipe(query, text) as (rows, work):
+        is_framed = bool(asked.revision) and head.format == "Native"
+        if is_framed:
+            query = replace(query, settings={**_JSON_AS_TEXT, **query.settings})
+        convert = partial(native.frame, revision=asked.revision) if is_framed else None
+        pack = packing.pack if asked.is_packed else bytes
+        async with self._runner.pipe(query, text, convert) as (rows, work):
             with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=self._temporary) as held:
                 await _hold(rows, held, None if asked.wait_end else _HELD_BYTES)
                 outcome = await finished(work) if rows.at_eof() else None
                 tag = answer.new_tag()
                 await send(head.message(200, outcome, {"X-ClickHouse-Exception-Tag": tag}))
                 while piece := held.read(_HELD_BYTES):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await send({"type": "http.response.body", "body": pack(piece), "more_body": True})
             while piece := await rows.read(_PIECE_BYTES):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await _end(send, work, head, tag)
+                await send({"type": "http.response.body", "body": pack(piece), "more_body": True})
+            await _end(send, work, head, "" if asked.encoding or asked.is_packed else tag)
 
     async def _insert(
-        self,
-        query: Query,
-        statement: Insert,
-        data: bytes,
-        pieces: AsyncIterator[bytes],
-        head: Head,
-        send: Send,
-    ) -> None:
+        self, query: Query, statement: Insert, data: bytes, pieces: AsyncIterator[bytes]
+    ) -> Outcome:
         try:
             with tempfile.TemporaryFile(dir=self._temporary, buffering=0) as file:
                 file.write(data)
                 async for piece in pieces:
                     file.write(piece)
                 text = statement.text(f"/dev/fd/{file.fileno()}")
-                outcome = await self._runner.run(replace(query, text=text))
+                return await self._runner.run(replace(query, text=text))
         except OSError as error:
             raise Fault(243, "NOT_ENOUGH_SPACE", f"Cannot keep the body on disk: {error.strerror}") from error
-        await answer.whole(send, head, outcome)
 
 
 def _kind(statement: Statement) -> str:
@@ -175,11 +182,14 @@ async def _hold(rows: asyncio.StreamReader, held: IO[bytes], bytes_max: int | No
 
 
 async def _end(send: Send, work: asyncio.Future[Outcome], head: Head, tag: str) -> None:
-    """End a streamed answer; with a fault, by not ending it, so that the client knows."""
+    """End a streamed answer; with a fault, by not ending it, so that the client knows.
+
+    `tag` is empty when the body is compressed, so that nothing can be appended.
+    """
     try:
         await finished(work)
     except Fault as error:
-        end = b"" if head.encoding else answer.tail(error, head.version, tag)
+        end = answer.tail(error, head.version, tag) if tag else b""
         await send({"type": "http.response.body", "body": end, "more_body": True})
     else:
         await send({"type": "http.response.body", "body": b""})

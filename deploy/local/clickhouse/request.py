@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 
+from deploy.local.clickhouse import native
 from deploy.local.clickhouse.faults import Fault
 from deploy.local.clickhouse.sessions import Wish
 
@@ -62,6 +63,8 @@ class HttpQuery:
     settings: Mapping[str, str]
     parameters: Mapping[str, str]  # without the prefix `param_`
     encoding: str  # of the answer: "" or a Content-Encoding
+    is_packed: bool  # the answer is to be in ClickHouse's own compression
+    revision: int  # of the client's protocol, which decides how Native is written; 0: as the engine writes it
     blocks: bool  # the body is in ClickHouse's own compression
     wait_end: bool  # nothing is sent before the query ended
     session: Wish
@@ -76,12 +79,7 @@ def url_parameters(query_string: bytes) -> dict[str, str]:
 
 def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
     """Return what is asked for. Raises: Fault for what this front does not do."""
-    if _on(params.get("compress")):
-        raise Fault(
-            48, "NOT_IMPLEMENTED", "compress=1 is not supported by this front: use enable_http_compression=1"
-        )
-    if headers.get("content-type", "").startswith("multipart/"):
-        raise Fault(48, "NOT_IMPLEMENTED", "External data (multipart bodies) is not supported by this front")
+    is_packed = _on(params.get("compress"))
     return HttpQuery(
         query=params.get("query", "").encode(errors="surrogateescape"),
         query_id=_query_id(params),
@@ -89,7 +87,9 @@ def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
         format=_format(params, headers),
         settings={k: v for k, v in params.items() if k not in _OWN and not k.startswith("param_")},
         parameters={k.removeprefix("param_"): v for k, v in params.items() if k.startswith("param_")},
-        encoding=_encoding(headers) if _on(params.get("enable_http_compression")) else "",
+        encoding=_encoding(headers) if _on(params.get("enable_http_compression")) and not is_packed else "",
+        is_packed=is_packed,
+        revision=_revision(params),
         blocks=_on(params.get("decompress")),
         wait_end=_on(params.get("wait_end_of_query")),
         session=Wish(
@@ -107,6 +107,13 @@ def _query_id(params: Mapping[str, str]) -> str:
     if not re.fullmatch(r"[ -~]{1,200}", query_id):
         raise Fault(36, "BAD_ARGUMENTS", "query_id must be up to 200 printable ASCII characters")
     return query_id
+
+
+def _revision(params: Mapping[str, str]) -> int:
+    """Return the client's revision if it needs more than the engine writes; older ones do without."""
+    text = params.get("client_protocol_version", "")
+    revision = int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0
+    return revision if revision >= native.REVISION_WITH_SERIALIZATION else 0
 
 
 def _format(params: Mapping[str, str], headers: Headers) -> str:

@@ -14,7 +14,10 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from io import FileIO
 
+from deploy.local.clickhouse import native
 from deploy.local.clickhouse.engine import Engine, Outcome, Query
 from deploy.local.clickhouse.faults import Fault
 from deploy.local.clickhouse.sessions import Sessions
@@ -27,6 +30,7 @@ _KILL_AGAIN_SECONDS = 0.1
 _PARSERS = 4
 
 
+Convert = Callable[[Callable[[int], bytes], Callable[[bytes], object]], None]
 Piped = tuple[asyncio.StreamReader, asyncio.Future[Outcome]]
 
 
@@ -43,6 +47,7 @@ class Runner:
         self._parsing = ThreadPoolExecutor(_PARSERS, "parse")
         self._markers: dict[str, str] = {}  # of what runs, by the client's query_id
         self.sessions = Sessions(settings.sessions_max)
+        self._converting = ThreadPoolExecutor(settings.queries_max, "convert")
 
     async def parse(self, text: bytes) -> Statement:
         """Return what the engine takes `text` for. Raises: Fault."""
@@ -52,20 +57,48 @@ class Runner:
         return await loop.run_in_executor(self._parsing, self._statements.parse, text)
 
     @contextlib.asynccontextmanager
-    async def pipe(self, query: Query, make_text: Callable[[str], bytes]) -> AsyncIterator[Piped]:
+    async def pipe(
+        self, query: Query, make_text: Callable[[str], bytes], convert: Convert | None = None
+    ) -> AsyncIterator[Piped]:
         """Run a query that writes into a pipe: yield the pipe and the outcome to come.
 
-        `make_text` gets the path to write to. Raises: Fault when all places are taken.
+        `make_text` gets the path to write to; `convert` changes what is written. Raises: Fault when all
+        places are taken.
         """
         with self._reads.taken():
             read_fd, write_fd = os.pipe()
             transport, reader = await _reader(read_fd)
+            done: Callable[[], None] = partial(os.close, write_fd)
+            if convert:
+                write_fd, done = self._converted(convert, write_fd)
             query = replace(query, text=make_text(f"/dev/fd/{write_fd}"), marker=secrets.token_hex(8))
-            async with self._running(query, lambda: os.close(write_fd)) as work:
+            async with self._running(query, done) as work:
                 try:
                     yield reader, work
                 finally:
                     transport.close()
+
+    def _converted(self, convert: Convert, out_fd: int) -> tuple[int, Callable[[], None]]:
+        """Return a descriptor whose bytes go through `convert` to `out_fd`, and what closes both."""
+        in_fd, write_fd = os.pipe()
+
+        def job() -> None:
+            with os.fdopen(in_fd, "rb", 0) as source, os.fdopen(out_fd, "wb", 0) as target:
+                convert(source.read, partial(_write, target))
+
+        work = self._converting.submit(job)
+
+        def done() -> None:
+            os.close(write_fd)
+            try:
+                work.result()
+            except BrokenPipeError:  # the client is gone
+                pass
+            except Fault as error:
+                if error.code != native.CUT:  # the engine tells why it wrote no more
+                    raise
+
+        return write_fd, done
 
     async def run(self, query: Query) -> Outcome:
         """Run an insert or a command to its end. Raises: Fault."""
@@ -95,6 +128,7 @@ class Runner:
         await asyncio.to_thread(self._threads.shutdown)
         await self.sessions.close()
         await asyncio.to_thread(self._parsing.shutdown)
+        await asyncio.to_thread(self._converting.shutdown)
         await asyncio.to_thread(self._engine.close)
 
     @contextlib.asynccontextmanager
@@ -128,6 +162,12 @@ async def finished(work: asyncio.Future[Outcome]) -> Outcome:
     """Return what the query did. Unlike `await`, a cancellation here spares `work`. Raises: Fault."""
     await asyncio.wait({work})
     return work.result()
+
+
+def _write(target: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[target.write(rest) :]
 
 
 class _Places:

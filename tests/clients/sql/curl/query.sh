@@ -9,13 +9,14 @@ ask() { curl -sS "$@"; }
 sql() { ask "$at" --data-binary "$1"; }
 report() { # name, value: JSON, or else text
   if [[ $2 =~ ^(-?[0-9]+|\[.*\])$ ]]; then printf '{"check": "%s", "got": %s}\n' "$1" "$2"; else
-    printf '{"check": "%s", "error": "%s"}\n' "$1" "$(tr -d '"\\\n' <<<"$2")"
+    printf '{"check": "%s", "error": "%s"}\n' "$1" "$(tr -d '"\\\n' <<<"$2" | head -c 500)"
   fi
 }
 
 report events "$(ask --get "$at" --data-urlencode 'query=SELECT count() FROM tapcart.events')"
 
-for _ in $(seq 1250); do printf "it's ünïcode\\\\ \n\t"; done >"$folder/long"
+# A value is escaped as in TSV.
+for _ in $(seq 1250); do printf '%s' "it's ünïcode\\\\ \\n\\t"; done >"$folder/long"
 report long_parameter "$(ask "$at" -F 'query=SELECT length({text:String})' -F "param_text=<$folder/long")"
 
 sql 'CREATE DATABASE IF NOT EXISTS clients'
@@ -27,22 +28,18 @@ report insert "$(sql 'SELECT [count(), sum(id), uniqExact(name)] FROM clients.cu
 report error "$(ask -o /dev/null -D - "$at" --data-binary 'SELECT * FROM tapcart.nothing' |
   tr -d '\r' | sed -n 's/^x-clickhouse-exception-code: //Ip')"
 
-printf '1\n2\n3\n' >"$folder/numbers"
-report external_data "$(ask "$at?query=SELECT+groupArray(n)+FROM+numbers_sent&numbers_sent_structure=n+UInt8" \
-  -F "numbers_sent=@$folder/numbers")"
-
 session="$at/?session_id=curl-$$"
 ask "$session" --data-binary 'CREATE TEMPORARY TABLE mine (n UInt8)'
 ask "$session" --data-binary 'INSERT INTO mine VALUES (1), (2), (3)'
 report session "$(ask "$session" --data-binary 'SELECT groupArray(n) FROM (SELECT n FROM mine ORDER BY n)')"
 
 id=curl-kill-$$
-running() { sql "SELECT count() FROM system.processes WHERE query_id = '$id'"; }
+running() { sql "SELECT count() FROM system.processes WHERE position(query, concat('curl-', 'kill-$$')) > 0"; }
 ask "$at/?query_id=$id" --data-binary \
-  'SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1' >/dev/null &
+  "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1 -- $id" >/dev/null &
 for _ in $(seq 100); do [ "$(running)" = 0 ] || break; sleep 0.1; done
 if [ "$(running)" = 0 ]; then
-  report kill 'no query with this query_id is in system.processes'
+  report kill 'the query is not in system.processes'
   kill %1
 else
   sql "KILL QUERY WHERE query_id = '$id'" >/dev/null

@@ -15,7 +15,7 @@ async function rows(query, query_params, more = {}) {
 }
 
 async function running(query_id) {
-  const query = "SELECT count() AS n FROM system.processes WHERE query_id = {id:String}";
+  const query = "SELECT count() AS n FROM system.processes WHERE position(query, {id:String}) > 0";
   return Number((await rows(query, { id: query_id }))[0].n);
 }
 
@@ -78,8 +78,8 @@ const checks = {
 
   cancel: async () => {
     const [query_id, abort] = [randomUUID(), new AbortController()];
-    const answer = client.query({ query: ENDLESS, query_id, abort_signal: abort.signal }).catch(() => "aborted");
-    if (!(await until(() => running(query_id)))) throw new Error("no query with this query_id is in system.processes");
+    const answer = client.query({ query: `${ENDLESS} -- ${query_id}`, query_id, abort_signal: abort.signal }).catch(() => "aborted");
+    if (!(await until(() => running(query_id)))) throw new Error("the query is not in system.processes");
     abort.abort();
     await answer;
     await client.command({ query: "KILL QUERY WHERE query_id = {id:String}", query_params: { id: query_id } });

@@ -57,13 +57,13 @@ def kill() -> int:
     query_id = str(uuid.uuid4())
 
     def running() -> int:
-        sql = "SELECT count() FROM system.processes WHERE query_id = {id:String}"
+        sql = "SELECT count() FROM system.processes WHERE position(query, {id:String}) > 0"
         return int(first(sql, {"id": query_id})[0])
 
     def endless() -> None:
         other = clickhouse_connect.get_client(host=ADDRESS.hostname, port=ADDRESS.port or 8123)
         try:
-            other.query(ENDLESS, settings={"query_id": query_id})
+            other.query(f"{ENDLESS} -- {query_id}", settings={"query_id": query_id})
         except DatabaseError:
             return
 

@@ -30,7 +30,7 @@ def started(running: Callable[[], int]) -> None:
     """Return once a query runs. Raises: AssertionError when it does not within ten seconds."""
     deadline = time.monotonic() + _LEFT_SECONDS_MAX
     while not running():
-        assert time.monotonic() < deadline, "no query with this query_id is in system.processes"
+        assert time.monotonic() < deadline, "the query is not in system.processes"
         time.sleep(0.1)
 
 
