@@ -22,8 +22,11 @@ _JAVA = os.pathsep.join(
 
 def readers() -> Iterator[Program]:
     """Yield all of them."""
-    node, go, java, python = (HERE / name for name in ("node", "go", "java", "python"))
-    yield Program("node", ("node", "read.js"), program.NPM, program.node(node), program.cached(node))
+    go, java, python = (HERE / name for name in ("go", "java", "python"))
+    for name in ("node", "node-rdkafka"):
+        prepare, cached = program.node(HERE / name), program.cached(HERE / name)
+        is_slow = name == "node-rdkafka"  # npm compiles it
+        yield Program(name, ("node", "read.js"), program.NPM, prepare, cached, is_slow=is_slow)
     yield Program("go", (str(program.cached(go)),), program.GO, program.go(go))
     yield Program(
         "java",

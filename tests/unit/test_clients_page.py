@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import sql_clients
+from tests.clients import apicurio, sql_clients, topic_readers
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "consumers/clients.md").read_text()
@@ -15,6 +15,7 @@ PAGE = (ROOT / "consumers/clients.md").read_text()
     "file",
     [
         "node/read.js",
+        "node-rdkafka/read.js",
         "go/main.go",
         "java/Read.java",
         "python/read_confluent_kafka.py",
@@ -31,13 +32,15 @@ def test_the_page_shows_what_is_run(file: str) -> None:
     assert (ROOT / "tests/clients" / file).read_text() in blocks
 
 
-@pytest.mark.parametrize("name", [client.name for client in sql_clients.clients()])
-def test_the_table_has_every_sql_client(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [one.name for one in (*topic_readers.readers(), *sql_clients.clients(), apicurio.PROGRAM)]
+)
+def test_a_table_has_every_client(name: str) -> None:
     """With the name that runs it."""
     assert f"(`{name}`)" in (ROOT / "DESIGN.md").read_text()
 
 
-@pytest.mark.parametrize("folder", ["node", "sql/node"])
+@pytest.mark.parametrize("folder", ["node", "node-rdkafka", "sql/node"])
 def test_the_packages_come_from_wherever_the_machine_gets_them(folder: str) -> None:
     """Npm's lock files hold hashes and no address of a registry."""
     lock = (ROOT / "tests/clients" / folder / "package-lock.json").read_text()
