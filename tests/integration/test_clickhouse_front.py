@@ -433,20 +433,39 @@ def test_refuses_what_it_cannot_do(services: Stack) -> None:
     assert b"External data" in external.body
 
 
+def form(**parts: bytes) -> bytes:
+    """Return the body of a form."""
+    head = '--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n'
+    fields = [(head % name).encode() + value + b"\r\n" for name, value in parts.items()]
+    return b"".join(fields) + b"--x--\r\n"
+
+
 def test_takes_parameters_from_a_form(services: Stack) -> None:
     """As drivers send those that are too long for a URL; the query may be in it as well."""
     long = "it's \\\\ long " * 10_000
-    parts = {"query": "SELECT length({text:String})", "param_text": long, "max_block_size": "77"}
-    body = "".join(
-        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in parts.items()
-    )
+    text = b"SELECT length({text:String}), getSetting('max_block_size')"
+    body = form(query=text, param_text=long.encode(), max_block_size=b"77")
+    url = "/?query=SELECT+hex({text:String})"
 
-    assert (
-        http(services, "/", f"{body}--x--\r\n".encode(), FORM).body == b"120000\n"
-    )  # a server reads escapes
+    assert http(services, "/", body, FORM).body == b"120000\t77\n"  # a server reads escapes
+    assert http(services, "/", gzip.compress(body), FORM | {"Content-Encoding": "gzip"}).status == 200
+    assert http(services, url, form(param_text=b"\xff\xc3"), FORM).body == b"FFC3\n"
     with connect(services) as client:
         assert client.query("SELECT length({text:String})", {"text": long}).first_row == (130_000,)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (form(query=b"SELECT 1")[:-8], "36"),  # cut
+        (b"SELECT 1", "36"),
+        (form(query=b"SELECT 1", param_x=b" " * 17 * 1024 * 1024), "62"),
+        (form(query=b"DROP TABLE front.none"), "60"),  # a statement like any other
+    ],
+)
+def test_refuses_a_form_that_is_none(services: Stack, body: bytes, code: str) -> None:
+    """Cut, of another format, or too large to be kept in memory."""
+    assert http(services, "/", body, FORM).code == code
 
 
 @pytest.mark.parametrize("rows", [0, 1, 500_000])
@@ -477,6 +496,8 @@ def test_writes_native_for_the_clients_revision(services: Stack) -> None:
     assert http(services, url, b"""SELECT CAST('{"a":1}', 'JSON') AS j""").body[: len(column)] == column
     assert http(services, url, b"SELECT CAST(1, 'Dynamic') AS d").code == "48"
     assert http(services, url, b"SELECT throwIf(number = 9) FROM numbers(10)").code == "395"
+    packed = http(services, f"{url}&enable_http_compression=1", b"SELECT 1 AS a", {"Accept-Encoding": "gzip"})
+    assert packed.body == b"\x01\x00\x02\xff\xff\xff\xff\x00\x01\x01\x01a\x05UInt8\x00\x01"
     assert http(services, "/?default_format=Native", b"SELECT 1 AS a").body == b"\x01\x01\x01a\x05UInt8\x01"
 
 

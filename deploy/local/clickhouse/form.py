@@ -1,40 +1,54 @@
-"""A body of multipart/form-data -> the parameters in it, which drivers send so when they are long.
+"""A body of multipart/form-data -> the parameters in it: drivers send long ones so.
 
-Invariant: what a request holds in memory is bounded; files, which a server takes for tables, are refused.
+Invariants: what a request holds in memory is bounded; bytes that are no UTF-8 stay what they are
+(surrogateescape); files, which a server takes for tables, are refused.
 """
 
 from collections.abc import AsyncIterator
 
-from starlette.exceptions import HTTPException
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field, File, FormParser, parse_options_header
 from starlette.requests import Request
 
 from deploy.local.clickhouse.faults import Fault
 
-# Of one field: as much as the text of a query may have.
-_FIELD_BYTES_MAX = 16 * 1024 * 1024
+# Of a whole form: as much as the text of a query may have.
+_BYTES_MAX = 16 * 1024 * 1024
 
 
 def is_form(http: Request) -> bool:
     """Return whether the body is a form."""
-    return http.headers.get("content-type", "").startswith("multipart/")
+    return http.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
-async def fields(http: Request) -> dict[str, str]:
-    """Return the fields of a form; none of any other body. Raises: Fault for files and what is no form."""
-    if not is_form(http):
-        return {}
+async def fields(http: Request, pieces: AsyncIterator[bytes]) -> dict[str, str]:
+    """Return the fields of a form; of one that comes twice, the last. Raises: Fault."""
+    found: dict[str, str] = {}
+    ended: list[bool] = []
+
+    def on_field(field: Field) -> None:
+        found[_text(field.field_name)] = _text(field.value)
+
+    boundary = parse_options_header(http.headers["content-type"])[1].get(b"boundary")
+    size = 0
     try:
-        form = await http.form(max_files=0, max_part_size=_FIELD_BYTES_MAX)
-    except HTTPException as error:
-        if "files" in error.detail:
-            detail = "External data (files in a form) is not supported by this front"
-            raise Fault(48, "NOT_IMPLEMENTED", detail) from error
-        raise Fault(36, "BAD_ARGUMENTS", f"The form cannot be read: {error.detail}") from error
-    return {name: value for name, value in form.items() if isinstance(value, str)}
+        parser = FormParser("multipart/form-data", on_field, _refuse, lambda: ended.append(True), boundary)
+        async for piece in pieces:
+            size += len(piece)
+            if size > _BYTES_MAX:
+                raise Fault(62, "SYNTAX_ERROR", f"Max size of a form exceeded: {_BYTES_MAX} bytes")
+            parser.write(piece)
+    except FormParserError as error:
+        raise Fault(36, "BAD_ARGUMENTS", f"The form cannot be read: {error}") from error
+    if not ended:
+        raise Fault(36, "BAD_ARGUMENTS", "The form cannot be read: its last boundary is missing")
+    return found
 
 
-async def nothing() -> AsyncIterator[bytes]:
-    """Yield what follows a form: nothing."""
-    pieces: tuple[bytes, ...] = ()
-    for piece in pieces:
-        yield piece
+def _refuse(file: File) -> None:
+    detail = f"External data (the file {_text(file.field_name)!r} in a form) is not supported by this front"
+    raise Fault(48, "NOT_IMPLEMENTED", detail)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="surrogateescape")

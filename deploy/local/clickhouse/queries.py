@@ -53,27 +53,31 @@ class Queries:
         try:
             params = request.url_parameters(scope["query_string"])
             access.check(http.headers, params, self._settings)
-            params |= await form.fields(http)
+            is_packed = request.is_on(params, "decompress")
+            pieces = body.plain(http, blocks=is_packed, bytes_max=self._settings.body_bytes_max)
+            if form.is_form(http):  # then nothing is left of the body
+                params |= await form.fields(http, pieces)
             asked = request.read(params, http.headers)
             head = replace(head, query_id=asked.query_id)
             if http.method != "POST" and not asked.query:
                 await PlainTextResponse("Ok.\n", media_type="text/html")(scope, receive, send)
                 return
             async with self._runner.sessions.of(asked.session) as held:
-                await self._answer(http, asked, held, head, send)
+                await self._answer(http, asked, pieces, held, head, send)
         except Fault as error:
             await answer.fault(send, head, error)
         except ClientDisconnect:
             return
 
     async def _answer(
-        self, http: Request, asked: HttpQuery, held: Held | None, head: Head, send: Send
+        self,
+        http: Request,
+        asked: HttpQuery,
+        pieces: AsyncIterator[bytes],
+        held: Held | None,
+        head: Head,
+        send: Send,
     ) -> None:
-        pieces = (
-            form.nothing()
-            if form.is_form(http)
-            else body.plain(http, blocks=asked.blocks, bytes_max=self._settings.body_bytes_max)
-        )
         statement, data = await self._statement(asked.query, pieces)
         readonly = http.method != "POST"
         if readonly and not (isinstance(statement, Read) or (_kind(statement) in READS)):
@@ -132,14 +136,15 @@ class Queries:
             # As a server from before framing says; the page at /play, which asks for it, then goes without.
             raise Fault(115, "UNKNOWN_SETTING", "Unknown setting 'framing_output_format'.")
         head = replace(head, format=statement.format or asked.format, encoding=asked.encoding)
+        convert = None
+        if asked.revision and head.format == "Native":
+            head = replace(head, encoding="")  # the engine's own, which would hide the blocks
+            query = replace(query, settings={**_JSON_AS_TEXT, **query.settings})
+            convert = partial(native.frame, revision=asked.revision)
 
         def text(path: str) -> bytes:
-            return statement.text(path, asked.encoding, asked.format)
+            return statement.text(path, head.encoding, asked.format)
 
-        is_framed = bool(asked.revision) and head.format == "Native"
-        if is_framed:
-            query = replace(query, settings={**_JSON_AS_TEXT, **query.settings})
-        convert = partial(native.frame, revision=asked.revision) if is_framed else None
         pack = packing.pack if asked.is_packed else bytes
         async with self._runner.pipe(query, text, convert) as (rows, work):
             with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=self._temporary) as held:
@@ -151,7 +156,7 @@ class Queries:
                     await send({"type": "http.response.body", "body": pack(piece), "more_body": True})
             while piece := await rows.read(_PIECE_BYTES):
                 await send({"type": "http.response.body", "body": pack(piece), "more_body": True})
-            await _end(send, work, head, "" if asked.encoding or asked.is_packed else tag)
+            await _end(send, work, head, "" if head.encoding or asked.is_packed else tag)
 
     async def _insert(
         self, query: Query, statement: Insert, data: bytes, pieces: AsyncIterator[bytes]

@@ -65,7 +65,6 @@ class HttpQuery:
     encoding: str  # of the answer: "" or a Content-Encoding
     is_packed: bool  # the answer is to be in ClickHouse's own compression
     revision: int  # of the client's protocol, which decides how Native is written; 0: as the engine writes it
-    blocks: bool  # the body is in ClickHouse's own compression
     wait_end: bool  # nothing is sent before the query ended
     session: Wish
     framed: bool  # rows, progress and logs in one stream: a server's newest way to answer
@@ -77,9 +76,14 @@ def url_parameters(query_string: bytes) -> dict[str, str]:
     return dict(pairs)
 
 
+def is_on(params: Mapping[str, str], name: str) -> bool:
+    """Return whether a parameter says yes."""
+    return params.get(name, "").lower() in ("1", "true")
+
+
 def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
     """Return what is asked for. Raises: Fault for what this front does not do."""
-    is_packed = _on(params.get("compress"))
+    is_packed = is_on(params, "compress")
     return HttpQuery(
         query=params.get("query", "").encode(errors="surrogateescape"),
         query_id=_query_id(params),
@@ -87,16 +91,15 @@ def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
         format=_format(params, headers),
         settings={k: v for k, v in params.items() if k not in _OWN and not k.startswith("param_")},
         parameters={k.removeprefix("param_"): v for k, v in params.items() if k.startswith("param_")},
-        encoding=_encoding(headers) if _on(params.get("enable_http_compression")) and not is_packed else "",
+        encoding=_encoding(headers) if is_on(params, "enable_http_compression") and not is_packed else "",
         is_packed=is_packed,
         revision=_revision(params),
-        blocks=_on(params.get("decompress")),
-        wait_end=_on(params.get("wait_end_of_query")),
+        wait_end=is_on(params, "wait_end_of_query"),
         session=Wish(
             params.get("session_id", ""),
             seconds=params.get("session_timeout", ""),
-            must_exist=_on(params.get("session_check")),
-            ends=_on(params.get("close_session")),
+            must_exist=is_on(params, "session_check"),
+            ends=is_on(params, "close_session"),
         ),
         framed=params.get("framing_output_format", "None") != "None",
     )
@@ -126,7 +129,3 @@ def _format(params: Mapping[str, str], headers: Headers) -> str:
 def _encoding(headers: Headers) -> str:
     accepted = {part.split(";")[0].strip().lower() for part in headers.get("accept-encoding", "").split(",")}
     return next((encoding for encoding in _ENCODINGS if encoding in accepted), "")
-
-
-def _on(value: str | None) -> bool:
-    return (value or "").lower() in ("1", "true")

@@ -12,7 +12,7 @@ import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from io import FileIO
@@ -31,6 +31,7 @@ _PARSERS = 4
 
 
 Convert = Callable[[Callable[[int], bytes], Callable[[bytes], object]], None]
+Output = contextlib.AbstractContextManager[None]  # closes what the query writes to
 Piped = tuple[asyncio.StreamReader, asyncio.Future[Outcome]]
 
 
@@ -68,17 +69,16 @@ class Runner:
         with self._reads.taken():
             read_fd, write_fd = os.pipe()
             transport, reader = await _reader(read_fd)
-            done: Callable[[], None] = partial(os.close, write_fd)
+            output: Output = _closing(write_fd)
             if convert:
-                write_fd, done = self._converted(convert, write_fd)
+                write_fd, output = self._converted(convert, write_fd)
             query = replace(query, text=make_text(f"/dev/fd/{write_fd}"), marker=secrets.token_hex(8))
-            async with self._running(query, done) as work:
-                try:
-                    yield reader, work
-                finally:
-                    transport.close()
+            with contextlib.closing(transport):
+                async with self._running(query, output) as work:
+                    with contextlib.closing(transport):  # first: the query may wait for its reader
+                        yield reader, work
 
-    def _converted(self, convert: Convert, out_fd: int) -> tuple[int, Callable[[], None]]:
+    def _converted(self, convert: Convert, out_fd: int) -> tuple[int, Output]:
         """Return a descriptor whose bytes go through `convert` to `out_fd`, and what closes both."""
         in_fd, write_fd = os.pipe()
 
@@ -86,24 +86,14 @@ class Runner:
             with os.fdopen(in_fd, "rb", 0) as source, os.fdopen(out_fd, "wb", 0) as target:
                 convert(source.read, partial(_write, target))
 
-        work = self._converting.submit(job)
-
-        def done() -> None:
-            os.close(write_fd)
-            try:
-                work.result()
-            except BrokenPipeError:  # the client is gone
-                pass
-            except Fault as error:
-                if error.code != native.CUT:  # the engine tells why it wrote no more
-                    raise
-
-        return write_fd, done
+        return write_fd, _closing(write_fd, self._converting.submit(job))
 
     async def run(self, query: Query) -> Outcome:
         """Run an insert or a command to its end. Raises: Fault."""
         with self._writes.taken():
-            async with self._running(replace(query, marker=secrets.token_hex(8)), lambda: None) as work:
+            async with self._running(
+                replace(query, marker=secrets.token_hex(8)), contextlib.nullcontext()
+            ) as work:
                 return await finished(work)
 
     async def killing(self, command: Command) -> bytes:
@@ -132,19 +122,15 @@ class Runner:
         await asyncio.to_thread(self._engine.close)
 
     @contextlib.asynccontextmanager
-    async def _running(
-        self, query: Query, done: Callable[[], None]
-    ) -> AsyncIterator[asyncio.Future[Outcome]]:
+    async def _running(self, query: Query, output: Output) -> AsyncIterator[asyncio.Future[Outcome]]:
         def job() -> Outcome:
-            try:
+            with output:
                 return self._engine.run(query)
-            finally:
-                done()
 
         if query.query_id in self._markers:
-            done()
-            detail = f"Query with id = {query.query_id} is already running."
-            raise Fault(216, "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", detail)
+            with output:
+                detail = f"Query with id = {query.query_id} is already running."
+                raise Fault(216, "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", detail)
         self._markers[query.query_id] = query.marker
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._threads, job)
@@ -162,6 +148,24 @@ async def finished(work: asyncio.Future[Outcome]) -> Outcome:
     """Return what the query did. Unlike `await`, a cancellation here spares `work`. Raises: Fault."""
     await asyncio.wait({work})
     return work.result()
+
+
+@contextlib.contextmanager
+def _closing(fd: int, converting: Future[None] | None = None) -> Iterator[None]:
+    """Close `fd` at the end, and wait for what converts its bytes. Raises: Fault."""
+    try:
+        yield
+    except Fault:
+        os.close(fd)
+        error = converting.exception() if converting else None
+        # Bytes are missing because the query failed, or the client is gone.
+        if error and not isinstance(error, BrokenPipeError) and getattr(error, "code", 0) != native.CUT:
+            raise error from None
+        raise
+    os.close(fd)
+    if converting:
+        with contextlib.suppress(BrokenPipeError):
+            converting.result()
 
 
 def _write(target: FileIO, data: bytes) -> None:
