@@ -68,7 +68,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def running(client: Client, text: str) -> int:
     """Return how many queries that begin with `text` run now."""
     query = "SELECT count() FROM system.processes WHERE query LIKE concat({text:String}, '%')"
-    return int(client.query(query, parameters={"text": text}).result_rows[0][0])
+    # The engine writes a query with parameters anew, with brackets around its conditions.
+    return int(client.query(query, parameters={"text": text.partition(" WHERE ")[0]}).result_rows[0][0])
 
 
 def avro(rows: int) -> bytes:
@@ -538,11 +539,16 @@ def _resident(path: Path) -> int:
     return int(path.read_text().split("VmRSS:")[1].split()[0]) * 1024
 
 
-@pytest.mark.parametrize("query", [ENDLESS, "SELECT number, sipHash64(number) FROM numbers(1000000000000)"])
-def test_ends_the_query_of_a_client_that_went_away(services: Stack, client: Client, query: str) -> None:
-    """Whether it computes or writes."""
+@pytest.mark.parametrize("session", ["", "&session_id=gone"])
+@pytest.mark.parametrize(
+    "query", [ENDLESS, "SELECT number, sipHash64(number) FROM numbers(1000000000000) WHERE number >= 0"]
+)
+def test_ends_the_query_of_a_client_that_went_away(
+    services: Stack, client: Client, query: str, session: str
+) -> None:
+    """Whether it computes or writes; the engine writes the text of one with parameters anew."""
     connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
-    connection.request("POST", "/", query.encode())
+    connection.request("POST", f"/?param_end=end{session}", f"{query} AND {{end:String}} != ''".encode())
     eventually(lambda: running(client, query) == 1, what="the query runs")
 
     connection.close()
@@ -621,22 +627,36 @@ def test_bounds_sessions(small: Stack) -> None:
     assert http(small, "/?session_id=c&session_check=1", b"SELECT * FROM t", key).status == 200
 
 
-def test_kills_a_query_by_the_id_of_its_client(services: Stack, client: Client) -> None:
-    """As drivers do that cancel; an id is of one query at a time."""
+@pytest.mark.parametrize("session", ["", "&session_id=killed"])
+@pytest.mark.parametrize(("wanted", "more"), [("'it-s mine'", ""), ("{id:String}", "?param_id=it-s%20mine")])
+def test_kills_a_query_by_the_id_of_its_client(
+    services: Stack, client: Client, session: str, wanted: str, more: str
+) -> None:
+    """As drivers do that cancel, with parameters or without; an id is of one query at a time."""
     answers: list[Answer] = []
-    text = f"{ENDLESS} AND 'to be killed' != ''"
+    text = f"{ENDLESS} AND 'to be killed' != {{end:String}}"
     path = "/?query_id=it-s%20mine"
-    thread = threading.Thread(target=lambda: answers.append(http(services, path, text.encode())))
+    ask = f"{path}&param_end=end{session}"
+    thread = threading.Thread(target=lambda: answers.append(http(services, ask, text.encode())))
     thread.start()
-    eventually(lambda: running(client, text) == 1, what="the query runs")
+    eventually(lambda: running(client, ENDLESS) == 1, what="the query runs")
 
     assert http(services, path, b"SELECT 1").code == "216"
     assert http(services, "/", b"KILL QUERY WHERE query_id = 'another' SYNC").body == b""
-    killed = http(services, "/", b"KILL QUERY WHERE user = 'default' AND query_id = 'it-s mine'")
+    killed = http(services, f"/{more}", f"KILL QUERY WHERE user = 'default' AND query_id = {wanted}".encode())
     thread.join()
 
     assert killed.status == 200
     assert answers[0].code == "394"
+
+
+def test_a_session_that_only_reads_goes_on(services: Stack) -> None:
+    """The front changes no setting of it any more."""
+    path = "/?session_id=read-only"
+    assert http(services, path, b"SET readonly = 1").status == 200
+
+    assert http(services, path, b"SELECT 1").body == b"1\n"
+    assert http(services, path, b"SET max_threads = 1").code == "164"
 
 
 @pytest.mark.parametrize(

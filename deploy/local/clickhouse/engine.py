@@ -11,6 +11,7 @@ taken as bytes too, and an error whose text is no UTF-8 comes as a UnicodeDecode
 import contextlib
 import queue
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,13 +26,17 @@ from deploy.local.clickhouse.statement import parse_row
 
 # A server's default of max_query_size holds for what is run; the other is for what is only parsed.
 _QUERY_BYTES_MAX, _PARSED_BYTES_MAX = 256 * 1024, 64 * 1024 * 1024
+# The setting by which a query is found, for its text is not kept as it came. It names chDB to other servers,
+# which nothing here may reach.
+_MARKER = "chdb_client_name"
 _ROW = "JSONCompactEachRow"
 
 
 class Held:
-    """A connection that outlives a query; made with the first one. One thread at a time."""
+    """A connection that outlives a query; made with the first one. One query at a time."""
 
     def __init__(self) -> None:
+        self.marker = secrets.token_hex(8)
         self.connection: Connection | None = None
 
     def close(self) -> None:
@@ -46,9 +51,7 @@ class Query:
     """One statement and what it is to run under."""
 
     text: bytes
-    marker: (
-        str  # unique; stands in a comment at the end of the text, so that the query can be found and killed
-    )
+    marker: str  # of its connection, a setting there: so the query can be found and killed
     query_id: str = ""  # the client's; the engine has ids of its own
     format: str = "TabSeparated"  # of the output of a statement that names none
     database: str = ""
@@ -85,8 +88,8 @@ class Engine:
 
     def run(self, query: Query) -> Outcome:
         """Run `query` to its end and return what it did. Raises: Fault."""
-        with _faults(query.marker), self._connection(query) as connection:
-            result = _run(connection, query.text + f"\n/* {query.marker} */".encode(), query.format)
+        with _faults(), self._connection(query) as connection:
+            result = _run(connection, query.text, query.format)
             return Outcome(
                 output=result.bytes() or b"",
                 read_rows=result.storage_rows_read(),
@@ -101,14 +104,19 @@ class Engine:
         """Yield a connection on which all is as the query wants it; one that is held gets its own back."""
         with contextlib.ExitStack() as undoing:
             if query.held is None:
-                connection = undoing.enter_context(contextlib.closing(Connection(self._path)))
+                connection = undoing.enter_context(contextlib.closing(self._connected(query.marker)))
             else:
-                connection = query.held.connection = query.held.connection or Connection(self._path)
+                connection = query.held.connection = query.held.connection or self._connected(query.marker)
                 for before in _undoing(connection, query):
                     undoing.callback(_run, connection, before)
             for statement in _preparation(query):
                 _run(connection, statement)
             yield connection
+
+    def _connected(self, marker: str) -> Connection:
+        connection = Connection(self._path)
+        _run(connection, f"SET {_MARKER} = '{marker}'".encode())
+        return connection
 
     def ask(self, text: str) -> list[object]:
         """Return the one row that answers a question of the front's own. Raises: Fault."""
@@ -125,10 +133,12 @@ class Engine:
 
     def query_ids(self, markers: Sequence[str]) -> dict[str, str]:
         """Return the engine's own ids of those queries of `markers` that run."""
-        found = f"arrayFirst(marker -> endsWith(query, concat(marker, ' */')), {list(markers)})"
-        (pairs,) = self.ask(f"SELECT groupArray(({found}, query_id)) FROM system.processes")  # noqa: S608 - ours
+        (pairs,) = self.ask(
+            f"SELECT groupArray((Settings['{_MARKER}'] AS marker, query_id)) FROM system.processes"  # noqa: S608 - ours
+            f" WHERE marker IN {list(markers)}"
+        )
         assert isinstance(pairs, list)
-        return {str(marker): str(query_id) for marker, query_id in pairs if marker}
+        return {str(marker): str(query_id) for marker, query_id in pairs}
 
     def kill(self, marker: str) -> None:
         """Ask the query of `marker` to end, if it runs."""
@@ -136,7 +146,7 @@ class Engine:
             contextlib.suppress(RuntimeError),
             contextlib.closing(Connection(self._path)) as connection,
         ):
-            connection.query(f"KILL QUERY WHERE endsWith(query, '/* {marker} */') ASYNC")
+            connection.query(f"KILL QUERY WHERE Settings['{_MARKER}'] = '{marker}' ASYNC")
 
     def close(self) -> None:
         """Close the data folder. No query may run any more."""
@@ -147,23 +157,23 @@ class Engine:
 
 
 @contextlib.contextmanager
-def _faults(marker: str = "") -> Iterator[None]:
+def _faults() -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise _fault(error.object.decode(errors="surrogateescape"), marker) from error
+        raise _fault(error.object.decode(errors="surrogateescape")) from error
     except RuntimeError as error:
-        raise _fault(str(error), marker) from error
+        raise _fault(str(error)) from error
 
 
-def _fault(text: str, marker: str) -> Fault:
+def _fault(text: str) -> Fault:
     """Return the fault without the front's own words: a server's client sent its data, not a file."""
     text = re.sub(r":? \(in file/uri /dev/fd/\d+\)", "", text)
     text = text.replace(
         "While executing File: data for INSERT was parsed from file", "data for INSERT was parsed from query"
     )
     text = re.sub(r"\s*INTO OUTFILE '/dev/fd/\d+' TRUNCATE( COMPRESSION '\w+')?", "", text)
-    return faults.from_text(re.sub(rf"\s*/\* {marker} \*/", "", text) if marker else text)
+    return faults.from_text(text)
 
 
 def _run(connection: Connection, text: bytes, form: str = _ROW) -> Any:

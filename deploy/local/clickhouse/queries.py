@@ -102,8 +102,8 @@ class Queries:
             case Command():
                 if asked.format not in self._engine.formats:
                     raise Fault(73, "UNKNOWN_FORMAT", f"Unknown format {asked.format}")
-                text = await self._runner.killing(statement)
-                outcome = await self._runner.run(replace(query, text=text))
+                query = await self._runner.killing(statement, replace(query, text=statement.text))
+                outcome = await self._runner.run(query)
                 await answer.whole(send, head, outcome)
 
     async def _statement(self, query: bytes, pieces: AsyncIterator[bytes]) -> tuple[Statement, bytes]:

@@ -72,7 +72,7 @@ class Runner:
             output: Output = _closing(write_fd)
             if convert:
                 write_fd, output = self._converted(convert, write_fd)
-            query = replace(query, text=make_text(f"/dev/fd/{write_fd}"), marker=secrets.token_hex(8))
+            query = replace(query, text=make_text(f"/dev/fd/{write_fd}"), marker=_marker(query))
             with contextlib.closing(transport):
                 async with self._running(query, output) as work:
                     with contextlib.closing(transport):  # first: the query may wait for its reader
@@ -91,27 +91,27 @@ class Runner:
     async def run(self, query: Query) -> Outcome:
         """Run an insert or a command to its end. Raises: Fault."""
         with self._writes.taken():
-            async with self._running(
-                replace(query, marker=secrets.token_hex(8)), contextlib.nullcontext()
-            ) as work:
+            async with self._running(replace(query, marker=_marker(query)), contextlib.nullcontext()) as work:
                 return await finished(work)
 
-    async def killing(self, command: Command) -> bytes:
-        """Return the text of a KILL with the engine's own ids in the place of the clients'."""
-        markers = {}
-        for start, end in command.strings:
-            query_id = command.text[start + 1 : end - 1].decode(errors="replace")
-            if query_id in self._markers:
-                markers[start, end] = self._markers[query_id]
-        if not markers:
-            return command.text
+    async def killing(self, command: Command, query: Query) -> Query:
+        """Return a KILL with the engine's own ids in the place of the clients', in text and parameters."""
+        strings = (command.text[start + 1 : end - 1] for start, end in command.strings)
+        values = {*(string.decode(errors="replace") for string in strings), *query.parameters.values()}
+        asked = values & self._markers.keys()
+        if command.kind != "KILL" or not asked:
+            return query
+        markers = {self._markers[query_id]: query_id for query_id in asked}
         loop = asyncio.get_running_loop()
-        own = await loop.run_in_executor(self._parsing, self._engine.query_ids, tuple(markers.values()))
+        found = await loop.run_in_executor(self._parsing, self._engine.query_ids, tuple(markers))
+        own = {markers[marker]: query_id for marker, query_id in found.items()}
         text = command.text
-        for (start, end), marker in sorted(markers.items(), reverse=True):
-            if marker in own:
-                text = text[:start] + f"'{own[marker]}'".encode() + text[end:]
-        return text
+        for start, end in sorted(command.strings, reverse=True):
+            query_id = text[start + 1 : end - 1].decode(errors="replace")
+            if query_id in own:
+                text = text[:start] + f"'{own[query_id]}'".encode() + text[end:]
+        parameters = {name: own.get(value, value) for name, value in query.parameters.items()}
+        return replace(query, text=text, parameters=parameters)
 
     async def close(self) -> None:
         """Wait for the threads, then close the engine."""
@@ -166,6 +166,10 @@ def _closing(fd: int, converting: Future[None] | None = None) -> Iterator[None]:
     if converting:
         with contextlib.suppress(BrokenPipeError):
             converting.result()
+
+
+def _marker(query: Query) -> str:
+    return query.held.marker if query.held else secrets.token_hex(8)
 
 
 def _write(target: FileIO, data: bytes) -> None:

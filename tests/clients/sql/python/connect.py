@@ -6,7 +6,7 @@ from typing import Any
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import DatabaseError
-from report import ADDRESS, ENDLESS, LONG, ROWS, TABLE, left, report, started
+from report import ADDRESS, ENDLESS, LONG, ROWS, RUNNING, TABLE, left, report, started
 
 client = clickhouse_connect.get_client(host=ADDRESS.hostname, port=ADDRESS.port or 8123)
 
@@ -57,13 +57,12 @@ def kill() -> int:
     query_id = str(uuid.uuid4())
 
     def running() -> int:
-        sql = "SELECT count() FROM system.processes WHERE position(query, {id:String}) > 0"
-        return int(first(sql, {"id": query_id})[0])
+        return int(first(RUNNING)[0])
 
     def endless() -> None:
         other = clickhouse_connect.get_client(host=ADDRESS.hostname, port=ADDRESS.port or 8123)
         try:
-            other.query(f"{ENDLESS} -- {query_id}", settings={"query_id": query_id})
+            other.query(ENDLESS, settings={"query_id": query_id})
         except DatabaseError:
             return
 

@@ -11,6 +11,9 @@ ADDRESS = urlsplit(os.environ.get("CLICKHOUSE", "http://127.0.0.1:8123"))
 # Longer than what a client puts into the URL, with what must be escaped.
 LONG = "it's ünïcode\\ \n\t" * 1250
 ENDLESS = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1"
+RUNNING = (
+    "SELECT count() FROM system.processes WHERE query LIKE 'SELECT count() FROM numbers(1000000000000)%'"
+)
 ROWS = [(number, f"name {number}") for number in range(10_000)]
 TABLE = "(id UInt64, name String) ENGINE = MergeTree ORDER BY id"
 _LEFT_SECONDS_MAX = 10.0
