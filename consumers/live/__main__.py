@@ -9,6 +9,9 @@ import os
 import time
 from socket import socket
 
+# Before the driver is imported: its parser in C never ends, or ends the process, on bytes that are no answer.
+os.environ.setdefault("CLICKHOUSE_CONNECT_USE_C", "0")
+
 from consumers.live import app, certificate
 from consumers.live.broadcaster import Hub
 from consumers.live.clickhouse import ClickHouse, Limits
