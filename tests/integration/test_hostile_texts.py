@@ -46,6 +46,7 @@ def app(stack: Stack) -> str:
         event("PushNotificationReceived", app_id=name, event_properties={"notification_title": HOSTILE}),
         event("OrderCreated", app_id=name, event_properties={"currency_code": LONG}),
         event("AppOpened", app_id=name, event_type=LONG),
+        event("AppOpened", app_id=name, event_type="\\" * 1_000),  # too long for a URL, escaped twice
         event("AppOpened", app_id=name, event_type="Hostile", event_properties={NAME: [HOSTILE]}),
     ]
     for one in sent:
