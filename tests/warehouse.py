@@ -142,7 +142,7 @@ class Sender:
 def make_topics(kafka: str) -> None:
     """Make our topics, as ingest does when it starts."""
     # The samples' time stands still, so Kafka must not go by it.
-    config = {"max.message.bytes": str(4 << 20), "retention.ms": "-1"}
+    config = {"max.message.bytes": str(4 << 20), "retention.ms": "-1", "compression.type": topics.CODEC}
     wanted = [NewTopic(topic, count, config=config) for topic, count in topic_contract.PARTITIONS.items()]
     admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
     for made in admin.create_topics(wanted).values():
