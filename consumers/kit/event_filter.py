@@ -85,4 +85,4 @@ def typed(catalog: Catalog, release: Release, datum: dict[str, Any]) -> tuple[Re
 
 @lru_cache(maxsize=2)
 def _decoder(catalog: Catalog) -> EventDecoder:
-    return EventDecoder(catalog)
+    return EventDecoder(catalog, is_bounded=False)

@@ -50,8 +50,8 @@ class Invalid(Exception):  # noqa: N818 - a word of the contract between the par
         self.event_type = event_type
 
 
-def members_of_body(body: bytes) -> Members:
-    """Return the members of the JSON object that `body` is. Raises: NotJson, Invalid."""
+def members_of_body(body: bytes, read: Callable[[msgspec.Raw], Members] = lenient.members_of) -> Members:
+    """Return what `read` finds of the JSON object that `body` is. Raises: NotJson, Invalid."""
     try:
         body.decode()  # msgspec does not look into what stays raw
     except UnicodeDecodeError as error:
@@ -64,7 +64,7 @@ def members_of_body(body: bytes) -> Members:
         raw = _repaired(body)
     if (kind := lenient.kind_of(raw)) != "an object":
         raise _invalid(f"must be a JSON object, not {kind}")
-    return lenient.members_of(raw)
+    return read(raw)
 
 
 def mobile_envelope(members: Members) -> tuple[dict[str, Any], Members, Leftovers]:

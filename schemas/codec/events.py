@@ -1,10 +1,12 @@
 """The body of one POST -> one event, which encodes itself as a Kafka value; or why it is none.
 
 Invariants: a JSON object with the required fields is always an event, and nothing that was sent is lost
-(see `lenient`). Times are not judged here: there is no clock. Source: DESIGN.md, "Schemas".
+(see `lenient`); the time that it takes is bounded by its size. Times are not judged here: there is no clock.
+Source: DESIGN.md, "Schemas".
 
 The usual body takes one pass of a decoder over the newest release of every event type. Whatever that refuses
 (an unknown type, field or version, a value that does not fit, damage) takes the slow path, which finds out.
+What would be too much work there (see `jsontext.is_heavy`) is kept untyped, as one text: see `unexamined`.
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ import msgspec
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_model import ID_BYTES_MAX
-from schemas.codec import lenient
+from schemas.codec import jsontext, lenient, unexamined
 from schemas.codec.compiler import Codec, compile_release
 from schemas.codec.envelope import (
     Fault,
@@ -59,7 +61,9 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
 class EventDecoder:
     """The decoder of every release in a catalog, compiled once."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, is_bounded: bool = True) -> None:
+        """`is_bounded`: whether heavy bodies are kept untyped; what nobody waits for may take its time."""
+        self._is_bounded = is_bounded
         codecs = [compile_release(release) for release in catalog.releases]
         by_schema_id = {codec.release.schema_id: codec for codec in codecs}
         self._by_schema_id = {codec.release.schema_id: _reader(codec, codecs) for codec in codecs}
@@ -76,6 +80,7 @@ class EventDecoder:
         for codec in newest[1:]:
             union = union | codec.struct
         self._strict = msgspec.json.Decoder(union).decode
+        self._head = unexamined.reader((*self._unmodelled.fields, *self._clickstream.fields))
 
     def decode(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
         """Return the event in `body`; `headers` (lower-case names) tell more of a clickstream event.
@@ -96,6 +101,8 @@ class EventDecoder:
         return Decoded(codec, event, event.app_id, event.event_id, release.name, schema_id, event.timestamp)
 
     def _decode_slowly(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
+        if self._is_bounded and jsontext.is_heavy(body):
+            return self._unexamined(body, headers)
         members = members_of_body(body)
         if "event" in members and "event_type" not in members:
             given, rest = clickstream_envelope(members, headers)
@@ -105,6 +112,18 @@ class EventDecoder:
         event_type = given["event_type"]
         codec = self._codec(event_type, lenient.text_at(members, "metadata", "schema_id"))
         return _decoded(codec, event_type, *lenient.read(codec, rest, given, left))
+
+    def _unexamined(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
+        members = members_of_body(body, self._head)
+        if "event" in members and "event_type" not in members:
+            given, rest = clickstream_envelope(members, headers)
+            codec, event_type = self._clickstream, given["event"]
+        else:
+            given, rest, _ = mobile_envelope(members)
+            codec, event_type = self._unmodelled, given["event_type"]
+        whole = Leftovers({unexamined.PATH: rest.pop(unexamined.PATH)}, unknown=[unexamined.PATH])
+        event, _ = lenient.read(codec, rest, given, Leftovers())
+        return _decoded(codec, event_type, event, whole)
 
     def _codec(self, event_type: str, schema_id: str | None) -> Codec:
         """Return the codec that reads the version asked for, else the newest's, else that of no type."""

@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.catalog import schema_model
 from schemas.catalog.schema_model import Field
+from schemas.codec import unexamined
 from schemas.codec.events import Decoded, EventDecoder, Invalid, NotJson
 from schemas.codec.lenient import members_of
 
@@ -46,6 +47,9 @@ def body_of(fields: Iterable[Field], columns: Columns) -> bytes:
         elif value is not None:
             event[field.member] = value
     for key, raw in members_of(columns["extra"].encode()).items() if columns["extra"] else ():
+        if key == unexamined.PATH:
+            event |= members_of(raw)
+            continue
         *block, name = map(unescaped, key.split("."))
         place = event.setdefault(block[0], {}) if block else event
         place[name] = raw

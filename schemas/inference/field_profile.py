@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from schemas.codec import unexamined
 from schemas.codec.lenient import elements_of, kind_of, members_of, text_of
 from schemas.codec.row_to_json import unescaped
 
@@ -85,6 +86,8 @@ class Seen:
         if schema_id:
             self.schema_ids[schema_id] += 1
         for key, raw in members_of(extra.encode()).items() if extra else ():
+            if key == unexamined.PATH:  # of a body that is too heavy to propose fields from
+                continue
             self._add(tuple(map(unescaped, key.split("."))), raw)
         for name, raw in members_of(properties.encode()).items() if properties else ():
             self._add(("event_properties", name), raw)

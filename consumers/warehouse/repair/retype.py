@@ -75,7 +75,7 @@ class Untyped:
         self._parts = parts
         self._options = Options(cluster=settings.cluster)
         self._client = connect(settings.clickhouse_url.get_secret_value(), _SECONDS_MAX, **_SETTINGS)
-        self._decoder = EventDecoder(parts.contract.catalog)
+        self._decoder = EventDecoder(parts.contract.catalog, is_bounded=False)
 
     def days(self, source: Source) -> dict[int, int]:
         """Return day (20260131) -> rows to be looked at."""

@@ -27,6 +27,11 @@ OURS = ("received_at", "extra")
     + b"]" * 80
     + b',"b":1}}'
 )
+@example(
+    body=b'{"event_type":"A","event_id":"e","app_id":"a","device_id":"d","timestamp":"1","x":"\\ud83d","a.b":{'
+    + b",".join(b'"%d":1' % number for number in range(1000))
+    + b"}}"
+)
 def test_nothing_sent_is_missing(body: bytes) -> None:
     """Every value sent is in a column or in `extra`, and nothing else is."""
     event = DECODER.decode(body, {})
@@ -48,6 +53,7 @@ def put_together(record: dict[str, Any]) -> dict[str, Any]:
         found["event_properties"] = parse(found["raw"]) if found["raw"] is not None else None
         del found["raw"]
     extra = parse(record["extra"] or "{}")
+    found |= extra.pop("%", {})  # a heavy body as a whole
     if "timestamp" in extra:
         assert found.pop("timestamp") == ISO_MS
     for path, value in extra.items():
@@ -84,7 +90,7 @@ def assert_same(sent: Any, kept: Any, path: str) -> None:
         assert not any(value is not None for value in kept.values()), path
     elif isinstance(sent, Number) and isinstance(kept, int):
         assert Decimal(sent) == kept, path
-    elif path == "/timestamp" and isinstance(kept, int):
+    elif path == "/timestamp" and isinstance(sent, str) and isinstance(kept, int):
         assert Decimal(sent.strip()) == kept, path
     elif path == "/device_id" and kept == "":
         assert not isinstance(sent, (str, bool)) or sent == "", path
