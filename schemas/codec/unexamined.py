@@ -1,7 +1,7 @@
 """A body that is too much work to be read member by member -> its envelope; and the whole, as one text.
 
-Invariant: the work is one pass of a decoder written in C, however many members there are. `make replay` reads
-the whole later, when nobody waits for it. Source: DESIGN.md, "One odd field never costs an event".
+Invariant: the work is one pass of a decoder written in C, however many members there are. The whole is read
+later, when nobody waits for it: `make replay ARGS=--untyped`. Source: DESIGN.md, "Schemas".
 """
 
 from collections.abc import Callable, Iterable

@@ -151,6 +151,22 @@ def test_a_second_replay_changes_nothing(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("said")
+def test_a_body_that_was_too_heavy_is_typed_later(site: Site) -> None:
+    """Ingest keeps it whole and untyped, and nothing of it is lost on either way."""
+    site.post(opened("heavy", 1, ballast=[0] * 2000))
+    site.tables.wait("SELECT count() FROM tapcart.unmodelled WHERE app_id = 'heavy'", 1)
+    whole = (
+        "SELECT event_type, JSONLength(extra, '%', 'ballast') FROM tapcart.unmodelled WHERE app_id = 'heavy'"
+    )
+    assert site.tables.rows(whole) == [["AppOpened", 2000]]
+    site.run("consumers.replay", "--untyped")
+
+    assert site.count("unmodelled", "app_id = 'heavy'") == 0
+    typed = "SELECT device_id, JSONLength(extra, 'ballast') FROM tapcart.app_opened WHERE app_id = 'heavy'"
+    assert site.tables.rows(typed) == [[_OPENED["device_id"], 2000]]
+
+
+@pytest.mark.usefixtures("said")
 def test_what_the_log_still_has_untyped_is_typed_when_it_is_loaded_again(site: Site) -> None:
     """Kafka keeps what ingest wrote then; loading it again must not undo what the schema gave."""
     before = {table: site.rows(table, "before") for table in ("wished", "app_opened")}
