@@ -101,9 +101,10 @@ def message(event: bytes, offset: int = 0, partition: int = 0) -> Message:
 
 
 class Sender:
-    """Writes to our topics and waits for Kafka's acknowledgement."""
+    """Writes to our topics, as of a moment, and waits for Kafka's acknowledgement."""
 
-    def __init__(self, kafka: str) -> None:
+    def __init__(self, kafka: str, at_ms: int = NOW_MS) -> None:
+        self._at_ms = at_ms
         self._producer = Producer(
             {
                 "bootstrap.servers": kafka,
@@ -131,7 +132,7 @@ class Sender:
     ) -> None:
         """Hand over one record; without `headers`, with the right checksum."""
         given: list[tuple[str, str | bytes | None]] = [*(crc(data or b"") if headers is None else headers)]
-        self._producer.produce(topic, data, key, partition, headers=given, timestamp=NOW_MS)
+        self._producer.produce(topic, data, key, partition, headers=given, timestamp=self._at_ms)
         self._producer.poll(0)
 
     def flush(self) -> None:

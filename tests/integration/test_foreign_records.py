@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -38,7 +39,8 @@ def value(release: Release, datum: dict[str, Any]) -> bytes:
 @pytest.fixture(scope="module")
 def app(stack: Stack) -> str:
     """An app of which such records came, and then an event."""
-    app, sender = f"app-{uuid.uuid4()}", Sender(stack.kafka)
+    # Of now: the page shows the newest.
+    app, sender = f"app-{uuid.uuid4()}", Sender(stack.kafka, time.time_ns() // 1_000_000)
     opened = decoded(body("AppOpened", app_id=app))
     wished = decoded(body("AppOpened", app_id=app, event_type="Wished"))
     unmodelled = fields_of(CATALOG.unmodelled, wished.encode(NOW_MS))
