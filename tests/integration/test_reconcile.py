@@ -15,7 +15,7 @@ from schemas.catalog.catalog import table_name
 from schemas.catalog.wire import HEADER_BYTES
 from tests.stack import ROOT, Stack
 from tests.waiting import eventually
-from tests.warehouse import CATALOG, Loader, Sender, Tables, body, value
+from tests.warehouse import CATALOG, Loader, Sender, Tables, body, crc, value
 
 pytestmark = pytest.mark.slow
 
@@ -196,6 +196,18 @@ def test_refused_record_is_accounted_for_however_it_was_encoded(site: Site) -> N
     )
     status, report = site.report()
     site.tables.run("ALTER TABLE tapcart_raw.app_opened DROP CONSTRAINT r")
+
+    assert status == 0, report
+
+
+def test_record_that_only_clickhouse_decodes_in_vain_is_accounted_for(site: Site) -> None:
+    """Its checksum is right, so the loader does not decode it; the quarantine has what ClickHouse refused."""
+    event = value(body("AppOpened"))[:HEADER_BYTES] + b"\x31" + site.app.encode()  # a text of -25 bytes
+    headers = [("schema_registry", b"\xbc\x97(\x9cX"), *crc(event)]
+    site.sender.put(event, headers=headers, key=site.app.encode())
+    site.sender.flush()
+    site.tables.wait(f"SELECT count() FROM tapcart.quarantine WHERE body = unhex('{event.hex()}')", 1)
+    status, report = site.report()
 
     assert status == 0, report
 

@@ -17,6 +17,7 @@ from typing import Any
 from consumers.kit.decode import Refusal
 from consumers.kit.record import Place, Record
 from consumers.warehouse.load.container import Format
+from consumers.warehouse.load.flush import remains_of
 from consumers.warehouse.load.wiring import Parts
 from consumers.warehouse.repair.offset_reader import Kafka, Log, Range
 from consumers.warehouse.repair.reconcile_queries import Key, Lookup
@@ -64,7 +65,9 @@ class _Found:
 
     place: Place
     offset: int
-    bodies: tuple[bytes, ...]  # one of these is what the quarantine would have
+    # One of these is what the quarantine would have: a value whose checksum is right goes to ClickHouse as it
+    # is, and is kept so if ClickHouse refuses it; any other is decoded first.
+    bodies: tuple[bytes, ...]
     event_type: str = ""
     tables: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -146,13 +149,13 @@ class Accounting:
             keys = {one.key for one in found if table in one.tables}
             there |= {(table, key) for key in self._lookup.keys(table, columns, keys)}
         rest = [one for one in found if not _is_there(one, there)]
-        kept = self._lookup.bodies({body for one in rest for body in one.bodies})
+        kept = self._lookup.bodies({left for one in rest for body in one.bodies for left in remains_of(body)})
         for one in found:
             partition = report.partitions[one.place]
             partition.empty -= 1
             if _is_there(one, there):
                 partition.merged += 1
-            elif not kept.isdisjoint(one.bodies):
+            elif any(left in kept for body in one.bodies for left in remains_of(body)):
                 partition.quarantined += 1
             elif self._is_expired(one, now_ms):
                 partition.expired += 1
@@ -163,8 +166,9 @@ class Accounting:
     def _found(self, record: Record) -> _Found:
         place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
         checked = self._parts.terms.check(place[0], record)
+        value = record.value() or b""
         if isinstance(checked, Refusal):
-            return _Found(place, offset, (checked.body,))
+            return _Found(place, offset, tuple({value, checked.body}))
         form, body = checked
         datum = self._parts.terms.check.datum(form, body)
         if place[0] == topics.QUARANTINE:
@@ -173,8 +177,7 @@ class Accounting:
         return _Found(
             place,
             offset,
-            # Verbatim if its checksum vouches for it, else as it was encoded again.
-            tuple({record.value() or b"", form.prefix + body}),
+            tuple({value, form.prefix + body}),
             datum.get("event_type", form.release.name),
             self._tables_of(form, datum),
             columns,
