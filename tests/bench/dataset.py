@@ -134,9 +134,9 @@ class DataSet:
         for number, post in enumerate(generate(plan)):
             if post.kind == "event":
                 value = decoder.decode(post.body, {}).encode(post.sent_at_ms)
-                tail = long(number % 12) + long(number // 12) + long(post.sent_at_ms)
+                head = long(number % 12) + long(number // 12) + long(post.sent_at_ms)
                 parts.setdefault(int.from_bytes(value[1:HEADER_BYTES]), []).extend(
-                    (value[HEADER_BYTES:], tail)
+                    (value[HEADER_BYTES:], head)
                 )
         for wire_id, found in parts.items():
             yield format_of(next(r for r in self.catalog.releases if r.wire_id == wire_id)), found

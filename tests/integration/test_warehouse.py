@@ -317,6 +317,28 @@ def test_record_too_large_for_the_quarantine_topic_is_kept(
     assert loader.process.poll() is None
 
 
+@pytest.mark.usefixtures("loader")
+def test_a_body_that_lies_harms_no_other_row(sender: Sender, tables: Tables, app: str) -> None:
+    """Its checksum is right, and it is longer or shorter than its schema says: all others are as sent."""
+    good = value(body("AppOpened", app_id=app, event_id="good"))
+    lying = value(body("AppOpened", app_id=app, event_id="lying"))
+    for cut in range(1, 25):
+        sender.put(lying[:-cut], key=app.encode())
+        sender.put(value(body("AppOpened", app_id=app, event_id=f"good {cut}")), key=app.encode())
+        sender.put(lying + bytes(cut), key=app.encode())
+    sender.put(good, key=app.encode())
+    sender.flush()
+    mine = f"FROM tapcart_raw.app_opened WHERE app_id = '{app}'"
+    tables.wait(f"SELECT uniqExact(event_id) {mine} AND startsWith(event_id, 'good')", 25)
+    places = tables.rows(
+        f"SELECT DISTINCT _partition, _appended_at = fromUnixTimestamp64Milli({NOW_MS}) {mine}"
+    )
+
+    assert len(places) == 1, "one app is one partition"
+    assert places[0][1]
+    assert tables.one(f"SELECT uniqExact(_offset) = count() AND max(_offset) - min(_offset) < 73 {mine}")
+
+
 def test_refused_row_is_kept_and_the_rest_is_loaded(
     loader: Loader, sender: Sender, tables: Tables, app: str
 ) -> None:

@@ -47,7 +47,7 @@ class Group:
 
     form: Format
     topic: str
-    parts: list[bytes] = field(default_factory=list)  # body, tail, body, tail, ...
+    parts: list[bytes] = field(default_factory=list)  # body, head, body, head, ...
 
 
 class Check(Protocol):

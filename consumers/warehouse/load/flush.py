@@ -136,7 +136,7 @@ class Flusher:
                 refused.append(replace(refusal, reason=checked.reason, detail=checked.detail))
                 continue
             form, body = checked
-            groups.setdefault(form.prefix, Group(form, record.topic())).parts += (body, record.tail)
+            groups.setdefault(form.prefix, Group(form, record.topic())).parts += (body, record.head)
         self._awaited = ids if len(self._awaited) > _AWAITED_MAX else self._awaited | ids
         return [*groups.values()], refused
 
@@ -180,20 +180,20 @@ class Flusher:
             self._store(refusal, group.parts[2 * row + 1])
         return []
 
-    def _store(self, refusal: Refusal, tail: bytes) -> None:
+    def _store(self, refusal: Refusal, head: bytes) -> None:
         """Write a refusal as a row of the quarantine, or, if that is refused as well, what is left of it."""
         for kept in (refusal, *_remains(refusal)):
             form, body = self._contract.terms.check.kept(kept)
             try:
-                return self._insert(form, (body, tail))
+                return self._insert(form, (body, head))
             except PermanentError as error:
                 last = error
         raise last
 
     def _refusal(self, group: Group, row: int, error: PermanentError) -> Refusal:
-        body, tail = group.parts[2 * row : 2 * row + 2]
+        body, head = group.parts[2 * row : 2 * row + 2]
         check = self._contract.terms.check
-        refusal = check.refused(group.form, group.topic, (body, tail), error.detail)
+        refusal = check.refused(group.form, group.topic, (body, head), error.detail)
         return replace(refusal, reason=SET_ASIDE) if isinstance(error, SetAsideError) else refusal
 
     def _insert(self, form: Format, parts: Sequence[bytes]) -> None:

@@ -93,7 +93,7 @@ class Inserts:
         self._metrics.stuck.set(0)
 
     def write(self, form: Format, parts: Sequence[bytes], day: Callable[[], int | None]) -> None:
-        """Store rows (body and tail by turns). `day`: of a single row, where it has one, as 20260131.
+        """Store rows (body and head by turns). `day`: of a single row, where it has one, as 20260131.
 
         Raises: PermanentError, SetAsideError; of several rows StuckError, TooLargeError; TransientError once
         given up.

@@ -46,7 +46,7 @@ class Again:
         return self.body
 
     @property
-    def tail(self) -> bytes:
+    def head(self) -> bytes:
         """What follows its body in a container."""
         return long(self.place[1]) + long(self.place[2]) + long(self.received_at_ms)
 

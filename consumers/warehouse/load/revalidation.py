@@ -78,9 +78,9 @@ class Check:
         return True
 
     def refused(self, form: Format, topic: str, row: tuple[bytes, bytes], detail: str) -> Refusal:
-        """Return what becomes of a row (body and tail) that the engine refused."""
-        body, tail = row
-        partition, offset, appended_at = place_of(tail)
+        """Return what becomes of a row (body and head) that the engine refused."""
+        body, head = row
+        partition, offset, appended_at = place_of(head)
         value = form.prefix + body
         try:
             datum = fields_of(form.release, value)

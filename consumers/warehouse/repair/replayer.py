@@ -190,7 +190,7 @@ class Replayer:
             return f"{checked.reason}: {checked.detail}"
         form, body = checked
         try:
-            self._parts.warehouse.insert(form, container(form, (body, record.tail)))
+            self._parts.warehouse.insert(form, container(form, (body, record.head)))
         except PermanentError as error:
             return f"refused: {error.detail[:200]}"
         return ""

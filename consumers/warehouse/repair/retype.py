@@ -129,8 +129,8 @@ class Untyped:
                 continue
             value = event.encode(columns["received_at"])
             form = forms[value[:HEADER_BYTES]]
-            tail = b"".join(map(long, row[len(names) : len(names) + 3]))
-            groups.setdefault(form.prefix, Group(form, topics.EVENTS)).parts += (value[HEADER_BYTES:], tail)
+            at = b"".join(map(long, row[len(names) : len(names) + 3]))
+            groups.setdefault(form.prefix, Group(form, topics.EVENTS)).parts += (value[HEADER_BYTES:], at)
         return [*groups.values()]
 
     def _remove(self, source: Source, day: int) -> None:

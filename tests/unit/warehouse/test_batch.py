@@ -76,7 +76,7 @@ def test_groups_rows_by_schema_in_order() -> None:
     filling.add(
         [message(body("AppOpened"), 5), message(body("CartViewed"), 6), message(body("AppOpened"), 7)], 0.0
     )
-    places = {group.form.table: [place_of(tail)[1] for tail in group.parts[1::2]] for group in filling.groups}
+    places = {group.form.table: [place_of(head)[1] for head in group.parts[1::2]] for group in filling.groups}
 
     assert places == {"app_opened": [5, 7], "cart_viewed": [6]}
 
@@ -86,11 +86,11 @@ def test_body_is_taken_as_it_is() -> None:
     sent = message(body(), offset=123_456_789, partition=11)
     filling = batch()
     filling.add([sent], 0.0)
-    row, tail = filling.groups[0].parts
+    row, head = filling.groups[0].parts
 
     assert sent.value_ is not None
     assert row == sent.value_[wire.HEADER_BYTES :]
-    assert place_of(tail) == (11, 123_456_789, NOW_MS)
+    assert place_of(head) == (11, 123_456_789, NOW_MS)
     assert filling.checked == 0
 
 

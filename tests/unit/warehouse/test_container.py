@@ -21,18 +21,18 @@ def read(data: bytes) -> list[dict[str, Any]]:
     return list(fastavro.reader(io.BytesIO(data)))  # type: ignore[arg-type]
 
 
-def tail(place: tuple[int, int, int]) -> bytes:
+def head(place: tuple[int, int, int]) -> bytes:
     """Return the encoding of partition, offset and time."""
     return b"".join(map(long, place))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_rows_are_what_was_sent(name: str) -> None:
-    """Fastavro reads every field of the value, and the three numbers behind it."""
+    """Fastavro reads every field of the value, and the three numbers before it."""
     event = decoded(body(name))
     value = event.encode(NOW_MS)
     form = format_of(event.release)
-    [row] = read(container(form, [value[HEADER_BYTES:], tail((3, 4, NOW_MS))]))
+    [row] = read(container(form, [value[HEADER_BYTES:], head((3, 4, NOW_MS))]))
     alone = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), event.release.schema, None)
 
     assert isinstance(alone, dict)
@@ -42,10 +42,10 @@ def test_rows_are_what_was_sent(name: str) -> None:
 
 @given(st.lists(PLACES, max_size=50))
 def test_any_number_of_rows_at_any_place(places: list[tuple[int, int, int]]) -> None:
-    """Counts and lengths of the block are right for no, one and many rows."""
+    """The lengths of blocks are right for no, one and many rows."""
     event = decoded(body())
     value = event.encode(NOW_MS)[HEADER_BYTES:]
-    parts = [part for place in places for part in (value, tail(place))]
+    parts = [part for place in places for part in (value, head(place))]
     rows = read(container(format_of(event.release), parts))
 
     assert [(row["_partition"], row["_offset"]) for row in rows] == [place[:2] for place in places]
@@ -53,18 +53,18 @@ def test_any_number_of_rows_at_any_place(places: list[tuple[int, int, int]]) -> 
 
 @given(PLACES)
 def test_place_is_read_back(place: tuple[int, int, int]) -> None:
-    """What follows a body tells where it was in Kafka."""
-    assert place_of(tail(place)) == place
+    """A row's head says where it was in Kafka."""
+    assert place_of(head(place)) == place
 
 
 @pytest.mark.parametrize("release", CATALOG.releases, ids=lambda release: release.schema_id)
 def test_columns_are_paths_of_the_schema(release: Any) -> None:
-    """Blocks become dotted names, in the order of the schema, and the place comes last."""
+    """Blocks become dotted names, in the order of the schema, and the place comes first."""
     columns = format_of(release).columns
 
-    assert columns[-3:] == ("_partition", "_offset", "_appended_at")
+    assert columns[:3] == ("_partition", "_offset", "_appended_at")
     assert len(set(columns)) == len(columns)
-    assert {c.split(".")[0] for c in columns[:-3]} == {f["name"] for f in release.schema["fields"]}
+    assert {c.split(".")[0] for c in columns[3:]} == {f["name"] for f in release.schema["fields"]}
 
 
 def test_header_holds_no_words_for_people() -> None:
