@@ -3,7 +3,8 @@
 Ten thousand events of all types are posted to a stack of its own. Each reader prints the topic as JSON lines,
 and each line is compared with the body that was posted. Each SQL client then prints what it gets from
 ClickHouse's HTTP port, which is compared with what the bodies say. Exit status: 0; 1 when anything differs,
-a program fails, or none can run here. What is missing on this machine is said and left out.
+a program fails, or none can run here. What is missing on this machine, or cannot be downloaded, is said and
+left out.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from deploy.local.errors import StackError
 from tests.clients import apicurio, sql_clients, topic_readers
 from tests.clients.events import bodies, post
-from tests.clients.program import Program, ProgramFailedError, say
+from tests.clients.program import NotFetchedError, Program, ProgramFailedError, say
 from tests.stack import Stack
 from tests.waiting import eventually
 
@@ -92,6 +93,9 @@ def _fails(one: Program, faults: Callable[[], list[str]]) -> bool:
         one.prepare()
         prepared = time.monotonic()
         found = faults()
+    except NotFetchedError as error:
+        say(f"{one.name}: not run: cannot be downloaded: {error}")
+        return False
     except (ProgramFailedError, StackError) as error:
         say(f"{one.name}: {error}")
         return True

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from deploy.local import jars
+from deploy.local.errors import StackError
 from tests.process import Child
 from tests.stack import ROOT
 
@@ -24,11 +25,15 @@ NPM = (("node", "--version"), ("npm", "--version"))
 GO = (("go", "version"),)
 JAVA = (("javac", "-version"), ("java", "-version"))
 _SECONDS_MAX = 300.0
-_PREPARE_SECONDS_MAX = 1800.0  # npm compiles librdkafka
+_PREPARE_SECONDS_MAX = 600.0  # npm compiles librdkafka
 
 
 class ProgramFailedError(Exception):
     """A program could not be prepared, ended with an error, or printed too little in time."""
+
+
+class NotFetchedError(Exception):
+    """What a program is made of could not be downloaded: nothing is known of the program itself."""
 
 
 def _nothing() -> None:
@@ -79,19 +84,24 @@ def node(folder: Path) -> Callable[[], None]:
         there.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             shutil.copy(path, there)
-        run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", cwd=there)
+        fetch("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", cwd=there)
 
     return prepare
 
 
 def go(folder: Path) -> Callable[[], None]:
     """Return what builds a folder's program into the cache."""
-    return lambda: run("go", "build", "-o", str(cached(folder)), ".", cwd=folder)
+
+    def prepare() -> None:
+        fetch("go", "mod", "download", cwd=folder)
+        run("go", "build", "-o", str(cached(folder)), ".", cwd=folder)
+
+    return prepare
 
 
 def java(folder: Path) -> Callable[[], None]:
     """Return what fetches a folder's jars into the cache."""
-    return lambda: jars.fetch(cached(folder), jars.read_list(folder / "jars.sha256"), say)
+    return lambda: fetch_jars(folder)
 
 
 def python(folder: Path) -> Callable[[], None]:
@@ -104,7 +114,7 @@ def python(folder: Path) -> Callable[[], None]:
             return
         run(sys.executable, "-m", "venv", "--clear", str(there))
         pip = (str(there / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        run(*pip, "--require-hashes", "-r", str(wanted))
+        fetch(*pip, "--require-hashes", "-r", str(wanted))
         shutil.copy(wanted, installed)
 
     return prepare
@@ -113,6 +123,22 @@ def python(folder: Path) -> Callable[[], None]:
 def cached(folder: Path) -> Path:
     """Return where the packages or the binary of a program's folder are kept."""
     return CACHE / "-".join(folder.relative_to(HERE).parts)
+
+
+def fetch(*command: str, cwd: Path = ROOT) -> None:
+    """Run a command that downloads. Raises: NotFetchedError."""
+    try:
+        run(*command, cwd=cwd)
+    except ProgramFailedError as error:
+        raise NotFetchedError(str(error)) from error
+
+
+def fetch_jars(folder: Path) -> None:
+    """Have a folder's jars in the cache. Raises: NotFetchedError."""
+    try:
+        jars.fetch(cached(folder), jars.read_list(folder / "jars.sha256"), say)
+    except StackError as error:
+        raise NotFetchedError(str(error)) from error
 
 
 def run(*command: str, cwd: Path = ROOT) -> None:

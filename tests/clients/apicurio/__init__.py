@@ -53,7 +53,7 @@ _REQUESTS: tuple[tuple[str, str, Any], ...] = (
 
 
 def _prepare() -> None:
-    jars.fetch(program.cached(_FOLDER), jars.read_list(_FOLDER / "jars.sha256"), program.say)
+    program.fetch_jars(_FOLDER)
     (packed,) = program.cached(_FOLDER).glob("*.zip")
     if not [*_UNPACKED.glob("*-runner.jar")]:
         with zipfile.ZipFile(packed) as file:
