@@ -62,7 +62,7 @@ class Run:
 
     def __init__(self, options: argparse.Namespace, data: Path) -> None:
         self._options = options
-        self._stack = Stack(data, env={"INGESToracle.TOKENS": oracle.TOKEN})
+        self._stack = Stack(data, env={"INGEST_TOKENS": oracle.TOKEN})
 
     def run(self) -> report.Outcome:
         """Return what was found."""

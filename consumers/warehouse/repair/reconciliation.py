@@ -172,7 +172,7 @@ class Accounting:
         form, body = checked
         datum = self._parts.terms.check.datum(form, body)
         if place[0] == topics.QUARANTINE:
-            return _Found(place, offset, (datum["body"],), timestamp_ms=datum["received_at"])
+            return _Found(place, offset, tuple({value, datum["body"]}), timestamp_ms=datum["received_at"])
         columns = _EVENT_KEY if "timestamp" in datum else _CLICKSTREAM_KEY
         return _Found(
             place,
