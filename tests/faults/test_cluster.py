@@ -111,7 +111,7 @@ def _assert_nothing_is_noticed(brokers: Cluster, ingest: Ingest, trouble: Callab
     assert {status for of_app in answers.values() for status, _ in of_app} == {200}
     assert max(seconds for of_app in answers.values() for _, seconds in of_app) < _ANSWER_SECONDS_MAX
     # The slowest shared its core with another process; a loop that is held up holds up more than one in ten.
-    assert page_seconds[len(page_seconds) * 9 // 10] < 0.1
+    assert page_seconds[len(page_seconds) * 9 // 10] < 0.3
     assert arrived == {app_id: [str(n) for n in range(len(of_app))] for app_id, of_app in answers.items()}
 
 

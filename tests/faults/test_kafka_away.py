@@ -55,7 +55,7 @@ def test_a_broker_that_hangs_costs_no_event_and_no_patience(broker: Stack, inges
     assert {status for status, _ in answers} == {200}
     assert max(seconds for _, seconds in answers) < 3
     # The slowest shared its core with another process; a loop that is held up holds up more than one in ten.
-    assert page_seconds[len(page_seconds) * 9 // 10] < 0.1
+    assert page_seconds[len(page_seconds) * 9 // 10] < 0.3
     assert page_seconds[-1] < 1
     assert eventually(ingest.direct, 30)
     assert sorted(ids_since(broker.kafka, before)["app"], key=int) == [str(n) for n in range(200)]

@@ -25,6 +25,7 @@ from tests.stack import ROOT, Stack
 _CORPUS = Path(__file__).with_name("corpus")
 _BASELINE_SHARE, _BASELINE_MAX = 0.2, 20_000
 _SETTLE_SECONDS_MAX = 120.0
+_P99_EVENTS_MIN = 500  # of fewer it is the slowest few, which the machine decides
 _SLOWER_MAX = 3.0  # ordinary traffic's p99 under attack, to that under ordinary load
 _P99_SECONDS_MIN = 0.05  # a p99 below it is noise on a machine that does other things too
 
@@ -98,7 +99,8 @@ class Run:
         after = oracle.processes(run_dir)
         findings += [*oracle.changes(before, after), *oracle.tracebacks(log_dir), *self._reconcile()]
         p99 = percentile(base.figures.healthy, 0.99), percentile(attack.figures.healthy, 0.99)
-        if p99[1] > _SLOWER_MAX * max(p99[0], _P99_SECONDS_MIN):
+        is_judged = len(attack.figures.healthy) >= _P99_EVENTS_MIN
+        if is_judged and p99[1] > _SLOWER_MAX * max(p99[0], _P99_SECONDS_MIN):
             findings.append(f"ordinary traffic's p99 rose from {p99[0]:.3f} to {p99[1]:.3f} s")
         return report.Outcome(findings, attack.figures, before, after, p99, seconds)
 
@@ -131,10 +133,10 @@ class Run:
         while time.monotonic() < deadline:
             found = int(httpx.post(self._stack.clickhouse_url, content=query, timeout=60).text)
             fresh = _freshness(self._stack.live_url)
-            if found == len(ids) and 0 <= fresh < 5:
+            if found >= len(ids) and 0 <= fresh < 5:
                 return
             time.sleep(0.5)
-        if found != len(ids):
+        if found < len(ids):  # more were kept than those whose answer came in time
             yield f"{len(ids)} ordinary events were acknowledged, {found} can be queried"
         if not 0 <= fresh < 5:
             yield f"freshness stands at {fresh} s"
