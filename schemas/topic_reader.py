@@ -7,6 +7,7 @@ away (DESIGN.md, "A broker that was away").
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
@@ -16,6 +17,7 @@ from schemas import topics
 from schemas.topic_contract import Cluster, Topic
 
 _LOG = logging.getLogger("librdkafka")
+_SLACK_SECONDS = 1.0
 _FORBIDDEN = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 
 
@@ -24,9 +26,20 @@ def client(properties: Mapping[str, str]) -> AdminClient:
     return AdminClient({**properties, "log_level": "0"}, logger=_LOG)
 
 
+def answer(future: Future[Any], seconds_max: float) -> Any:
+    """Return what a request of an admin client comes to. Raises: KafkaException, also when nothing comes.
+
+    `seconds_max` is librdkafka's own bound; a client that loses the answer would be waited for for ever.
+    """
+    try:
+        return future.result(seconds_max + _SLACK_SECONDS)
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None  # noqa: SLF001 - librdkafka's own name
+
+
 def read(admin: AdminClient, seconds_max: float) -> Cluster:
     """Return the cluster; each of three requests may take `seconds_max`. Raises: KafkaException."""
-    brokers = len(admin.describe_cluster(request_timeout=seconds_max).result().nodes)
+    brokers = len(answer(admin.describe_cluster(request_timeout=seconds_max), seconds_max).nodes)
     partitions = _partitions(admin, seconds_max)
     configs = _configs(admin, ResourceType.TOPIC, [*partitions], seconds_max)
     return Cluster(
@@ -46,7 +59,7 @@ def missing(admin: AdminClient, seconds_max: float) -> list[str]:
 
 def default_replicas(admin: AdminClient, seconds_max: float) -> int:
     """Return how many replicas brokers give a new topic; 1 if they do not say. Raises: KafkaException."""
-    nodes = admin.describe_cluster(request_timeout=seconds_max).result().nodes
+    nodes = answer(admin.describe_cluster(request_timeout=seconds_max), seconds_max).nodes
     configs = _configs(admin, ResourceType.BROKER, [nodes[0].id_string], seconds_max)
     return max(int((config or {}).get("default.replication.factor", 1)) for config in configs.values())
 
@@ -56,7 +69,7 @@ def _partitions(admin: AdminClient, seconds_max: float) -> dict[str, list[TopicP
     found = {}
     for name, future in described.items():
         try:
-            found[name] = future.result().partitions
+            found[name] = answer(future, seconds_max).partitions
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
@@ -72,7 +85,7 @@ def _configs(
     configs: dict[str, Mapping[str, str] | None] = {}
     for resource, future in asked.items():
         try:
-            entries: dict[str, Any] = future.result()
+            entries: dict[str, Any] = answer(future, seconds_max)
         except KafkaException as error:
             if error.args[0].code() not in _FORBIDDEN:
                 raise

@@ -19,7 +19,7 @@ from consumers.live.balance import midnight_ms, settled_ms
 from consumers.live.newest import Arrival, Newest
 from consumers.live.poller import Away
 from consumers.live.state import Log, Mark, Partition, Today
-from schemas import topics
+from schemas import topic_reader, topics
 
 if TYPE_CHECKING:
     from schemas.catalog.wire_ids import Headers
@@ -65,6 +65,7 @@ class Kafka:
         self._group = group
         self._newest = newest
         common: dict[str, Any] = {"reconnect.backoff.max.ms": 1_000, **properties, "log_level": 0}
+        self._admin_properties = common
         self._admin = AdminClient(common, logger=_log)
         self._consumer = client.consumer(
             common,
@@ -125,10 +126,12 @@ class Kafka:
     def _loaders(self) -> int:
         futures = self._admin.describe_consumer_groups([self._group], request_timeout=_REQUEST_SECONDS_MAX)
         try:
-            return len(futures[self._group].result().members)
+            return len(topic_reader.answer(futures[self._group], _REQUEST_SECONDS_MAX).members)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return 0
+            # One that was there before a broker went may never get an answer again.
+            self._admin = AdminClient(self._admin_properties, logger=_log)
             raise
 
     def _oldest_ms(self, waiting: Sequence[Partition]) -> int | None:

@@ -98,7 +98,7 @@ def _make(properties: Mapping[str, str], contract: Contract, seconds_max: float)
     new = [NewTopic(name, contract.partitions_of(name), replicas, config=config) for name in missing]
     for name, created in admin.create_topics(new, request_timeout=seconds_max).items():
         try:
-            created.result()
+            topic_reader.answer(created, seconds_max)
             _LOG.info("topic_created", extra={"topic": name})
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
