@@ -39,22 +39,23 @@ def committed(consumer: Consumer, of: Iterable[Place], seconds_max: float) -> di
 
 
 def first_at(
-    consumer: Consumer, of: Iterable[Place], moment_ms: int, seconds_max: float
-) -> dict[Place, int | None]:
-    """Return the first offset whose record was received at `moment_ms` or later; None: no record was."""
-    return _offsets(consumer, of, max(0, moment_ms), seconds_max)
+    consumer: Consumer, ends: Mapping[Place, int], moment_ms: int, seconds_max: float
+) -> dict[Place, int]:
+    """Return the first offset whose record was received at `moment_ms` or later; the end where none was.
+
+    `ends` were read before, so that what comes from then on lies behind them.
+    """
+    found = _offsets(consumer, ends, max(0, moment_ms), seconds_max)
+    return {place: ends[place] if offset is None else offset for place, offset in found.items()}
 
 
 def since(consumer: Consumer, of: Iterable[Place], moment_ms: int, seconds_max: float) -> dict[Place, int]:
     """Return where to begin, to read all that was received at `moment_ms` or later.
 
-    It is the end where nothing was yet. `OFFSET_END` is no answer to that: librdkafka looks the end up only
-    when it begins to read, and what came meanwhile would be skipped.
+    `OFFSET_END` would not do where nothing was yet: librdkafka reads the end only when it begins to read, and
+    what came in between would be skipped.
     """
-    of = list(of)
-    end = ends(consumer, of, seconds_max)  # first, so that what comes from now on lies behind it
-    found = first_at(consumer, of, moment_ms, seconds_max)
-    return {place: end[place] if offset is None else offset for place, offset in found.items()}
+    return first_at(consumer, ends(consumer, of, seconds_max), moment_ms, seconds_max)
 
 
 def starts(consumer: Consumer, of: Iterable[Place], seconds_max: float) -> dict[Place, int]:

@@ -202,9 +202,7 @@ class Kafka:
         return sum(max(0, offset - self._starts.get(place, 0)) for place, offset in offsets.items())
 
     def _offsets_at(self, moment_ms: int, ends: Mapping[Place, int]) -> dict[Place, int]:
-        """Return the first offset of each place that was received at `moment_ms` or later."""
-        found = offsets.first_at(self._consumer, ends, moment_ms, _REQUEST_SECONDS_MAX)
-        return {place: ends[place] if offset is None else offset for place, offset in found.items()}
+        return offsets.first_at(self._consumer, ends, moment_ms, _REQUEST_SECONDS_MAX)
 
 
 def _away(error: KafkaException) -> Away:

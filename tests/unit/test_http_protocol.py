@@ -364,7 +364,7 @@ def test_requests_are_read_ahead_within_a_bound(run: Run) -> None:
 def test_a_sender_that_goes_away_ahead_of_its_answers_is_no_error(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also the request that is handled is told, not only the last that was read."""
+    """The request that is being handled is marked as disconnected, not only the last one that was read."""
 
     async def test() -> None:
         async with running() as server:

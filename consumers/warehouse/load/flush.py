@@ -222,21 +222,18 @@ class Flusher:
 
 def remains_of(body: bytes) -> tuple[bytes, ...]:
     """Return what the quarantine may have of a body: all of it, its beginning, or a digest."""
-    return body, body[:_CUT_BYTES], _digest(body)
-
-
-def _digest(body: bytes) -> bytes:
-    return f"sha256:{hashlib.sha256(body).hexdigest()}".encode()
+    return body, body[:_CUT_BYTES], f"sha256:{hashlib.sha256(body).hexdigest()}".encode()
 
 
 def _remains(refusal: Refusal) -> Iterator[Refusal]:
     """Yield less and less of a refusal; the last is a digest, which tells rows apart and holds no data."""
-    size = len(refusal.body)
-    if size > _CUT_BYTES:
+    body, beginning, digest = remains_of(refusal.body)
+    size = len(body)
+    if size > len(beginning):
         detail = f"the first {_CUT_BYTES} of {size} bytes, because ClickHouse refuses all: {refusal.detail}"
-        yield replace(refusal, body=refusal.body[:_CUT_BYTES], detail=detail)
+        yield replace(refusal, body=beginning, detail=detail)
     detail = f"without its {size} bytes, which ClickHouse refuses; they are in Kafka"
-    yield replace(refusal, body=_digest(refusal.body), detail=detail, app_id=None, event_id=None)
+    yield replace(refusal, body=digest, detail=detail, app_id=None, event_id=None)
 
 
 def _once_more(refusal: Refusal) -> Again:

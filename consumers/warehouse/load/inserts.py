@@ -1,4 +1,4 @@
-"""Containers -> ClickHouse, retried until they are stored; a row that fails for ever is told from an outage.
+"""Containers -> ClickHouse, retried until stored; a row that always fails is set aside, but in no outage.
 
 | state | after a failure | ends when |
 |---|---|---|

@@ -87,12 +87,11 @@ class Kafka:
         }
 
     def _offsets_at(self, moment_ms: int, logs: Mapping[Place, Log]) -> dict[Place, int]:
-        found = _retrying()(self._first_at, moment_ms, logs)
-        return {place: logs[place].high if offset is None else offset for place, offset in found.items()}
+        return _retrying()(self._first_at, moment_ms, {place: log.high for place, log in logs.items()})
 
-    def _first_at(self, moment_ms: int, places: Iterable[Place]) -> dict[Place, int | None]:
+    def _first_at(self, moment_ms: int, ends: Mapping[Place, int]) -> dict[Place, int]:
         with _as_transient():
-            return offsets.first_at(self._consumer, places, moment_ms, _SECONDS_MAX)
+            return offsets.first_at(self._consumer, ends, moment_ms, _SECONDS_MAX)
 
     def _read(self, near: Sequence[Range]) -> Iterator[list[Record]]:
         first, end, starts = near[0], near[-1].end, [part.start for part in near]

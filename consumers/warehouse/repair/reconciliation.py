@@ -148,14 +148,16 @@ class Accounting:
         for table, columns in {(table, one.columns) for one in found for table in one.tables}:
             keys = {one.key for one in found if table in one.tables}
             there |= {(table, key) for key in self._lookup.keys(table, columns, keys)}
-        rest = [one for one in found if not _is_there(one, there)]
-        kept = self._lookup.bodies({left for one in rest for body in one.bodies for left in remains_of(body)})
         for one in found:
             partition = report.partitions[one.place]
             partition.empty -= 1
-            if _is_there(one, there):
-                partition.merged += 1
-            elif any(left in kept for body in one.bodies for left in remains_of(body)):
+            partition.merged += _is_there(one, there)
+        rest = [one for one in found if not _is_there(one, there)]
+        remains = [{left for body in one.bodies for left in remains_of(body)} for one in rest]
+        kept = self._lookup.bodies(set().union(*remains))
+        for one, left in zip(rest, remains, strict=True):
+            partition = report.partitions[one.place]
+            if not kept.isdisjoint(left):
                 partition.quarantined += 1
             elif self._is_expired(one, now_ms):
                 partition.expired += 1

@@ -64,7 +64,7 @@ def client(bad: int) -> Consumer:
     "ask",
     [
         lambda consumer: offsets.committed(consumer, _PLACES, 1),
-        lambda consumer: offsets.first_at(consumer, _PLACES, 1_795_000_000_000, 1),
+        lambda consumer: offsets.first_at(consumer, dict.fromkeys(_PLACES, 9), 1_795_000_000_000, 1),
         lambda consumer: offsets.since(consumer, _PLACES, 1_795_000_000_000, 1),
         lambda consumer: offsets.starts(consumer, _PLACES, 1),
         lambda consumer: offsets.ends(consumer, _PLACES, 1),
@@ -90,7 +90,7 @@ def test_since_begins_where_the_first_record_will_lie() -> None:
         end = 7
 
         def offsets_for_times(self, asked: Sequence[TopicPartition], **_: Any) -> list[Any]:
-            """Return the end if that is asked for, else that there is no such record."""
+            """Return the end for a request of the end, and no offset for a moment."""
             at = self.end if asked[0].offset == OFFSET_END else OFFSET_END
             self.end += 1
             return [

@@ -1,4 +1,4 @@
-"""A row that is never stored is told from an outage: a store in virtual time, with outages of every kind."""
+"""A row that is never stored, and outages of every kind, in which no row is at fault: in virtual time."""
 
 import io
 import random
