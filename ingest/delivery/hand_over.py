@@ -34,9 +34,11 @@ class HandOver:
         frames = piece.frames[first:last]
         records = [frame.record for frame in frames if frame.record]
         outcomes = await _outcomes(map(self._producer.produce, records))
-        refused = next((n for n, outcome in enumerate(outcomes) if isinstance(outcome, RefusedError)), None)
-        if refused is not None:  # with those of its batch: what follows is repeated, in order
-            outcomes[refused:] = await _outcomes(map(self._producer.produce_alone, records[refused:]))
+        failed = next((n for n, outcome in enumerate(outcomes) if outcome), None)
+        # Behind one that is not acknowledged nothing goes on: it would lie before that one.
+        if failed is not None and isinstance(outcomes[failed], RefusedError):
+            # With those of its batch: what follows is repeated, in order.
+            outcomes[failed:] = await _outcomes(map(self._producer.produce_alone, records[failed:]))
             outcomes = await self._rescued(records, outcomes)
         each, delivered = iter(outcomes), first
         try:

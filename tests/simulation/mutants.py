@@ -49,7 +49,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "what_follows_a_refused_record_is_not_repeated": Mutant(
         _HAND_OVER,
         {
-            "outcomes[refused:] = await _outcomes(map(self._producer.produce_alone, records[refused:]))": (
+            "outcomes[failed:] = await _outcomes(map(self._producer.produce_alone, records[failed:]))": (
                 "outcomes = [(await _outcomes([self._producer.produce_alone(r)]))[0] "
                 "if isinstance(o, RefusedError) else o for r, o in zip(records, outcomes)]"
             )

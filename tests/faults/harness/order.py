@@ -1,7 +1,9 @@
 """The topic and `faults.answers` -> events that lie in Kafka in another order than they were accepted in.
 
 An event whose 200 came before another one was first sent must lie before it in their partition; repetitions
-aside, so the first record of each counts. Source: the invariant of `ingest.delivery.publisher`.
+aside, so the first record of each counts. What Kafka refuses, and its batch with it, is excepted: those are
+sent again behind what followed them, so events of the same seconds are not judged. Source: the invariant of
+`ingest.delivery.publisher`.
 """
 
 from collections.abc import Iterator
@@ -18,8 +20,12 @@ _TABLE = """
 CREATE OR REPLACE TABLE faults.log (app_id String, event_id String, partition Int32, offset Int64)
 ENGINE = MergeTree ORDER BY (app_id, event_id)
 """
+_REFUSED = """
+SELECT groupArray(began_us) FROM faults.answers
+WHERE (app_id, event_id) IN (SELECT app_id, event_id FROM tapcart.quarantine WHERE reason = 'refused')
+"""
 # From the end of a partition towards its beginning: the earliest answer of all that lies behind an event.
-_DISORDER = """
+_DISORDER = f"""
 SELECT count() AS found, groupArray(3)(concat(app_id, '/', event_id)) AS named FROM (
   SELECT app_id, event_id, began_us, min(acknowledged_us) OVER (
     PARTITION BY app_id, partition ORDER BY first DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -36,7 +42,9 @@ SELECT count() AS found, groupArray(3)(concat(app_id, '/', event_id)) AS named F
     )
   ) AS answers USING (app_id, event_id)
 )
-WHERE acknowledged_behind_us > 0 AND acknowledged_behind_us < began_us FORMAT JSONEachRow
+WHERE acknowledged_behind_us > 0 AND acknowledged_behind_us < began_us
+  AND NOT arrayExists(refused_us -> abs(refused_us - began_us) < 5_000_000, ({_REFUSED}))
+FORMAT JSONEachRow
 """
 _encode = msgspec.json.Encoder().encode
 
