@@ -10,7 +10,7 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/installed
 CLIENTS := python sql/python dbt
-TYPED := schemas ingest consumers deploy tests
+TYPED := runtime schemas ingest consumers deploy tests
 
 # Where `make run` is, for commands that talk to it; the variables that move it move these.
 ADMIN_PORT = $${INGEST_ADMIN_PORT:-$$(cat "$${DATA_DIR:-data}/run/ingest-admin-port" 2>/dev/null || echo 8083)}

@@ -28,10 +28,10 @@ from consumers.warehouse.repair.offset_reader import Range
 from consumers.warehouse.repair.reconciliation import Accounting, Partition, Report
 from consumers.warehouse.repair.replayer import IngestAccess
 from consumers.warehouse.settings import Settings
+from runtime.environment import SettingsError
+from runtime.printable import printable, printable_lines
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.wire_ids import looking_up
-from schemas.environment import SettingsError
-from schemas.printable import printable, printable_lines
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
 _NAME_CHARS_MAX = 32  # of an event type: the width of its column

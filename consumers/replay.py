@@ -37,11 +37,11 @@ from consumers.warehouse.repair.reconciliation import Accounting
 from consumers.warehouse.repair.replayer import IngestAccess, Quarantine, Replayer, Row, RowFailedError
 from consumers.warehouse.repair.retype import Untyped, sources
 from consumers.warehouse.settings import Settings
+from runtime.environment import SettingsError
+from runtime.printable import printable, printable_lines
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire_ids import looking_up
-from schemas.environment import SettingsError
-from schemas.printable import printable, printable_lines
 
 _ATTEMPTS_MAX = 8
 _FAILED_MAX = 3  # rows one after the other that ingest fails to answer for: then it is not the rows

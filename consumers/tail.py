@@ -25,13 +25,13 @@ from consumers.kit.decode import Unfit, fields_of, header, sound
 from consumers.kit.event_filter import Wanted, typed, wanted
 from consumers.kit.record import Place
 from consumers.kit.settings import Settings
-from schemas import topics
+from runtime.environment import SettingsError
+from runtime.kafka import topics
+from runtime.printable import printable
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, CatalogError
 from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
 from schemas.catalog.wire_ids import following, release_of
-from schemas.environment import SettingsError
-from schemas.printable import printable
 
 if TYPE_CHECKING:
     from consumers.kit.record import Record

@@ -1,4 +1,4 @@
-"""`python -m ingest`: the receiver, until SIGTERM or SIGINT. Exit status: see `schemas.process`."""
+"""`python -m ingest`: the receiver, until SIGTERM or SIGINT. Exit status: see `runtime.process`."""
 
 import asyncio
 import gc
@@ -15,11 +15,11 @@ from ingest.delivery.spool_lock import hold
 from ingest.http.app import Service, build
 from ingest.http.token_follower import TokenFollower
 from ingest.settings import Settings
-from schemas import descriptors
+from runtime import descriptors
+from runtime.environment import SettingsError
+from runtime.http.server import Port, bind, serve
+from runtime.process import Process, main
 from schemas.catalog.wire_ids import registering
-from schemas.environment import SettingsError
-from schemas.http_server import Port, bind, serve
-from schemas.process import Process, main
 
 _LOG = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from ingest.delivery.state import State
-from schemas.http_protocol import EVICTED, SILENT
+from runtime.http.protocol import EVICTED, SILENT
 
 _PREFIX = "tapline_ingest"
 REASONS = ("not_json", "invalid_field", "time_out_of_range", "content_encoding", "refused", "damaged")

@@ -11,10 +11,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
-from schemas import environment
+from runtime import environment
+from runtime.kafka.topic_contract import Contract
+from runtime.tokens import Token, parse
 from schemas.catalog.catalog import HERE
-from schemas.tokens import Token, parse
-from schemas.topic_contract import Contract
 
 _MEBIBYTE = 1024 * 1024
 

@@ -24,9 +24,9 @@ from ingest.delivery.segment_writer import SUFFIX
 from ingest.delivery.set_aside import FOLDER
 from ingest.delivery.set_aside import SUFFIX as ASIDE
 from ingest.settings import SpoolSettings
-from schemas import topics
-from schemas.environment import SettingsError
-from schemas.printable import printable
+from runtime.environment import SettingsError
+from runtime.kafka import topics
+from runtime.printable import printable
 
 _ACKNOWLEDGE_SECONDS_MAX = 30.0
 _ALL = "all"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from schemas.tokens import Token, parse, taken_apart
+from runtime.tokens import Token, parse, taken_apart
 
 _RANDOM_BYTES = 24
 _ID_LENGTH = 8

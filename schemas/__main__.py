@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from schemas.arrivals import AwayError, Question, arrivals
+from runtime.environment import SettingsError
+from runtime.printable import printable, printable_lines
 from schemas.catalog import evolution, page, version
 from schemas.catalog.add import add, write
 from schemas.catalog.catalog import Catalog, CatalogError, table_name, unlisted, unnumbered
-from schemas.environment import SettingsError
 from schemas.inference import infer
-from schemas.printable import printable, printable_lines
+from schemas.inference.arrivals import AwayError, Question, arrivals
 from schemas.settings import Settings
 
 _LINE_CHARS_MAX = 1_000

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field, SecretStr
 
-from schemas import environment
+from runtime import environment
 from schemas.catalog.catalog import HERE
 
 

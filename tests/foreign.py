@@ -5,7 +5,7 @@ from pathlib import Path
 
 import confluent_kafka
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.warehouse import NOW_MS
 
 _LIBRARY = next((Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs").glob("librdkafka*"))

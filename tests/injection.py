@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from schemas.process import Process
+from runtime.process import Process
 
 _TASKS: dict[str, asyncio.Task[None]] = {}
 

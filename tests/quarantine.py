@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from confluent_kafka import Producer
 
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire import checksum
 from schemas.codec.events import encode_quarantine

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consumers.kit import events
-from schemas import topics
+from runtime.kafka import topics
 from tests.faults.harness.cluster import Cluster
 from tests.live import Live
 from tests.process import Ingest

@@ -11,7 +11,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message
 
-from schemas.environment import SettingsError
+from runtime.environment import SettingsError
 
 # What a user's property may not change.
 _REQUIRED = {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from schemas import process
+from runtime import process
 
 
 def run(main: Callable[..., object], *arguments: object) -> NoReturn:

@@ -14,7 +14,7 @@ import fastavro
 from fastavro.types import Schema
 
 from consumers.kit.record import Record
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_model import ID_BYTES_MAX, IDS, OPTIONAL
 from schemas.catalog.wire import HEADER_BYTES, checksum

@@ -14,12 +14,12 @@ import msgspec
 
 from consumers.kit.decode import INVALID, Unfit, fields_of, header
 from consumers.kit.record import Record
-from schemas import topics
+from runtime.environment import SettingsError
+from runtime.kafka import topics
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
 from schemas.codec.events import EventDecoder
 from schemas.codec.row_to_json import RowError, event_of
-from schemas.environment import SettingsError
 
 
 @dataclass(frozen=True, slots=True)

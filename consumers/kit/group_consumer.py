@@ -26,7 +26,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from consumers.kit import client, offsets
 from consumers.kit.record import Place, Record
 from consumers.kit.topic_ends import TopicEnds
-from schemas import topics
+from runtime.kafka import topics
 
 _log = logging.getLogger(__name__)
 

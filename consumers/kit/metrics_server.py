@@ -2,7 +2,7 @@
 
 Invariants: `/healthz`: the loop turns. `/readyz`: what comes now is worked on. That something outside is away
 is a metric, and no reason for a restart. Requests that a page of another site may have sent are refused: see
-schemas/hosts.py. A port that cannot be had, or a
+runtime/http/hosts.py. A port that cannot be had, or a
 server that fails, keeps nobody from work: it is logged.
 """
 
@@ -16,7 +16,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from schemas import hosts
+from runtime.http import hosts
 
 _log = logging.getLogger(__name__)
 

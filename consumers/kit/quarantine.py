@@ -13,12 +13,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumers.kit.decode import Refusal, encode_refusal
 from consumers.kit.errors import TransientError
-from schemas import topics
+from runtime.environment import SettingsError
+from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire_ids import registered
-from schemas.environment import SettingsError
 
 _log = logging.getLogger(__name__)
 

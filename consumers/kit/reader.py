@@ -37,7 +37,7 @@ from consumers.kit.quarantine import Quarantine
 from consumers.kit.received_until import ReceivedUntil
 from consumers.kit.record import Place, Record
 from consumers.kit.settings import Settings
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Release
 from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
 from schemas.catalog.wire import wire_id_of

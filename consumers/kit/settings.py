@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
-from schemas import environment
+from runtime import environment
 from schemas.catalog.catalog import HERE
 
 _KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}  # where `make run` is

@@ -21,7 +21,7 @@ from consumers.kit.metrics_server import Where, serve
 from consumers.kit.offset_tracker import Hold
 from consumers.kit.reader import Arrival, Reader
 from consumers.kit.settings import Settings
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.wire_ids import following
 
 T = TypeVar("T")

@@ -25,10 +25,10 @@ from consumers.live.replays import Replays
 from consumers.live.samples import Samples
 from consumers.live.settings import Settings
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
+from runtime.http.server import Port, bind, serve
+from runtime.process import Process, main
 from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire_ids import following
-from schemas.http_server import Port, bind, serve
-from schemas.process import Process, main
 
 _log = logging.getLogger("consumers.live")
 

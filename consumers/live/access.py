@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from schemas import hosts
+from runtime.http import hosts
 
 PROBES = frozenset({"/healthz", "/readyz"})
 _QUESTIONS = frozenset({"GET", "HEAD"})

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from schemas.printable import printable
+from runtime.printable import printable
 
 OTHER = "(other)"
 _DAYS = 7

@@ -19,7 +19,7 @@ from consumers.live.balance import midnight_ms, settled_ms
 from consumers.live.newest import Arrival, Newest
 from consumers.live.poller import Away
 from consumers.live.state import Log, Mark, Partition, Today
-from schemas import topic_reader, topics
+from runtime.kafka import topic_reader, topics
 
 if TYPE_CHECKING:
     from schemas.catalog.wire_ids import Headers

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
-from schemas import environment, hosts
+from runtime import environment
+from runtime.http import hosts
 from schemas.catalog.catalog import HERE
 
 

@@ -1,6 +1,6 @@
 """`python -m consumers.warehouse`: the loader, until SIGTERM or SIGINT.
 
-Exit status: see `schemas.process`. What was not committed is read again by the next start.
+Exit status: see `runtime.process`. What was not committed is read again by the next start.
 """
 
 import gc
@@ -10,8 +10,8 @@ from consumers.kit.metrics_server import Where, serve
 from consumers.warehouse.load import topic_watch
 from consumers.warehouse.load.wiring import Parts, make_loader
 from consumers.warehouse.settings import Settings
+from runtime.process import Process, main
 from schemas.catalog.wire_ids import following
-from schemas.process import Process, main
 
 
 def _load(process: Process) -> None:

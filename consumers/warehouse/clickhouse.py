@@ -21,7 +21,7 @@ from consumers.warehouse.analytics import visits
 from consumers.warehouse.errors import BrokenError, PermanentError, ServerError, TablesError, TooLargeError
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.tables import RAW, Options, Table
-from schemas.columns import JSON
+from schemas.catalog.columns import JSON
 
 _log = logging.getLogger(__name__)
 

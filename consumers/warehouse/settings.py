@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from consumers.warehouse.tables import Options
-from schemas import environment
+from runtime import environment
 from schemas.catalog.catalog import HERE
 
 _MEBIBYTE = 1024 * 1024

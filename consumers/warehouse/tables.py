@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from schemas.catalog.catalog import Catalog, Release, table_name
-from schemas.columns import JSON, MOMENT, Column, columns
+from schemas.catalog.columns import JSON, MOMENT, Column, columns
 
 RAW, PUBLIC = "tapcart_raw", "tapcart"
 

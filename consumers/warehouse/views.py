@@ -8,8 +8,8 @@ ones too: `*` leaves them out. Source: DESIGN.md, "ClickHouse", with the cost of
 from collections.abc import Iterator, Sequence
 
 from consumers.warehouse.tables import PUBLIC, RAW, Options, Table, literal, on_cluster, quoted
-from schemas import probe
-from schemas.columns import Column
+from runtime import probe
+from schemas.catalog.columns import Column
 
 _FINAL = "FINAL SETTINGS do_not_merge_across_partitions_select_final = 1"
 _EVENTS = "events"

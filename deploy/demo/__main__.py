@@ -22,7 +22,7 @@ from deploy.demo.results import QUERIES, ClickHouse, ClickHouseError, wait_query
 from deploy.demo.samples import samples
 from deploy.demo.sender import NO_ANSWER, Pace, Tally, send
 from deploy.local.errors import StackError
-from schemas.printable import printable_lines
+from runtime.printable import printable_lines
 
 _DAY_MS = 86_400_000
 _QUERYABLE_SECONDS_MAX = 60.0

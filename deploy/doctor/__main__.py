@@ -18,7 +18,7 @@ from deploy.local import services
 from deploy.local.errors import StackError
 from deploy.local.secret import secret
 from deploy.local.settings import Settings
-from schemas.printable import printable
+from runtime.printable import printable
 
 _PATH = "/tapcart_webhooks/"
 _WAIT_SECONDS_MAX = 30.0

@@ -19,7 +19,7 @@ from uuid import uuid4
 import httpx
 
 from deploy.doctor.finding import Finding, fault, ok, warning
-from schemas import probe
+from runtime import probe
 
 _POSTS = 3
 _LARGE_BYTES = 1_000_000  # ingest takes 1 MiB

@@ -7,7 +7,7 @@ import httpx
 
 from deploy.demo.results import ClickHouse, ClickHouseError
 from deploy.doctor.finding import Finding, fault, ok, skipped, warning
-from schemas import probe
+from runtime import probe
 
 _POLL_SECONDS = 0.2
 

@@ -21,7 +21,7 @@ from deploy.local import folder as data_folder
 from deploy.local.child import die_with_parent, parent_handles
 from deploy.local.errors import StackError, WrongSettingsError
 from deploy.local.settings import Settings
-from schemas import descriptors
+from runtime import descriptors
 
 _LOOK_SECONDS = 0.5
 _METRICS_PORT = 8082  # of the loader, after live's

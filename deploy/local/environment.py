@@ -15,7 +15,7 @@ import ingest.settings
 from deploy.local.errors import WrongSettingsError
 from deploy.local.folder import PASSWORD_FILE
 from deploy.local.services import Addresses
-from schemas.environment import SettingsError
+from runtime.environment import SettingsError
 
 _CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {
     "clickhouse": deploy.local.clickhouse.settings.Settings.from_env,

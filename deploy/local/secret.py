@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.local.errors import WrongSettingsError
 from deploy.local.settings import Settings
 from ingest.token_file import write_secret
-from schemas.tokens import Token, parse
+from runtime.tokens import Token, parse
 
 _RANDOM_BYTES = 24
 

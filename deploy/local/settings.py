@@ -11,7 +11,7 @@ from typing import Self
 from pydantic import BaseModel, Field, SecretStr
 
 from deploy.local.errors import WrongSettingsError
-from schemas import environment
+from runtime import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 

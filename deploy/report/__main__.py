@@ -17,7 +17,7 @@ from deploy.local.errors import StackError
 from deploy.local.settings import Settings
 from deploy.report.page import page
 from deploy.report.week import ReportError, week
-from schemas.printable import printable, printable_lines
+from runtime.printable import printable, printable_lines
 
 
 def main() -> int:

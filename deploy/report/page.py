@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.report import plots
 from deploy.report.week import Week
-from schemas.printable import printable
+from runtime.printable import printable
 
 _STYLE = Path(__file__).with_name("report.css").read_text()
 

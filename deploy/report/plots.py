@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deploy.report.week import Rows, Week
-from schemas.printable import printable
+from runtime.printable import printable
 
 _INK, _QUIET, _GRID = "#1f2933", "#52606d", "#e4e7eb"
 # Told apart also by those who do not see all colours (Okabe and Ito).

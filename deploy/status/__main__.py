@@ -14,7 +14,7 @@ from deploy.local.errors import StackError
 from deploy.local.settings import Settings
 from deploy.status.collect import Status, look
 from deploy.status.formatting import span
-from schemas.printable import printable
+from runtime.printable import printable
 
 _PIPE_WIDTH = 160  # nothing is folded where nobody sees a width
 _NOTHING_RUNS = 3

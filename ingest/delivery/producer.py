@@ -22,7 +22,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingest.delivery.producer_port import NotAcknowledgedError, RefusedError
 from ingest.delivery.record import Record
-from schemas import topics
+from runtime.kafka import topics
 
 _LOG = logging.getLogger(__name__)
 _COLLECT_SECONDS_MAX = 0.01  # a partition whose leader is away holds up the others this long at most

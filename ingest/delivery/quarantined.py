@@ -3,7 +3,7 @@
 import msgspec
 
 from ingest.delivery.record import Record
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire_ids import registered

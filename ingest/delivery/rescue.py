@@ -14,7 +14,7 @@ from ingest.delivery.producer_port import Producer, RefusedError
 from ingest.delivery.record import Record
 from ingest.delivery.set_aside import SetAside
 from ingest.metrics import Metrics
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 
 _LOG = logging.getLogger(__name__)

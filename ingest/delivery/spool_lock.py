@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from schemas.environment import SettingsError
+from runtime.environment import SettingsError
 
 
 class SpoolInUseError(SettingsError):

@@ -1,7 +1,7 @@
 """Our topics: made where they are missing, and compared with what they have to be, again and again.
 
 Invariants: an existing topic is never changed; a comparison that fails is unknown, and neither good nor bad.
-Source: `schemas.topic_contract`.
+Source: `runtime.kafka.topic_contract`.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import NewTopic
 
 from ingest.metrics import Metrics
-from schemas import topic_reader, topics
-from schemas.topic_contract import Cluster, Contract, Finding, Problem, new_topic_config, readable
-from schemas.topic_log import TopicLog
+from runtime.kafka import topic_reader, topics
+from runtime.kafka.topic_contract import Cluster, Contract, Finding, Problem, new_topic_config, readable
+from runtime.kafka.topic_log import TopicLog
 
 _LOG = logging.getLogger(__name__)
 _CHECK_SECONDS = 60.0

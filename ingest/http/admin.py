@@ -1,8 +1,8 @@
 """The admin port's ASGI application: health, metrics, and the registry's API.
 
-Invariants: nothing here changes anything; a request that a page of another site may have sent is refused (see
-schemas/hosts.py); what no route answers is counted. Source: the public contract in DESIGN.md. The port is on
-loopback unless told otherwise, for metrics tell what a shop sells.
+Invariants: nothing here changes anything; a request that a page of another site may have sent is refused
+(see runtime/http/hosts.py); requests that no route answers are counted. The port is on loopback unless set
+otherwise, because metrics reveal a shop's sales. Source: the public contract in DESIGN.md.
 """
 
 from starlette.applications import Starlette
@@ -17,7 +17,7 @@ from ingest.http.health import Health
 from ingest.http.problem import our_fault, problem
 from ingest.http.refusals import Refusals
 from ingest.registry_api.registry import Registry
-from schemas import hosts
+from runtime.http import hosts
 
 
 def admin(health: Health, registry: Registry, bound: str, refusals: Refusals) -> ASGIApp:

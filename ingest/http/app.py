@@ -25,11 +25,11 @@ from ingest.http.webhook import Webhook
 from ingest.metrics import Children, Metrics
 from ingest.registry_api.registry import Registry
 from ingest.settings import Settings
-from schemas import descriptors
+from runtime import descriptors
+from runtime.http.protocol import Gate, Limits
+from runtime.process import Part
+from runtime.tokens import Token
 from schemas.catalog.schema_reloader import Current
-from schemas.http_protocol import Gate, Limits
-from schemas.process import Part
-from schemas.tokens import Token
 
 _ADMIN_CONNECTIONS_MAX = 32
 

@@ -11,7 +11,8 @@ import msgspec
 
 from ingest.delivery.quarantined import Cause, quarantine_record
 from ingest.delivery.record import Record
-from schemas import probe, topics
+from runtime import probe
+from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire_ids import registered

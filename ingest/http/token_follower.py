@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from ingest.settings import Settings
 from ingest.token_file import TokenFile, TokensError
+from runtime.environment import SettingsError
+from runtime.tokens import Token
 from schemas.catalog.schema_reloader import LOOK_SECONDS
-from schemas.environment import SettingsError
-from schemas.tokens import Token
 
 _LOG = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from ingest.http.rate import Rate
 from ingest.http.receive import Accepted, Origin, Receiver, Refusal, Rejected
 from ingest.metrics import Children, Metrics
 from ingest.settings import Settings
-from schemas import probe
-from schemas.tokens import APPS_HEADER
+from runtime import probe
+from runtime.tokens import APPS_HEADER
 
 _KEPT = {kept: Response(f'{{"kept":"{kept}"}}', media_type="application/json") for kept in ("kafka", "spool")}
 

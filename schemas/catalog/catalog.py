@@ -17,7 +17,8 @@ import fastavro
 import msgspec
 from fastavro.schema import SchemaParseException, UnknownType
 
-from schemas import topics
+from runtime.environment import StartError
+from runtime.kafka import topics
 from schemas.catalog import schema_model
 
 HERE = Path(__file__).parents[1]
@@ -43,7 +44,7 @@ _TABLES_OF_OURS = frozenset(
 )
 
 
-class CatalogError(Exception):
+class CatalogError(StartError):
     """The folder is not sound; the text lists every problem, one a line."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
-from schemas.columns import columns
+from schemas.catalog.columns import columns
 
 # reader type -> the writer types whose data it can read
 _PROMOTED = {

@@ -8,8 +8,7 @@ import html
 from collections.abc import Iterator
 from typing import Any
 
-from schemas import columns
-from schemas.catalog import schema_model, version
+from schemas.catalog import columns, schema_model, version
 from schemas.catalog.catalog import Catalog, Release, table_name
 
 FILE = "schemas.html"  # in a folder of schemas

@@ -1,8 +1,8 @@
 """The schema registry at SCHEMA_REGISTRY_URL -> a catalog that knows its ids, registered there or looked up.
 
 Invariants: nothing but ingest registers. An id that was learnt stays right: a registry never gives it to
-another schema. What is not answered in time, or refused, leaves everything as it was. The one module that
-knows Confluent's client. Source: Confluent Schema Registry's API reference.
+another schema. What is not answered in time, or refused, leaves everything as it was. Source:
+Confluent Schema Registry's API reference.
 """
 
 import hashlib
@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
+from confluent_kafka.schema_registry import Schema, SchemaRegistryError
 from confluent_kafka.schema_registry.error import OAuthTokenError
 from httpx2 import HTTPError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from runtime.kafka.registry_client import client
 from schemas.catalog.add import write
 from schemas.catalog.catalog import Catalog, CatalogError
 from schemas.catalog.subjects import subject_of
 
 _LOG = logging.getLogger(__name__)
 _NAME = "SCHEMA_REGISTRY_URL"
-_REQUEST_SECONDS_MAX = 5.0
 # At a start of ingest that needs ids: longer than a registry takes to restart.
 _START_SECONDS_MAX = 30.0
 _RETRY_SECONDS_MAX = 2.0
@@ -39,14 +39,6 @@ logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells each URL, pass
 
 class RegistryAwayError(CatalogError):
     """The registry does not answer, or not as one. The same call may succeed later."""
-
-
-def client(properties: Mapping[str, str]) -> SchemaRegistryClient:
-    """Return a client with these properties; nothing is asked yet. Raises: ValueError."""
-    try:
-        return SchemaRegistryClient({**properties, "max.retries": 0, "timeout": _REQUEST_SECONDS_MAX})
-    except (ValueError, TypeError, OSError) as error:
-        raise ValueError(f"the client takes no such SCHEMA_REGISTRY_*: {error}") from None
 
 
 class SchemaRegistry:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.columns import NUMBERS, repeated
+from schemas.catalog.columns import NUMBERS, repeated
 
 # Fields that receipt adds: an event's members of these names are unknown fields.
 OURS = ("received_at", "extra")

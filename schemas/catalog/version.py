@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Release
-from schemas.columns import columns
+from schemas.catalog.columns import columns
 
 Version = tuple[int, int, int]
 _FIRST: Version = (1, 0, 0)

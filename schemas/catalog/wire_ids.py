@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire import HEADER_BYTES, prefix, wire_id_of

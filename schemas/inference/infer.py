@@ -12,12 +12,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from schemas import columns
-from schemas.catalog import schema_model, version
+from runtime.printable import printable_lines
+from schemas.catalog import columns, schema_model, version
 from schemas.catalog.catalog import Catalog, Release, table_problems
 from schemas.inference.field_profile import Path, Seen, Values
 from schemas.inference.field_types import decide
-from schemas.printable import printable_lines
 
 _NAME_CHARS_MAX = 100
 _EVENT_TYPE = re.compile(r"[A-Za-z]\w*", re.ASCII)

@@ -19,7 +19,7 @@ import psutil
 from confluent_kafka import Producer
 
 from deploy.demo.generator import Plan, generate
-from schemas import topics
+from runtime.kafka import topics
 from tests.bench import cores, services
 from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
 from tests.bench.options import Options

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas import topic_contract, topics
+from runtime.kafka import topic_contract, topics
 from tests.bench.contender import Contender, python
 from tests.bench.load import Load, Target
 from tests.bench.report import say

@@ -18,7 +18,7 @@ from consumers.warehouse.load.batch import Batch, Limits
 from consumers.warehouse.load.container import container
 from consumers.warehouse.load.schema_bindings import terms_of
 from deploy.demo.generator import Plan, generate
-from schemas import topics
+from runtime.kafka import topics
 from tests.warehouse import CATALOG, Message, body, crc, decoded, make_topics
 
 _DAY_MS = 86_400_000

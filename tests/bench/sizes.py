@@ -19,7 +19,7 @@ from deploy.demo.generator import Plan, generate
 from ingest.delivery.producer import DEFAULTS
 from ingest.delivery.record import Record
 from ingest.http.receive import Accepted, Receiver
-from schemas import topic_contract, topics
+from runtime.kafka import topic_contract, topics
 from tests.bench import cores, services
 from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
 from tests.bench.options import Options

@@ -12,7 +12,7 @@ from typing import Any
 
 import chdb
 
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog
 from tests.topic import end_offsets, messages_since, value_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.process import SAMPLES, Ingest
 from tests.topic import headers_of, messages_since
 

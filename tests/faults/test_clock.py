@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.faults.harness.world import Inside
 from tests.process import SAMPLES, Ingest
 from tests.stack import Stack

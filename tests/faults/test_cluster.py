@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from consumers.kit.group_consumer import Membership, Source
-from schemas import topics
+from runtime.kafka import topics
 from tests.faults.half_open import Proxy
 from tests.faults.harness.cluster import BROKERS, Cluster
 from tests.faults.posting import answers_while, event, ids_since, page_seconds_while

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.faults.posting import event, ids_since, post_all
 from tests.process import Ingest
 from tests.stack import Stack

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.faults.posting import event, ids_since, page_seconds_while, post_all
 from tests.process import Ingest
 from tests.stack import Stack

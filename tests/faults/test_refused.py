@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from consumers.kit.decode import fields_of
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from tests.faults.posting import event, ids_since
 from tests.process import ROOT, Ingest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.faults import slow_disk
 from tests.faults.posting import ids_since
 from tests.process import Ingest

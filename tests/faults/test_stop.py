@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.process import SAMPLES, Ingest
 from tests.stack import Stack
 from tests.topic import end_offsets, headers_of, messages_since

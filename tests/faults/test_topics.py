@@ -22,8 +22,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from schemas import topic_reader, topics
-from schemas.topic_contract import Contract, Problem, problems
+from runtime.kafka import topic_reader, topics
+from runtime.kafka.topic_contract import Contract, Problem, problems
 from tests.bench.partitions import partition
 from tests.faults.harness.cluster import BROKERS, Cluster
 from tests.faults.posting import event

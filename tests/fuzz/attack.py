@@ -15,7 +15,7 @@ from random import Random
 
 from confluent_kafka import Producer
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.fuzz.case import Case, Generator, Place, request
 from tests.fuzz.oracle import Answer, Judge
 from tests.stack import ROOT

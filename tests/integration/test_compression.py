@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.clients.events import bodies
 from tests.process import Ingest
 from tests.stack import Stack

@@ -18,8 +18,8 @@ from consumers.warehouse.clickhouse import SETTINGS, ClickHouse, connect
 from consumers.warehouse.errors import PermanentError, TablesError
 from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import Options, tables
+from schemas.catalog.columns import JSON
 from schemas.codec.varint import long
-from schemas.columns import JSON
 from tests.stack import Stack
 from tests.waiting import eventually
 from tests.warehouse import CATALOG, Tables

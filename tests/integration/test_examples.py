@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Producer
 
-from schemas import topic_contract, topics
+from runtime.kafka import topic_contract, topics
 from tests.live import hanging
 from tests.process import Child, Ingest, free_port
 from tests.stack import ROOT, Stack

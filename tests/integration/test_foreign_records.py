@@ -15,7 +15,7 @@ import pytest
 
 from consumers.kit import events
 from consumers.kit.decode import fields_of, plain
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Release
 from schemas.catalog.wire import prefix
 from schemas.codec.events import encode_quarantine

@@ -17,7 +17,7 @@ import zstandard
 from confluent_kafka import Message
 
 from consumers.kit.decode import fields_of
-from schemas import topic_contract, topics
+from runtime.kafka import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.bench.partitions import partition

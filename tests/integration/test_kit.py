@@ -24,7 +24,7 @@ from consumers.kit import Events, events
 from consumers.kit.decode import fields_of
 from consumers.kit.group_consumer import Membership, Source
 from consumers.kit.types import AddedToCart, AppOpened
-from schemas import topic_contract, topics
+from runtime.kafka import topic_contract, topics
 from schemas.catalog import wire
 from tests.kit import Fate, Plan, path_of
 from tests.live import hanging

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer
 
 from deploy.demo.samples import FOLDER
-from schemas import topics
+from runtime.kafka import topics
 from tests.live import Live, event, hanging, post, settled, sql
 from tests.stack import ROOT, Stack
 from tests.waiting import eventually

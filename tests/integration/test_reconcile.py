@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import table_name
 from schemas.catalog.wire import HEADER_BYTES, prefix
 from tests.stack import ROOT, Stack

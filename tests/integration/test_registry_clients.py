@@ -19,7 +19,7 @@ from confluent_kafka.schema_registry import (
 from confluent_kafka.schema_registry.avro import AsyncAvroDeserializer, AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.clients.events import COUNT, TYPES, Reading, bodies, differences, plain, post, reading

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import EventDecoder
 from tests.process import SAMPLES

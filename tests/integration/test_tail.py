@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from schemas import topics
+from runtime.kafka import topics
 from tests.process import Child, free_port
 from tests.stack import ROOT, Stack
 from tests.warehouse import Sender, body

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from consumers.warehouse.clickhouse import ClickHouse
 from consumers.warehouse.repair.offset_reader import Kafka
 from consumers.warehouse.tables import Options, tables
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import table_name
 from tests.stack import Stack

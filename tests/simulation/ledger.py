@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from ingest.delivery.record import Record
-from schemas import topics
+from runtime.kafka import topics
 from tests.simulation.fake_disk import Platters
 from tests.simulation.fake_kafka import ID, Kafka
 

@@ -26,7 +26,7 @@ from ingest.delivery.set_aside import SetAside
 from ingest.delivery.spool import Spool
 from ingest.delivery.state import State
 from ingest.metrics import Metrics
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from tests.simulation.fake_disk import FakeDisk, Platters
 from tests.simulation.fake_kafka import FakeProducer, FakeTopics, Kafka

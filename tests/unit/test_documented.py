@@ -18,7 +18,7 @@ import ingest.metrics
 import ingest.settings
 import schemas.settings
 from ingest.http.problem import TITLES
-from schemas import topics
+from runtime.kafka import topics
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text() + (ROOT / "DESIGN.md").read_text()

@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from schemas.http_protocol import EVICTED, SILENT, Gate, Limits, Refusal
-from schemas.http_server import Port, bind, serve
+from runtime.http.protocol import EVICTED, SILENT, Gate, Limits, Refusal
+from runtime.http.server import Port, bind, serve
 
 QUICK = Limits(head_seconds_max=0.5, request_seconds_max=0.5)
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"

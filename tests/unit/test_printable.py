@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.environment import log_as_json
-from schemas.printable import printable, printable_lines
+from runtime.environment import log_as_json
+from runtime.printable import printable, printable_lines
 from tests.hostile import HOSTILE, is_harmless
 
 

@@ -13,8 +13,8 @@ from tests.stack import ROOT
 
 _BEGIN = """
 import asyncio, sys, threading, time
-from schemas.environment import SettingsError
-from schemas.process import main
+from runtime.environment import SettingsError
+from runtime.process import main
 
 async def for_ever():
     await asyncio.Event().wait()
@@ -165,8 +165,8 @@ def test_what_hangs_does_not_keep_a_failed_process() -> None:
     began = time.monotonic()
     status, _, complained = ended(
         """
-        import schemas.process
-        schemas.process._HANG_SECONDS = 0.2
+        import runtime.process
+        runtime.process._HANG_SECONDS = 0.2
         async def failing():
             1 / 0
         async def hanging():

@@ -4,7 +4,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
 
-// What an event says, without controls, changes of direction and what nobody sees: as `schemas.printable` has it.
+// What an event says, without controls, changes of direction and what nobody sees: as `runtime.printable` has it.
 const HIDDEN = /(?![\n\t])[\p{C}\p{Zl}\p{Zp}]/gu;
 const escaped = (hidden) => hidden.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
 export const printable = (text) => text.replace(HIDDEN, escaped);

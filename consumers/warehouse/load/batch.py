@@ -14,7 +14,7 @@ from typing import Protocol
 from consumers.kit.decode import Refusal
 from consumers.kit.record import Place, Record
 from consumers.warehouse.load.container import Format
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.wire import HEADER_BYTES, checksum
 from schemas.codec.varint import long
 

@@ -33,7 +33,7 @@ from consumers.warehouse.load.quarantined_record import Again, again
 from consumers.warehouse.load.schema_bindings import Contract
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import Table
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire import checksum, wire_id_of
 from schemas.codec.varint import long

@@ -31,7 +31,7 @@ from consumers.kit.decode import (
 )
 from consumers.kit.record import Record
 from consumers.warehouse.load.container import Format, place_of
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.wire import HEADER_BYTES, prefix, wire_id_of
 from schemas.catalog.wire_ids import releases_of

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from confluent_kafka import KafkaException
 
-from schemas import topic_reader
-from schemas.topic_contract import Contract
-from schemas.topic_log import TopicLog
+from runtime.kafka import topic_reader
+from runtime.kafka.topic_contract import Contract
+from runtime.kafka.topic_log import TopicLog
 
 _CHECK_SECONDS = 60.0
 _RETRY_SECONDS = 5.0

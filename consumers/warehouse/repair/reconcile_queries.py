@@ -14,7 +14,7 @@ from consumers.kit.record import Place
 from consumers.warehouse.clickhouse import connect
 from consumers.warehouse.repair.offset_reader import Log, Range
 from consumers.warehouse.tables import RAW
-from schemas import topics
+from runtime.kafka import topics
 
 # The rows' offsets are of one topic: of the quarantine's, or of the events'.
 GAPS_SQL = Path(__file__).parents[2] / "reconcile.sql"

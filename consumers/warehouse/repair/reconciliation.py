@@ -22,7 +22,7 @@ from consumers.warehouse.load.wiring import Parts
 from consumers.warehouse.repair.offset_reader import Kafka, Log, Range
 from consumers.warehouse.repair.reconcile_queries import Key, Lookup
 from consumers.warehouse.settings import Settings
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import table_name
 from schemas.catalog.schema_reloader import Current
 

@@ -27,10 +27,11 @@ from consumers.warehouse.load.container import Format, container
 from consumers.warehouse.load.quarantined_record import Again, Headers, again
 from consumers.warehouse.load.wiring import Parts
 from consumers.warehouse.tables import PUBLIC, RAW
-from schemas import environment, topics
+from runtime import environment
+from runtime.environment import SettingsError
+from runtime.kafka import topics
+from runtime.tokens import APPS_HEADER, Token, parse
 from schemas.catalog.wire import checksum
-from schemas.environment import SettingsError
-from schemas.tokens import APPS_HEADER, Token, parse
 
 _QUERY_SECONDS_MAX = 300.0
 _POST_SECONDS_MAX = 10.0

@@ -22,7 +22,7 @@ from consumers.warehouse.load.batch import Group
 from consumers.warehouse.load.wiring import Parts
 from consumers.warehouse.settings import Settings
 from consumers.warehouse.tables import RAW, Options, quoted, removal
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release, table_name
 from schemas.catalog.schema_model import Field

@@ -18,11 +18,11 @@ from starlette.types import ASGIApp
 
 from deploy.local.clickhouse import configuration, sandbox
 from deploy.local.clickhouse.settings import Settings
-from schemas.http_protocol import Gate, Limits
-from schemas.http_server import Port, bind, serve
-from schemas.process import Process, main
+from runtime.http.protocol import Gate, Limits
+from runtime.http.server import Port, bind, serve
+from runtime.process import Process, main
 
-_CODE = tuple(Path(__file__).resolve().parents[3] / name for name in ("deploy", "schemas"))
+_CODE = tuple(Path(__file__).resolve().parents[3] / name for name in ("deploy", "runtime"))
 # A server's http_max_uri_size, and room for headers.
 _HEAD_BYTES_MAX = 1024 * 1024 + 64 * 1024
 # Libraries, time zones, and what the engine asks the kernel about its limits and load.

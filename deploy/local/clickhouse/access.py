@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 
 from deploy.local.clickhouse.faults import Fault
 from deploy.local.clickhouse.settings import Settings
-from schemas import hosts
+from runtime.http import hosts
 
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
-from schemas import environment
+from runtime import environment
 
 _MEBIBYTE = 1024 * 1024
 

@@ -13,7 +13,7 @@ from typing import Any
 import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from schemas import topic_contract, topics
+from runtime.kafka import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog, table_name
 

@@ -14,7 +14,7 @@ from random import Random
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import EventDecoder

@@ -15,7 +15,7 @@ import httpx
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions
 
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog, table_name
 from tests.faults.harness.damage import Damage
 from tests.faults.harness.plan import Step

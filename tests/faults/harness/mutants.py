@@ -20,7 +20,7 @@ import msgspec
 
 from deploy.local.settings import ROOT
 
-_PARTS = ("schemas", "ingest", "consumers", "deploy", "tests", "pyproject.toml")
+_PARTS = ("runtime", "schemas", "ingest", "consumers", "deploy", "tests", "pyproject.toml")
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")
 _RUN_SECONDS_MAX = 420.0
 

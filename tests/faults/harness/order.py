@@ -12,7 +12,7 @@ import msgspec
 
 from consumers.kit.record import Record
 from consumers.warehouse.repair.offset_reader import Kafka, Range
-from schemas import topics
+from runtime.kafka import topics
 from tests.faults.harness.world import World
 
 _CHUNK_ROWS = 50_000

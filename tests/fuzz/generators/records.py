@@ -2,7 +2,7 @@
 
 from random import Random
 
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import EventDecoder, Invalid, NotJson

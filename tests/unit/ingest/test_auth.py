@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Scope
 
 from ingest.http.access import Access
-from schemas.tokens import Token
+from runtime.tokens import Token
 
 TOKENS = (
     Token("open", frozenset()),

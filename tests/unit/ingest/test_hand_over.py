@@ -12,7 +12,7 @@ from ingest.delivery.record import Record
 from ingest.delivery.rescue import Rescue
 from ingest.delivery.spool import Spool
 from ingest.metrics import Metrics
-from schemas import topics
+from runtime.kafka import topics
 
 
 class _Kafka:

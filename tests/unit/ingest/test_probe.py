@@ -3,7 +3,8 @@
 import json
 
 from ingest.http.receive import Receiver, Rejected
-from schemas import probe, topics
+from runtime import probe
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 
 NOW_MS = 1_800_000_000_000

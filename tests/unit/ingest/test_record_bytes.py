@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.http.receive import Receiver
 from ingest.settings import Settings
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from tests.process import SAMPLES
 from tests.unit.schemas.bodies import events

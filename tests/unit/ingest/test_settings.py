@@ -3,7 +3,7 @@
 import pytest
 
 from ingest.settings import Settings
-from schemas.environment import SettingsError
+from runtime.environment import SettingsError
 
 ENOUGH = {"INGEST_TOKENS": "s3cret-of-16-or-more", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from ingest import tokens
 from ingest.token_file import TokenFile, TokensError, id_of
-from schemas.tokens import SECRET_LENGTH_MIN, Token, parse
+from runtime.tokens import SECRET_LENGTH_MIN, Token, parse
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ONE, TWO = "the-first-of-two-secrets", "the-second-of-two-secrets"

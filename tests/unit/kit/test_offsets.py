@@ -14,7 +14,7 @@ from consumers.kit.errors import TransientError
 from consumers.kit.group_consumer import Membership, Source
 from consumers.kit.record import Place
 from consumers.warehouse.repair.offset_reader import Kafka
-from schemas import topics
+from runtime.kafka import topics
 from tests.stack import ROOT
 
 _PLACES: list[Place] = [(topics.EVENTS, 0), (topics.EVENTS, 1)]

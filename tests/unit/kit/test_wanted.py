@@ -10,9 +10,9 @@ from consumers.kit import types
 from consumers.kit.decode import fields_of
 from consumers.kit.event_filter import typed, wanted
 from consumers.kit.types import class_of
-from schemas import topics
+from runtime.environment import SettingsError
+from runtime.kafka import topics
 from schemas.catalog.wire_ids import release_of
-from schemas.environment import SettingsError
 from tests.warehouse import CATALOG, SAMPLES, Headers, Message, body, decoded, value
 
 

@@ -6,7 +6,7 @@ from deploy.local import services
 from deploy.local.clickhouse import settings as front
 from deploy.local.errors import StackError
 from deploy.local.settings import Settings
-from schemas.environment import SettingsError
+from runtime.environment import SettingsError
 
 
 def test_lists_every_bad_setting_at_once() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from runtime.environment import SettingsError
 from schemas.catalog import registry_client
 from schemas.catalog.catalog import Catalog, CatalogError
 from schemas.catalog.registry_client import RegistryAwayError, SchemaRegistry
 from schemas.catalog.schema_reloader import Current
 from schemas.catalog.wire_ids import following, looking_up, registering
-from schemas.environment import SettingsError
 from tests.registry import PASSWORD, Fault, StandIn
 from tests.unit.schemas.tree import RELEASED, Tree
 
@@ -39,7 +39,7 @@ def registry() -> Iterator[StandIn]:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_client, "_START_SECONDS_MAX", 0.1)
-    monkeypatch.setattr(registry_client, "_REQUEST_SECONDS_MAX", 0.2)
+    monkeypatch.setattr("runtime.kafka.registry_client._REQUEST_SECONDS_MAX", 0.2)
 
 
 def ingest(registry: StandIn, tree: Tree) -> Current:

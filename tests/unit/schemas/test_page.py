@@ -7,8 +7,8 @@ import pytest
 
 from schemas.__main__ import main
 from schemas.catalog.catalog import HERE, Catalog
+from schemas.catalog.columns import columns
 from schemas.catalog.page import FILE, page
-from schemas.columns import columns
 from tests.unit.schemas.tree import OPENED, Tree, faults
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from schemas import topics
-from schemas.topic_contract import (
+from runtime.kafka import topics
+from runtime.kafka.topic_contract import (
     UNBOUNDED_MS,
     Cluster,
     Contract,

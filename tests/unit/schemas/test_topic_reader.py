@@ -5,7 +5,7 @@ from concurrent.futures import Future
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from schemas import topic_reader
+from runtime.kafka import topic_reader
 
 
 def test_an_answer_that_never_comes_is_an_error_of_kafkas(monkeypatch: pytest.MonkeyPatch) -> None:

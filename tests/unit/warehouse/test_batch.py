@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from consumers.warehouse.load.batch import Batch, Formats, Limits, Reason
 from consumers.warehouse.load.container import format_of, place_of
 from consumers.warehouse.load.revalidation import Check
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog import wire
 from tests.warehouse import CATALOG, NOW_MS, Message, body, crc, message, value
 

@@ -27,7 +27,7 @@ from consumers.warehouse.load.loader import Bounds, Loader
 from consumers.warehouse.load.schema_bindings import Contract
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import tables
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog.schema_reloader import Current
 from tests.unit.warehouse.test_batch import CHECK, SPLIT
 from tests.warehouse import Message, body, message

@@ -21,7 +21,7 @@ from consumers.kit.decode import (
 )
 from consumers.warehouse.load.container import Format, format_of
 from consumers.warehouse.load.revalidation import Check
-from schemas import topics
+from runtime.kafka import topics
 from schemas.catalog import wire
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 

@@ -11,7 +11,7 @@ import pytest
 from consumers import replay
 from consumers.kit.errors import TransientError
 from consumers.warehouse.repair.replayer import IngestAccess, Replayer, Row, RowFailedError
-from schemas.environment import SettingsError
+from runtime.environment import SettingsError
 
 if TYPE_CHECKING:
     from consumers.warehouse.load.wiring import Parts

@@ -3,7 +3,7 @@
 import pytest
 
 from consumers.warehouse.settings import Settings
-from schemas.environment import SettingsError
+from runtime.environment import SettingsError
 
 ENOUGH = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}
 

@@ -18,7 +18,7 @@ from consumers.warehouse.tables import (
 )
 from consumers.warehouse.views import views
 from schemas.catalog.catalog import Catalog, Release, table_name
-from schemas.columns import Column
+from schemas.catalog.columns import Column
 from tests.warehouse import CATALOG
 
 ALL = tables(CATALOG)

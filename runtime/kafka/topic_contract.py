@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from schemas import topics
+from runtime.kafka import topics
 
 PARTITIONS = {topics.EVENTS: 12, topics.QUARANTINE: 1}  # of new topics; nobody may count on these numbers
 _REPLICAS, _MIN_INSYNC = 3, 2

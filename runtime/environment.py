@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-from schemas import topics
+from runtime.kafka import topics
 
 CONFIG = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -27,7 +27,11 @@ _Settings = TypeVar("_Settings", bound=BaseModel)
 _LOG_CHARS_MAX, _LOG_ITEMS_MAX, _LOG_DEPTH_MAX = 8_000, 100, 4
 
 
-class SettingsError(ValueError):
+class StartError(Exception):
+    """A process cannot start; the text lists every problem, one a line."""
+
+
+class SettingsError(StartError, ValueError):
     """The environment holds values a process cannot start with; the text lists all of them, one a line."""
 
 
@@ -75,7 +79,7 @@ def _needs_url(properties: dict[str, str]) -> dict[str, str]:
     if properties and not all(map(_is_url, properties.get("url", "").split(","))):
         raise ValueError("must be `http://[user:password@]host:port` or the same with https, comma separated")
     if properties:
-        from schemas.catalog.registry_client import client  # noqa: PLC0415 - 15 MB and 0.1 s for those who have a registry
+        from runtime.kafka.registry_client import client  # noqa: PLC0415 - 15 MB and 0.1 s for those who have a registry
 
         client(properties)
     return properties

@@ -14,8 +14,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from schemas.environment import SettingsError
-from schemas.http_protocol import Gate, Limits
+from runtime.environment import SettingsError
+from runtime.http.protocol import Gate, Limits
 
 _OPTIONS = {
     "log_config": None,

@@ -19,8 +19,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from schemas.catalog.catalog import CatalogError
-from schemas.environment import SettingsError, log_as_json
+from runtime.environment import StartError, log_as_json
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ def run(name: str, serve: Callable[[Process], object]) -> int:
     threading.excepthook = lambda died: _thread_died(process, died)
     try:
         serve(process)
-    except (SettingsError, CatalogError) as error:
+    except StartError as error:
         words = str(error)
         sys.stderr.write(f"{name} cannot start:{chr(10) if chr(10) in words else ' '}{words}\n")
         return 2

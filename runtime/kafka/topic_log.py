@@ -2,8 +2,8 @@
 
 import logging
 
-from schemas import topics
-from schemas.topic_contract import Cluster, Contract, Finding, Problem, problems, readable
+from runtime.kafka import topics
+from runtime.kafka.topic_contract import Cluster, Contract, Finding, Problem, problems, readable
 
 _LOG = logging.getLogger(__name__)
 

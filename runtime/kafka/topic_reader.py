@@ -1,4 +1,4 @@
-"""A Kafka cluster -> what it has of our topics, as `schemas.topic_contract` judges it.
+"""A Kafka cluster -> what it has of our topics, as `runtime.kafka.topic_contract` judges it.
 
 Invariants: reads only, and makes no topic by reading it. A configuration that we may not read is None, and no
 error. Every call has a client of its own: an admin client goes on with the leader epochs of brokers that were
@@ -13,8 +13,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from schemas import topics
-from schemas.topic_contract import Cluster, Topic
+from runtime.kafka import topics
+from runtime.kafka.topic_contract import Cluster, Topic
 
 _LOG = logging.getLogger("librdkafka")
 _SLACK_SECONDS = 1.0

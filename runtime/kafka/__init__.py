@@ -1,0 +1,4 @@
+"""The topics: their names, headers and configuration, and how a cluster is compared with them.
+
+May import `runtime` alone.
+"""
