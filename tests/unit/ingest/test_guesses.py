@@ -9,13 +9,12 @@ from ingest.http.guesses import Guesses
 def test_the_first_of_a_second_are_answered_at_once() -> None:
     """A sender with a typo in its URL learns of it without delay."""
     guesses = Guesses(lambda: 7.0)
+    guesses.waiting_max = 0  # so that whoever would have to wait loses its connection at once
 
     async def ten() -> list[bool]:
         return [await guesses.slow_down() for _ in range(10)]
 
-    began = time.monotonic()
     assert all(asyncio.run(ten()))
-    assert time.monotonic() - began < 0.5
 
 
 def test_a_guesser_waits_and_loses_its_connection() -> None:

