@@ -23,7 +23,7 @@ from schemas.catalog.wire_ids import registering
 
 _LOG = logging.getLogger(__name__)
 
-# Those of the admin port, of Kafka's brokers and of the spool.
+# The files of the admin port, of connections to Kafka, and of the spool.
 _OTHER_FILES = 96
 _CONNECTIONS_MIN = 8
 
@@ -37,7 +37,7 @@ def _serve(process: Process) -> None:
     public = bind(settings.host, settings.port, "INGEST_PORT")
     admin = bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT")
     settings = settings.model_copy(update={"connections_max": _connections_max(settings)})
-    # Requests make few cycles: looking for them took a tenth of the loop's time. Memory stays flat.
+    # Requests make few cycles, and collecting them took a tenth of the loop's time. Memory stays flat.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     uvloop.run(_run(process, settings, partial(build, settings, current, tokens), public, admin))
@@ -51,7 +51,7 @@ async def _run(
     admin: Sequence[socket],
 ) -> None:
     service, stopping = _made(make), asyncio.Event()
-    # The public port stops first, so that health can be watched until the end.
+    # The public port stops first, so that health can be watched to the end.
     serving = serve(
         [Port(service.public, public, service.gate), Port(service.admin, admin, service.admin_gate)],
         stopping,
@@ -64,7 +64,7 @@ async def _run(
 
 
 def _connections_max(settings: Settings) -> int:
-    """Return how many connections there may be: each is an open file, and others are needed."""
+    """Return the connection limit, lowered if the limit on open files requires it."""
     files_max = descriptors.raise_limit()
     connections_max = min(settings.connections_max, max(_CONNECTIONS_MIN, files_max - _OTHER_FILES))
     if connections_max < settings.connections_max:

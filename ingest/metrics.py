@@ -1,7 +1,7 @@
-"""What an operator watches of ingest: counters and gauges under `tapline_ingest_`.
+"""The metrics of ingest: counters and gauges under `tapline_ingest_`.
 
-Invariant: every label is bounded: statuses, released schemas and their fields, reasons; never what a sender
-chose.
+Invariant: every label is bounded: statuses, released schemas and their fields, reasons; never a sender's
+text.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3
 
 
 class Children(dict[tuple[str, ...], Counter]):
-    """Labels -> the counter with them, looked up once each: `labels` checks and locks every time (2 us)."""
+    """Labels -> their counter, cached because `labels` checks and locks every time (2 us)."""
 
     def __init__(self, counter: Counter) -> None:
         super().__init__()
         self._counter = counter
 
     def __missing__(self, labels: tuple[str, ...]) -> Counter:
-        """Return the counter of labels that come for the first time."""
+        """Create the counter on first use."""
         self[labels] = child = self._counter.labels(*labels)
         return child
 
@@ -47,43 +47,41 @@ class Metrics:
         )
         self.quarantined = self._counter("quarantined", "Bodies kept in the quarantine, by reason.", "reason")
         for reason in REASONS:
-            self.quarantined.labels(reason)  # from 0 on: Prometheus cannot tell the rise of what begins at 1
-        self.probes = self._counter("probes", "Probes kept apart from all events: see `make doctor`.")
+            self.quarantined.labels(reason)  # at 0: Prometheus misses the first rise otherwise
+        self.probes = self._counter("probes", "Probes, which are kept apart from events: see `make doctor`.")
         self.odd_fields = self._counter(
             "odd_fields", "Known fields whose value did not fit their schema.", "event_type", "field"
         )
         self.unknown_fields = self._counter(
             "unknown_fields", "Fields that the released schema does not know, kept in `extra`.", "event_type"
         )
-        self.spooled = self._counter("spooled_records", "Records put into the spool.")
+        self.spooled = self._counter("spooled_records", "Records written to the spool.")
         self.drained = self._counter("drained_records", "Spooled records that Kafka has acknowledged.")
-        self.refused = self._counter("refused_records", "Records that Kafka will never take, kept elsewhere.")
-        self.damaged_bytes = self._counter("spool_damaged_bytes", "Bytes of the spool that cannot be read.")
-        self.schemas_refused = self._counter(
-            "schemas_refused", "Looks at a changed registry.json that found it of no use."
+        self.refused = self._counter(
+            "refused_records", "Records that Kafka refuses for good, kept elsewhere."
         )
+        self.damaged_bytes = self._counter("spool_damaged_bytes", "Bytes of the spool that cannot be read.")
+        self.schemas_refused = self._counter("schemas_refused", "Failed reloads of registry.json.")
         self.connections_closed = self._counter(
             "connections_closed", "Connections closed without an answer, by reason.", "reason"
         )
         for reason in (SILENT, EVICTED):
             self.connections_closed.labels(reason)
-        self.tokens_refused = self._counter(
-            "tokens_refused", "Looks at a changed tokens file that found it unusable."
-        )
-        self._gauge("started_at_seconds", "When it started: seconds since 1970.").set_to_current_time()
+        self.tokens_refused = self._counter("tokens_refused", "Failed reloads of the tokens file.")
+        self._gauge("started_at_seconds", "Start of the process: seconds since 1970.").set_to_current_time()
         self.turned_at = self._gauge(
-            "turned_at_seconds", "When the publisher looked at Kafka's reports last: seconds since 1970."
+            "turned_at_seconds", "Last check of Kafka's acknowledgements: seconds since 1970."
         )
         self._state = Gauge(
             f"{_PREFIX}_delivery_state",
-            "1 for the state that ingest is in, 0 for the others.",
+            "1 for the current state of delivery, 0 for the others.",
             ["state"],
             registry=self.registry,
         )
         self._direct = self._gauge("kafka_direct", "1 while records go to Kafka without the spool.")
         self.topic_problems = Gauge(
             f"{_PREFIX}_topic_problems",
-            "1: the topic has this problem; 0: it does not; NaN: not known.",
+            "1: the topic has this problem; 0: it does not; NaN: unknown.",
             ("topic", "problem"),
             registry=self.registry,
         )
@@ -101,7 +99,7 @@ class Metrics:
         self._direct.set(current is State.DIRECT)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Publish a gauge that is read when metrics are scraped."""
+        """Publish a gauge whose value is read at each scrape."""
         self._gauge(name, text).set_function(read)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -1,7 +1,7 @@
-"""Environment -> one frozen `Settings`, or every problem at once.
+"""Environment -> one frozen `Settings`, or all its problems at once.
 
-Invariants: only this module of ingest reads the environment; no secret has a default, and none shows in a
-repr. Source: the public contract in DESIGN.md; the reason of a bound stands beside it.
+Invariants: only this module of ingest reads the environment; no secret has a default or shows in a repr.
+Source: the public contract in DESIGN.md. Comments explain the bounds.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def _tokens(value: object) -> object:
 
 
 class Settings(BaseModel):
-    """What an ingest process runs with; field names are ours, aliases are the environment's."""
+    """The settings of an ingest process; aliases are the names of environment variables."""
 
     model_config = environment.CONFIG
 
@@ -41,32 +41,33 @@ class Settings(BaseModel):
     # Health, metrics and the registry: not for the internet.
     admin_host: str = Field("127.0.0.1", alias="INGEST_ADMIN_HOST")
     admin_port: int = Field(8083, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
-    # At least one of the two. The file is followed; the environment is as it was at the start.
+    # At least one of the two is required. The file is reloaded; the environment is read once.
     tokens: Annotated[tuple[Token, ...], BeforeValidator(_tokens)] = Field((), alias="INGEST_TOKENS")
     tokens_file: Path | None = Field(None, alias="INGEST_TOKENS_FILE")
     # Networks that may post; empty: every address. Tapcart publishes none, so this is off by default.
     addresses: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = Field(
         (), alias="INGEST_ADDRESSES"
     )
-    # Proxies whose X-Forwarded-For is believed; `*`: whoever connects.
+    # Proxies whose X-Forwarded-For is trusted; `*`: every peer.
     proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_networks)] = Field(
         (ip_network("127.0.0.1"), ip_network("::1")), alias="INGEST_PROXIES"
     )
-    # Longer than balancers keep an idle connection (600 s is usual), else a POST can meet one just closed.
+    # Must exceed the idle timeout of balancers (usually 600 s), else a POST can hit a connection just closed.
     keep_alive_seconds: int = Field(620, alias="INGEST_KEEP_ALIVE_SECONDS", ge=1, le=86_400)
-    # Connections of the public port at once; fewer when the process may not open so many files.
+    # Concurrent connections of the public port; lowered if the process may not open so many files.
     connections_max: int = Field(10_000, alias="INGEST_CONNECTIONS_MAX", ge=8, le=100_000)
-    # How long a connection may send nothing before its first request, and a request may take to arrive.
+    # How long a connection may stay silent before its first request, and how long a request may take to
+    # arrive.
     request_seconds_max: float = Field(20.0, alias="INGEST_REQUEST_SECONDS_MAX", ge=1, le=3600)
     headers_max: int = Field(100, alias="INGEST_HEADERS_MAX", ge=20, le=1000)
     head_bytes_max: int = Field(64 * 1024, alias="INGEST_HEAD_BYTES_MAX", ge=4096, le=_MEBIBYTE)
     # Before and after decompression. Tapcart's events are 1-3 KB; topics.RECORD_BYTES_MAX follows from 2 MiB.
     body_bytes_max: int = Field(_MEBIBYTE, alias="INGEST_BODY_BYTES_MAX", ge=1024, le=2 * _MEBIBYTE)
-    # Requests being handled at once; more are answered 500, which Tapcart retries.
+    # Requests in flight; more are answered 500, which Tapcart retries.
     requests_max: int = Field(4096, alias="INGEST_REQUESTS_MAX", ge=1, le=100_000)
-    # Bodies and records of the requests in flight; more are answered 500. A body of 2 MiB always has room.
+    # Bodies and records of requests in flight; more are answered 500. A body of 2 MiB always fits.
     memory_bytes_max: int = Field(128 * _MEBIBYTE, alias="INGEST_MEMORY_BYTES_MAX", ge=16 * _MEBIBYTE)
-    # Per token; 0: no limit. Tapcart does not retry 429, so what is over the limit is lost.
+    # Per token; 0: no limit. Tapcart does not retry 429, so requests over the limit are lost.
     requests_per_second_max: int = Field(0, alias="INGEST_REQUESTS_PER_SECOND_MAX", ge=0)
     # How long Kafka may take to acknowledge before events go to the spool instead.
     acknowledge_seconds_max: float = Field(2.0, alias="INGEST_ACKNOWLEDGE_SECONDS_MAX", ge=0.1, le=60)
@@ -74,14 +75,14 @@ class Settings(BaseModel):
     spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")  # DATA_DIR/spool when unset
     # 2 GiB hold about 3 million events: an hour and a half of Kafka's absence at 500 events/s.
     spool_bytes_max: int = Field(2048 * _MEBIBYTE, alias="INGEST_SPOOL_BYTES_MAX", ge=_MEBIBYTE)
-    # What no topic takes is kept beside the spool. Full: what Kafka refuses then stays in the spool.
+    # For records that no topic accepts. When full, records that Kafka refuses stay in the spool.
     set_aside_bytes_max: int = Field(256 * _MEBIBYTE, alias="INGEST_SET_ASIDE_BYTES_MAX", ge=_MEBIBYTE)
-    # Where registry.json and avro/ are; changes are taken up within a second or two.
+    # Where registry.json and avro/ are; changes are loaded within a second or two.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
-    # A schema registry: every release is registered there, and values begin with its ids.
+    # Schema registry: every release is registered there, and values start with its ids.
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
-    # Of topics that ingest makes; topics that are there are compared with what is set. Unset: 12 partitions,
-    # three replicas and two in sync, or as many as there are brokers.
+    # For topics that ingest creates; existing topics are compared with these. Unset: 12 partitions, three
+    # replicas with two in sync, or as many as there are brokers.
     topic_partitions: int | None = Field(None, alias="INGEST_TOPIC_PARTITIONS", ge=1, le=100_000)
     topic_replication: int | None = Field(None, alias="INGEST_TOPIC_REPLICATION", ge=1, le=100)
     topic_min_insync: int | None = Field(None, alias="INGEST_TOPIC_MIN_INSYNC", ge=1, le=100)
@@ -96,7 +97,7 @@ class Settings(BaseModel):
 
     @property
     def topics(self) -> Contract:
-        """Return what our topics have to be like."""
+        """The contract of our topics."""
         return Contract(
             self.topic_partitions, self.topic_replication, self.topic_min_insync, self.retention_hours
         )
@@ -114,12 +115,12 @@ class Settings(BaseModel):
 
 
 class SpoolSettings(BaseModel):
-    """What a look at the spool needs."""
+    """The settings of `python -m ingest.spool`."""
 
     model_config = environment.CONFIG
 
     spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")
-    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")  # empty: not set
+    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")  # empty: unset
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

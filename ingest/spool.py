@@ -1,9 +1,9 @@
-"""`python -m ingest.spool list | show NAME | requeue NAME ...`: what ingest keeps on its disk.
+"""`python -m ingest.spool list | show NAME | requeue NAME ...`: the files that ingest keeps on disk.
 
 `list` shows the segments that await Kafka, which ingest delivers by itself, and the files set aside, which it
-does not: records that Kafka refused for good, and damaged bytes. `requeue` hands such files' records to Kafka
-and removes a file when Kafka has them all; ingest may run meanwhile. Exit status: 0 done, 1 it could not be
-done, 2 wrong settings or options.
+does not: records that Kafka refused for good, and damaged bytes. `requeue` sends the records of such files to
+Kafka and removes each file once Kafka has all its records; ingest may keep running. Exit status: 0 done, 1
+failed, 2 wrong settings or options.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _ALL = "all"
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Do what the arguments say; return the exit status."""
+    """Run the command in `arguments`; return the exit status."""
     options = _options(arguments)
     try:
         settings = SpoolSettings.from_env(env)
@@ -54,12 +54,14 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m ingest.spool", description="What ingest keeps on disk.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ingest.spool", description="Manage the files that ingest keeps on disk."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="show the files, and what is in them")
-    show = commands.add_parser("show", help="print the records of a file, a line of JSON each")
+    commands.add_parser("list", help="list the files and their contents")
+    show = commands.add_parser("show", help="print the records of a file, one line of JSON each")
     show.add_argument("name", help="as `list` shows it")
-    requeue = commands.add_parser("requeue", help="hand the records of files set aside to Kafka")
+    requeue = commands.add_parser("requeue", help="send the records of files set aside to Kafka")
     requeue.add_argument("names", nargs="+", metavar="NAME", help=f"as `list` shows it, or `{_ALL}`")
     return parser.parse_args(arguments)
 
@@ -69,7 +71,7 @@ def _list(folder: Path) -> int:
     print(f"{len(segments)} files await Kafka, {sum(path.stat().st_size for path in segments):,} bytes")
     for path in _aside(folder):
         contents = parse(path.read_bytes())
-        records = ", ".join(map(_words, contents.records)) or "nothing that can be read"
+        records = ", ".join(map(_words, contents.records)) or "nothing readable"
         damaged = f", {contents.damaged_bytes:,} damaged bytes" if contents.damaged_bytes else ""
         print(f"{path.name}  {path.stat().st_size:,} bytes: {printable(records)}{damaged}")
     return 0
@@ -111,7 +113,7 @@ async def _requeue(settings: SpoolSettings, names: Sequence[str]) -> int:
 
 
 async def _hand_over(producer: KafkaProducer, path: Path, contents: Contents) -> str:
-    """Return why a file stays; empty when Kafka has its records and it is removed."""
+    """Send the records of a file and remove it; return why it stays, or "" if Kafka has all."""
     for record in contents.records:
         try:
             await asyncio.wait_for(producer.produce_alone(record), _ACKNOWLEDGE_SECONDS_MAX)
@@ -120,7 +122,7 @@ async def _hand_over(producer: KafkaProducer, path: Path, contents: Contents) ->
         except (NotAcknowledgedError, TimeoutError) as error:
             return f"Kafka does not acknowledge: {error}"
     if contents.damaged_bytes or contents.torn_bytes or not contents.records:
-        return "stays, for it has bytes that cannot be read; Kafka has its records"
+        return "stays, because it has unreadable bytes; Kafka has its records"
     await asyncio.to_thread(path.unlink)
     return ""
 

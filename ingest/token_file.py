@@ -1,7 +1,7 @@
-"""A file of tokens -> the tokens in it, again when it changes; and the edits that add or revoke one.
+"""A tokens file -> its tokens, reloaded when it changes; and edits that add or revoke a token.
 
-Invariants: a file is used once two looks in a row find it the same, so half a write is not taken; an edit
-replaces the file as a whole, readable by its owner alone, and keeps every other line.
+Invariants: a changed file is used once two checks in a row find it the same, so a partial write is never
+used. An edit replaces the whole file, makes it readable only by its owner, and keeps all other lines.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ _ID_LENGTH = 8
 
 
 class TokensError(Exception):
-    """The file cannot be used; the text says why, and holds no secret."""
+    """The file cannot be used; the text says why and holds no secret."""
 
 
 class TokenFile:
@@ -40,7 +40,7 @@ class TokenFile:
             raise TokensError(f"{self.path}: {words}") from error
 
     def changed(self) -> tuple[Token, ...] | None:
-        """Return the tokens when the file has changed and rests, else None. Raises: TokensError."""
+        """Return the tokens if the file has changed and settled, else None. Raises: TokensError."""
         signature, before = self._signature(), self._seen
         self._seen = signature
         if signature == self._used or signature != before:
@@ -50,7 +50,7 @@ class TokenFile:
         return tokens
 
     def is_open_to_others(self) -> bool:
-        """Return whether other users of this machine can read it."""
+        """Return whether other users of this machine can read the file."""
         return bool(self.path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
     def add(self, app_ids: list[str], now: datetime) -> str:
@@ -70,7 +70,7 @@ class TokenFile:
             if len(found) != 1:
                 raise TokensError(f"{len(found)} tokens have an id that begins with {token_id!r}")
             if len(tokens) == 1:
-                raise TokensError("it is the last token; make a new one first, for ingest keeps the last")
+                raise TokensError("this is the last token, and ingest needs one: create a new one first")
             self._write(list(_without(self._lines(), found[0].secret)))
         return found[0]
 
@@ -110,12 +110,12 @@ class TokenFile:
 
 
 def id_of(token: Token) -> str:
-    """Return what names a token without telling its secret: the beginning of its SHA-256."""
+    """Return an id that does not reveal the secret: the beginning of its SHA-256."""
     return hashlib.sha256(token.secret.encode()).hexdigest()[:_ID_LENGTH]
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read, at once or not at all. Raises: OSError."""
+    """Write a file atomically, readable only by its owner. Raises: OSError."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,8 +1,8 @@
-"""`python -m ingest.tokens new | list | revoke`: the tokens of a running ingest, which follows their file.
+"""`python -m ingest.tokens new | list | revoke`: the tokens of a running ingest, which reloads their file.
 
-The file is INGEST_TOKENS_FILE, else the one of `make run`, `$DATA_DIR/token`. Only `new` prints a secret: its
-own. To rotate one: `new`, have the sender use the new URL, then `revoke` the old one. Exit status: 0 done,
-1 it could not be done, 2 wrong options.
+The file is INGEST_TOKENS_FILE, else `$DATA_DIR/token`, the one of `make run`. `new` prints its secret; no
+other command prints any. To rotate a token: create a new one, have the sender use the new URL, then revoke
+the old one. Exit status: 0 done, 1 failed, 2 wrong options.
 """
 
 import argparse
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from ingest.token_file import TokenFile, TokensError, id_of
 
-_NOTE = "a running ingest follows within 3 seconds"
+_NOTE = "a running ingest reloads it within 3 seconds"
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Do what the arguments say; return the exit status."""
+    """Run the command in `arguments`; return the exit status."""
     options = _options(arguments)
     if env.get("INGEST_TOKENS"):
-        print("tokens: INGEST_TOKENS is set; tokens in the environment cannot be changed", file=sys.stderr)
+        print("tokens: INGEST_TOKENS is set; tokens in the environment cannot be edited", file=sys.stderr)
         return 1
     path = env.get("INGEST_TOKENS_FILE") or Path(env.get("DATA_DIR") or "data") / "token"
     file = TokenFile(Path(path))
@@ -53,7 +53,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _app_id(text: str) -> str:
     if not text or set(text) & set("|,#") or not text.isprintable() or text != text.strip():
-        raise argparse.ArgumentTypeError("an app id here has no `|`, `,` or `#`")
+        raise argparse.ArgumentTypeError("an app id must not contain `|`, `,` or `#`")
     return text
 
 

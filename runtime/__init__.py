@@ -1,4 +1,4 @@
-"""What every process runs on: settings from the environment, start and stop, HTTP servers, Kafka's topics.
+"""Foundation of every process: settings from the environment, start and stop, HTTP servers, Kafka topics.
 
-Everything else may import it; it imports nothing of ours.
+Any package may import it; it imports none of ours.
 """

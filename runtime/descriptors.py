@@ -1,16 +1,16 @@
-"""The limit of open files of this process, which its children inherit -> as high as they may need it."""
+"""Raises the limit on open files for this process and its children."""
 
 import os
 import resource
 
-# ClickHouse opens every file of a part that it writes, and of several parts when it merges them: with the
-# tables of all event types that was seen to take 3,000.
+# ClickHouse opens every file of a part that it writes, and of several parts when it merges. With the tables
+# of all event types, 3,000 open files were observed.
 NEEDED = 8_192
 _WANTED = 65_536
 
 
 def raise_limit() -> int:
-    """Return how many files each process may open, after raising that as far as the system lets us."""
+    """Raise the limit as far as the system allows; return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = _WANTED if hard == resource.RLIM_INFINITY else min(_WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < limit:
@@ -20,8 +20,8 @@ def raise_limit() -> int:
 
 
 def open_now() -> float:
-    """Return how many files this process has open; NaN where the system does not tell."""
+    """Return the number of files this process has open; NaN if the system does not report it."""
     try:
-        return float(len(os.listdir("/proc/self/fd")))  # noqa: PTH208 - no object for each
+        return float(len(os.listdir("/proc/self/fd")))  # noqa: PTH208 - avoids an object per file
     except OSError:
         return float("nan")

@@ -1,8 +1,8 @@
-"""What the processes agree on towards whoever runs them: settings from the environment, logs as JSON.
+"""Settings from the environment, and logs as JSON: the same for all processes.
 
-Invariants: a process that cannot start tells every wrong setting at once, by its variable; no value shows,
-for it may be a secret. A log line is one JSON object whose `event` is a name; its data are fields of their
-own.
+Invariants: a process that cannot start reports all invalid settings at once, by variable. No message holds a
+value, which may be a secret. A log line is one JSON object; its `event` is a name, its data are separate
+fields.
 """
 
 import logging
@@ -23,16 +23,16 @@ CONFIG = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
-# A traceback is within that; of what is longer, the beginning and the end are kept.
+# A traceback fits; of a longer text only the beginning and the end are kept.
 _LOG_CHARS_MAX, _LOG_ITEMS_MAX, _LOG_DEPTH_MAX = 8_000, 100, 4
 
 
 class StartError(Exception):
-    """A process cannot start; the text lists every problem, one a line."""
+    """The process cannot start; the text lists every problem, one per line."""
 
 
 class SettingsError(StartError, ValueError):
-    """The environment holds values a process cannot start with; the text lists all of them, one a line."""
+    """The environment holds invalid settings; the text lists all of them, one per line."""
 
 
 def _needs_servers(properties: dict[str, str]) -> dict[str, str]:
@@ -42,8 +42,8 @@ def _needs_servers(properties: dict[str, str]) -> dict[str, str]:
 
 
 def _needs_known_properties(properties: dict[str, str]) -> dict[str, str]:
-    """Have librdkafka judge them, as those of a producer and of a consumer; it connects to nothing."""
-    from confluent_kafka import Consumer, KafkaException, Producer  # noqa: PLC0415 - 0.1 s for those who use Kafka
+    """Have librdkafka check them as producer and as consumer properties, without connecting."""
+    from confluent_kafka import Consumer, KafkaException, Producer  # noqa: PLC0415 - takes 0.1 s, only with Kafka
 
     own = {name: value for name, value in properties.items() if name != "bootstrap.servers"}
     quiet: dict[str, Any] = {**own, "log_level": "0"}
@@ -59,12 +59,12 @@ def _is_url(text: str) -> bool:
     url = urlsplit(text.strip())
     try:
         return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:  # the port is none
+    except ValueError:  # the port is invalid
         return False
 
 
 def _base_urls(value: object) -> object:
-    """Split what is comma separated, without the slashes at the end; `none` is none."""
+    """Split a comma-separated list, without trailing slashes; `none` is the empty list."""
     if not isinstance(value, str):
         return value
     if value == "none":
@@ -79,7 +79,7 @@ def _needs_url(properties: dict[str, str]) -> dict[str, str]:
     if properties and not all(map(_is_url, properties.get("url", "").split(","))):
         raise ValueError("must be `http://[user:password@]host:port` or the same with https, comma separated")
     if properties:
-        from runtime.kafka.registry_client import client  # noqa: PLC0415 - 15 MB and 0.1 s for those who have a registry
+        from runtime.kafka.registry_client import client  # noqa: PLC0415 - takes 15 MB and 0.1 s, only with a registry
 
         client(properties)
     return properties
@@ -91,14 +91,14 @@ def _needs_zone(name: str) -> str:
     return name
 
 
-# Whose days: ClickHouse and Python have the same database.
+# The time zone of calendar days; ClickHouse and Python use the same database.
 TimeZone = Annotated[str, AfterValidator(_needs_zone)]
 # Base URLs of several processes, comma separated.
 BaseUrls = Annotated[tuple[str, ...], BeforeValidator(_base_urls)]
-# The librdkafka properties in the environment; the alias of such a field is KAFKA_BOOTSTRAP_SERVERS.
+# librdkafka properties from the environment; the alias of such a field is KAFKA_BOOTSTRAP_SERVERS.
 AnyKafkaProperties = Annotated[dict[str, str], AfterValidator(_needs_known_properties)]
 KafkaProperties = Annotated[AnyKafkaProperties, AfterValidator(_needs_servers)]
-# Those of Confluent's registry client; the alias of such a field is SCHEMA_REGISTRY_URL. Empty: no registry.
+# Properties of Confluent's registry client; the field's alias is SCHEMA_REGISTRY_URL. Empty: no registry.
 RegistryProperties = Annotated[dict[str, str], AfterValidator(_needs_url)]
 _PROPERTIES = {"KAFKA_BOOTSTRAP_SERVERS": "KAFKA_", "SCHEMA_REGISTRY_URL": "SCHEMA_REGISTRY_"}
 
@@ -106,7 +106,7 @@ _PROPERTIES = {"KAFKA_BOOTSTRAP_SERVERS": "KAFKA_", "SCHEMA_REGISTRY_URL": "SCHE
 def read(
     settings: type[_Settings], env: Mapping[str, str], *, defaults: Mapping[str, Any] | None = None
 ) -> _Settings:
-    """Return `env` as `settings`, whose fields have variables for aliases. Empty variables count as unset.
+    """Read `env` into `settings`, whose aliases are variable names. Empty variables count as unset.
 
     Raises: SettingsError.
     """
@@ -121,10 +121,10 @@ def read(
 
 
 class _BoundedFormatter(JsonFormatter):
-    """A record -> one line of ASCII; no text or list of it is longer than it may be, whoever chose it."""
+    """A record -> one line of ASCII, with texts and lists of bounded length."""
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Return what the line says."""
+        """Bound all data of the line."""
         return cast("dict[str, Any]", _bounded(super().process_log_record(log_data)))
 
 
@@ -149,7 +149,7 @@ def _bounded(value: Any, depth: int = 0) -> Any:
 
 
 def log_as_json() -> None:
-    """Send every log line of this process to standard error, as JSON."""
+    """Write all logs of this process to standard error as JSON."""
     handler = logging.StreamHandler()
     handler.setFormatter(
         _BoundedFormatter(
@@ -164,6 +164,6 @@ def log_as_json() -> None:
 
 def _line(problem: ErrorDetails) -> str:
     message = problem["msg"].removeprefix("Value error, ")
-    # A rule about several settings names them itself.
+    # A rule about several settings names them in its message.
     is_named = message.startswith("KAFKA_*: ") or not problem["loc"]
     return message if is_named else f"{problem['loc'][0]}: {message}"

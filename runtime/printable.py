@@ -1,8 +1,8 @@
-r"""A text that came from outside -> what a terminal, a page or a label may show of it. Pure.
+r"""Text from outside -> text that is safe to show in a terminal, a page or a label. Pure.
 
-Invariants: no control character, terminal escape, change of direction, invisible character or lone surrogate
-is left: each is written as `\u001b` (beyond U+FFFF as two, as JSON has it, so JSON stays the same JSON);
-nothing is longer than it may be. Source: Unicode 15, general categories; CVE-2021-42574 (bidirectional text).
+Invariants: no control character, terminal escape, direction change, invisible character or lone surrogate
+remains: each becomes `\u001b` or the like (beyond U+FFFF two, as in JSON, so JSON stays the same JSON).
+Length is bounded. Source: Unicode 15, general categories; CVE-2021-42574 (bidirectional text).
 """
 
 from unicodedata import category
@@ -12,7 +12,7 @@ _SEPARATORS = frozenset({"Zl", "Zp"})
 
 
 def printable(text: object, chars_max: int | None = _CHARS_MAX) -> str:
-    """Return one line of at most `chars_max` characters, before those that must not be shown are escaped."""
+    """Return one line of at most `chars_max` characters, counted before escaping."""
     whole = str(text)
     is_short = chars_max is None or len(whole) <= chars_max
     cut = whole if is_short else f"{whole[:chars_max]}…"
@@ -20,7 +20,7 @@ def printable(text: object, chars_max: int | None = _CHARS_MAX) -> str:
 
 
 def printable_lines(text: object, chars_max: int | None = _CHARS_MAX) -> str:
-    """Return a text whose lines are printable, each of at most `chars_max` characters."""
+    """Make each line printable, with at most `chars_max` characters per line."""
     return "\n".join(printable(line, chars_max) for line in str(text).split("\n"))
 
 

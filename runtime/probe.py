@@ -1,7 +1,7 @@
-"""The event that is none: posted to see whether events arrive. What ingest, loader and doctor agree on.
+"""The probe event, sent to test whether events arrive. Shared by ingest, loader and doctor.
 
-Invariant: an event of this type is answered like any other, and kept in the quarantine under this reason, cut
-to these bytes; no view shows it, and no count of events or of the quarantine has it.
+Invariant: a probe is answered like an event and quarantined under this reason, cut to this length. No view
+shows it, and no count of events or of the quarantine includes it.
 """
 
 EVENT_TYPE = "TaplineProbe"

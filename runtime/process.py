@@ -1,12 +1,11 @@
-"""One process, from its start to its exit status: the same for all of ours.
+"""One process from start to exit status, the same for all of ours.
 
-Exit status: 0 after an orderly stop. 2 when only the operator can help (a setting, an address in use): one
-sentence on standard error, no traceback. 1 when something failed that nobody expected: the log has its
-traceback, the rest has stopped in order, and whoever supervises the process starts it again.
+Exit status: 0 after an orderly stop. 2 if the operator must act (a setting, an address in use): one sentence
+on standard error, no traceback. 1 after an unexpected failure: the log has its traceback, the other parts
+were stopped, and the supervisor should restart the process.
 
-Invariants: a part is a task or a thread that lives as long as its process. When one fails or ends, the
-process stops: nothing goes on without it in silence. A stop after a failure takes a bounded time, whatever
-hangs.
+Invariants: a part is a task or thread that lives as long as its process. If one fails or ends, the process
+stops instead of continuing without it. A stop after a failure takes a bounded time, even if something hangs.
 """
 
 import asyncio
@@ -24,18 +23,18 @@ from runtime.environment import StartError, log_as_json
 _log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# Beyond the time that an orderly stop may take: what still runs then hangs.
+# Added to the time of an orderly stop; whatever still runs after that hangs.
 _HANG_SECONDS = 15.0
 
 Part = Coroutine[Any, Any, None]
 
 
 class PartEndedError(Exception):
-    """A part returned that should live as long as the process."""
+    """A part ended although it should live as long as the process."""
 
 
 class Process:
-    """What stops this process: a signal, or a part that failed. For any thread."""
+    """Stops the process on a signal or when a part fails. Thread-safe."""
 
     def __init__(self) -> None:
         self.failed = False
@@ -44,7 +43,7 @@ class Process:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def stops_by(self, stop: Callable[[], object], seconds_max: float) -> None:
-        """Have signals and failures call `stop`, which ends the process within `seconds_max`."""
+        """Make signals and failures call `stop`, which ends the process within `seconds_max`."""
         for number in _SIGNALS:
             signal.signal(number, lambda *_: stop())
         self._stop, self._seconds_max = stop, seconds_max
@@ -52,7 +51,7 @@ class Process:
     async def keep(
         self, serving: Part, stop: Callable[[], object], parts: Mapping[str, Part], seconds_max: float
     ) -> None:
-        """Run `parts` beside `serving`, until that has ended; signals and failures call `stop` for it."""
+        """Run `parts` beside `serving` until it ends; signals and failures call `stop`."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop)
@@ -69,11 +68,11 @@ class Process:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def start(self, name: str, work: Part) -> "asyncio.Task[None]":
-        """Run work that ends by itself; that it fails is a failure of the process. On the event loop."""
+        """Run a task that ends by itself; its failure fails the process. Call on the event loop."""
         return self._start(name, work)
 
     def fail(self, part: str, error: BaseException) -> None:
-        """Log that a part failed, and stop."""
+        """Log the failure of a part, and stop."""
         _log.error("part_failed", exc_info=error, extra={"part": part})
         self.failed = True
         watch = threading.Timer(self._seconds_max + _HANG_SECONDS, self._give_up)
@@ -99,7 +98,7 @@ class Process:
 
 
 def run(name: str, serve: Callable[[Process], object]) -> int:
-    """Return the exit status of what `serve` does; `name` says what cannot start."""
+    """Run `serve` and return the exit status; `name` appears in the start error."""
     log_as_json()
     process = Process()
     threading.excepthook = lambda died: _thread_died(process, died)
@@ -109,19 +108,19 @@ def run(name: str, serve: Callable[[Process], object]) -> int:
         words = str(error)
         sys.stderr.write(f"{name} cannot start:{chr(10) if chr(10) in words else ' '}{words}\n")
         return 2
-    except Exception:  # noqa: BLE001 - the one of each process
+    except Exception:  # noqa: BLE001 - the only one in each process
         _log.exception("process_failed")
         return 1
     return 1 if process.failed else 0
 
 
 def main(name: str, serve: Callable[[Process], object]) -> NoReturn:
-    """End this process with the exit status of `run`, whatever thread still waits for something."""
+    """Exit with the status of `run`, even if other threads are still blocked."""
     _exit(run(name, serve))
 
 
 def _exit(status: int) -> NoReturn:
-    with suppress(OSError):  # nobody reads any more
+    with suppress(OSError):  # the reader of our output is gone
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Records out: Kafka, or the spool on disk while Kafka is away.
+"""Delivers records to Kafka, or to the spool on disk while Kafka is unavailable.
 
-Imports: `schemas`; knows nothing of HTTP.
+Imports: `schemas`, `runtime`; nothing of HTTP.
 """

@@ -1,8 +1,8 @@
-"""Records on their way -> the moment until which Kafka has everything that was received.
+"""Records in flight and in the spool -> the moment up to which Kafka has every received event.
 
-Invariant: every event that was acknowledged, and received before that moment by this process's clock, is in
-Kafka. What waits on disk holds it back, and so does a record that is not acknowledged yet. It does not hold
-where the clock is set back. `consumers.kit.received_until` is what it is for.
+Invariant: Kafka has every acknowledged event that was received before that moment by this process's clock.
+Spooled records and records in flight hold the moment back. Setting the clock back breaks the invariant. Used
+by `consumers.kit.received_until`.
 """
 
 import itertools
@@ -11,22 +11,22 @@ from typing import Literal
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.record import Record
 
-# Beyond the time that Kafka may take: an append to the spool.
+# An append to the spool may take this long, on top of the time allowed for Kafka.
 _APPEND_SECONDS_MAX = 1.0
 
 
 class Delivered:
-    """A publisher that knows the moment; every method is called on the event loop."""
+    """Wraps a publisher and tracks that moment. Call every method on the event loop."""
 
     def __init__(self, publisher: Publisher, acknowledge_seconds_max: float) -> None:
         self._publisher = publisher
-        # A record that waited for Kafka lies on disk behind younger ones.
+        # A record that waited for Kafka is spooled behind younger ones.
         self._disorder_ms = round((acknowledge_seconds_max + _APPEND_SECONDS_MAX) * 1000)
         self._numbers = itertools.count()
         self._on_their_way: dict[int, int] = {}  # number -> received_at
 
     async def publish(self, record: Record) -> Literal["kafka", "spool"]:
-        """Return where `record` now is safe. Raises: NotKeptError."""
+        """Publish `record` and return where it was kept. Raises: NotKeptError."""
         number = next(self._numbers)
         self._on_their_way[number] = record.timestamp_ms
         try:
@@ -35,7 +35,7 @@ class Delivered:
             del self._on_their_way[number]
 
     def until_ms(self, now_ms: int) -> int | None:
-        """Return the moment, `now_ms` at most; None: the disk does not say what waits on it."""
+        """Return that moment, at most `now_ms`, or None if the age of the spooled records is unknown."""
         spool = self._publisher.spool
         oldest_ms = spool.oldest_ms()
         if spool.unavailable or not spool.is_open or (oldest_ms is None and not spool.empty):

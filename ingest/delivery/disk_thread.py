@@ -1,4 +1,4 @@
-"""A thread for calls that a disk may hold up, one at a time."""
+"""A thread that runs blocking disk calls one at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,15 +10,15 @@ _Ts = TypeVarTuple("_Ts")
 
 
 class DiskThread:
-    """Started by its first call."""
+    """Runs calls in order; its thread starts with the first call."""
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, name)
 
     async def run(self, call: Callable[[Unpack[_Ts]], _T], *arguments: *_Ts) -> _T:
-        """Return what `call` returns, after all calls before it; cancelled, a call that began goes on."""
+        """Return the result of `call`, which runs after all earlier calls; cancelling does not stop it."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
 
     def close(self) -> None:
-        """Return when its last call has ended."""
+        """Wait for the last call and stop the thread."""
         self._thread.shutdown()

@@ -1,7 +1,7 @@
-"""What was read of the spool -> Kafka, in order, and each of its records in a topic or kept elsewhere.
+"""Pieces read from the spool -> Kafka, in order; refused records and damaged bytes go to the rescue.
 
-Invariant: a frame counts as delivered when its report has come, and with it all before it in its segment; so
-what Kafka has before a failure is not repeated, and what it has behind a failure is.
+Invariant: a frame counts as delivered once its delivery report and those of all earlier frames of its segment
+have arrived. After a failure, delivery repeats from the failed frame, not from before it.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from ingest.delivery.rescue import Rescue
 from ingest.delivery.spool import Piece, Spool
 from ingest.metrics import Metrics
 
-_WINDOW_RECORDS_MAX = 1000  # awaiting acknowledgement at once
+_WINDOW_RECORDS_MAX = 1000  # in flight at once
 
 
 class HandOver:
-    """The way from the spool to the producer. Methods raise: NotAcknowledgedError, SpoolUnavailableError."""
+    """Sends spooled records to the producer. Methods raise: NotAcknowledgedError, SpoolUnavailableError."""
 
     def __init__(self, producer: Producer, spool: Spool, rescue: Rescue, metrics: Metrics) -> None:
         self._producer = producer
@@ -26,7 +26,7 @@ class HandOver:
         self._metrics = metrics
 
     async def deliver(self, piece: Piece) -> None:
-        """Return when Kafka has what is in `piece`, in order, but for what it refuses for good."""
+        """Deliver all of `piece` in order, rescuing the records that Kafka refuses for good."""
         for first in range(0, len(piece.frames) or 1, _WINDOW_RECORDS_MAX):
             await self._deliver(piece, first, min(first + _WINDOW_RECORDS_MAX, len(piece.frames)))
 
@@ -35,9 +35,9 @@ class HandOver:
         records = [frame.record for frame in frames if frame.record]
         outcomes = await _outcomes(map(self._producer.produce, records))
         failed = next((n for n, outcome in enumerate(outcomes) if outcome), None)
-        # Behind one that is not acknowledged nothing goes on: it would lie before that one.
+        # Do not deliver past an unacknowledged record: later ones would overtake it.
         if failed is not None and isinstance(outcomes[failed], RefusedError):
-            # With those of its batch: what follows is repeated, in order.
+            # Kafka refused its whole batch, so send this record and all later ones again, one by one.
             outcomes[failed:] = await _outcomes(map(self._producer.produce_alone, records[failed:]))
             outcomes = await self._rescued(records, outcomes)
         each, delivered = iter(outcomes), first
@@ -55,7 +55,7 @@ class HandOver:
     async def _rescued(
         self, records: list[Record], outcomes: list[BaseException | None]
     ) -> list[BaseException | None]:
-        """Keep what Kafka refuses, all at once; return the outcomes after that."""
+        """Rescue all refused records at once and return the updated outcomes."""
         at_fault = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, RefusedError)]
         keeping = [self._rescue.refused(records[n], str(outcomes[n])) for n in at_fault]
         ends = dict(zip(at_fault, await asyncio.gather(*keeping, return_exceptions=True), strict=True))
@@ -64,7 +64,7 @@ class HandOver:
 
 
 async def _outcomes(acknowledgements: Iterable[asyncio.Future[None]]) -> list[BaseException | None]:
-    """Return of each acknowledgement why it failed, or None, once all have ended."""
+    """Wait for all acknowledgements; return the error of each, or None."""
     awaited = [*acknowledgements]
     if awaited:
         await asyncio.wait(awaited)

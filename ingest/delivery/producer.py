@@ -1,14 +1,14 @@
 """Records -> Kafka, each with the broker's acknowledgement.
 
-Delivery reports are collected by a poll thread and handed to the event loop once per poll, not once per
-message (measured: 17,000 requests/s on one core against 7,000). Records that come while others await their
-report are collected, and handed to librdkafka together once those are reported: what waits in librdkafka for
-its turn keeps its thread spinning, without lingering (measured: 122 -> 70 us of CPU per request).
+A poll thread collects delivery reports and passes them to the event loop once per poll, not once per message
+(measured: 17,000 requests/s on one core against 7,000). Records that arrive while others are in flight are
+collected, and handed to librdkafka together once the reports have arrived. A record queued inside librdkafka
+keeps its thread spinning when linger is 0 (measured: 122 -> 70 us of CPU per request).
 
-Invariants: a future succeeds only on a delivery report without error (`acks=all`, idempotent); one that is
-neither acknowledged nor refused is failed by `give_up`, and what it stood for may still arrive: a duplicate,
-not a loss. A fatal error ends one librdkafka producer, not this one: what is pending is failed, and a new one
-takes its place. Source: librdkafka's CONFIGURATION.md and INTRODUCTION.md; DESIGN.md, "Acknowledgements".
+Invariants: a future succeeds only on a delivery report without error (`acks=all`, idempotent). `give_up`
+fails records that are neither acknowledged nor refused; they may still arrive, as duplicates but never as
+losses. A fatal error replaces the librdkafka producer and fails its pending records. Source: librdkafka's
+CONFIGURATION.md and INTRODUCTION.md; DESIGN.md, "Acknowledgements".
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from ingest.delivery.record import Record
 from runtime.kafka import topics
 
 _LOG = logging.getLogger(__name__)
-_COLLECT_SECONDS_MAX = 0.01  # a partition whose leader is away holds up the others this long at most
+_COLLECT_SECONDS_MAX = 0.01  # a partition without a leader delays the others by at most this
 _POLL_SECONDS_MAX = 0.1
 
-# What no later attempt can cure: the message itself is at fault.
+# The message itself is at fault, so no retry can succeed.
 _REFUSALS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 
 
 class KafkaProducer:
-    """One librdkafka producer at a time; every method is called on the event loop."""
+    """One librdkafka producer at a time. Call every method on the event loop."""
 
     def __init__(self, properties: Mapping[str, str]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -45,24 +45,27 @@ class KafkaProducer:
         self._next: asyncio.Handle
         self._reports: list[tuple[int, KafkaError | None]] = []
         self._retired: list[Producer] = []
-        self._alone: KafkaProducer | None = None  # for what Kafka refused in a batch
+        self._alone: KafkaProducer | None = None  # for records that Kafka refused in a batch
         self._stopping = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
         self._poller.start()
 
     @property
     def pending(self) -> int:
-        """How many records await their delivery report."""
+        """The number of records awaiting their delivery report."""
         return len(self._pending) + (self._alone.pending if self._alone else 0)
 
     def oldest_seconds(self) -> float:
-        """Return for how long the oldest pending record has waited; 0 when none does."""
+        """Return how long the oldest pending record has waited; 0 if none is pending."""
         now = self._loop.time()
         _, produced_at = next(iter(self._pending.values()), (None, now))
         return max(now - produced_at, self._alone.oldest_seconds() if self._alone else 0.0)
 
     def produce(self, record: Record) -> asyncio.Future[None]:
-        """Return a future of the acknowledgement. It raises: NotAcknowledgedError, RefusedError."""
+        """Queue `record` and return a future for its acknowledgement.
+
+        Raises, from the future: NotAcknowledgedError, RefusedError.
+        """
         number = next(self._numbers)
         future = self._loop.create_future()
         self._pending[number] = (future, self._loop.time())
@@ -73,16 +76,16 @@ class KafkaProducer:
         return future
 
     def produce_alone(self, record: Record) -> asyncio.Future[None]:
-        """Do the same in a batch of its own: Kafka refuses a batch as a whole."""
+        """Produce `record` in a batch of its own, because Kafka refuses a batch as a whole."""
         if self._alone is None:
             self._alone = KafkaProducer({**self._properties, "batch.num.messages": "1"})
         return self._alone.produce(record)
 
     def give_up(self) -> None:
-        """Fail every pending record with NotAcknowledgedError and take it out of librdkafka's queue.
+        """Fail every pending record with NotAcknowledgedError and purge librdkafka's queue.
 
-        What is under way stays: only a request that times out makes librdkafka leave a connection that is
-        silent. Taken out at every call, it would never be old enough.
+        In-flight requests stay: librdkafka drops a silent connection only when one of its requests times out.
+        Purging them would reset that timeout at every call.
         """
         self._unsent.clear()
         self._producer.purge(in_queue=True, in_flight=False, blocking=False)
@@ -91,7 +94,7 @@ class KafkaProducer:
             self._alone.give_up()
 
     async def close(self, seconds_max: float) -> None:
-        """Wait `seconds_max` at most for what is pending, fail the rest, and stop polling."""
+        """Wait at most `seconds_max` for pending records, fail the rest, and stop polling."""
         if self._pending:
             await asyncio.wait([future for future, _ in self._pending.values()], timeout=seconds_max)
         if self._alone:
@@ -123,14 +126,14 @@ class KafkaProducer:
         return Producer(self._properties, logger=logging.getLogger("librdkafka"))
 
     def _replace(self, failed: Producer, reason: str) -> None:
-        """Go on with a new librdkafka producer: after a fatal error the old one takes nothing any more."""
+        """Replace the librdkafka producer after a fatal error: it accepts no more records."""
         if failed is not self._producer:
             return
         _LOG.error("kafka_producer_replaced", extra={"reason": reason, "pending": self.pending})
         self._retired.append(failed)
         self._producer = self._new()
         self._unsent.clear()
-        self._fail_pending(NotAcknowledgedError(f"a fatal error of the producer: {reason}"))
+        self._fail_pending(NotAcknowledgedError(f"fatal producer error: {reason}"))
 
     def _fail_pending(self, failure: NotAcknowledgedError) -> None:
         for number in list(self._pending):
@@ -144,7 +147,7 @@ class KafkaProducer:
             future.set_result(None)
         else:
             future.set_exception(failure)
-            future.exception()  # not reported by asyncio when its publisher has gone
+            future.exception()  # keeps asyncio from logging it if the publisher is gone
 
     def _report(self, number: int, error: KafkaError | None, _message: Message) -> None:
         self._reports.append((number, error))
@@ -154,10 +157,10 @@ class KafkaProducer:
             producer = self._producer
             try:
                 producer.poll(_POLL_SECONDS_MAX)
-            except KafkaException as error:  # it is fatal
+            except KafkaException as error:  # fatal
                 self._loop.call_soon_threadsafe(self._replace, producer, error.args[0].str())
             del producer
-            self._retired.clear()  # here, for the end of a producer may take its time
+            self._retired.clear()  # here, because closing a producer may block
             if self._reports:
                 reports, self._reports = self._reports, []
                 self._loop.call_soon_threadsafe(self._settle, reports)
@@ -172,16 +175,16 @@ class KafkaProducer:
 
 DEFAULTS = {
     "client.id": "tapline-ingest",
-    "linger.ms": "0",  # a request waits for its acknowledgement: nothing is gained by waiting for more
+    "linger.ms": "0",  # requests wait for their acknowledgement, so lingering gains nothing
     **topics.COMPRESSION,
     "reconnect.backoff.max.ms": "1000",
     "socket.keepalive.enable": "true",
-    "socket.timeout.ms": "5000",  # a half-open connection is dropped after this
+    "socket.timeout.ms": "5000",  # drops a half-open connection after this
     "message.timeout.ms": "30000",  # `give_up` comes first
-    # New partitions are used after this: until then two processes may send one app to two partitions.
+    # New partitions are used after this. Until then two processes may send one app to two partitions.
     "topic.metadata.refresh.interval.ms": "5000",
 }
-# Promise 1: what a user's property may not weaken.
+# Promise 1: user properties must not weaken these.
 _REQUIRED = {
     "acks": "all",
     "enable.idempotence": "true",

@@ -1,8 +1,8 @@
-"""What delivery needs of a Kafka producer: a port. `KafkaProducer` is the real one.
+"""The Kafka producer that delivery needs: a port, implemented by `KafkaProducer`.
 
-The contract, to which tests hold the real one and the simulation's fake: the records of one key are written
-in the order in which they were handed over, as far as they are written; a future succeeds only if Kafka has
-the record; what was given up before it was sent is never sent.
+Contract, tested on the real producer and on the simulation's fake: records of one key are written in the
+order in which they were produced; a future succeeds only if Kafka has the record; a record that was given up
+before it was sent is never sent.
 """
 
 import asyncio
@@ -12,34 +12,37 @@ from ingest.delivery.record import Record
 
 
 class NotAcknowledgedError(Exception):
-    """Kafka has not confirmed the record: it may arrive yet, or never. The same call may succeed later."""
+    """Kafka has not confirmed the record, which may still arrive. The same call may succeed later."""
 
 
 class RefusedError(Exception):
-    """Kafka will never take the record, or one of its batch: it is too large for the topic, or invalid."""
+    """Kafka will never accept the record, or another of its batch: it is too large or invalid."""
 
 
 class Producer(Protocol):
-    """Records -> Kafka, each with its acknowledgement. Every method is called on the event loop."""
+    """Records -> Kafka, each with its acknowledgement. Call every method on the event loop."""
 
     @property
     def pending(self) -> int:
-        """How many records await their delivery report."""
+        """The number of records awaiting their delivery report."""
 
     def oldest_seconds(self) -> float:
-        """Return for how long the oldest pending record has waited; 0 when none does."""
+        """Return how long the oldest pending record has waited; 0 if none is pending."""
 
     def produce(self, record: Record) -> asyncio.Future[None]:
-        """Return a future of the acknowledgement. It raises: NotAcknowledgedError, RefusedError."""
+        """Queue `record` and return a future for its acknowledgement.
+
+        Raises, from the future: NotAcknowledgedError, RefusedError.
+        """
 
     def produce_alone(self, record: Record) -> asyncio.Future[None]:
-        """Do the same in a batch of its own: Kafka refuses a batch as a whole, whichever record is at fault.
+        """Produce `record` in a batch of its own, because Kafka refuses a batch as a whole.
 
-        Those produced so are written in order; they and the others may overtake each other.
+        Records produced alone keep their order among themselves, but may overtake the others or be overtaken.
         """
 
     def give_up(self) -> None:
-        """Fail every pending record with NotAcknowledgedError; none that was not sent yet is sent."""
+        """Fail every pending record with NotAcknowledgedError; unsent ones are never sent."""
 
     async def close(self, seconds_max: float) -> None:
-        """Wait `seconds_max` at most for what is pending, and fail the rest."""
+        """Wait at most `seconds_max` for pending records, and fail the rest."""

@@ -1,13 +1,13 @@
-"""A record -> Kafka, or the spool while Kafka is away; it returns when the record is safe.
+"""A record -> Kafka, or the spool while Kafka is unavailable; `publish` returns once it is safe.
 
-`state.py` has the states. While catching up, what is spooled goes to Kafka in pieces, each acknowledged
-before the next, and arrivals go behind it on disk. As soon as no more than `_TAIL_BYTES_MAX` are left,
-arrivals are held in memory instead, until Kafka has this tail; then they and all others go to Kafka alone.
-This waits for no silence: the writes under way end, and none begins. A tail that takes too long is tried
-again with half as much.
+The states are in `state.py`. While catching up, spooled records go to Kafka in pieces, each acknowledged
+before the next, and new records are spooled behind them. Once at most `_TAIL_BYTES_MAX` are left, new records
+are held in memory until Kafka has this tail; then all records go to Kafka directly. Catching up needs no
+pause in traffic: writes under way finish, and no new one starts. A tail that takes too long is retried at
+half the size.
 
-Invariants: while direct, nothing is spooled. Whatever was acknowledged before a record was accepted precedes
-it in Kafka, in its key, repetitions aside. Source: promise 1 in DESIGN.md, and "The way out of ingest".
+Invariants: while direct, nothing is spooled. Per key, every record acknowledged earlier comes earlier in
+Kafka, apart from repetitions. Source: promise 1 in DESIGN.md, and "The way out of ingest".
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from ingest.delivery.topic_keeper import TopicsNotReadyError
 from ingest.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
-_DIRECT = State.DIRECT  # looked up once: this is the path of every record
+_DIRECT = State.DIRECT  # looked up once: every record passes here
 _WATCH_SECONDS = 0.1
 _APPEND_SECONDS_MAX = 0.8  # with 2 s for Kafka, an answer comes within 3 s
 _TAIL_BYTES_MAX = 1024 * 1024  # about a thousand records: 20 ms of work
 _TAIL_BYTES_MIN = 4096
-_TAIL_DISK_SECONDS_MAX = 1.0  # longer than an append: any disk that can be spooled to is quick enough
+_TAIL_DISK_SECONDS_MAX = 1.0  # longer than an append, so any disk that can spool is fast enough
 _RETRY_SECONDS_MAX = 2.0  # between two attempts to catch up
 _OPEN_AGAIN_SECONDS = 1.0
-_OPEN_SECONDS_MAX = 10.0  # then a spool that cannot be read no longer keeps events from Kafka
+_OPEN_SECONDS_MAX = 10.0  # after this, an unreadable spool no longer keeps events from Kafka
 
 
 _TRANSIENT = (NotAcknowledgedError, SpoolUnavailableError, TopicsNotReadyError)
@@ -45,14 +45,14 @@ class NotKeptError(Exception):
 
 
 class Topics(Protocol):
-    """Our topics on the cluster; `TopicKeeper` is the real one."""
+    """Our topics on the cluster; implemented by `TopicKeeper`."""
 
     async def ensure(self) -> None:
-        """Make what is missing. Raises: TopicsNotReadyError."""
+        """Create missing topics. Raises: TopicsNotReadyError."""
 
 
 class Publisher:
-    """The way of every record out of ingest; every method is called on the event loop."""
+    """Publishes every record of ingest. Call every method on the event loop."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class Publisher:
         self._hand_over = HandOver(producer, spool, rescue, metrics)
         self._metrics = metrics
         self._acknowledge_seconds_max = acknowledge_seconds_max
-        self._hold: asyncio.Future[None] | None = None  # ends when Kafka has the spool's tail, or has it not
-        self.held = 0  # records that wait for that
+        self._hold: asyncio.Future[None] | None = None  # done when the tail delivery ends
+        self.held = 0  # records awaiting `_hold`
         self._tail_bytes = _TAIL_BYTES_MAX
         self._indirect = asyncio.Event()  # set while the state is not direct
         self._indirect.set()
-        self._overtakes_after = 0.0  # what an earlier process spooled, where that cannot be read
+        self._overtakes_after = 0.0  # loop time after which an unreadable spool no longer holds records back
         self.state = State.SPOOLING
         self._metrics.delivery_state(self.state)
 
@@ -92,18 +92,18 @@ class Publisher:
 
     @property
     def rescue(self) -> Rescue:
-        """What is set aside, for health and metrics."""
+        """The rescue, for health and metrics."""
         return self._rescue
 
     @property
     def spool_bytes(self) -> int:
-        """Bytes on disk: awaiting Kafka, and set aside."""
+        """Bytes on disk: spooled and set aside."""
         return self._spool.bytes + self._rescue.set_aside.bytes
 
     async def run(self) -> None:
-        """Find what an earlier process spooled, drain it, and watch Kafka, until cancelled.
+        """Open the spool, drain it, and watch Kafka, until cancelled.
 
-        Whatever it raises is a fault of ours: the process is to end.
+        Any exception it raises is a bug, and must end the process.
         """
         self._overtakes_after = asyncio.get_running_loop().time() + _OPEN_SECONDS_MAX
         async with asyncio.TaskGroup() as parts:
@@ -114,15 +114,15 @@ class Publisher:
             parts.create_task(self._drain())
 
     async def close(self, seconds_max: float) -> None:
-        """Wait `seconds_max` at most for acknowledgements; what is spooled stays for the next start.
+        """Wait at most `seconds_max` for acknowledgements; spooled records stay for the next start.
 
-        `run` has been cancelled before.
+        Cancel `run` first.
         """
         await self._producer.close(seconds_max)
         await self._spool.close()
 
     async def publish(self, record: Record) -> Literal["kafka", "spool"]:
-        """Return where `record` now is safe. Raises: NotKeptError."""
+        """Publish `record` and return where it was kept. Raises: NotKeptError."""
         try:
             if self.state is _DIRECT or (self._hold and await self._is_direct_after(self._hold)):
                 await self._producer.produce(record)
@@ -142,12 +142,12 @@ class Publisher:
         return self.state is _DIRECT
 
     async def _append(self, record: Record) -> Literal["spool"]:
-        assert self.state is not State.DIRECT, "what is spooled while direct would stay"
+        assert self.state is not State.DIRECT, "a record spooled while direct would never be drained"
         try:
             async with asyncio.timeout(_APPEND_SECONDS_MAX):
                 await self._spool.append(record)
         except (SpoolUnavailableError, TimeoutError) as error:
-            raise NotKeptError(str(error) or "the spool's disk does not answer") from error
+            raise NotKeptError(str(error) or "the spool's disk does not respond") from error
         self._metrics.spooled.inc()
         return "spool"
 
@@ -160,7 +160,7 @@ class Publisher:
                     return await self._rescue.refused(record, str(error))
                 return "kafka"
         except (NotAcknowledgedError, SpoolUnavailableError, TimeoutError) as error:
-            raise NotKeptError(f"Kafka refuses it, and it cannot be set aside: {error}") from error
+            raise NotKeptError(f"Kafka refuses the record, and it cannot be set aside: {error}") from error
 
     async def _open(self) -> None:
         while not self._spool.is_open:
@@ -170,14 +170,14 @@ class Publisher:
                 _LOG.warning("spool_unavailable", extra={"reason": str(error)})
                 await asyncio.sleep(_OPEN_AGAIN_SECONDS)
         if self.direct and not self._spool.empty:
-            self._fail("what an earlier process spooled can be read only now")
+            self._fail("the spool of an earlier process has become readable")
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
             self._metrics.turned_at.set_to_current_time()
             if self._producer.oldest_seconds() > self._acknowledge_seconds_max:
-                self._fail("no acknowledgement within the bound")
+                self._fail("no acknowledgement within the time limit")
                 self._producer.give_up()
 
     async def _drain(self) -> None:
@@ -195,10 +195,10 @@ class Publisher:
                         raise
 
     async def _catch_up(self) -> None:
-        """Be direct once Kafka has what is spooled. Raises: one of _TRANSIENT."""
+        """Drain the spool and switch to direct. Raises: one of _TRANSIENT."""
         await self._topics.ensure()
         if not self._spool.is_open and asyncio.get_running_loop().time() < self._overtakes_after:
-            raise SpoolUnavailableError("it is not known what an earlier process spooled")
+            raise SpoolUnavailableError("the spool of an earlier process cannot be read yet")
         self._spool.rewind()
         while piece := await self._spool.read():
             await self._hand_over.deliver(piece)
@@ -216,7 +216,7 @@ class Publisher:
         await self._spool.clear()
 
     async def _deliver_tail(self) -> None:
-        """Deliver the rest of the spool, to which nothing is added but what failed before, and be direct."""
+        """Deliver the rest of the spool and switch to direct. Only earlier failures may add to it."""
         try:
             async with asyncio.timeout(self._acknowledge_seconds_max + _TAIL_DISK_SECONDS_MAX):
                 while piece := await self._spool.read():
@@ -226,7 +226,7 @@ class Publisher:
             raise SpoolUnavailableError("the spool's tail was not delivered in time") from error
         if self.state is not State.CATCHING_UP:
             raise NotAcknowledgedError("Kafka failed while the spool's tail was delivered")
-        assert self._spool.empty, "what is spooled while direct would stay"
+        assert self._spool.empty, "a record spooled while direct would never be drained"
         self._tail_bytes = _TAIL_BYTES_MAX
         self._go(Event.CAUGHT_UP)
 

@@ -1,4 +1,4 @@
-"""Bytes that cannot be placed, and why -> the record that keeps them in the quarantine topic. Pure."""
+"""A body that cannot be placed, and the reason -> its record for the quarantine topic. Pure."""
 
 import msgspec
 
@@ -10,12 +10,12 @@ from schemas.catalog.wire_ids import registered
 from schemas.codec.events import encode_quarantine
 
 _SOURCE = "ingest"
-# The place of a record that has none in its topic: `replay` loads its value without going through Kafka.
+# Stands for partition and offset if the record has none: `replay` then loads its value without Kafka.
 _NO_PLACE = "/-1/-1"
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """Why bytes are in the quarantine, and what is known of the event that they are of."""
+    """Why a body is quarantined, and the known fields of its event."""
 
     reason: str  # one word of a fixed list
     detail: str
@@ -25,12 +25,12 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     pointer: str | None = None  # JSON pointer of the first fault
     source: str = _SOURCE
     record: str | None = None  # topic/partition/offset
-    allowed_app_ids: str | None = None  # that its sender's token was bound to, `|` between them
-    content_encoding: str | None = None  # that the bytes still have
+    allowed_app_ids: str | None = None  # apps that the sender's token was bound to, separated by `|`
+    content_encoding: str | None = None  # encoding that the bytes still have
 
 
 def quarantine_record(catalog: Catalog, body: bytes, cause: Cause, now_ms: int) -> Record:
-    """Return the record. `now_ms`: milliseconds since 1970, taken as the receive time."""
+    """Build the quarantine record. `now_ms`: the receive time in milliseconds since 1970."""
     encoded = encode_quarantine(
         catalog,
         received_at_ms=now_ms,
@@ -60,12 +60,12 @@ def quarantine_record(catalog: Catalog, body: bytes, cause: Cause, now_ms: int) 
 
 
 def of_damage(catalog: Catalog, data: bytes, detail: str, now_ms: int) -> Record:
-    """Return the record that keeps bytes which the spool cannot read."""
+    """Build the quarantine record of bytes that the spool cannot read."""
     return quarantine_record(catalog, data, Cause("damaged", detail, source="spool"), now_ms)
 
 
 def of_refused(catalog: Catalog, refused: Record, detail: str) -> Record:
-    """Return the record that keeps the value of one that Kafka refuses, as the loader keeps its own."""
+    """Build the quarantine record of a record that Kafka refuses, in the loader's format."""
     named = dict(refused.headers)
     own = named.get(topics.SCHEMA_REGISTRY)
     cause = Cause(

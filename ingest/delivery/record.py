@@ -1,10 +1,10 @@
-"""What ingest hands over: one message for Kafka."""
+"""One Kafka message, as ingest delivers it."""
 
 import msgspec
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One message for Kafka; the same bytes whether it goes there at once or by way of the spool."""
+    """One Kafka message; its bytes are the same whether it is sent directly or spooled first."""
 
     topic: str
     key: bytes

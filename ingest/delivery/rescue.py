@@ -1,6 +1,6 @@
-"""What Kafka refuses for good, and damaged bytes of the spool -> the quarantine topic, else a file.
+"""Records that Kafka refuses for good, and damaged spool bytes -> the quarantine topic, else a file.
 
-Invariant: a method returns when what it was given is in Kafka or synced to the disk.
+Invariant: a method returns only when Kafka has its data or the disk has synced it.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from schemas.catalog.catalog import Catalog
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 10.0
-_DAMAGE_BYTES_MAX = 256 * 1024  # of one record: what Kafka takes by default
+_DAMAGE_BYTES_MAX = 256 * 1024  # per record, within Kafka's default limit
 
 
 class Rescue:
-    """The last place of what has no place in its topic."""
+    """Keeps data that its own topic cannot take."""
 
     def __init__(
         self, producer: Producer, set_aside: SetAside, catalog: Callable[[], Catalog], metrics: Metrics
     ) -> None:
         self._producer = producer
         self._set_aside = set_aside
-        self._catalog = catalog  # the one in use now
+        self._catalog = catalog  # returns the catalog in use
         self._metrics = metrics
 
     @property
@@ -39,14 +39,14 @@ class Rescue:
         return self._set_aside
 
     async def run(self) -> None:
-        """Find what was set aside before, and follow what `python -m ingest.spool` does, until cancelled."""
+        """Count the files set aside, again and again, because `python -m ingest.spool` may requeue them."""
         await self._set_aside.open()
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             await self._set_aside.look()
 
     async def refused(self, record: Record, why: str) -> Literal["kafka", "spool"]:
-        """Return where `record` is now safe. Raises: NotAcknowledgedError, SpoolUnavailableError."""
+        """Keep a refused `record` and return where. Raises: NotAcknowledgedError, SpoolUnavailableError."""
         kept: Literal["kafka", "spool"] = "spool"
         if record.topic != topics.QUARANTINE and await self._quarantine(
             quarantined.of_refused(self._catalog(), record, why), "refused"
@@ -59,7 +59,7 @@ class Rescue:
         return kept
 
     async def damaged(self, data: bytes) -> None:
-        """Keep bytes of the spool that are no record. Raises: NotAcknowledgedError, SpoolUnavailableError."""
+        """Keep damaged spool bytes. Raises: NotAcknowledgedError, SpoolUnavailableError."""
         for start in range(0, len(data), _DAMAGE_BYTES_MAX):
             part = data[start : start + _DAMAGE_BYTES_MAX]
             detail = f"bytes {start} to {start + len(part)} of {len(data)} that the spool cannot read"

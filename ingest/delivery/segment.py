@@ -21,11 +21,11 @@ _decoder = msgspec.msgpack.Decoder(Record)
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One record, or a run of bytes that is none."""
+    """One record, or a run of damaged bytes."""
 
-    end: int  # position of the byte behind it
+    end: int  # position of the next byte
     record: Record | None
-    damage: bytes = b""  # verbatim, where there is no record
+    damage: bytes = b""  # verbatim, if there is no record
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Contents:
     """What one file holds."""
 
     frames: list[Frame]  # in the order they were appended
-    torn_bytes: int  # a last frame cut short by a crash: it was never acknowledged
+    torn_bytes: int  # length of a last frame cut short by a crash; it was never acknowledged
 
     @property
     def records(self) -> list[Record]:
@@ -42,18 +42,18 @@ class Contents:
 
     @property
     def damaged_bytes(self) -> int:
-        """Bytes that belong to no record, a torn end aside."""
+        """Bytes that belong to no record, except a torn last frame."""
         return sum(len(frame.damage) for frame in self.frames)
 
 
 def frame(record: Record) -> bytes:
-    """Return the frame of `record`."""
+    """Encode `record` as a frame."""
     payload = _encoder.encode(record)
     return _HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload
 
 
 def parse(data: bytes) -> Contents:
-    """Return what can be read of a file's bytes."""
+    """Parse a file's bytes; damage is returned as frames without a record."""
     frames: list[Frame] = []
     position = 0
     while position < len(data):
@@ -69,7 +69,7 @@ def parse(data: bytes) -> Contents:
 
 
 def _record(payload: bytes) -> Record | None:
-    """Return the record; None when the payload is of another layout."""
+    """Decode the record, or return None if the payload has another layout."""
     try:
         return _decoder.decode(payload)
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -77,7 +77,7 @@ def _record(payload: bytes) -> Record | None:
 
 
 def _frame_end(data: bytes, position: int) -> int:
-    """Return where the whole frame at `position` ends, or 0 when there is none."""
+    """Return where the whole frame at `position` ends, or 0 if there is none."""
     if len(data) - position < _HEADER.size:
         return 0
     magic, length, crc = _HEADER.unpack_from(data, position)
@@ -97,7 +97,7 @@ def _next_frame(data: bytes, position: int) -> int:
 
 
 def _is_torn(data: bytes, position: int) -> bool:
-    """Return whether the frame at `position` is sound but for its missing end."""
+    """Return whether the frame at `position` only lacks its end."""
     rest = data[position:]
     if len(rest) < _HEADER.size:
         return _MAGIC.startswith(rest[:4])

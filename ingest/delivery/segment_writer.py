@@ -1,7 +1,7 @@
-"""Bytes -> the segment file being written, and its successors. Every method runs on the spool's disk thread.
+"""Bytes -> the current segment file and its successors. Every method runs on the spool's disk thread.
 
-Invariants: what `write` returned for is synced, with the name of its file. After a failed write its segment
-is never written again: once fsync has failed, the kernel may have dropped the pages.
+Invariants: when `write` returns, the data and the file's name are synced. After a failed write, its segment
+is never written again: the kernel may have dropped its pages after a failed fsync.
 """
 
 import contextlib
@@ -10,22 +10,22 @@ from pathlib import Path
 from ingest.delivery.disk import Disk
 
 SUFFIX = ".spool"
-SEGMENT_BYTES_MAX = 4 * 1024 * 1024  # what a crash while catching up can repeat at most
+SEGMENT_BYTES_MAX = 4 * 1024 * 1024  # the most that a crash while catching up can repeat
 
 
 class SegmentWriter:
-    """The end of the spool on disk."""
+    """Appends to the end of the spool."""
 
     def __init__(self, disk: Disk, folder: Path) -> None:
         self._disk = disk
         self._folder = folder
-        self._sequence = -1  # of the newest segment; unknown before the folder was read
+        self._sequence = -1  # of the newest segment; -1 until the folder is read
         self._path = folder
-        self._descriptor = -1  # of the segment being written, or -1
+        self._descriptor = -1  # of the current segment, or -1
         self._size = 0
 
     def open(self) -> dict[Path, int]:
-        """Return the segments found, oldest first, with their sizes in bytes. Raises: OSError."""
+        """Return the existing segments, oldest first, with their sizes in bytes. Raises: OSError."""
         self._disk.make_folder(self._folder)
         sizes = self._disk.files(self._folder)
         paths = sorted(path for path in sizes if path.suffix == SUFFIX and path.stem.isdecimal())
@@ -33,7 +33,7 @@ class SegmentWriter:
         return {path: sizes[path] for path in paths}
 
     def write(self, data: bytes) -> Path:
-        """Return the segment that now holds `data`, synced. Raises: OSError, with nothing of `data` kept."""
+        """Write and sync `data`; return its segment. Raises: OSError, and then nothing of `data` is kept."""
         try:
             if self._descriptor < 0:
                 self._create()
@@ -52,7 +52,7 @@ class SegmentWriter:
         return path
 
     def seal(self) -> None:
-        """End the segment being written, if there is one. Raises: OSError; it is ended all the same."""
+        """Close the current segment, if any, even if this raises. Raises: OSError."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             self._disk.close(descriptor)

@@ -1,7 +1,7 @@
-"""Bytes that no topic takes -> one file each, in a folder that is bounded.
+"""Bytes that no topic accepts -> one file each, in a folder of bounded size.
 
-Invariants: `keep` returns after fsync; a name is made of the content, so no file overwrites another, and what
-is kept again after a crash is the same file. `python -m ingest.spool` lists, shows and requeues them.
+Invariants: `keep` returns after fsync. A file is named after its content, so no file overwrites another and
+keeping the same bytes twice makes one file. `python -m ingest.spool` lists, shows and requeues the files.
 """
 
 import contextlib
@@ -12,16 +12,16 @@ from ingest.delivery.disk import Disk, OsDisk
 from ingest.delivery.disk_thread import DiskThread
 from ingest.delivery.spool import SpoolUnavailableError
 
-FOLDER = "set-aside"  # below the spool's
+FOLDER = "set-aside"  # inside the spool's folder
 SUFFIX = ".aside"
 _PART, _LEGACY = ".part", ".damaged"
 
 
 class SetAside:
-    """The folder; every method is called on the event loop."""
+    """The folder of files set aside. Call every method on the event loop."""
 
     def __init__(self, spool_dir: Path, bytes_max: int, disk: Disk | None = None) -> None:
-        self.bytes = 0  # found last
+        self.bytes = 0  # at the last count
         self.files = 0
         self.bytes_max = bytes_max
         self._spool_dir = spool_dir
@@ -30,18 +30,18 @@ class SetAside:
         self._thread = DiskThread("set-aside")
 
     async def open(self) -> None:
-        """Find what is there; where the folder cannot be read, nothing is."""
+        """Count the existing files; an unreadable folder counts as empty."""
         with contextlib.suppress(OSError):
             await self._thread.run(self._adopt)
         await self.look()
 
     async def look(self) -> None:
-        """Count what is there: files are requeued by another process."""
+        """Recount the files, because another process requeues them."""
         with contextlib.suppress(OSError):
             self._count(await self._thread.run(self._sizes))
 
     async def keep(self, data: bytes, timestamp_ms: int) -> None:
-        """Return when `data` is synced. Raises: SpoolUnavailableError."""
+        """Write and sync `data`. Raises: SpoolUnavailableError."""
         try:
             self._count(await self._thread.run(self._write, data, timestamp_ms))
         except OSError as error:
@@ -76,7 +76,7 @@ class SetAside:
         return sizes | {path: len(data)}
 
     def _adopt(self) -> None:
-        """Take over what earlier versions left beside the segments; forget what a crash cut."""
+        """Move files of earlier versions here, and remove files that a crash cut short."""
         for path in self._disk.files(self._folder):
             if path.suffix == _PART:
                 self._disk.remove(path)
@@ -88,5 +88,5 @@ class SetAside:
 
 
 def name_of(data: bytes, timestamp_ms: int) -> str:
-    """Return the name of the file that keeps `data`."""
+    """Return the file name for `data`."""
     return f"{timestamp_ms:013d}-{hashlib.sha256(data).hexdigest()[:16]}{SUFFIX}"

@@ -1,11 +1,11 @@
 """Records awaiting Kafka <-> segment files on disk, in order.
 
-Appends that arrive while a write is under way share the next write and its fsync (group commit). Reading goes
-on into the segment that is being written, as far as that is synced.
+Appends that arrive during a write share the next write and its fsync (group commit). Reads continue into the
+segment being written, up to the last sync.
 
-Invariants: `append` returns after fsync. Records are read in the order in which they were appended. A segment
-is removed only as a whole, after Kafka has all its records, so a crash can repeat records but not lose one.
-What awaits a write in memory belongs to an append that awaits it. Source: DESIGN.md, "Spool".
+Invariants: `append` returns after fsync. Records are read in the order of their appends. A segment is removed
+only as a whole, once Kafka has all its records: a crash can repeat records but not lose one. Data waits in
+memory only while its `append` waits. Source: DESIGN.md, "Spool".
 """
 
 import asyncio
@@ -20,23 +20,23 @@ from ingest.delivery.record import Record
 from ingest.delivery.segment import Contents, Frame, frame, parse
 from ingest.delivery.segment_writer import SEGMENT_BYTES_MAX, SegmentWriter
 
-_FIRST_BYTES = 64 * 1024  # hold the first record of nearly every segment
+_FIRST_BYTES = 64 * 1024  # enough to hold the first record of nearly every segment
 
 
 class SpoolUnavailableError(Exception):
-    """The disk refused, or has no room. The same call may succeed later."""
+    """The disk failed or is full. The same call may succeed later."""
 
 
 @dataclass(slots=True)
 class _Segment:
     """One file. Invariant: delivered <= read <= size."""
 
-    size: int  # bytes that are synced
-    oldest_ms: int | None  # timestamp of its first record that Kafka has not
-    records: int  # that Kafka has not; estimated, where an earlier process left the segment
+    size: int  # synced bytes
+    oldest_ms: int | None  # timestamp of its first undelivered record
+    records: int  # undelivered; estimated if an earlier process left the segment
     read: int = 0  # bytes handed to the reader
     delivered: int = 0  # bytes whose records Kafka has
-    is_estimated: bool = False  # `records` is, until the segment is read
+    is_estimated: bool = False  # whether `records` is an estimate, until the segment is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class _Append:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What was read of one segment at a time."""
+    """A contiguous part of one segment, as read."""
 
     path: Path
     start: int  # position of the first frame in the segment
@@ -57,38 +57,38 @@ class Piece:
 
     @property
     def frames(self) -> list[Frame]:
-        """The frames; their ends count from the piece's start."""
+        """The frames; their ends count from the start of the piece."""
         return self.contents.frames
 
     def position(self, index: int) -> int:
-        """Return where in the segment the frame of that index begins, or the piece ends."""
+        """Return the position in the segment of the frame `index`, or of the piece's end."""
         if index == len(self.frames):
             return self.end
         return self.start + (self.frames[index - 1].end if index else 0)
 
 
 class Spool:
-    """The disk queue of one ingest process; every method is called on its event loop."""
+    """The disk queue of one ingest process. Call every method on its event loop."""
 
     def __init__(self, directory: Path, bytes_max: int, disk: Disk | None = None) -> None:
-        self.bytes = 0  # on disk or on the way there
+        self.bytes = 0  # on disk or being written
         self.bytes_max = bytes_max
-        self.is_open = False  # whether it is known what an earlier process left
-        self.unavailable = ""  # why the disk refused the last write; empty when it did not
+        self.is_open = False  # whether the segments of an earlier process are known
+        self.unavailable = ""  # error of the last write; empty if it succeeded
         self._segments: dict[Path, _Segment] = {}  # oldest first
         self._disk = disk or OsDisk()
         self._writer = SegmentWriter(self._disk, directory)
         self._numbers = itertools.count()
         self._waiting: dict[int, _Append] = {}  # in order
         self._writing: list[_Append] = []
-        self._wake = asyncio.Event()  # set when there is something to write
-        self._wrote = asyncio.Event()  # set when a write has ended; then replaced
+        self._wake = asyncio.Event()  # set while there is something to write
+        self._wrote = asyncio.Event()  # set when a write ends, then replaced
         self._write_thread = DiskThread("spool-write")
-        # Of its own: a read that waited for the fsync under way would make catching up as slow as the disk.
+        # Separate: reads must not wait for an fsync, or catching up would be as slow as the disk.
         self._read_thread = DiskThread("spool-read")
 
     async def open(self) -> None:
-        """Find what an earlier process left. Raises: SpoolUnavailableError, with `unavailable` saying why."""
+        """Find the segments of an earlier process. Raises: SpoolUnavailableError, and sets `unavailable`."""
         try:
             found = await self._write_thread.run(self._found)
         except OSError as error:
@@ -100,7 +100,7 @@ class Spool:
         self._segments = dict(sorted((inherited | self._segments).items()))
 
     async def run(self) -> None:
-        """Write what is appended, until cancelled."""
+        """Write appended records, until cancelled."""
         while True:
             await self._wake.wait()
             while self._waiting:
@@ -110,29 +110,29 @@ class Spool:
 
     @property
     def empty(self) -> bool:
-        """Whether Kafka has everything that was appended."""
+        """Whether Kafka has every appended record."""
         return not (self._waiting or self._writing) and all(
             segment.delivered == segment.size for segment in self._segments.values()
         )
 
     @property
     def records(self) -> int:
-        """How many records on disk await Kafka; about, as long as an earlier process's are unread."""
+        """The number of records on disk that await Kafka; estimated for unread inherited segments."""
         return sum(segment.records for segment in self._segments.values())
 
     @property
     def unread_bytes(self) -> int:
-        """Bytes that were appended and not read, those on the way to the disk included."""
+        """Bytes appended but not read yet, including those being written."""
         on_disk = sum(segment.size - segment.read for segment in self._segments.values())
         return on_disk + sum(len(append.data) for append in (*self._waiting.values(), *self._writing))
 
     def oldest_ms(self) -> int | None:
-        """Return the timestamp of the record that has waited longest, or None when none does."""
+        """Return the timestamp of the oldest waiting record, or None if none waits."""
         waiting = (s.oldest_ms for s in self._segments.values() if s.delivered < s.size)
         return next((oldest_ms for oldest_ms in waiting if oldest_ms is not None), None)
 
     async def append(self, record: Record) -> None:
-        """Return when `record` is synced. Raises: SpoolUnavailableError."""
+        """Write and sync `record`. Raises: SpoolUnavailableError."""
         data = frame(record)
         if self.bytes + len(data) > self.bytes_max:
             raise SpoolUnavailableError(f"the spool is full: {self.bytes} of {self.bytes_max} bytes")
@@ -143,11 +143,11 @@ class Spool:
         try:
             await written
         finally:
-            if self._waiting.pop(number, None):  # given up before its write began
+            if self._waiting.pop(number, None):  # cancelled before its write began
                 self.bytes -= len(data)
 
     async def read(self) -> Piece | None:
-        """Return what comes next, once a write under way has ended; None when everything was read.
+        """Return the next piece, waiting for a write under way; None if everything has been read.
 
         Raises: SpoolUnavailableError.
         """
@@ -168,12 +168,12 @@ class Spool:
         return piece
 
     def rewind(self) -> None:
-        """Read again, from the next call on, what Kafka has not."""
+        """Continue reading at the first undelivered record."""
         for segment in self._segments.values():
             segment.read = segment.delivered
 
     def acknowledge(self, piece: Piece, first: int, last: int) -> None:
-        """Note that Kafka has what the frames of `piece` from `first` to before `last` hold."""
+        """Mark the frames of `piece` from `first` up to, not including, `last` as delivered."""
         segment = self._segments[piece.path]
         start = piece.position(first) if first else piece.start
         assert segment.delivered == start, "delivered out of order"
@@ -185,14 +185,14 @@ class Spool:
         segment.oldest_ms = next(behind, passed[-1] if passed else segment.oldest_ms)
 
     async def remove_delivered(self) -> None:
-        """Remove the segments whose records Kafka has, but for the last, which may be written to."""
+        """Remove fully delivered segments, except the last, which may still be written."""
         for path in [*self._segments][:-1]:
             if self._segments[path].delivered == self._segments[path].size:
                 self.bytes -= self._segments.pop(path).size
                 await self._remove(self._read_thread, path)
 
     async def clear(self) -> None:
-        """Remove every segment; Kafka has all their records."""
+        """Remove every segment; Kafka must have all their records."""
         assert self.empty, "a segment with undelivered records would be removed"
         paths = [*self._segments]
         self.bytes -= sum(segment.size for segment in self._segments.values())
@@ -220,7 +220,7 @@ class Spool:
         except OSError as error:
             self.bytes -= len(data)
             self.unavailable = _words(error)
-            failure = SpoolUnavailableError(f"the spool's disk refused: {self.unavailable}")
+            failure = SpoolUnavailableError(f"the spool's disk failed: {self.unavailable}")
         else:
             self._count(path, len(data), batch)
             self.unavailable = ""
@@ -258,7 +258,7 @@ class Spool:
         return {path: self._inherited(path, size) for path, size in self._writer.open().items()}
 
     def _inherited(self, path: Path, size: int) -> _Segment:
-        """Return what the beginning of a file says about it, where it can be read."""
+        """Describe a segment of an earlier process by reading its beginning, if possible."""
         contents = Contents([], 0)
         with contextlib.suppress(OSError):
             contents = parse(self._disk.read(path, 0, _FIRST_BYTES))

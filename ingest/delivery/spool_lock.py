@@ -1,4 +1,4 @@
-"""The spool's folder -> the hold of one process on it."""
+"""The spool's folder -> an exclusive lock on it, held by this process."""
 
 import fcntl
 import os
@@ -8,11 +8,11 @@ from runtime.environment import SettingsError
 
 
 class SpoolInUseError(SettingsError):
-    """Another process has the spool: each would remove what the other still writes."""
+    """Another process uses the spool: each would remove segments that the other still writes."""
 
 
 def hold(directory: Path) -> int:
-    """Return a descriptor by which this process holds the spool until it ends; -1 where there is no folder.
+    """Lock the spool until this process ends; return the descriptor, or -1 if there is no folder.
 
     Raises: SpoolInUseError.
     """
@@ -20,13 +20,13 @@ def hold(directory: Path) -> int:
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory, os.O_RDONLY)
     except OSError:
-        return -1  # `Spool.open` says what is wrong with it
+        return -1  # `Spool.open` reports the error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
         raise SpoolInUseError(
-            f"INGEST_SPOOL_DIR: another process has the spool {directory} ({error.strerror}): "
-            "end it, or give each a folder of its own"
+            f"INGEST_SPOOL_DIR: another process uses the spool {directory} ({error.strerror}): "
+            "stop it, or give each process its own folder"
         ) from error
     return descriptor

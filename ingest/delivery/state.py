@@ -1,4 +1,4 @@
-"""Where a record goes: three states, and every transition between them. Pure.
+"""The states of delivery and every transition between them. Pure.
 
 Source: the table in DESIGN.md, "The way out of ingest", which a test compares with this module.
 """
@@ -9,19 +9,19 @@ from types import MappingProxyType
 
 
 class State(StrEnum):
-    """The way of a record that arrives now."""
+    """Where a new record goes."""
 
     DIRECT = "direct"  # to Kafka; nothing is spooled
     SPOOLING = "spooling"  # to the spool; Kafka does not acknowledge
-    CATCHING_UP = "catching_up"  # behind what is spooled, which goes to Kafka
+    CATCHING_UP = "catching_up"  # to the spool, behind records that are being drained to Kafka
 
 
 class Event(StrEnum):
-    """What ends a state."""
+    """Event that can change the state."""
 
-    FAILED = "failed"  # Kafka has not acknowledged a record within the bound
-    ANSWERED = "answered"  # Kafka has acknowledged what was spooled first, or answers and nothing is spooled
-    CAUGHT_UP = "caught_up"  # Kafka has acknowledged everything that was spooled
+    FAILED = "failed"  # Kafka did not acknowledge a record in time
+    ANSWERED = "answered"  # Kafka acknowledged the first spooled records, or responds and nothing is spooled
+    CAUGHT_UP = "caught_up"  # Kafka acknowledged everything that was spooled
 
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
@@ -37,5 +37,5 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
 
 
 def after(state: State, event: Event) -> State:
-    """Return the state that follows. Raises: KeyError for what cannot happen."""
+    """Return the next state. Raises: KeyError for an impossible transition."""
     return TRANSITIONS[state, event]

@@ -1,6 +1,6 @@
-"""Our topics: made where they are missing, and compared with what they have to be, again and again.
+"""Our topics: creates missing ones, and repeatedly compares all of them with their contract.
 
-Invariants: an existing topic is never changed; a comparison that fails is unknown, and neither good nor bad.
+Invariants: an existing topic is never changed; a failed comparison counts as unknown, neither good nor bad.
 Source: `runtime.kafka.topic_contract`.
 """
 
@@ -24,11 +24,11 @@ _REQUEST_SECONDS_MAX = 5.0
 
 
 class TopicsNotReadyError(Exception):
-    """Kafka does not answer, or does not make our topics. The same call may succeed later."""
+    """Kafka does not respond, or does not create our topics. The same call may succeed later."""
 
 
 class TopicKeeper:
-    """The topics of one cluster; every method is called on the event loop."""
+    """The topics of one cluster. Call every method on the event loop."""
 
     def __init__(
         self, properties: Mapping[str, str], contract: Contract, metrics: Metrics, seconds_max: float
@@ -38,21 +38,21 @@ class TopicKeeper:
         self._metrics = metrics
         self._seconds_max = seconds_max
         self._readable: frozenset[tuple[str, Problem]] = frozenset()
-        self.findings: tuple[Finding, ...] | None = None  # None: not known
+        self.findings: tuple[Finding, ...] | None = None  # None: unknown
         self._log = TopicLog(contract)
         self._show()
 
     async def ensure(self) -> None:
-        """Make what is missing of our topics. Raises: TopicsNotReadyError."""
+        """Create our missing topics. Raises: TopicsNotReadyError."""
         try:
             await asyncio.to_thread(_make, self._properties, self._contract, self._seconds_max)
         except KafkaException as error:
             raise TopicsNotReadyError(error.args[0].str()) from error
 
     async def watch(self) -> None:
-        """Compare once a minute, and soon again while a topic is missing or not known, until cancelled.
+        """Compare once a minute, or sooner while a topic is missing or unknown, until cancelled.
 
-        A topic that was made just now is missing until all brokers have heard of it.
+        A new topic counts as missing until all brokers have heard of it.
         """
         while True:
             await self.check()
@@ -62,12 +62,12 @@ class TopicKeeper:
             await asyncio.sleep(_CHECK_SECONDS if is_known else _RETRY_SECONDS)
 
     async def check(self) -> None:
-        """Make what is missing, and compare; log and publish what was found."""
+        """Create missing topics, compare all of them, and log and publish the findings."""
         try:
             await self.ensure()
             cluster = await asyncio.to_thread(_read, self._properties)
         except (TopicsNotReadyError, KafkaException):
-            # That Kafka is away is the publisher's to say.
+            # The publisher reports that Kafka is unavailable.
             self.findings, self._readable = None, frozenset()
         else:
             self.findings, self._readable = self._log.take(cluster), readable(cluster)
@@ -87,7 +87,7 @@ def _read(properties: Mapping[str, str]) -> Cluster:
 
 
 def _make(properties: Mapping[str, str], contract: Contract, seconds_max: float) -> None:
-    """Make missing topics. Raises: KafkaException."""
+    """Create missing topics. Raises: KafkaException."""
     admin = topic_reader.client(properties)
     missing = topic_reader.missing(admin, seconds_max)
     if not missing:

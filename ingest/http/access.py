@@ -1,9 +1,9 @@
-"""Secret and address of a request -> the apps it may speak for.
+"""Secret and address of a request -> the apps it may post for.
 
-Invariants: secrets are looked up by their SHA-256, so the time of a look-up tells nothing about a secret. An
-IPv4 address written as IPv6 (`::ffff:203.0.113.9`) is that IPv4 address, whoever wrote it. X-Forwarded-For is
-believed from the right as far as the addresses are proxies of ours. Source: Tapcart can send nothing but a
-URL (no header, no signature), hence a secret per URL; DESIGN.md, promise 5.
+Invariants: secrets are looked up by their SHA-256, so the duration of a look-up reveals nothing. An IPv4
+address written as IPv6 (`::ffff:203.0.113.9`) equals the IPv4 address. X-Forwarded-For is read from the right
+and trusted as far as its addresses are our proxies. Source: Tapcart can send only a URL (no header, no
+signature), hence a secret per URL; DESIGN.md, promise 5.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 class Access:
-    """Who may post: immutable, replaced as a whole when tokens change."""
+    """Decides who may post. Immutable; replaced as a whole when tokens change."""
 
     def __init__(self, tokens: tuple[Token, ...], addresses: _Networks, proxies: _Networks) -> None:
         self._apps = {_digest(token.secret.encode()): token.app_ids for token in tokens}
@@ -27,11 +27,11 @@ class Access:
         self._proxies = proxies
 
     def apps(self, secret: bytes) -> frozenset[str] | None:
-        """Return the app ids bound to `secret` (empty: every app), or None when the secret is unknown."""
+        """Return the app ids bound to `secret` (empty: every app), or None if the secret is unknown."""
         return self._apps.get(_digest(secret))
 
     def admits(self, scope: Scope) -> bool:
-        """Return whether the request's sender may post; every address may when none was configured."""
+        """Return whether the sender's address may post; any may if none is configured."""
         if not self._addresses:
             return True
         source = self._source(scope)

@@ -1,8 +1,8 @@
 """The admin port's ASGI application: health, metrics, and the registry's API.
 
-Invariants: nothing here changes anything; a request that a page of another site may have sent is refused
-(see runtime/http/hosts.py); requests that no route answers are counted. The port is on loopback unless set
-otherwise, because metrics reveal a shop's sales. Source: the public contract in DESIGN.md.
+Invariants: nothing here changes state; requests that a page of another site may have sent are refused (see
+runtime/http/hosts.py); requests without a route are counted. The port listens on loopback by default, because
+metrics reveal a shop's sales. Source: the public contract in DESIGN.md.
 """
 
 from starlette.applications import Starlette
@@ -21,7 +21,7 @@ from runtime.http import hosts
 
 
 def admin(health: Health, registry: Registry, bound: str, refusals: Refusals) -> ASGIApp:
-    """Return the application for a port on the address `bound`."""
+    """Build the application for a port bound to the address `bound`."""
 
     async def unanswered(_request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
@@ -42,7 +42,7 @@ def admin(health: Health, registry: Registry, bound: str, refusals: Refusals) ->
         if not hosts.is_foreign(bound, host, site):
             return await routes(scope, receive, send)
         refusals.note(403, "foreign_page", host=host, site=site or "")
-        refusal = problem(403, "this port is for this machine, by the name localhost, and for no other page")
+        refusal = problem(403, "this port serves only localhost, and no pages of other sites")
         return await refusal(scope, receive, send)
 
     return answer

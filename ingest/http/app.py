@@ -1,4 +1,4 @@
-"""Settings and schemas -> one ingest process: two ASGI applications, the publisher, what runs beside them."""
+"""Settings and schemas -> one ingest process: two ASGI applications and their background parts."""
 
 import shutil
 import time
@@ -36,18 +36,18 @@ _ADMIN_CONNECTIONS_MAX = 32
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the two ports serve, and what runs beside them."""
+    """The applications of the two ports, and the parts that run beside them."""
 
     public: ASGIApp
     gate: Gate
     admin: ASGIApp
     admin_gate: Gate
     publisher: Publisher
-    parts: Mapping[str, Part]  # by name: what runs for as long as the process
+    parts: Mapping[str, Part]  # by name; they run as long as the process
 
 
 def build(settings: Settings, current: Current, tokens: TokenFollower) -> Service:
-    """Return the service, on a running event loop; nothing runs yet."""
+    """Wire up the service on a running event loop, without starting it."""
     metrics = Metrics()
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
     publisher = _publisher(settings, keeper, current, metrics)
@@ -55,16 +55,18 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
     webhook = Webhook(settings, Receiver(current.catalog), delivered, metrics)
     public = Public(webhook, Access(tokens.tokens, settings.addresses, settings.proxies), metrics)
     refusals = Refusals(Children(metrics.admin_refused))
-    metrics.watch("schemas", "Releases in use.", lambda: len(current.catalog.releases))
+    metrics.watch("schemas", "Schema releases in use.", lambda: len(current.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
     metrics.watch(
         "requests_under_way_max", "POSTs that may be handled at once.", lambda: settings.requests_max
     )
     metrics.watch("memory_bytes", "Bytes of the requests in flight.", lambda: webhook.memory.bytes)
-    metrics.watch("memory_bytes_max", "Bytes that they may have together.", lambda: webhook.memory.bytes_max)
+    metrics.watch("memory_bytes_max", "Limit of `memory_bytes`.", lambda: webhook.memory.bytes_max)
     metrics.watch("tokens", "Tokens in use.", lambda: len(tokens.tokens))
-    metrics.watch("guesses_waiting", "Answers to wrong tokens that wait.", lambda: public.guesses.waiting)
-    metrics.watch("guesses_waiting_max", "Answers that may wait at once.", lambda: public.guesses.waiting_max)
+    metrics.watch("guesses_waiting", "Delayed answers to wrong tokens.", lambda: public.guesses.waiting)
+    metrics.watch(
+        "guesses_waiting_max", "Answers that may be delayed at once.", lambda: public.guesses.waiting_max
+    )
     current.on_refused = metrics.schemas_refused.inc
     tokens.on_refused = metrics.tokens_refused.inc
 
@@ -72,7 +74,7 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
         public.access = Access(changed, settings.addresses, settings.proxies)
 
     def taken_up() -> None:
-        webhook.receiver = Receiver(current.catalog)  # from the next event on
+        webhook.receiver = Receiver(current.catalog)  # used from the next event on
 
     return Service(
         public,
@@ -107,10 +109,10 @@ def _gate(settings: Settings, public: Public, metrics: Metrics) -> Gate:
         refused=lambda why: public.refusals.note(why.status, why.event),
         closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
     )
-    metrics.watch("connections", "Connections of the public port.", lambda: len(gate.connections))
-    metrics.watch("connections_max", "Connections that it may have.", lambda: limits.connections_max)
-    metrics.watch("open_files", "Files and connections that are open.", descriptors.open_now)
-    metrics.watch("open_files_max", "Those that the system allows.", descriptors.raise_limit)
+    metrics.watch("connections", "Open connections of the public port.", lambda: len(gate.connections))
+    metrics.watch("connections_max", "Limit of `connections`.", lambda: limits.connections_max)
+    metrics.watch("open_files", "Open files and connections.", descriptors.open_now)
+    metrics.watch("open_files_max", "Limit of `open_files`, set by the system.", descriptors.raise_limit)
     return gate
 
 
@@ -126,20 +128,26 @@ def _publisher(settings: Settings, topics: TopicKeeper, current: Current, metric
         metrics,
         acknowledge_seconds_max=settings.acknowledge_seconds_max,
     )
-    metrics.watch("spool_bytes", "Bytes on disk, also those set aside.", lambda: publisher.spool_bytes)
+    metrics.watch("spool_bytes", "Bytes on disk, spooled and set aside.", lambda: publisher.spool_bytes)
     metrics.watch("spool_bytes_max", "Bytes that may await Kafka on disk.", lambda: spool.bytes_max)
+    metrics.watch("spool_oldest_seconds", "Age of the oldest record on disk.", _age_of(spool))
     metrics.watch(
-        "spool_oldest_seconds", "Age of the record on disk that has waited longest.", _age_of(spool)
+        "set_aside_files", "Files set aside because no topic accepts their records.", lambda: set_aside.files
     )
-    metrics.watch("set_aside_files", "Files that no topic takes.", lambda: set_aside.files)
-    metrics.watch("set_aside_bytes", "Bytes of them.", lambda: set_aside.bytes)
-    metrics.watch("set_aside_bytes_max", "Bytes that they may have.", lambda: set_aside.bytes_max)
+    metrics.watch("set_aside_bytes", "Bytes of the files set aside.", lambda: set_aside.bytes)
+    metrics.watch("set_aside_bytes_max", "Limit of `set_aside_bytes`.", lambda: set_aside.bytes_max)
     folder = settings.spool_dir
-    metrics.watch("disk_free_bytes", "Room on the spool's disk.", lambda: shutil.disk_usage(folder).free)
-    metrics.watch("disk_bytes", "Size of that disk.", lambda: shutil.disk_usage(folder).total)
-    metrics.watch("kafka_pending_records", "Records awaiting Kafka's report.", lambda: producer.pending)
-    metrics.watch("kafka_pending_seconds", "Age of the oldest of them.", producer.oldest_seconds)
-    metrics.watch("held_records", "Records held until Kafka has the spool's tail.", lambda: publisher.held)
+    metrics.watch(
+        "disk_free_bytes", "Free bytes on the spool's disk.", lambda: shutil.disk_usage(folder).free
+    )
+    metrics.watch("disk_bytes", "Size of the spool's disk.", lambda: shutil.disk_usage(folder).total)
+    metrics.watch(
+        "kafka_pending_records", "Records awaiting their delivery report.", lambda: producer.pending
+    )
+    metrics.watch("kafka_pending_seconds", "Age of the oldest pending record.", producer.oldest_seconds)
+    metrics.watch(
+        "held_records", "Records held in memory until Kafka has the spool's tail.", lambda: publisher.held
+    )
     return publisher
 
 

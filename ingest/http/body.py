@@ -1,7 +1,7 @@
 """The body of one request -> its bytes, bounded.
 
-Invariants: at most the limit is held in memory; each piece is counted in `Memory` as it comes; at most
-`_DISCARDED_BYTES_MAX` more is read and thrown away, so that the sender gets to read why.
+Invariants: memory holds at most the limit; each piece is counted in `Memory` as it arrives. At most
+`_DISCARDED_BYTES_MAX` more is read and discarded, so that the sender can read the answer.
 """
 
 from starlette.requests import ClientDisconnect
@@ -19,7 +19,7 @@ class TooLargeError(Exception):
 async def read(receive: Receive, bytes_max: int, memory: Memory) -> bytes:
     """Return the body as sent; the caller gives its bytes back to `memory`.
 
-    It may take as long as the port allows. Raises: TooLargeError, ClientDisconnect, OverMemoryError.
+    The port bounds the duration. Raises: TooLargeError, ClientDisconnect, OverMemoryError.
     """
     message = await receive()
     if message["type"] == "http.disconnect":

@@ -1,8 +1,8 @@
-"""A body and its Content-Encoding -> the body as it was before it was encoded, bounded.
+"""A body and its Content-Encoding -> the decoded body, bounded.
 
-Invariants: no more than the limit is made of a body, and no more than so many encodings and members of one
-are undone, so that a small body cannot take long. Source: RFC 9110 (Content-Encoding), RFC 1950-1952 (zlib,
-deflate, gzip of several members), RFC 7932 (Brotli), RFC 8878 and 9659 (Zstandard and its window on the web).
+Invariants: output never exceeds the limit, and the numbers of encodings and of members are bounded, so a
+small body cannot take long. Source: RFC 9110 (Content-Encoding), RFC 1950-1952 (zlib, deflate, gzip of
+several members), RFC 7932 (Brotli), RFC 8878 and 9659 (Zstandard and its window on the web).
 """
 
 import zlib
@@ -15,10 +15,10 @@ from ingest.http.body import TooLargeError
 
 _NONE = frozenset({"", "identity", "none", "utf-8", "utf8"})
 _ENCODINGS_MAX = 3
-_MEMBERS_MAX = 64  # each copies what is behind it
+_MEMBERS_MAX = 64  # each copies the bytes after it
 _ZLIB = 15
 _GZIP = 31  # zlib's window bits for a gzip header
-_RAW_DEFLATE = -15  # what some senders mean by `deflate`
+_RAW_DEFLATE = -15  # some senders mean this by `deflate`
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_WINDOW_BYTES_MAX = 8 * 1024 * 1024
 
@@ -26,15 +26,15 @@ _Decode = Callable[[bytes, int], bytes]
 
 
 class EncodingError(Exception):
-    """The body is not what its Content-Encoding says."""
+    """The body does not match its Content-Encoding."""
 
 
 class UnknownEncodingError(Exception):
-    """The Content-Encoding is none that we decode."""
+    """The Content-Encoding is not supported."""
 
 
 def decoded(body: bytes, encoding: str, bytes_max: int) -> bytes:
-    """Return `body` freed of `encoding` (a Content-Encoding header's value).
+    """Decode `body`. `encoding`: the value of the Content-Encoding header.
 
     Raises: TooLargeError, EncodingError, UnknownEncodingError.
     """
@@ -49,7 +49,7 @@ def decoded(body: bytes, encoding: str, bytes_max: int) -> bytes:
 def _gunzip(body: bytes, bytes_max: int) -> bytes:
     members: list[bytes] = []
     size = 0
-    while body.strip(b"\0") or not members:  # zeros may fill the end
+    while body.strip(b"\0") or not members:  # zero padding may follow
         if len(members) == _MEMBERS_MAX:
             raise EncodingError(f"the compressed body has more than {_MEMBERS_MAX} members")
         member, body = _inflated(body, _GZIP, bytes_max - size)
@@ -66,12 +66,12 @@ def _inflate(body: bytes, bytes_max: int) -> bytes:
     except zlib.error:
         plain, rest = _inflated(body, _RAW_DEFLATE, bytes_max)
     if rest:
-        raise EncodingError("the compressed body has bytes behind its end")
+        raise EncodingError("the compressed body has bytes after its end")
     return plain
 
 
 def _inflated(body: bytes, window_bits: int, bytes_max: int) -> tuple[bytes, bytes]:
-    """Return what one stream holds, and the bytes behind it. Raises: zlib.error, EncodingError."""
+    """Return the content of one stream and the bytes after it. Raises: zlib.error, EncodingError."""
     stream = zlib.decompressobj(window_bits)
     plain = stream.decompress(body, bytes_max + 1)
     if len(plain) > bytes_max:
@@ -93,7 +93,7 @@ def _unbrotli(body: bytes, bytes_max: int) -> bytes:
 
 def _unzstd(body: bytes, bytes_max: int) -> bytes:
     decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX)
-    # Only a reader can be bounded, and only the other interface tells that a frame was cut.
+    # Only the reader can be bounded, and only the other interface detects a truncated frame.
     plain = decompressor.stream_reader(body, read_across_frames=True).read(bytes_max + 1)
     if len(plain) > bytes_max:
         raise TooLargeError
@@ -108,7 +108,7 @@ def _unzstd(body: bytes, bytes_max: int) -> bytes:
 
 
 def _with_our_errors(decode: _Decode) -> _Decode:
-    """Return `decode` with the libraries' errors as ours."""
+    """Wrap `decode` to map the libraries' errors to ours."""
 
     def checked(body: bytes, bytes_max: int) -> bytes:
         try:

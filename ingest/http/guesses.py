@@ -1,10 +1,10 @@
-"""Requests with a wrong token -> how long their answer waits, so that guessing is slow.
+"""Requests with a wrong token -> a delay for their answers, which slows down guessing.
 
-Nothing is kept of an address: many senders share that of a proxy. A right token never waits. The first wrong
-ones of a second are answered at once, for a sender with a typo; after that each waits for a second, and its
-connection is closed. At most `_WAITING_MAX` wait; more are answered at once and closed. Invariant: bounded
-memory, whatever is guessed. A token has 16 characters or more: at 10,000 guesses a second, one of 16 letters
-and digits would take 10^17 years.
+No address is stored, because many senders may share a proxy's. Correct tokens are never delayed. Each second,
+the first few wrong ones are answered at once, in case of a typo. Each further answer waits one second, and
+its connection is closed. At most `_WAITING_MAX` answers wait; more are sent at once and closed. Invariant:
+memory is bounded under any load. A token has 16 characters or more: at 10,000 guesses a second, finding one
+of 16 letters and digits would take 10^17 years.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _WAITING_MAX = 256
 
 
 class Guesses:
-    """The wrong tokens of one process."""
+    """Counts the wrong tokens of one process."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -27,7 +27,7 @@ class Guesses:
         self.waiting_max = _WAITING_MAX
 
     async def slow_down(self) -> bool:
-        """Return once the answer may be sent, and whether its connection may be kept."""
+        """Delay the answer if needed; return whether the connection may stay open."""
         second = int(self._now())
         if second != self._second:
             self._second, self._free = second, _FREE_PER_SECOND

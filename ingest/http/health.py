@@ -1,8 +1,8 @@
-"""State of ingest -> what a load balancer, a supervisor and Prometheus ask for.
+"""State of ingest -> health endpoints for load balancers, supervisors and Prometheus.
 
-`/healthz`: the event loop turns. `/readyz`: an event sent now would be kept, by Kafka or by the spool.
-Source: DESIGN.md, "Health"; sink health is a metric of its own (`tapline_ingest_delivery_state`), not
-readiness. "kafka" is "direct" or "away" (also while catching up), "state" is exact.
+`/healthz`: the event loop runs. `/readyz`: an event sent now would be kept, by Kafka or by the spool. Source:
+DESIGN.md, "Health". Sink health is a separate metric (`tapline_ingest_delivery_state`), not part of
+readiness. "kafka" is "direct" or "away" (also while catching up); "state" is exact.
 """
 
 import time
@@ -20,7 +20,7 @@ from ingest.metrics import Metrics
 
 
 class Health:
-    """The endpoints over one publisher."""
+    """The health endpoints of one publisher."""
 
     def __init__(
         self, publisher: Publisher, delivered: Delivered, topics: TopicKeeper, metrics: Metrics
@@ -54,7 +54,7 @@ class Health:
             "spool_oldest_ms": spool.oldest_ms(),
             "spool_unavailable": spool.unavailable or None,
             "delivered_until_ms": self._delivered.until_ms(time.time_ns() // 1_000_000),
-            "topic_problems": self._topics.findings,  # None: not known
+            "topic_problems": self._topics.findings,  # None: unknown
             "set_aside_files": set_aside.files,
             "set_aside_bytes": set_aside.bytes,
             "set_aside_bytes_max": set_aside.bytes_max,

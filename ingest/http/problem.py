@@ -26,7 +26,7 @@ RETRY = {"retry-after": "1"}
 def problem(
     status: int, detail: str, faults: Iterable[Fault] = (), headers: dict[str, str] | None = None
 ) -> Response:
-    """Return the answer; `faults` become `errors`, a list of `{pointer, detail}` with JSON pointers."""
+    """Build the answer; `faults` become `errors`, a list of `{pointer, detail}` with JSON pointers."""
     content: dict[str, object] = {"title": TITLES[status], "status": status, "detail": detail}
     errors = [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults]
     if errors:
@@ -35,5 +35,5 @@ def problem(
 
 
 def our_fault() -> Response:
-    """Return what a sender gets whose request met a fault of ours."""
-    return problem(500, "a fault of ours, logged: send the event again", headers=RETRY)
+    """Build the answer to a request that failed because of a bug."""
+    return problem(500, "internal error, logged: send the event again", headers=RETRY)

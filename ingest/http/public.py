@@ -1,10 +1,9 @@
-"""The public port's ASGI application: the webhook's URL, and nothing else.
+"""The public port's ASGI application: only the webhook's URL.
 
-`POST /tapcart_webhooks/{token}`, also with a slash behind it, or with the token as `Authorization: Bearer`.
-GET and HEAD of it answer monitors and whatever checks a URL. Invariants: every answer is counted by its
-status; a wrong path is logged, without a secret. Source: the public contract in DESIGN.md. Routing by a
-framework took a sixth of an event's time (DESIGN.md, "Measured against others"), so a path is taken apart
-here.
+`POST /tapcart_webhooks/{token}`, optionally with a trailing slash, or with the token as `Authorization:
+Bearer`. GET and HEAD answer monitors and URL checks. Invariants: every answer is counted by status; a wrong
+path is logged without its secret. Source: the public contract in DESIGN.md. Paths are split here, because a
+framework's routing took a sixth of an event's time (DESIGN.md, "Measured against others").
 """
 
 import logging
@@ -32,7 +31,7 @@ _WELCOME_METHODS = frozenset({"GET", "HEAD"})
 
 
 class Public:
-    """All requests of the public port -> the webhook, or a refusal."""
+    """Passes requests of the public port to the webhook, or refuses them."""
 
     def __init__(self, webhook: Webhook, access: Access, metrics: Metrics) -> None:
         self.access = access  # may be replaced between two requests
@@ -42,7 +41,7 @@ class Public:
         self.refusals = Refusals(self._requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; a sender that went away gets none, and nothing of its event is kept."""
+        """Answer one request; if the sender has disconnected, keep nothing of its event."""
         try:
             response = await self._answer(scope, receive)
         except ClientDisconnect:
@@ -60,12 +59,12 @@ class Public:
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         path: str = scope["path"]
         head, _, token = path.rpartition("/")
-        if not token:  # a slash at the end
+        if not token:  # trailing slash
             path = head
             head, _, token = path.rpartition("/")
         if _PATH not in (head, path):
             self.refusals.note(404, "wrong_path", method=scope["method"], path=redacted(scope["path"]))
-            return problem(404, "there is POST /tapcart_webhooks/{token}")
+            return problem(404, "the only path is POST /tapcart_webhooks/{token}")
         headers = Headers(scope=scope)
         secret = token.strip().encode() if head == _PATH else _bearer(headers)
         return await self._enter(scope, receive, headers, secret)

@@ -1,7 +1,7 @@
-"""One POST body -> `Accepted` or `Rejected`, each with the Kafka record that keeps it. Pure.
+"""One POST body -> `Accepted` or `Rejected`, each with its Kafka record. Pure.
 
-Invariants: no clock, no socket; every body ends in exactly one record, for the events topic or the
-quarantine. Source: "HTTP answers" in DESIGN.md.
+Invariants: no clock, no socket; every body becomes exactly one record, for the events topic or the quarantine
+topic. Source: "HTTP answers" in DESIGN.md.
 """
 
 import codecs
@@ -20,38 +20,38 @@ from schemas.codec.events import Decoded, EventDecoder, Fault, Invalid, NotJson
 
 # 2010-01-01T00:00:00Z: before Tapcart existed; ClickHouse would wrap far dates silently.
 _TIMESTAMP_MS_MIN = 1_262_304_000_000
-# Phones' clocks run ahead; a week is more than any that can be believed.
+# Phone clocks run ahead; a week is more than any plausible error.
 _AHEAD_MS_MAX = 7 * 24 * 3600 * 1000
 
-_ENCODING_LENGTH_MAX = 100  # of a header that nobody limits
+_ENCODING_LENGTH_MAX = 100  # truncates a header that is otherwise unbounded
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """An event that has its place in a table."""
+    """An event that fits a table."""
 
     record: Record
     app_id: str
-    event_type: str  # the released schema's name: bounded, fit for a metric's label
+    event_type: str  # name of the released schema: bounded, so fit for a metric label
     odd: tuple[str, ...]  # paths of known fields whose value did not fit
-    unknown: int  # how many fields the schema does not know
+    unknown: int  # number of fields unknown to the schema
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """A body that cannot be placed; `record` puts it into the quarantine."""
+    """A body that cannot be placed; `record` goes to the quarantine."""
 
     record: Record
     app_id: str | None
-    status: int  # HTTP status; 200 for a probe, which is no event by intent
+    status: int  # HTTP status; 200 for a probe, which is deliberately no event
     reason: str  # "not_json" | "invalid_field" | "time_out_of_range" | "content_encoding" | "probe"
     detail: str
     faults: tuple[Fault, ...]
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
-    """What a body came with, kept beside it in the quarantine: a replay may do no more than its sender."""
+    """Where a body came from, stored in the quarantine: a replay has no more rights than its sender."""
 
-    apps: frozenset[str] = frozenset()  # that its token may speak for; empty: every app
-    content_encoding: str = ""  # that it still has
+    apps: frozenset[str] = frozenset()  # apps that the token may post for; empty: every app
+    content_encoding: str = ""  # encoding that the body still has
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +66,7 @@ _UNBOUND = Origin()
 
 
 class Receiver:
-    """The rules of what is accepted, compiled once from the released schemas."""
+    """The rules of acceptance, compiled once from the released schemas."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -75,9 +75,9 @@ class Receiver:
     def receive(
         self, body: bytes, headers: Mapping[str, str], now_ms: int, origin: Origin = _UNBOUND
     ) -> Accepted | Rejected:
-        """Return where `body` belongs. `now_ms`: milliseconds since 1970, taken as the receive time."""
+        """Accept or reject `body`. `now_ms`: the receive time in milliseconds since 1970."""
         try:
-            # A byte order mark is no JSON, and some senders begin with one.
+            # A byte order mark is not valid JSON, but some senders start with one.
             event = self._decoder.decode(body.removeprefix(codecs.BOM_UTF8), headers)
         except NotJson as error:
             return self.reject(body, Refusal(400, "not_json", error.detail), now_ms, origin)
@@ -94,14 +94,14 @@ class Receiver:
         )
 
     def reject(self, body: bytes, why: Refusal, now_ms: int, origin: Origin) -> Rejected:
-        """Return the rejection of a body nothing is known of."""
+        """Reject a body of which nothing is known."""
         record = self._quarantine_record(body, Invalid((), None, None, None), why, now_ms, origin)
         return Rejected(record, None, why.status, why.reason, why.detail, ())
 
     def _probe(self, body: bytes, event: Decoded, now_ms: int) -> Rejected:
-        """Return what keeps a probe out of every table of events; any token may send one."""
+        """Reject a probe, to keep it out of every event table; any token may send one."""
         known = Invalid((), None, event.event_id, event.event_type)
-        why = Refusal(200, probe.REASON, "a probe, no event")
+        why = Refusal(200, probe.REASON, "a probe, not an event")
         record = self._quarantine_record(body[: probe.BYTES_MAX], known, why, now_ms, _UNBOUND)
         return Rejected(record, None, why.status, why.reason, why.detail, ())
 

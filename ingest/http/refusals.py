@@ -1,7 +1,7 @@
-"""What is refused before it is an event's POST, or not kept -> logged at a bounded rate.
+"""Refused and unkept requests -> log lines at a bounded rate.
 
-Invariants: no line holds a token or a payload: of a path, what may be a token or a part of one is shown by
-its length. So many lines a minute at most; each says how many were left out before it.
+Invariants: no line holds a token or a payload; path segments that may contain a token are logged by length
+only. The number of lines per minute is limited; each line reports how many were left out before it.
 """
 
 import logging
@@ -16,12 +16,12 @@ _LOG = logging.getLogger(__name__)
 _LINES_PER_MINUTE_MAX = 10
 _KNOWN = "tapcart_webhooks"
 _SEGMENTS_MAX, _LIKE_MIN = 6, 0.75
-# A shorter segment is no token and no half of one.
+# Shorter segments are neither a token nor half of one.
 _SHOWN_LENGTH_MAX = 7
 
 
 class Refusals:
-    """Those of one port."""
+    """The refusals of one port."""
 
     def __init__(self, requests: Children, now: Callable[[], float] = time.monotonic) -> None:
         self._requests = requests
@@ -30,12 +30,12 @@ class Refusals:
         self._lines = self._left_out = 0
 
     def note(self, status: int, event: str, **fields: str) -> None:
-        """Count a refusal, and log it."""
+        """Count and log a refusal."""
         self._requests[(str(status),)].inc()
         self.log(event, status=status, **fields)
 
     def log(self, event: str, **fields: str | int) -> None:
-        """Log `event` with `fields` unless there were too many."""
+        """Log `event` with `fields`, unless this minute's limit is reached."""
         minute = int(self._now() // 60)
         if minute != self._minute:
             self._minute, self._lines = minute, 0
@@ -48,7 +48,7 @@ class Refusals:
 
 
 def redacted(path: str) -> str:
-    """Return a path without what may be a secret, short; the log's JSON escapes control characters."""
+    """Shorten a path and mask possible secrets; the log's JSON escapes control characters."""
     segments = path.split("/")
     shown = "/".join(map(_segment, segments[: _SEGMENTS_MAX + 1]))
     return f"{shown}/..." if len(segments) > _SEGMENTS_MAX + 1 else shown

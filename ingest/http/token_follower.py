@@ -1,7 +1,6 @@
-"""The tokens of the environment and of a file -> those in use, followed while the process runs.
+"""Tokens of the environment and of a file -> the tokens in use, reloaded while the process runs.
 
-Invariant: a file that cannot be used changes nothing: the tokens before it stay in use, and it is logged and
-counted.
+Invariant: a failed reload keeps the previous tokens; it is logged and counted.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class TokenFollower:
-    """The tokens in use."""
+    """Holds the tokens in use."""
 
     def __init__(self, settings: Settings) -> None:
         """Read the file, if one is set. Raises: SettingsError."""
@@ -30,11 +29,11 @@ class TokenFollower:
             raise SettingsError(f"INGEST_TOKENS_FILE: {error}") from error
         if self._file and self._file.is_open_to_others():
             _LOG.warning("tokens_file_open_to_others", extra={"path": str(self._file.path)})
-        self.on_refused: Callable[[], object] = lambda: None  # after each look that found it unusable
+        self.on_refused: Callable[[], object] = lambda: None  # called after each failed reload
         self._refused = ""
 
     async def follow(self, use: Callable[[tuple[Token, ...]], object]) -> None:
-        """Call `use` with the tokens whenever they have changed, until cancelled."""
+        """Call `use` with the tokens whenever they change, until cancelled."""
         while self._file:
             await asyncio.sleep(LOOK_SECONDS)
             try:
@@ -53,5 +52,5 @@ class TokenFollower:
 
     def _with_fixed(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
         if {token.secret for token in self._fixed} & {token.secret for token in tokens}:
-            raise TokensError("a secret is in INGEST_TOKENS too")
+            raise TokensError("a secret is also in INGEST_TOKENS")
         return self._fixed + tokens

@@ -1,8 +1,8 @@
-"""POST from Tapcart -> a record that is safe, and the status that says so. Plain ASGI: this is the hot path.
+"""POST from Tapcart -> a record that is safe, and its HTTP status. Plain ASGI: this is the hot path.
 
-Invariants: 200 is sent after `Publisher.publish` returned, never before; no answer holds a payload or a
-secret. Source: "HTTP answers" in DESIGN.md. Where a retry is wanted the answer is 400 or 500, the two codes
-that Tapcart's documentation names.
+Invariants: 200 is sent only after `Publisher.publish` returned; no answer holds a payload or a secret.
+Source: "HTTP answers" in DESIGN.md. To request a retry the answer is 400 or 500, the two codes that Tapcart's
+documentation names.
 """
 
 import time
@@ -33,14 +33,14 @@ _APPS_HEADER = APPS_HEADER.lower().encode()
 
 class _Told(NamedTuple):
     encoding: str
-    apps: frozenset[str] | None  # None: as many as the token's
+    apps: frozenset[str] | None  # None: not restricted by the header
 
 
 _NOTHING = _Told("", None)
 
 
 class Webhook:
-    """The endpoint and all its status codes."""
+    """The webhook endpoint with all its status codes."""
 
     def __init__(
         self,
@@ -56,13 +56,13 @@ class Webhook:
         self._publisher = publisher
         self._metrics = metrics
         self._events = Children(metrics.events)
-        self.requests = 0  # being handled
+        self.requests = 0  # in flight
         self.memory = Memory(settings.memory_bytes_max)
 
     async def answer(
         self, receive: Receive, headers: Headers, secret: bytes, apps: frozenset[str]
     ) -> Response:
-        """Return the answer to a POST by `secret`, whose token may speak for `apps` (empty: every app).
+        """Answer a POST with the token `secret`, which may post for `apps` (empty: every app).
 
         Raises: ClientDisconnect, NotKeptError; then nothing of the event is kept.
         """
@@ -96,13 +96,13 @@ class Webhook:
         if told.apps is not None:
             apps = apps & told.apps if apps else told.apps
             if not apps:
-                return problem(403, f"the token is for none of the apps in {APPS_HEADER}")
+                return problem(403, f"the token is bound to none of the apps in {APPS_HEADER}")
         try:
             received = self._received(sent, headers, now_ms, Origin(apps, told.encoding))
         except body.TooLargeError:
             return self._too_large()
         if apps and received.app_id is not None and received.app_id not in apps:
-            return problem(403, "the token is not for this app_id")
+            return problem(403, "the token is not bound to this app_id")
         record_bytes = len(received.record.value)
         self.memory.take(record_bytes)
         try:
@@ -118,7 +118,7 @@ class Webhook:
         try:
             plain = decoded(sent, origin.content_encoding, self._body_bytes_max)
         except UnknownEncodingError:
-            detail = "the Content-Encoding must be of gzip, deflate, br and zstd, or none"
+            detail = "the Content-Encoding must be gzip, deflate, br, zstd or absent"
             return self.receiver.reject(sent, Refusal(415, "content_encoding", detail), now_ms, origin)
         except EncodingError as error:
             why = Refusal(400, "content_encoding", str(error))
@@ -144,7 +144,7 @@ class Webhook:
 
 
 def _told(headers: Headers) -> _Told:
-    """Return what the headers say of the body and its sender, in one pass."""
+    """Read the body's encoding and the allowed apps from the headers, in one pass."""
     encoding = ""
     apps: frozenset[str] | None = None
     for name, value in headers.raw:

@@ -1,9 +1,9 @@
-"""Released schemas -> the read side of the Confluent Schema Registry's API: its clients work unchanged.
+"""Released schemas -> the read side of the Confluent Schema Registry's API, for its unmodified clients.
 
-Invariants: every answer is of the catalog in use, and by the ids that are in Kafka: with SCHEMA_REGISTRY_URL
-that registry's. Nothing can be changed here, and nothing is ever deleted, so `deleted=true` finds nothing
-more. It is open, for the schemas are no secret: what it reads and computes for anybody is bounded. Source:
-Confluent Schema Registry's API reference and resources.
+Invariants: every answer is from the catalog in use, with the ids that are in Kafka: with SCHEMA_REGISTRY_URL
+those of that registry. Nothing can be changed or deleted, so `deleted=true` finds nothing more. Access is
+open, because the schemas are no secret; the work per request is bounded. Source: Confluent Schema Registry's
+API reference and resources.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ from schemas.catalog.schema_reloader import Current
 from schemas.catalog.subjects import subject_of, subjects
 
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
-_BODY_BYTES_MAX = 256 * 1024  # the longest schema of ours has 28 KB
-_POSTS_MAX = 16  # handled at once
+_BODY_BYTES_MAX = 256 * 1024  # our longest schema has 28 KB
+_POSTS_MAX = 16  # in flight
 
 _T = TypeVar("_T")
 _Endpoint = Callable[[Request], Awaitable[object]]
@@ -42,7 +42,7 @@ class Registry:
         self._posts = 0
 
     def app(self) -> Starlette:
-        """Return the application, to be mounted under a prefix."""
+        """Build the application, to be mounted under a prefix."""
         subject, version = "/subjects/{subject}", "/subjects/{subject}/versions/{version}"
         reads: dict[str, _Endpoint] = {
             "/": _root,
@@ -148,7 +148,7 @@ class Registry:
         )
 
     async def _register(self, request: Request) -> object:
-        # As with Confluent's, what is there may be registered again, whatever the mode: nothing changes.
+        # As with Confluent's, an existing schema may be registered again in any mode: nothing changes.
         subject = request.path_params["subject"]
         schema = await self._on_posted(request, registry_queries.posted_schema)
         try:
@@ -159,7 +159,7 @@ class Registry:
 
     async def _compatible(self, request: Request) -> object:
         subject, is_verbose = request.path_params["subject"], _flag(request, "verbose")
-        # BACKWARD: without a version, the newest one is what must be readable.
+        # BACKWARD: without a version, the new schema must be able to read the newest one.
         older = registry_queries.readable(
             self._catalog, subject, request.path_params.get("version", "latest")
         )
@@ -175,9 +175,9 @@ class Registry:
         return {"is_compatible": not found} | ({"messages": found} if is_verbose else {})
 
     async def _on_posted(self, request: Request, call: Callable[[bytes], _T]) -> _T:
-        """Return what `call`, in a thread, makes of the body. Raises: RegistryError."""
+        """Run `call` on the body in a thread and return its result. Raises: RegistryError."""
         if self._posts >= _POSTS_MAX:
-            raise RegistryError(42901, f"{_POSTS_MAX} schemas are being looked at: ask again")
+            raise RegistryError(42901, f"{_POSTS_MAX} schemas are already being checked: retry")
         self._posts += 1
         try:
             data = await body.read(request.receive, _BODY_BYTES_MAX, Memory(_BODY_BYTES_MAX))
@@ -215,7 +215,7 @@ async def _types(_request: Request) -> object:
 
 
 async def _config(_request: Request) -> object:
-    return {"compatibilityLevel": "BACKWARD"}  # what `schemas check` holds every release to
+    return {"compatibilityLevel": "BACKWARD"}  # as enforced by `schemas check`
 
 
 async def _mode(_request: Request) -> object:
@@ -231,7 +231,7 @@ def _described(subject: str, number: int, release: Release) -> dict[str, object]
 
 
 def _prefix(request: Request) -> str:
-    """Return what subjects begin with; a context in front of it, of which there is one, is left out."""
+    """Return the subject prefix, without the context before it: there is only one."""
     return re.sub(r"^:[.*]?:", "", request.query_params.get("subjectPrefix", ""))
 
 

@@ -1,7 +1,7 @@
-"""What a schema registry's client asks for, by path and body -> the releases it means, or the error. Pure.
+"""Path and body of a registry client's request -> the releases it asks for, or an error. Pure.
 
-Invariant: whatever is asked, the answer is a release or a RegistryError. Source: Confluent Schema Registry's
-`VersionId.java`, `Errors.java` and its resources: what is valid, error codes and their words.
+Invariant: every query ends in a release or a RegistryError. Source: Confluent Schema Registry's
+`VersionId.java`, `Errors.java` and its resources, for valid input, error codes and messages.
 """
 
 import json
@@ -18,12 +18,12 @@ from schemas.catalog.subjects import subjects
 
 INVALID_SCHEMA, _SCHEMA_NOT_FOUND = 42201, 40403
 _VERSION_MAX = 2**31 - 1  # Confluent's bound
-_DEPTH_MAX = 100  # of a schema's JSON; one without bound could end our stack
+_DEPTH_MAX = 100  # of a schema's JSON; without a limit, deep nesting could overflow our stack
 _READ_ONLY = "read-only here: schemas are released by `python -m schemas add`"
 
 
 class RegistryError(Exception):
-    """An error as Confluent's clients understand it."""
+    """An error in the form that Confluent's clients understand."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(code, message)
@@ -31,12 +31,12 @@ class RegistryError(Exception):
 
     @property
     def status(self) -> int:
-        """Return the HTTP status: the first three digits of the code."""
+        """The HTTP status: the first three digits of the code."""
         return int(str(self.code)[:3])
 
 
 class _Posted(msgspec.Struct, frozen=True):
-    """The body of a POST; members that clients send besides mean nothing here."""
+    """The body of a POST; other members that clients send are ignored."""
 
     schema: str = ""
     schema_type: str | None = msgspec.field(default=None, name="schemaType")
@@ -53,14 +53,14 @@ def with_id(catalog: Catalog, given: str) -> Release:
 
 
 def versions(catalog: Catalog, subject: str) -> tuple[Release, ...]:
-    """Return the versions of a subject, the first of which is 1. Raises: RegistryError."""
+    """Return the versions of a subject; version 1 is the first. Raises: RegistryError."""
     if releases := subjects(catalog).get(subject):
         return releases
     raise RegistryError(40401, f"Subject '{subject}' not found.")
 
 
 def version(catalog: Catalog, subject: str, given: str) -> tuple[int, Release]:
-    """Return number and release of a version, or of the newest (`latest`, -1). Raises: RegistryError."""
+    """Return number and release of a version; `latest` or -1: the newest. Raises: RegistryError."""
     number, releases = _number(given), versions(catalog, subject)
     if number is None:
         return len(releases), releases[-1]
@@ -70,7 +70,7 @@ def version(catalog: Catalog, subject: str, given: str) -> tuple[int, Release]:
 
 
 def readable(catalog: Catalog, subject: str, given: str) -> tuple[Release, ...]:
-    """Return what a next version must be able to read: nothing if there is none. Raises: RegistryError."""
+    """Return the releases that the next version must be able to read, if any. Raises: RegistryError."""
     number, releases = _number(given), subjects(catalog).get(subject, ())
     if number is None:
         return releases[-1:]
@@ -80,7 +80,7 @@ def readable(catalog: Catalog, subject: str, given: str) -> tuple[Release, ...]:
 
 
 def same(releases: Sequence[Release], schema: Any) -> tuple[int, Release]:
-    """Return number and release of a schema; the order of its members may differ. Raises: RegistryError."""
+    """Return number and release of a schema; member order does not matter. Raises: RegistryError."""
     for number, release in enumerate(releases, 1):
         if release.schema == schema:
             return number, release
@@ -92,18 +92,18 @@ def posted_schema(data: bytes) -> Any:
     try:
         posted = msgspec.json.decode(data, type=_Posted)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RegistryError(400, f"The body is no request of a schema registry's client: {error}") from None
+        raise RegistryError(400, f"The body is not a schema registry request: {error}") from None
     brackets = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", posted.schema))
     if posted.schema_type not in (None, "", "AVRO"):
-        raise _invalid(f"its type is {posted.schema_type}, and here are only AVRO schemas")
+        raise _invalid(f"its type is {posted.schema_type}, but only AVRO is supported")
     if posted.references:
-        raise _invalid("it refers to other schemas, and here are no references")
+        raise _invalid("it refers to other schemas, but references are not supported")
     if max(accumulate(brackets), default=0) > _DEPTH_MAX:
         raise _invalid(f"it is nested deeper than {_DEPTH_MAX}")
     try:
         schema = json.loads(posted.schema)
     except ValueError as error:
-        raise _invalid(f"no JSON: {error}") from None
+        raise _invalid(f"not JSON: {error}") from None
     if fault := avro_fault(schema):
         raise _invalid(fault)
     return schema
@@ -114,17 +114,17 @@ def problems(older: Sequence[Release], schema: Any) -> list[str]:
     try:
         return [problem for one in older for problem in evolution.backward_problems(one.schema, schema)]
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
-        # fastavro takes some that are none: a name that is a number, aliases that are no list.
-        raise _invalid(f"no Avro schema: {error}") from None
+        # fastavro accepts some invalid ones: a number as name, aliases that are not a list.
+        raise _invalid(f"not an Avro schema: {error}") from None
 
 
 def read_only(subject: str | None) -> RegistryError:
-    """Return the answer to what would change something."""
+    """Build the error for a request that would change something."""
     return RegistryError(42205, f"{f'Subject {subject}' if subject else 'Everything'} is {_READ_ONLY}")
 
 
 def _number(given: str) -> int | None:
-    """Return the number of a version; None for the newest."""
+    """Parse a version number; None: the newest."""
     text = given.strip().lower()
     if text in ("latest", "-1"):
         return None

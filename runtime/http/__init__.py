@@ -1,4 +1,4 @@
-"""Servers on uvicorn, with bounds on connections, heads and waits.
+"""HTTP servers on uvicorn, with bounds on connections, headers and waiting.
 
-May import `runtime` alone.
+May import only `runtime`.
 """

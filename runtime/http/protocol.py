@@ -1,16 +1,17 @@
-"""uvicorn's HTTP protocol over httptools, with bounds on what a connection may cost.
+"""uvicorn's HTTP protocol over httptools, with bounds on the cost of a connection.
 
-A `Gate` is what the connections of one port share; `Gate.protocol` is the class that uvicorn wants. Bounds:
-how many connections there are; how long one may send nothing, or a request be under way to us; how many and
-how long its header lines are; how many requests are read ahead of their answers. What is refused here is
-answered with `application/problem+json`, counted and logged by whoever made the gate, and closed; a request
-that came whole before it is answered first. A connection that has no request gives its place to a new one.
+The connections of one port share a `Gate`; pass `Gate.protocol` to uvicorn as its `http` class. Bounded are:
+the number of connections; the time that a connection may stay silent or a request may take to arrive; number
+and length of header lines; the number of pipelined requests. A refusal is answered with
+`application/problem+json`, counted and logged by the gate's owner, and its connection is closed; complete
+requests before it are answered first. When the port is full, a connection without a request is closed for a
+new one.
 
-A request that asks for another protocol (`Upgrade:`) is plain HTTP, with its body. That is the server's right
-(RFC 9110, 7.8), but httptools ends such a request at its head: it is fed again without what asks.
+A request with `Upgrade:` is served as plain HTTP, with its body, as a server may do (RFC 9110, 7.8). But
+httptools ends such a request at its head, so it is fed again without the upgrade headers.
 
-Invariant: a request costs no timer and no call beyond two of uvicorn's own overridden. Time limits are looked
-after once a second, for all connections.
+Invariant: a request costs no timer, and no call beyond two overridden uvicorn methods. Time limits are
+checked once a second for all connections.
 """
 
 import asyncio
@@ -29,10 +30,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 _WATCH_SECONDS = 1.0
-_SILENT_SHARE = 4  # a quarter of the places is enough for senders whose request is on its way
+_SILENT_SHARE = 4  # a quarter of the places suffices for connections whose first request is on its way
 _LINGER_SECONDS = 2.0
-_READ_AHEAD_MAX = 256  # of requests whose answers the sender does not wait for
-_EVICTED_TOGETHER = 16  # a sixteenth of all: looking for them is a look at each
+_READ_AHEAD_MAX = 256  # pipelined requests
+_EVICTED_TOGETHER = 16  # a sixteenth at a time, because finding them scans all connections
 _PARSED_URL_BYTES_MAX = 65_535  # httptools.parse_url
 _LENIENT = {"lenient_data_after_close": True}  # as uvicorn
 _ASKS = frozenset({b"upgrade", b"connection", b"http2-settings"})
@@ -40,52 +41,52 @@ _ASKS = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one port."""
+    """The limits of one port."""
 
     connections_max: int = 1000
-    head_seconds_max: float = 20.0  # of silence after connecting, and of a request's head
+    head_seconds_max: float = 20.0  # silence after connecting, and time for a request's head
     request_seconds_max: float = 20.0  # from a request's first byte to its last
     headers_max: int = 100
-    head_bytes_max: int = 64 * 1024  # what comes between two pieces of bodies
+    head_bytes_max: int = 64 * 1024  # bytes received between two pieces of bodies
 
 
 class Refusal(NamedTuple):
-    """Why a connection is closed with an answer."""
+    """Why a connection is refused with an answer."""
 
     status: int
-    event: str  # its name in the log
+    event: str  # log event
     detail: str
 
 
 class _Phase(Enum):
     IDLE = auto()  # between two requests, or before the first
-    HEAD = auto()  # a request's head has begun, and is not whole
-    BODY = auto()  # its body is not whole
-    HANDLED = auto()  # it is whole, and not answered
+    HEAD = auto()  # a request's head is incomplete
+    BODY = auto()  # its body is incomplete
+    HANDLED = auto()  # complete, and not answered yet
 
 
 _INCOMING = frozenset({_Phase.HEAD, _Phase.BODY})
 
 
 class _RefusedError(Exception):
-    """Raised in the parser's callbacks."""
+    """Carries a refusal out of the parser's callbacks."""
 
     def __init__(self, why: Refusal) -> None:
         super().__init__(why.event)
         self.why = why
 
 
-_MALFORMED = Refusal(400, "malformed_request", "this is not HTTP as we understand it")
-_LARGE_HEAD = Refusal(431, "large_head", "the header lines are too many or too long")
-_READ_AHEAD = Refusal(400, "many_requests_ahead", "wait for answers before you send more")
+_MALFORMED = Refusal(400, "malformed_request", "this is not valid HTTP")
+_LARGE_HEAD = Refusal(431, "large_head", "too many or too long header lines")
+_READ_AHEAD = Refusal(400, "many_requests_ahead", "wait for answers before sending more requests")
 _LATE = Refusal(400, "late_request", "the request did not arrive in time: send again")
 _FULL = Refusal(500, "connections_full", "too many connections: send again")
 
-SILENT, EVICTED = "silent", "evicted"  # why one is closed without an answer: no request came; it made room
+SILENT, EVICTED = "silent", "evicted"  # closed without an answer: no request came; made room
 
 
 class Gate:
-    """What the connections of one port share."""
+    """State shared by the connections of one port."""
 
     def __init__(
         self,
@@ -93,18 +94,18 @@ class Gate:
         refused: Callable[[Refusal], object] = lambda _: None,
         closed: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """`refused` gets each refusal, `closed` why a connection was closed without one."""
+        """`refused` gets each refusal; `closed` gets the reason of each close without an answer."""
         self.limits = limits
         self.refused = refused
         self.closed = closed
         self.connections: set[_Connection] = set()
 
     def protocol(self, config: Config, server_state: ServerState, app_state: dict[str, Any], **_: Any) -> Any:
-        """Return the protocol of a new connection; uvicorn calls it as the class that it takes for `http`."""
+        """Build the protocol of a new connection; uvicorn calls this as its `http` class."""
         return _Connection(self, config, server_state, app_state)
 
     async def watch(self) -> None:
-        """Close what is late or silent, until cancelled."""
+        """Close late and silent connections, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
@@ -113,7 +114,7 @@ class Gate:
                 connection.look(now)
 
     def admit(self, connection: "_Connection") -> None:
-        """Count a new connection; one too many takes the place of those that have no request."""
+        """Count a new connection; if the port is full, evict connections without a request."""
         if len(self.connections) >= self.limits.connections_max:
             for one in (victims := self._victims()):
                 one.leave(EVICTED)
@@ -124,10 +125,10 @@ class Gate:
         self.connections.add(connection)
 
     def _victims(self) -> "list[_Connection]":
-        """Return those that are missed least, several at once, for it takes a look at each connection.
+        """Choose connections to evict, several at once, because choosing scans all connections.
 
-        Those without a request, the oldest, if they have more than their share of the places; else those that
-        are idle after one.
+        Prefers the oldest that never had a request, if they exceed their share; else those idle after a
+        request.
         """
         idle: list[tuple[float, _Connection]] = []
         silent: list[tuple[float, _Connection]] = []
@@ -148,12 +149,12 @@ class _Connection(HttpToolsProtocol):
         self._gate = gate
         self._refused = False
         self._ended = 0.0  # when the last bytes were sent
-        self._whole: object = None  # the cycle whose request has come whole
+        self._whole: object = None  # the cycle whose request is complete
         self._unanswered: list[RequestResponseCycle] = []
-        self._had_body = False  # a piece of one, in the data at hand
+        self._had_body = False  # whether the current data had a piece of a body
         self._head_bytes = 0
-        self._began = self.loop.time()  # of the request that is incoming, or of the connection
-        self._seen: object = None  # the scope that `_began` is of
+        self._began = self.loop.time()  # start of the incoming request, or of the connection
+        self._seen: object = None  # the scope that `_began` belongs to
 
     # uvicorn's and the parser's callbacks
 
@@ -163,7 +164,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gate.connections.discard(self)
-        for cycle in self._unanswered:  # uvicorn marks the last of them only
+        for cycle in self._unanswered:  # uvicorn marks only the last one
             cycle.disconnected = not cycle.response_complete
             cycle.message_event.set()
         super().connection_lost(exc)
@@ -193,7 +194,7 @@ class _Connection(HttpToolsProtocol):
         if len(self.pipeline) >= _READ_AHEAD_MAX:
             raise _RefusedError(_READ_AHEAD)
         before, url = self.cycle, self.url
-        # A query may be longer than a URL that uvicorn has parsed.
+        # uvicorn's parser limits the length of a URL, so split off a longer query.
         self.url, mark, query = url.partition(b"?") if len(url) > _PARSED_URL_BYTES_MAX else (url, b"", b"")
         super().on_headers_complete()
         self.url = url
@@ -216,19 +217,19 @@ class _Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         cycle = self.cycle
         if cycle is None or cycle.scope is not self.scope:
-            return  # it asks for another protocol, and is fed again
+            return  # an upgrade request, which is fed again
         self._whole = cycle
         if not cycle.response_complete:
             cycle.more_body = False
             cycle.message_event.set()
 
     def _should_upgrade(self) -> bool:
-        return True  # so that uvicorn leaves such a request to `_feed`
+        return True  # makes uvicorn leave upgrade requests to `_feed`
 
     # Bounds
 
     def look(self, now: float) -> None:
-        """Close this connection if it is late: called once a second."""
+        """Close this connection if it is late; called once a second."""
         if self._ended and now - self._ended > _LINGER_SECONDS:
             self.transport.abort()
         phase, limits = self._phase(), self._gate.limits
@@ -246,24 +247,24 @@ class _Connection(HttpToolsProtocol):
                 self.refuse(_LATE)
 
     def idle_since(self) -> tuple[bool, float] | None:
-        """Return whether it had a request before, and a time that sorts; None: one is being handled."""
+        """Return whether it had a request before, and a sort key; None while a request is handled."""
         if self._refused or self._phase() is _Phase.HANDLED or self.flow.read_paused:
             return None
         timer = self.timeout_keep_alive_task
         return (True, timer.when()) if timer else (False, self._began)
 
     def leave(self, reason: str) -> None:
-        """End this connection at once, without an answer."""
+        """Close this connection at once, without an answer."""
         self._refused = True
         self._gate.connections.discard(self)
         self._gate.closed(reason)
         self.transport.abort()
 
     def refuse(self, why: Refusal) -> None:
-        """Answer with a refusal and close; a request that came whole before it is answered instead."""
+        """Send the refusal and close; a complete request before it is answered instead."""
         self._gate.refused(why)
         self._refused = True
-        is_own = self._phase() is _Phase.BODY  # the request that is refused has been handed on already
+        is_own = self._phase() is _Phase.BODY  # the refused request was already handed on
         if is_own and self.pipeline:
             self.pipeline.popleft()
         elif is_own:
@@ -272,12 +273,12 @@ class _Connection(HttpToolsProtocol):
             self._end(b"" if self.cycle.response_started else self._answer(why))
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            self.timeout_keep_alive = 0  # closed as soon as the last of them is answered
+            self.timeout_keep_alive = 0  # closes once the last of them is answered
         else:
             self._end(self._answer(why))
 
     def _end(self, answer: bytes) -> None:
-        """Send the last bytes and leave it to the sender to close: closed at once, it might not get them."""
+        """Send the last bytes and let the sender close: closing first could lose them."""
         self._ended = self.loop.time()
         self.transport.write(answer)
         self.transport.write_eof()
@@ -305,7 +306,7 @@ class _Connection(HttpToolsProtocol):
                 return
 
     def _without_asking(self) -> Iterator[bytes]:
-        """Yield the head of the request once more, without what asks for another protocol."""
+        """Yield the request's head again, without the upgrade headers."""
         if self.scope["method"] == "CONNECT":
             raise httptools.HttpParserError
         method, version = self.scope["method"], self.scope["http_version"]

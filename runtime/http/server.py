@@ -1,7 +1,7 @@
-"""ASGI applications and their addresses -> HTTP servers in one event loop, until they are to stop.
+"""ASGI applications and their addresses -> HTTP servers in one event loop, until told to stop.
 
-Invariants: an address is bound before anything else begins, and one that cannot be had is a wrong setting.
-Servers stop one after the other, each after the requests under way. Signals are the process's: see `process`.
+Invariants: addresses are bound before anything else starts; one that is unavailable is an invalid setting.
+Servers stop one after the other, each after its requests in flight. Signals belong to `process`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from runtime.http.protocol import Gate, Limits
 
 _OPTIONS = {
     "log_config": None,
-    "access_log": False,  # its lines would hold the token of ingest's URL
+    "access_log": False,  # its lines would contain the token in ingest's URL
     "server_header": False,
     "interface": "asgi3",
     "lifespan": "off",
@@ -28,7 +28,7 @@ _OPTIONS = {
 
 
 def bind(host: str, port: int, variable: str) -> list[socket.socket]:
-    """Return sockets bound to every address of `host`. Raises: SettingsError that names `variable`."""
+    """Bind sockets to every address of `host`. Raises: SettingsError that names `variable`."""
     bound: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -37,19 +37,21 @@ def bind(host: str, port: int, variable: str) -> list[socket.socket]:
             bound.append(one)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                # `::` alone is IPv4 too; a name with addresses of both kinds has a socket for each.
+                # `::` alone also covers IPv4; a name with addresses of both kinds gets a socket for each.
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, len(found) > 1)
             one.bind(address)
     except OSError as error:
         for one in bound:
             one.close()
-        raise SettingsError(f"{variable}: {host}:{port} cannot be had ({error.strerror or error})") from error
+        raise SettingsError(
+            f"{variable}: {host}:{port} cannot be bound ({error.strerror or error})"
+        ) from error
     return bound
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An application, where it is served, and the bounds of its connections."""
+    """An application, its sockets, and the limits of its connections."""
 
     app: ASGIApp
     sockets: Sequence[socket.socket]
@@ -81,4 +83,4 @@ class _Server(uvicorn.Server):
 async def _run(server: _Server, sockets: Sequence[socket.socket]) -> None:
     await server.serve(list(sockets))
     if not server.should_exit:
-        raise RuntimeError("an HTTP server ended by itself")
+        raise RuntimeError("an HTTP server ended unexpectedly")

@@ -1,4 +1,4 @@
-"""The topics: their names, headers and configuration, and how a cluster is compared with them.
+"""Kafka topics: their names, headers and configuration, and how a cluster is checked against them.
 
-May import `runtime` alone.
+May import only `runtime`.
 """

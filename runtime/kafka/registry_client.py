@@ -8,8 +8,8 @@ _REQUEST_SECONDS_MAX = 5.0
 
 
 def client(properties: Mapping[str, str]) -> SchemaRegistryClient:
-    """Return a client with these properties; nothing is asked yet. Raises: ValueError."""
+    """Build a client without connecting. Raises: ValueError."""
     try:
         return SchemaRegistryClient({**properties, "max.retries": 0, "timeout": _REQUEST_SECONDS_MAX})
     except (ValueError, TypeError, OSError) as error:
-        raise ValueError(f"the client takes no such SCHEMA_REGISTRY_*: {error}") from None
+        raise ValueError(f"the client rejects SCHEMA_REGISTRY_*: {error}") from None

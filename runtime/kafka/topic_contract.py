@@ -1,7 +1,7 @@
-"""What a cluster has of our topics, and what they have to be -> problems in words. Pure.
+"""The state of our topics on a cluster, and their required state -> problems with remedies. Pure.
 
-By a problem the cluster can lose an event that was answered 200, or refuse it for good: promise 1 in
-DESIGN.md. Source: Kafka's documentation of topic configurations; the names of the entries are Kafka's.
+Each problem can make the cluster lose an event that was answered 200, or refuse it for good: promise 1 in
+DESIGN.md. Source: Kafka's documentation of topic configurations; entry names are Kafka's.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,14 +10,14 @@ from enum import StrEnum
 
 from runtime.kafka import topics
 
-PARTITIONS = {topics.EVENTS: 12, topics.QUARANTINE: 1}  # of new topics; nobody may count on these numbers
+PARTITIONS = {topics.EVENTS: 12, topics.QUARANTINE: 1}  # of new topics; nothing may rely on these numbers
 _REPLICAS, _MIN_INSYNC = 3, 2
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 UNBOUNDED_MS = 2**63 - 1
 
 
 class Problem(StrEnum):
-    """What is wrong: the values of a metric's label."""
+    """The kinds of problems: the values of a metric label."""
 
     MISSING = "missing"
     NOT_DURABLE = "not_durable"
@@ -34,36 +34,36 @@ class Problem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What the operator asked for; None: nothing."""
+    """The operator's settings for topics; None: unset."""
 
-    partitions: int | None = None  # of tapcart.events; the quarantine keeps its one
+    partitions: int | None = None  # of tapcart.events; the quarantine always has one
     replication: int | None = None
     min_insync: int | None = None
     retention_hours: int | None = None
 
     def partitions_of(self, topic: str) -> int:
-        """Return how many partitions a new topic gets."""
+        """Return the number of partitions of a new topic."""
         return (self.partitions if topic == topics.EVENTS else None) or PARTITIONS[topic]
 
     def replicas(self, brokers: int, default: int = 1) -> int:
-        """Return how many replicas a new topic gets; `default`: what the brokers would give it."""
+        """Return the number of replicas of a new topic; `default`: the brokers' default."""
         return self.replication or max(min(_REPLICAS, brokers), default, self.min_insync or 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What the cluster has of one topic."""
+    """The state of one topic on the cluster."""
 
     partitions: int
-    replicas: int  # of the partition that has the fewest
+    replicas: int  # of the partition with the fewest
     leaderless: int  # partitions without a leader
-    behind: int  # partitions of which a replica is not in sync
-    config: Mapping[str, str] | None  # None: we may not read it
+    behind: int  # partitions with a replica out of sync
+    config: Mapping[str, str] | None  # None: not readable
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The brokers that are alive, and our topics; None: there is no such topic."""
+    """Live brokers and our topics; None: the topic does not exist."""
 
     brokers: int
     topics: Mapping[str, Topic | None]
@@ -75,33 +75,33 @@ class Finding:
 
     topic: str
     problem: Problem
-    words: str  # what can happen, and the mend
+    words: str  # the consequence and the remedy
 
 
 def new_topic_config(replicas: int, contract: Contract) -> dict[str, str]:
-    """Return the configuration of a new topic."""
+    """Build the configuration of a new topic."""
     min_insync = contract.min_insync or min(_MIN_INSYNC, replicas)
     config = {
         "compression.type": topics.CODEC,
         "min.insync.replicas": str(min_insync),
         "max.message.bytes": str(topics.VALUE_BYTES_MAX),
-        # By default an hour: were our clock further ahead, the spool would wait for Kafka's.
+        # By default an hour: if our clock were further ahead, the spool would wait for Kafka's clock.
         "message.timestamp.after.max.ms": str(UNBOUNDED_MS),
     }
     if contract.retention_hours:
         config["retention.ms"] = str(contract.retention_hours * _HOUR_MS)
     if replicas == 1:
-        # No replica has the event: only the disk can make `200` true (costs 14%, DESIGN.md).
+        # Without replicas, only a synced disk keeps an acknowledged event (costs 14%, DESIGN.md).
         config["flush.messages"] = "1"
     return config
 
 
 def problems(cluster: Cluster, contract: Contract) -> tuple[Finding, ...]:
-    """Return what is wrong with our topics, as far as it can be read."""
+    """Return the problems of our topics, as far as they are readable."""
     found = []
     for name, topic in cluster.topics.items():
         if topic is None:
-            words = "does not exist. ingest makes it once it may, and keeps events in its spool until then."
+            words = "does not exist. ingest creates it once permitted, and spools events until then."
             found.append(Finding(name, Problem.MISSING, words))
             continue
         for problem, judge in _JUDGES.items():
@@ -111,7 +111,7 @@ def problems(cluster: Cluster, contract: Contract) -> tuple[Finding, ...]:
 
 
 def readable(cluster: Cluster) -> frozenset[tuple[str, Problem]]:
-    """Return for which topics and problems `problems` can tell: without a configuration, not for all."""
+    """Return the topics and problems that `problems` can judge; some need a readable configuration."""
     return frozenset(
         (name, problem)
         for name, topic in cluster.topics.items()
@@ -122,7 +122,7 @@ def readable(cluster: Cluster) -> frozenset[tuple[str, Problem]]:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One topic before its judges."""
+    """One topic to be judged."""
 
     name: str
     topic: Topic
@@ -131,7 +131,7 @@ class _Case:
     contract: Contract
 
     def number(self, entry: str, default: int) -> int:
-        """Return a number of the configuration; `default` where there is none to read."""
+        """Return a number from the configuration, or `default` if it is missing."""
         return int(self.config.get(entry, default))
 
 
@@ -139,7 +139,7 @@ def _not_durable(case: _Case) -> str:
     if case.topic.replicas > 1 or case.number("flush.messages", 1) == 1:
         return ""
     return (
-        "has one replica and flush.messages is not 1: a power cut takes events that were answered 200. "
+        "has one replica and flush.messages is not 1: a power cut loses events that were answered 200. "
         "Give it three replicas, or set flush.messages=1."
     )
 
@@ -157,7 +157,7 @@ def _few_partitions(case: _Case) -> str:
         return ""
     return (
         f"has {_count(case.topic.partitions, 'partition')} instead of {wanted}. "
-        "Add some; an app that moves to another one breaks its order once."
+        "Add some; events of an app that changes partition may then arrive out of order, once."
     )
 
 
@@ -178,7 +178,7 @@ def _min_insync(case: _Case) -> str:
     if case.topic.replicas == 1 or least >= wanted:
         return ""
     return (
-        f"has min.insync.replicas={least}: with the others away, 200 means one broker's memory. "
+        f"has min.insync.replicas={least}: if the others fail, 200 means one broker's memory. "
         f"Set min.insync.replicas={wanted}."
     )
 
@@ -235,7 +235,7 @@ def _timestamps(case: _Case) -> str:
         name = f"message.timestamp.{side}.max.ms"
         if case.number(name, UNBOUNDED_MS) < least:
             return (
-                f"has {name}={case.config[name]}: Kafka refuses events of a wrong clock or an old spool. "
+                f"has {name}={case.config[name]}: Kafka refuses events from a wrong clock or an old spool. "
                 f"Set {name}={UNBOUNDED_MS}."
             )
     return ""

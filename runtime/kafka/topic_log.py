@@ -1,4 +1,4 @@
-"""What a cluster has of our topics -> log lines: each problem once, for as long as it lasts."""
+"""Problems of our topics -> log lines, one for each new problem."""
 
 import logging
 
@@ -9,7 +9,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class TopicLog:
-    """Remembers what was logged. Not thread-safe."""
+    """Remembers the problems already logged. Not thread-safe."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
@@ -17,7 +17,7 @@ class TopicLog:
         self._was_readable = True
 
     def take(self, cluster: Cluster) -> tuple[Finding, ...]:
-        """Return what is wrong; what was not before is logged."""
+        """Return the current problems, and log new ones."""
         found = problems(cluster, self._contract)
         for finding in found:
             if finding not in self._logged:

@@ -1,7 +1,7 @@
-"""A Kafka cluster -> what it has of our topics, as `runtime.kafka.topic_contract` judges it.
+"""A Kafka cluster -> the state of our topics, for `runtime.kafka.topic_contract`.
 
-Invariants: reads only, and makes no topic by reading it. A configuration that we may not read is None, and no
-error. Every call has a client of its own: an admin client goes on with the leader epochs of brokers that were
+Invariants: only reads, and never creates a topic by reading it. A configuration that we may not read is None,
+not an error. Every call uses a new client: an admin client keeps stale leader epochs of brokers that were
 away (DESIGN.md, "A broker that was away").
 """
 
@@ -22,14 +22,14 @@ _FORBIDDEN = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTE
 
 
 def client(properties: Mapping[str, str]) -> AdminClient:
-    """Return an admin client. `properties` may hold some of consumers and producers: they do not matter."""
+    """Build an admin client; consumer and producer properties in `properties` are harmless."""
     return AdminClient({**properties, "log_level": "0"}, logger=_LOG)
 
 
 def answer(future: Future[Any], seconds_max: float) -> Any:
-    """Return what a request of an admin client comes to. Raises: KafkaException, also when nothing comes.
+    """Wait for the result of an admin request. Raises: KafkaException, also on timeout.
 
-    `seconds_max` is librdkafka's own bound; a client that loses the answer would be waited for for ever.
+    librdkafka bounds requests by `seconds_max`, but a client that loses an answer would wait forever.
     """
     try:
         return future.result(seconds_max + _SLACK_SECONDS)
@@ -38,7 +38,7 @@ def answer(future: Future[Any], seconds_max: float) -> Any:
 
 
 def read(admin: AdminClient, seconds_max: float) -> Cluster:
-    """Return the cluster; each of three requests may take `seconds_max`. Raises: KafkaException."""
+    """Read the cluster; each of three requests may take `seconds_max`. Raises: KafkaException."""
     brokers = len(answer(admin.describe_cluster(request_timeout=seconds_max), seconds_max).nodes)
     partitions = _partitions(admin, seconds_max)
     configs = _configs(admin, ResourceType.TOPIC, [*partitions], seconds_max)
@@ -52,13 +52,13 @@ def read(admin: AdminClient, seconds_max: float) -> Cluster:
 
 
 def missing(admin: AdminClient, seconds_max: float) -> list[str]:
-    """Return those of our topics that do not exist. Raises: KafkaException."""
+    """Return our topics that do not exist. Raises: KafkaException."""
     found = _partitions(admin, seconds_max)
     return [name for name in topics.ALL if name not in found]
 
 
 def default_replicas(admin: AdminClient, seconds_max: float) -> int:
-    """Return how many replicas brokers give a new topic; 1 if they do not say. Raises: KafkaException."""
+    """Return the brokers' default number of replicas; 1 if unknown. Raises: KafkaException."""
     nodes = answer(admin.describe_cluster(request_timeout=seconds_max), seconds_max).nodes
     configs = _configs(admin, ResourceType.BROKER, [nodes[0].id_string], seconds_max)
     return max(int((config or {}).get("default.replication.factor", 1)) for config in configs.values())
@@ -79,7 +79,7 @@ def _partitions(admin: AdminClient, seconds_max: float) -> dict[str, list[TopicP
 def _configs(
     admin: AdminClient, kind: ResourceType, names: Sequence[str], seconds_max: float
 ) -> dict[str, Mapping[str, str] | None]:
-    """Return the configuration of each; None: we may not read it."""
+    """Return the configuration of each resource; None: not readable."""
     resources = [ConfigResource(kind, name) for name in names]
     asked = admin.describe_configs(resources, request_timeout=seconds_max) if resources else {}
     configs: dict[str, Mapping[str, str] | None] = {}

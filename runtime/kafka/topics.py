@@ -1,34 +1,35 @@
-"""What every Kafka client of Tapline's topics must agree on: names, headers, partitioner, client properties.
+"""Shared by all Kafka clients of Tapline's topics: names, headers, partitioner, client properties.
 
 In: the process environment. Out: constants and a dictionary of librdkafka properties.
 
-Invariant: the partitioner is Java's (murmur2), so that one app is one partition whichever client writes.
-Source: the public contract in DESIGN.md.
+Invariant: the partitioner is Java's (murmur2), so an app has the same partition with every client. Source:
+the public contract in DESIGN.md.
 """
 
 from collections.abc import Mapping
 
 EVENTS = "tapcart.events"
 QUARANTINE = "tapcart.quarantine"
-ALL = (EVENTS, QUARANTINE)  # how many partitions they have, the cluster alone knows
+ALL = (EVENTS, QUARANTINE)  # only the cluster knows their number of partitions
 
 SCHEMA_ID = "schema_id"
 EVENT_TYPE = "event_type"
 EVENT_ID = "event_id"
 RECEIVED_AT_MS = "received_at_ms"
 CRC32 = "crc32"
-# There, and the last, if the value begins with an id of the registry at SCHEMA_REGISTRY_URL: the five bytes
-# that it would begin with by our own ids. So who knows our schemas needs no registry, whichever it was.
+# Present, and last, if the value starts with an id of the registry at SCHEMA_REGISTRY_URL. Holds the five
+# bytes that the value would start with under our own ids, so a reader that knows our schemas needs no
+# registry.
 SCHEMA_REGISTRY = "schema_registry"
 
 PARTITIONER = "murmur2_random"
-# Of what brokers take, compressed: bodies have 2 MiB at most, and what makes a record larger compresses well.
+# What brokers accept, compressed: bodies have at most 2 MiB, and larger records compress well.
 VALUE_BYTES_MAX = 4 * 1024 * 1024
-# Of what producers take, before compression: a body of 2 MiB becomes a record of at most five times as much.
+# What producers accept, before compression: a body of 2 MiB becomes a record of at most five times its size.
 RECORD_BYTES_MAX = 11 * 1024 * 1024
 
-# The codec that every client has as installed: KafkaJS has no other, aiokafka and kafka-python need extras
-# for the rest. The topics are created with it, so the broker recompresses what is sent otherwise.
+# The only codec that every client supports out of the box: KafkaJS has no other, aiokafka and kafka-python
+# need extras for the rest. Topics are created with it, so the broker recompresses records sent otherwise.
 CODEC = "gzip"
 COMPRESSION = {"compression.type": CODEC, "compression.level": "1"}
 
@@ -37,9 +38,9 @@ _NOT_PROPERTIES = frozenset({"KAFKA_PORT"})
 
 
 def client_properties(env: Mapping[str, str], prefix: str = "KAFKA_") -> dict[str, str]:
-    """Return the client properties in `env`: `KAFKA_SECURITY_PROTOCOL` is `security.protocol`.
+    """Read the client properties in `env`: `KAFKA_SECURITY_PROTOCOL` is `security.protocol`.
 
-    Empty variables are left out. The names are not checked here: the library does, when a client is made.
+    Empty variables are left out. Names are not checked here; the library checks them.
     """
     return {
         name.removeprefix(prefix).lower().replace("_", "."): value

@@ -104,7 +104,7 @@ def test_a_spool_belongs_to_one_process(tmp_path: Path) -> None:
     third = Ingest("127.0.0.1:1", tmp_path).start()
 
     assert status == 2
-    assert "INGEST_SPOOL_DIR: another process has the spool" in second.log.read_text()
+    assert "INGEST_SPOOL_DIR: another process uses the spool" in second.log.read_text()
     assert "Traceback" not in second.log.read_text()
     assert third.stop() == 0
 

@@ -95,16 +95,16 @@ class FakeDisk:
         self._open: dict[int, _File] = {}
 
     def make_folder(self, folder: Path) -> None:  # noqa: ARG002 - all are there
-        """Make a folder and those above it, where they are missing."""
+        """Create a folder and its missing parents."""
         self._called()
 
     def files(self, folder: Path) -> dict[Path, int]:
-        """Return the files in a folder and their sizes in bytes; none where there is no folder."""
+        """Return the files in a folder with their sizes in bytes; empty if the folder is missing."""
         self._called()
         return {path: len(f.data) for path, f in self._platters.names.items() if path.parent == folder}
 
     def create(self, path: Path) -> int:
-        """Return the descriptor of a new file, to be appended to."""
+        """Create a file for appending and return its descriptor."""
         self._called()
         if path in self._platters.names:
             raise OSError(errno.EEXIST, "File exists")
@@ -115,7 +115,7 @@ class FakeDisk:
         return descriptor
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """Append the beginning of `data`; return how many bytes."""
+        """Append a prefix of `data` and return its length in bytes."""
         written = self._rng.randint(1, len(data)) if self._rng.random() < 0.1 else len(data)
         try:
             self._called(full=self._platters.weather.full)
@@ -127,36 +127,36 @@ class FakeDisk:
         return written
 
     def sync(self, descriptor: int) -> None:
-        """Return when what was written is on the disk."""
+        """Sync the file's data to disk."""
         self._called()
         file = self._open[descriptor]
         file.synced = len(file.data)
 
     def sync_folder(self, folder: Path) -> None:
-        """Return when the names of a folder's files are on the disk."""
+        """Sync the folder's file names to disk."""
         self._called()
         self._platters.sync_names(folder)
 
     def truncate(self, descriptor: int, size: int) -> None:
-        """Cut a file."""
+        """Truncate the file to `size` bytes."""
         self._called()
         file = self._open[descriptor]
         del file.data[size:]
         file.synced = min(size, file.synced)
 
     def close(self, descriptor: int) -> None:
-        """Forget a descriptor."""
+        """Close the descriptor."""
         del self._open[descriptor]
 
     def read(self, path: Path, start: int, end: int) -> bytes:
-        """Return the bytes of a file from `start` to `end`, or to where the file ends."""
+        """Return the file's bytes from `start` to `end`, or to the end of the file."""
         self._called()
         if path not in self._platters.names:
             raise OSError(errno.ENOENT, "No such file or directory")
         return bytes(self._platters.names[path].data[start:end])
 
     def remove(self, path: Path) -> None:
-        """Remove a file; none is there if it was removed before."""
+        """Remove a file; do nothing if it is already gone."""
         self._called()
         if path in self._platters.names:
             data = bytes(self._platters.names[path].data)

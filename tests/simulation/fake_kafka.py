@@ -91,11 +91,11 @@ class FakeProducer:
 
     @property
     def pending(self) -> int:
-        """How many records await their delivery report."""
+        """The number of records awaiting their delivery report."""
         return len(self._pending)
 
     def oldest_seconds(self) -> float:
-        """Return for how long the oldest pending record has waited; 0 when none does."""
+        """Return how long the oldest pending record has waited; 0 if none is pending."""
         oldest = next(iter(self._pending.values()), None)
         return self._loop.time() - oldest.produced_at if oldest else 0.0
 
@@ -108,7 +108,7 @@ class FakeProducer:
         return self._produce(record, is_alone=True)
 
     def give_up(self) -> None:
-        """Fail every pending record with NotAcknowledgedError; none that was not sent yet is sent."""
+        """Fail every pending record with NotAcknowledgedError; unsent ones are never sent."""
         self._abandon(NotAcknowledgedError("given up"))
 
     def fail_fatally(self) -> None:
@@ -124,7 +124,7 @@ class FakeProducer:
                 self._arrive_late(pending)
 
     async def close(self, seconds_max: float) -> None:
-        """Wait `seconds_max` at most for what is pending, and fail the rest."""
+        """Wait at most `seconds_max` for pending records, and fail the rest."""
         if futures := [pending.future for pending in self._pending.values()]:
             await asyncio.wait(futures, timeout=seconds_max)
         self.give_up()
@@ -210,7 +210,7 @@ class FakeTopics:
         self._seconds_max = seconds_max
 
     async def ensure(self) -> None:
-        """Make what is missing. Raises: TopicsNotReadyError."""
+        """Create missing topics. Raises: TopicsNotReadyError."""
         weather = self._kafka.weather
         await asyncio.sleep(self._seconds_max if weather.hangs or not weather.answers else weather.seconds)
         if weather.hangs or not weather.answers:

@@ -42,7 +42,7 @@ MUTANTS: Mapping[str, Mutant] = {
             "                    await self._hand_over.deliver(piece)": (
                 "                    asyncio.ensure_future(self._hand_over.deliver(piece))"
             ),
-            '        assert self._spool.empty, "what is spooled while direct would stay"\n': "",
+            '        assert self._spool.empty, "a record spooled while direct would never be drained"\n': "",
         },
         ".+",
     ),

@@ -32,7 +32,7 @@ def test_tokens_stand_on_lines_or_between_commas() -> None:
         (f"# fine\n{ONE}/", "line 2: a secret must have neither"),
         (f"{ONE} {TWO}", "line 1: a secret must have neither"),
         (f"{ONE}:", "line 1: after `:` there must be app ids"),
-        (f"{ONE}\n{ONE}:app", "line 2: a secret is there twice"),
+        (f"{ONE}\n{ONE}:app", "line 2: a secret occurs twice"),
         ("# none\n", "there is no token"),
     ],
 )
