@@ -24,8 +24,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from consumers.kit import ingest_state
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import TooManyRefusedError
-from consumers.warehouse.repair.offset_reader import Range
-from consumers.warehouse.repair.reconciliation import Accounting, Partition, Report
+from consumers.warehouse.repair.offset_reader import OffsetRange
+from consumers.warehouse.repair.reconciliation import PartitionCounts, Reconciliation, ReconciliationReport
 from consumers.warehouse.repair.replayer import IngestAccess
 from consumers.warehouse.settings import Settings
 from runtime.environment import SettingsError
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     options = _options(arguments)
     try:
         settings, access = Settings.from_env(env), IngestAccess.from_env(env)
-        accounting = Accounting(settings, looking_up(settings.schemas_dir, settings.schema_registry))
+        accounting = Reconciliation(settings, looking_up(settings.schemas_dir, settings.schema_registry))
         logs = accounting.wait(options.wait)
         report = accounting.report(logs, _now_ms())
         if options.repair and report.missing:
@@ -93,7 +93,9 @@ def _received(urls: Sequence[str]) -> Counter[str]:
     return found
 
 
-def _as_json(report: Report, types: Mapping[str, tuple[int, int, int]], received: Counter[str]) -> str:
+def _as_json(
+    report: ReconciliationReport, types: Mapping[str, tuple[int, int, int]], received: Counter[str]
+) -> str:
     partitions = [
         {"topic": topic, "partition": partition, **asdict(counts)}
         for (topic, partition), counts in sorted(report.partitions.items())
@@ -112,7 +114,7 @@ def _as_json(report: Report, types: Mapping[str, tuple[int, int, int]], received
 
 
 def _lines(
-    report: Report, types: Mapping[str, tuple[int, int, int]], received: Counter[str]
+    report: ReconciliationReport, types: Mapping[str, tuple[int, int, int]], received: Counter[str]
 ) -> Iterable[str]:
     yield f"{'partition':<24}{'low':>10}{'high':>10}{'lag':>7}" + "".join(f"{name:>12}" for name in _COUNTS)
     for (topic, partition), counts in sorted(report.partitions.items()):
@@ -146,13 +148,13 @@ def _type_lines(types: Mapping[str, tuple[int, int, int]], received: Counter[str
     yield f"({_NOTE}; ingest: acknowledged since its start)"
 
 
-def _words(one: Range) -> str:
+def _words(one: OffsetRange) -> str:
     count = one.end - one.start
     where = f"offset {one.start}" if count == 1 else f"offsets {one.start} to {one.end - 1} ({count})"
     return f"{one.topic}/{one.partition} {where}"
 
 
-def _totals(partitions: Iterable[Partition]) -> Counter[str]:
+def _totals(partitions: Iterable[PartitionCounts]) -> Counter[str]:
     totals: Counter[str] = Counter(dict.fromkeys(("offsets", "lag", *_COUNTS), 0))
     for counts in partitions:
         totals["offsets"] += counts.high - counts.low

@@ -31,16 +31,22 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from consumers.kit import ingest_state
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import TooManyRefusedError
-from consumers.warehouse.load.wiring import Parts
-from consumers.warehouse.repair.offset_reader import Kafka
-from consumers.warehouse.repair.reconciliation import Accounting
-from consumers.warehouse.repair.replayer import IngestAccess, Quarantine, Replayer, Row, RowFailedError
-from consumers.warehouse.repair.retype import Untyped, sources
+from consumers.warehouse.load.wiring import LoaderParts
+from consumers.warehouse.repair.offset_reader import OffsetReader
+from consumers.warehouse.repair.reconciliation import Reconciliation
+from consumers.warehouse.repair.replayer import (
+    IngestAccess,
+    QuarantineRow,
+    QuarantineTable,
+    Replayer,
+    RowFailedError,
+)
+from consumers.warehouse.repair.retype import Retyper, sources
 from consumers.warehouse.settings import Settings
 from runtime.environment import SettingsError
 from runtime.printable import printable, printable_lines
 from schemas.catalog.catalog import CatalogError
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import looking_up
 
 _ATTEMPTS_MAX = 8
@@ -55,14 +61,16 @@ _MARKED_TOGETHER = 500
 
 def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: bool) -> int:
     """Put back what the condition finds; return the exit status. Raises: TransientError, SettingsError."""
-    quarantine = Quarantine(settings.clickhouse_url.get_secret_value())
+    quarantine = QuarantineTable(settings.clickhouse_url.get_secret_value())
     if dry_run:
         found = Counter((row.source, row.reason) for row in quarantine.rows(where))
         for (source, reason), rows in found.most_common():
             print(f"{rows} rows that {printable(source)} refused as {printable(reason)}")
         print(f"{found.total()} rows would be sent again; nothing was")
         return 0
-    replayer = Replayer(Parts(settings, looking_up(settings.schemas_dir, settings.schema_registry)), access)
+    replayer = Replayer(
+        LoaderParts(settings, looking_up(settings.schemas_dir, settings.schema_registry)), access
+    )
     put_back = _putting_back(replayer)
     placed = 0
     for some in _together(quarantine.rows(where)):
@@ -77,11 +85,11 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
     return 1 if replayer.stays else 0
 
 
-def _putting_back(replayer: Replayer) -> Callable[[Row], bool]:
+def _putting_back(replayer: Replayer) -> Callable[[QuarantineRow], bool]:
     """Return what puts a row back, with retries. Raises: RowFailedError, when that is no fault of the row."""
     again, failed = _again(), 0
 
-    def put_back(row: Row) -> bool:
+    def put_back(row: QuarantineRow) -> bool:
         nonlocal failed
         try:
             is_placed = again(replayer.put_back, row)
@@ -99,11 +107,11 @@ def _putting_back(replayer: Replayer) -> Callable[[Row], bool]:
 
 def reload(settings: Settings, start: datetime, end: datetime) -> int:
     """Load what Kafka received between two moments; return the exit status. Raises: TransientError."""
-    kafka = Kafka(settings.kafka, settings.group)
+    kafka = OffsetReader(settings.kafka, settings.group)
     ranges = kafka.received(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
     records = sum(one.end - one.start for one in ranges)
     done = 0
-    for count in Parts(settings, looking_up(settings.schemas_dir, settings.schema_registry)).load(
+    for count in LoaderParts(settings, looking_up(settings.schemas_dir, settings.schema_registry)).load(
         kafka.records(ranges)
     ):
         done += count
@@ -124,7 +132,7 @@ def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *,
         return 0
     if not _is_used(access, len(current.catalog.releases)):
         print("ingest does not tell that it uses all releases: repeat this once it does", file=sys.stderr)
-    Accounting(settings, current).wait(_WAIT_SECONDS_MAX)
+    Reconciliation(settings, current).wait(_WAIT_SECONDS_MAX)
     return _give_columns(settings, event_type)
 
 
@@ -147,10 +155,10 @@ def _give_columns(settings: Settings, event_type: str | None) -> int:
     return 1 if refused else 0
 
 
-def _untyped(settings: Settings, current: Current) -> Untyped:
-    parts = Parts(settings, current)
+def _untyped(settings: Settings, current: SchemaReloader) -> Retyper:
+    parts = LoaderParts(settings, current)
     parts.flusher.make_tables()
-    return Untyped(parts, settings)
+    return Retyper(parts, settings)
 
 
 def _is_used(access: IngestAccess, releases: int) -> bool:
@@ -213,7 +221,7 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _together(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def _together(rows: Iterator[QuarantineRow]) -> Iterator[list[QuarantineRow]]:
     while some := list(islice(rows, _MARKED_TOGETHER)):
         yield some
 

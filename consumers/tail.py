@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.text import Text
 
 from consumers.kit import client, offsets
-from consumers.kit.decode import Unfit, fields_of, header, sound
-from consumers.kit.event_filter import Wanted, typed, wanted
+from consumers.kit.decode import InvalidRecordError, fields_of, header, sound
+from consumers.kit.event_filter import EventFilter, event_filter, typed
 from consumers.kit.record import Place
 from consumers.kit.settings import Settings
 from runtime.environment import SettingsError
@@ -30,7 +30,7 @@ from runtime.kafka import topics
 from runtime.printable import printable
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, CatalogError
-from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
+from schemas.catalog.schema_reloader import LOOK_SECONDS, SchemaReloader
 from schemas.catalog.wire_ids import following, release_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     try:
         settings = Settings.from_env(env)
         current = following(settings.schemas_dir, settings.schema_registry)
-        asked = wanted(current.catalog, options.type, options.app)
+        asked = event_filter(current.catalog, options.type, options.app)
         _check_fields(current.catalog, asked, options.fields)
         consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail", _log)
     except (SettingsError, CatalogError) as error:
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _events(
-    consumer: Consumer, current: Current, asked: Wanted, since: datetime | None
+    consumer: Consumer, current: SchemaReloader, asked: EventFilter, since: datetime | None
 ) -> Iterator[tuple[dict[str, Any], Message]]:
     places = _begin(consumer, since)
     looked_at, is_away = time.monotonic(), False
@@ -128,14 +128,14 @@ def _follow(consumer: Consumer, known: frozenset[Place]) -> frozenset[Place]:
     return places | known
 
 
-def _look(current: Current) -> None:
+def _look(current: SchemaReloader) -> None:
     try:
         current.look()
     except CatalogError as error:
         _say(f"the schemas in use stay: {error}")
 
 
-def _event(catalog: Catalog, asked: Wanted, message: Message) -> dict[str, Any] | None:
+def _event(catalog: Catalog, asked: EventFilter, message: Message) -> dict[str, Any] | None:
     record = cast("Record", message)
     if not asked.admits(record):
         return None
@@ -143,12 +143,12 @@ def _event(catalog: Catalog, asked: Wanted, message: Message) -> dict[str, Any] 
         value = sound(record.value(), header(record, topics.CRC32))
         release = release_of(catalog, value, record.headers())
         if release is None:
-            raise Unfit("unknown_schema", "its schema is not known here")  # noqa: TRY301
+            raise InvalidRecordError("unknown_schema", "its schema is not known here")  # noqa: TRY301
         if release.name == catalog.quarantine.name:
-            raise Unfit("wrong_topic", "it belongs into the quarantine")  # noqa: TRY301
+            raise InvalidRecordError("wrong_topic", "it belongs into the quarantine")  # noqa: TRY301
         event: dict[str, Any] | None = asked.event(*typed(catalog, release, fields_of(release, value)))
-    except Unfit as unfit:
-        _say(f"{record.topic()}/{record.partition()}/{record.offset()}: {unfit.detail}")
+    except InvalidRecordError as error:
+        _say(f"{record.topic()}/{record.partition()}/{record.offset()}: {error.detail}")
         return None
     return event
 
@@ -228,7 +228,7 @@ def _paths(text: str) -> tuple[str, ...]:
     return tuple(path.strip() for path in text.split(",") if path.strip())
 
 
-def _check_fields(catalog: Catalog, asked: Wanted, paths: Sequence[str]) -> None:
+def _check_fields(catalog: Catalog, asked: EventFilter, paths: Sequence[str]) -> None:
     """Check that a type has each field. Raises: SettingsError."""
     releases = [one for one in catalog.newest_releases() if not asked.types or one.name in asked.types]
     known = {path for release in releases for path in schema_model.leaves(release.schema)}

@@ -12,7 +12,7 @@ import uvloop
 from confluent_kafka import KafkaException
 
 from ingest.delivery.spool_lock import hold
-from ingest.http.app import Service, build
+from ingest.http.app import IngestService, build
 from ingest.http.token_follower import TokenFollower
 from ingest.settings import Settings
 from runtime import descriptors
@@ -46,7 +46,7 @@ def _serve(process: Process) -> None:
 async def _run(
     process: Process,
     settings: Settings,
-    make: Callable[[], Service],
+    make: Callable[[], IngestService],
     public: Sequence[socket],
     admin: Sequence[socket],
 ) -> None:
@@ -74,7 +74,7 @@ def _connections_max(settings: Settings) -> int:
     return connections_max
 
 
-def _made(make: Callable[[], Service]) -> Service:
+def _made(make: Callable[[], IngestService]) -> IngestService:
     try:
         return make()
     except KafkaException as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from ingest.delivery.state import State
+from ingest.delivery.state import DeliveryState
 from runtime.http.protocol import EVICTED, SILENT
 
 _PREFIX = "tapline_ingest"
@@ -92,11 +92,11 @@ class Metrics:
             registry=self.registry,
         )
 
-    def delivery_state(self, current: State) -> None:
+    def delivery_state(self, current: DeliveryState) -> None:
         """Publish the state of delivery."""
-        for state in State:
+        for state in DeliveryState:
             self._state.labels(state.value).set(state is current)
-        self._direct.set(current is State.DIRECT)
+        self._direct.set(current is DeliveryState.DIRECT)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Publish a gauge whose value is read at each scrape."""

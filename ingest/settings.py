@@ -12,7 +12,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
 from runtime import environment
-from runtime.kafka.topic_contract import Contract
+from runtime.kafka.topic_contract import TopicContract
 from runtime.tokens import Token, parse
 from schemas.catalog.catalog import HERE
 
@@ -96,9 +96,9 @@ class Settings(BaseModel):
         return self
 
     @property
-    def topics(self) -> Contract:
+    def topics(self) -> TopicContract:
         """The contract of our topics."""
-        return Contract(
+        return TopicContract(
             self.topic_partitions, self.topic_replication, self.topic_min_insync, self.retention_hours
         )
 

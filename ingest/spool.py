@@ -18,7 +18,7 @@ from confluent_kafka import KafkaException
 
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.producer_port import NotAcknowledgedError, RefusedError
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.delivery.segment import Contents, parse
 from ingest.delivery.segment_writer import SUFFIX
 from ingest.delivery.set_aside import FOLDER
@@ -77,7 +77,7 @@ def _list(folder: Path) -> int:
     return 0
 
 
-def _words(record: Record) -> str:
+def _words(record: OutgoingRecord) -> str:
     named = dict(record.headers)
     event = named.get(topics.EVENT_TYPE, b"").decode(errors="replace") or "a body"
     return f"{event} of {record.key.decode(errors='replace') or 'no app'} for {record.topic}"

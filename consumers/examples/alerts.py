@@ -17,7 +17,7 @@ _UNINSTALLS = frozenset({"AppUninstalled", "PushNotificationDisabled"})
 _WINDOW_MS = 3_600_000
 
 
-class Seen(NamedTuple):
+class HeldEvent(NamedTuple):
     """An event that an alert may still need."""
 
     at_ms: int
@@ -31,7 +31,7 @@ def alert(what: str, app_id: str, count: int) -> None:
     sys.stdout.flush()
 
 
-def needed(seen: list[Seen], now_ms: int) -> list[Seen]:
+def needed(seen: list[HeldEvent], now_ms: int) -> list[HeldEvent]:
     """Return what an alert may still need of an app; let go of the rest."""
     kept = [one for one in seen[:-1] if one.is_uninstall and one.at_ms > now_ms - _WINDOW_MS] + seen[-1:]
     for one in seen:
@@ -42,7 +42,7 @@ def needed(seen: list[Seen], now_ms: int) -> list[Seen]:
 
 def main(uninstalls: float = 50, silent_minutes: float = 60, *, group: str = "alerts") -> None:
     """Watch until stopped."""
-    apps: dict[str, list[Seen]] = {}
+    apps: dict[str, list[HeldEvent]] = {}
     told: set[tuple[str, str]] = set()
     stream = events(group)
     for event in stream.ticking(1.0):
@@ -50,7 +50,9 @@ def main(uninstalls: float = 50, silent_minutes: float = 60, *, group: str = "al
             seen = apps.setdefault(event.get("app_id") or "", [])
             if seen and not seen[-1].is_uninstall:
                 seen.pop().hold.release()
-            seen.append(Seen(event["received_at"], event.get("event_type") in _UNINSTALLS, stream.hold()))
+            seen.append(
+                HeldEvent(event["received_at"], event.get("event_type") in _UNINSTALLS, stream.hold())
+            )
             continue
         now_ms = stream.read_until_ms
         apps = {app: kept for app, seen in apps.items() if (kept := needed(seen, now_ms))}

@@ -54,7 +54,7 @@ class Refusal:
     source: str = "warehouse"  # who refused it
 
 
-class Unfit(Exception):  # noqa: N818 - ends one check
+class InvalidRecordError(Exception):
     """Why a value is none."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -63,53 +63,55 @@ class Unfit(Exception):  # noqa: N818 - ends one check
 
 
 def sound(value: bytes | None, given: bytes | None) -> bytes:
-    """Return the value; `given`: the header crc32. Raises: Unfit."""
+    """Return the value; `given`: the header crc32. Raises: InvalidRecordError."""
     if value is None:
-        raise Unfit(NO_VALUE, "the record has no value")
+        raise InvalidRecordError(NO_VALUE, "the record has no value")
     if given is not None and given != checksum(value):
-        raise Unfit(DAMAGED, "the value is not the one its header crc32 was made of")
+        raise InvalidRecordError(DAMAGED, "the value is not the one its header crc32 was made of")
     return value
 
 
 def fields_of(release: Release, value: bytes) -> dict[str, Any]:
-    """Return the fields of a value that `release` wrote. Raises: Unfit."""
+    """Return the fields of a value that `release` wrote. Raises: InvalidRecordError."""
     stream = io.BytesIO(value)
     stream.seek(HEADER_BYTES)
     try:
         datum = fastavro.schemaless_reader(stream, plain(release.text), None)
     except (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError) as error:
-        raise Unfit(DAMAGED, f"the value does not decode: {type(error).__name__}: {error}"[:500]) from error
+        raise InvalidRecordError(
+            DAMAGED, f"the value does not decode: {type(error).__name__}: {error}"[:500]
+        ) from error
     rest = len(value) - stream.tell()
     if rest or not isinstance(datum, dict):
-        raise Unfit(DAMAGED, f"{rest} bytes follow the end of the value")
+        raise InvalidRecordError(DAMAGED, f"{rest} bytes follow the end of the value")
     return datum
 
 
 def require(release: Release, datum: dict[str, Any]) -> None:
-    """Check what ingest would have checked: required fields, ids' lengths, times. Raises: Unfit."""
+    """Check what ingest would have checked: required fields, ids, times. Raises: InvalidRecordError."""
     for field in release.schema["fields"]:
         name, avro = field["name"], field["type"]
         if avro == "string" and name not in _MAY_BE_EMPTY and not datum[name]:
-            raise Unfit(INVALID, f"{name} is empty")
+            raise InvalidRecordError(INVALID, f"{name} is empty")
         if name in _BOUNDED and len((datum[name] or "").encode()) > ID_BYTES_MAX:
-            raise Unfit(INVALID, f"{name} is longer than {ID_BYTES_MAX} bytes")
+            raise InvalidRecordError(INVALID, f"{name} is longer than {ID_BYTES_MAX} bytes")
         if isinstance(avro, dict) and avro["type"] == "record":
             _require_shown(avro["fields"], datum[name], f"{name}.")
     _require_shown(release.schema["fields"], datum)
     if release.family == "mobile" and datum["event_type"] != release.name:
-        raise Unfit(INVALID, f"event_type is not {release.name}, as the schema says")
+        raise InvalidRecordError(INVALID, f"event_type is not {release.name}, as the schema says")
     if "timestamp" in datum and not EVENT_MS_MIN <= datum["timestamp"] <= EVENT_MS_MAX:
-        raise Unfit(INVALID, f"timestamp {datum['timestamp']} lies before 2010 or after 2099")
+        raise InvalidRecordError(INVALID, f"timestamp {datum['timestamp']} lies before 2010 or after 2099")
 
 
-def refusal_of(unfit: Unfit, topic: str, record: Record, source: str = "warehouse") -> Refusal:
-    """Return what becomes of a record that is unfit."""
+def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: str = "warehouse") -> Refusal:
+    """Return the quarantine's entry for an invalid record."""
     value = record.value()
     is_ours = value is not None and header(record, topics.CRC32) == checksum(value)
     own = header(record, topics.SCHEMA_REGISTRY) if is_ours else None
     return Refusal(
-        reason=unfit.reason,
-        detail=unfit.detail,
+        reason=error.reason,
+        detail=error.detail,
         body=own + value[HEADER_BYTES:] if own and value else value or b"",
         received_at_ms=min(max(record.timestamp()[1], 0), _SHOWN_MS_MAX),
         record=f"{topic}/{record.partition()}/{record.offset()}",
@@ -168,4 +170,6 @@ def _require_shown(fields: list[dict[str, Any]], datum: dict[str, Any], block: s
         number = datum[field["name"]]
         is_moment = "timestamp-millis" in str(field["type"]) and isinstance(number, int)
         if is_moment and not _SHOWN_MS_MIN <= number <= _SHOWN_MS_MAX:
-            raise Unfit(INVALID, f"{block}{field['name']} {number} lies before 1900 or after 2299")
+            raise InvalidRecordError(
+                INVALID, f"{block}{field['name']} {number} lies before 1900 or after 2299"
+            )

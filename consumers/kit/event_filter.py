@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.kit.decode import INVALID, Unfit, fields_of, header
+from consumers.kit.decode import INVALID, InvalidRecordError, fields_of, header
 from consumers.kit.record import Record
 from runtime.environment import SettingsError
 from runtime.kafka import topics
@@ -23,7 +23,7 @@ from schemas.codec.row_to_json import RowError, event_of
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """Types and app that are asked for."""
 
     types: dict[str, type[Any] | None]  # name -> what its events become; None: a dict. Empty: all, as dicts
@@ -49,7 +49,9 @@ class Wanted:
         return datum if kind is None else msgspec.convert(datum, kind)
 
 
-def wanted(catalog: Catalog, types: Iterable[type[Any] | str] | None, app_id: str | None) -> Wanted:
+def event_filter(
+    catalog: Catalog, types: Iterable[type[Any] | str] | None, app_id: str | None
+) -> EventFilter:
     """Return what is asked for: a type by its name or by a class of that name. Raises: SettingsError."""
     found = {one if isinstance(one, str) else one.__name__: one for one in types or ()}
     known = {release.name: release for release in catalog.newest_releases() if release != catalog.quarantine}
@@ -57,7 +59,7 @@ def wanted(catalog: Catalog, types: Iterable[type[Any] | str] | None, app_id: st
         raise SettingsError(f"no event type {', '.join(strange)}; there are {', '.join(sorted(known))}")
     # Those of no schema, and of Clickstream, have headers of any name.
     is_closed = bool(found) and all(known[name].family == "mobile" for name in found)
-    return Wanted(
+    return EventFilter(
         {name: None if isinstance(one, str) else one for name, one in found.items()},
         frozenset(name.encode() for name in found) if is_closed else frozenset(),
         app_id,
@@ -67,7 +69,7 @@ def wanted(catalog: Catalog, types: Iterable[type[Any] | str] | None, app_id: st
 def typed(catalog: Catalog, release: Release, datum: dict[str, Any]) -> tuple[Release, dict[str, Any]]:
     """Return an event by the schema that its type has by now, if it came before that ("" becomes null).
 
-    Raises: Unfit, if another producer kept it untyped, for it does not fit.
+    Raises: InvalidRecordError, if another producer kept it untyped, for it does not fit.
     """
     if release.name != catalog.unmodelled.name or catalog.newest(datum["event_type"]) is None:
         return release, datum
@@ -79,7 +81,7 @@ def typed(catalog: Catalog, release: Release, datum: dict[str, Any]) -> tuple[Re
     try:
         event = event_of(_decoder(catalog), schema_model.fields(release.schema), columns)
     except RowError as error:
-        raise Unfit(INVALID, f"untyped, and no {datum['event_type']}: {error}"[:500]) from error
+        raise InvalidRecordError(INVALID, f"untyped, and no {datum['event_type']}: {error}"[:500]) from error
     return event.release, fields_of(event.release, event.encode(datum["received_at"]))
 
 

@@ -63,7 +63,7 @@ class Membership:
     since_ms: int | None = None  # where to begin with partitions of which the group has committed nothing
 
 
-class Source:
+class GroupConsumer:
     """One member of the consumer group. Every method is called by one thread. Raises: SettingsError."""
 
     def __init__(

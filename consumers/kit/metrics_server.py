@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class ListenAddress:
     """What is listened on, and the setting that says so."""
 
     host: str
@@ -31,7 +31,10 @@ class Where:
 
 
 def serve(
-    registry: CollectorRegistry, where: Where, is_alive: Callable[[], bool], is_ready: Callable[[], bool]
+    registry: CollectorRegistry,
+    where: ListenAddress,
+    is_alive: Callable[[], bool],
+    is_ready: Callable[[], bool],
 ) -> None:
     """Answer `/metrics`, `/healthz` and `/readyz` while the process lives, if the port can be had."""
     exposition = make_wsgi_app(registry)
@@ -50,7 +53,7 @@ def serve(
         return [word]
 
     try:
-        server = make_server(where.host, where.port, app, WSGIServer, _Silent)
+        server = make_server(where.host, where.port, app, WSGIServer, _SilentHandler)
     except OSError as error:
         extra = {"setting": where.setting, "host": where.host, "port": where.port, "error": error.strerror}
         _log.error("no_metrics", extra=extra)
@@ -66,6 +69,6 @@ def serve(
     threading.Thread(target=answer, name="metrics", daemon=True).start()
 
 
-class _Silent(WSGIRequestHandler):
+class _SilentHandler(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
         pass

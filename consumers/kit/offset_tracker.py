@@ -38,7 +38,7 @@ class Hold:
             self._partition.open.pop(self._offset, None)
 
 
-class Progress:
+class OffsetTracker:
     """How far each partition is. For any thread."""
 
     def __init__(self) -> None:

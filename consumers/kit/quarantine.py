@@ -17,7 +17,7 @@ from runtime.environment import SettingsError
 from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import CatalogError
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import registered
 
 _log = logging.getLogger(__name__)
@@ -29,13 +29,13 @@ _CHUNK = 1_000  # well within librdkafka's queue
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})
 
 
-class Quarantine:
+class QuarantineWriter:
     """A consumer's way into the quarantine topic. One thread at a time.
 
     Its first use raises: SettingsError.
     """
 
-    def __init__(self, kafka: Mapping[str, str], current: Current) -> None:
+    def __init__(self, kafka: Mapping[str, str], current: SchemaReloader) -> None:
         self._kafka = kafka
         self._current = current
         self._producer: Producer | None = None

@@ -19,8 +19,8 @@ from tenacity.nap import sleep_using_event
 from consumers.kit.decode import (
     UNKNOWN_SCHEMA,
     WRONG_TOPIC,
+    InvalidRecordError,
     Refusal,
-    Unfit,
     fields_of,
     header,
     is_registered,
@@ -29,17 +29,17 @@ from consumers.kit.decode import (
     sound,
 )
 from consumers.kit.errors import TransientError
-from consumers.kit.event_filter import Wanted, typed
-from consumers.kit.group_consumer import Membership, Source
+from consumers.kit.event_filter import EventFilter, typed
+from consumers.kit.group_consumer import GroupConsumer, Membership
 from consumers.kit.metrics import Metrics
-from consumers.kit.offset_tracker import Hold, Progress
-from consumers.kit.quarantine import Quarantine
+from consumers.kit.offset_tracker import Hold, OffsetTracker
+from consumers.kit.quarantine import QuarantineWriter
 from consumers.kit.received_until import ReceivedUntil
 from consumers.kit.record import Place, Record
 from consumers.kit.settings import Settings
 from runtime.kafka import topics
 from schemas.catalog.catalog import Release
-from schemas.catalog.schema_reloader import LOOK_SECONDS, Current
+from schemas.catalog.schema_reloader import LOOK_SECONDS, SchemaReloader
 from schemas.catalog.wire import wire_id_of
 from schemas.catalog.wire_ids import release_of
 
@@ -74,20 +74,20 @@ class Reader:
         self,
         settings: Settings,
         membership: Membership,
-        wanted: Wanted,
-        current: Current,
+        event_filter: EventFilter,
+        current: SchemaReloader,
         metrics: Metrics,
         stopping: threading.Event,
     ) -> None:
-        self._wanted, self._current, self._metrics, self._stopping = wanted, current, metrics, stopping
-        self._progress = Progress()
+        self._filter, self._current, self._metrics, self._stopping = event_filter, current, metrics, stopping
+        self._tracker = OffsetTracker()
         self._until = ReceivedUntil()
         self._ingest = settings.ingest_urls
-        self._quarantine = Quarantine(settings.kafka, current)
+        self._quarantine = QuarantineWriter(settings.kafka, current)
         self._awaited: set[tuple[bool, int | None]] = set()
         self._committed_at = self._looked_at = self._lag_at = 0.0
         self._turned_at = time.monotonic()
-        self._source = Source(settings.kafka, membership, self._revoked, metrics.commits_failed.inc)
+        self._consumer = GroupConsumer(settings.kafka, membership, self._revoked, metrics.commits_failed.inc)
 
     @property
     def is_alive(self) -> bool:
@@ -97,45 +97,45 @@ class Reader:
     @property
     def is_ready(self) -> bool:
         """Whether the group has told us our partitions."""
-        return self._source.joined
+        return self._consumer.joined
 
     def take(self, seconds_max: float) -> list[Arrival]:
         """Return events that came within `seconds_max`. Raises: what no retry can cure."""
         self._note(time.monotonic())
         arrivals: list[Arrival] = []
         passed = 0
-        for record in self._source.poll(seconds_max, _RECORDS_MAX, _BYTES_MAX):
+        for record in self._consumer.poll(seconds_max, _RECORDS_MAX, _BYTES_MAX):
             place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
-            found = self._read(place[0], record) if self._wanted.admits(record) else None
+            found = self._read(place[0], record) if self._filter.admits(record) else None
             if isinstance(found, Refusal):
                 if not self._keep(found):
                     return arrivals
             elif found is not None:
                 name, event = found
-                arrivals.append(Arrival(event, record, self._progress.read(place, offset)))
+                arrivals.append(Arrival(event, record, self._tracker.read(place, offset)))
                 self._metrics.events.labels(name).inc()
                 continue
             passed += found is None
-            self._progress.passed(place, offset)
+            self._tracker.passed(place, offset)
         self._metrics.passed.inc(passed)
         return arrivals
 
     def read_until_ms(self) -> int:
         """Return the moment until which all that was received was polled; 0 while that is not known."""
-        for look in self._source.ends.looks(self._ingest):
+        for look in self._consumer.ends.looks(self._ingest):
             self._until.take(look)
-        until_ms = self._until.of(self._source.positions())
+        until_ms = self._until.of(self._consumer.positions())
         self._metrics.read_until.set(until_ms / 1000)
         return until_ms
 
     def close(self) -> None:
         """Commit what is done, and leave the group."""
-        self._source.commit(self._progress.due())
-        self._source.close(_CLOSE_SECONDS_MAX)
+        self._consumer.commit(self._tracker.due())
+        self._consumer.close(_CLOSE_SECONDS_MAX)
 
     def _revoked(self, places: Sequence[Place]) -> None:
-        self._source.commit(self._progress.due())
-        self._progress.forget(places)
+        self._consumer.commit(self._tracker.due())
+        self._tracker.forget(places)
 
     def _read(self, topic: str, record: Record) -> tuple[str, Any] | Refusal | None:
         """Return the event and its schema's name; None: it is not asked for."""
@@ -143,18 +143,18 @@ class Reader:
             value = sound(record.value(), header(record, topics.CRC32))
             release = self._release(value, record)
             if release.name == self._current.catalog.quarantine.name:
-                raise Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")  # noqa: TRY301
+                raise InvalidRecordError(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")  # noqa: TRY301
             datum = fields_of(release, value)
             if header(record, topics.CRC32) is None:
                 require(release, datum)
             release, datum = typed(self._current.catalog, release, datum)
-        except Unfit as unfit:
-            return refusal_of(unfit, topic, record, "kit")
-        event = self._wanted.event(release, datum)
+        except InvalidRecordError as error:
+            return refusal_of(error, topic, record, "kit")
+        event = self._filter.event(release, datum)
         return None if event is None else (release.name, event)
 
     def _release(self, value: bytes, record: Record) -> Release:
-        """Return the release that wrote a value; of ours, one not known yet is waited for. Raises: Unfit."""
+        """Return the release that wrote a value; wait for one of ours. Raises: InvalidRecordError."""
         headers, wire_id = record.headers(), wire_id_of(value)
         key = (is_registered(record), wire_id)
         deadline = time.monotonic() + _SCHEMA_SECONDS_MAX
@@ -167,7 +167,7 @@ class Reader:
             release = release_of(self._current.catalog, value, headers)
         if release is None:
             self._awaited = {key} if len(self._awaited) > _AWAITED_MAX else self._awaited | {key}
-            raise Unfit(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
+            raise InvalidRecordError(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
         return release
 
     def _keep(self, refusal: Refusal) -> bool:
@@ -204,13 +204,13 @@ class Reader:
         self._metrics.turned_at.set_to_current_time()
         if now - self._committed_at > _COMMIT_SECONDS:
             self._committed_at = now
-            self._source.commit(self._progress.due())
+            self._consumer.commit(self._tracker.due())
         if now - self._looked_at > LOOK_SECONDS:
             self._looked_at = now
             self._current.take_up()
         if now - self._lag_at > _LAG_SECONDS:
             self._lag_at = now
-            lags = self._source.lags()
+            lags = self._consumer.lags()
             self._metrics.lag.clear()
             for (_, partition), lag in lags.items():
                 self._metrics.lag.labels(partition).set(lag)

@@ -18,7 +18,7 @@ _LOOKS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DeliverySnapshot:
     """One answer of all ingest processes, and the ends of all partitions as they were later."""
 
     until_ms: int
@@ -29,13 +29,13 @@ class ReceivedUntil:
     """The moment, for the partitions that are ours."""
 
     def __init__(self) -> None:
-        self._looks: deque[Look] = deque()  # not reached yet, the oldest first
-        self._newest: Look | None = None
+        self._looks: deque[DeliverySnapshot] = deque()  # not reached yet, the oldest first
+        self._newest: DeliverySnapshot | None = None
         self._stride, self._skipped = 1, 0
         self._positions: Mapping[Place, int] = {}
         self._until_ms = 0
 
-    def take(self, look: Look) -> None:
+    def take(self, look: DeliverySnapshot) -> None:
         """Take a new look."""
         self._newest = look
         self._skipped += 1
@@ -64,7 +64,7 @@ class ReceivedUntil:
                 self._settles(self._newest)
         return self._until_ms
 
-    def _settles(self, look: Look) -> bool:
+    def _settles(self, look: DeliverySnapshot) -> bool:
         """Return whether a look needs no more waiting: we have read as far, or the topic has grown since."""
         if not self._positions.keys() <= look.ends.keys():
             return True

@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from confluent_kafka import Message
 
-from consumers.kit.event_filter import wanted
+from consumers.kit.event_filter import event_filter
 from consumers.kit.group_consumer import Membership
 from consumers.kit.metrics import Metrics
-from consumers.kit.metrics_server import Where, serve
+from consumers.kit.metrics_server import ListenAddress, serve
 from consumers.kit.offset_tracker import Hold
 from consumers.kit.reader import Arrival, Reader
 from consumers.kit.settings import Settings
@@ -166,7 +166,7 @@ def events(
     settings = Settings.from_env(os.environ if env is None else env)
     current = following(settings.schemas_dir, settings.schema_registry)
     membership = Membership(group, (topics.EVENTS,), _since_ms(since))
-    asked, metrics = wanted(current.catalog, types, app_id), Metrics()
+    asked, metrics = event_filter(current.catalog, types, app_id), Metrics()
     readers: list[Reader] = []
 
     def open_reader(stopping: threading.Event) -> Reader:
@@ -176,7 +176,7 @@ def events(
     if settings.metrics_port:
         serve(
             metrics.registry,
-            Where(settings.metrics_host, settings.metrics_port, "KIT_METRICS_PORT"),
+            ListenAddress(settings.metrics_host, settings.metrics_port, "KIT_METRICS_PORT"),
             lambda: not readers or readers[0].is_alive,
             lambda: any(reader.is_ready for reader in readers),
         )

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException
 
 from consumers.kit import client, ingest_state, offsets
 from consumers.kit.ingest_state import IngestAwayError
-from consumers.kit.received_until import Look
+from consumers.kit.received_until import DeliverySnapshot
 from consumers.kit.record import Place
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class TopicEnds:
         self._topics = topics
         self._urls: Sequence[str] | None = None  # None: nobody wants to know of ingest
         self._known: tuple[float, dict[Place, int]] = (float("-inf"), {})  # asked at
-        self._looks: deque[Look] = deque(maxlen=_LOOKS_MAX)
+        self._looks: deque[DeliverySnapshot] = deque(maxlen=_LOOKS_MAX)
         self._said = ""
         self._failure: Exception | None = None
         self._stopping = threading.Event()
@@ -47,7 +47,7 @@ class TopicEnds:
         asked_at, ends = self._known
         return ends if time.monotonic() - asked_at < _FRESH_SECONDS_MAX else {}
 
-    def looks(self, urls: Sequence[str]) -> list[Look]:
+    def looks(self, urls: Sequence[str]) -> list[DeliverySnapshot]:
         """Return looks since the last call; `urls`: ingest's admin ports, none for what Kafka alone knows."""
         self._check()
         self._urls = urls
@@ -85,7 +85,7 @@ class TopicEnds:
         else:
             self._known = asked_at, ends
             if until_ms is not None:
-                self._looks.append(Look(until_ms, ends))
+                self._looks.append(DeliverySnapshot(until_ms, ends))
         self._say(why if self._urls is not None else "")
 
     def _delivered_ms(self) -> int | None:

@@ -13,21 +13,21 @@ from socket import socket
 os.environ.setdefault("CLICKHOUSE_CONNECT_USE_C", "0")
 
 from consumers.live import app, certificate
-from consumers.live.broadcaster import Hub
-from consumers.live.clickhouse import ClickHouse, Limits
-from consumers.live.ingest import Ingest
-from consumers.live.kafka import Kafka
+from consumers.live.broadcaster import Broadcaster
+from consumers.live.clickhouse import ClickHouseSource, QueryLimits
+from consumers.live.ingest import IngestSource
+from consumers.live.kafka import KafkaSource
 from consumers.live.metrics import Metrics
 from consumers.live.newest import Newest
-from consumers.live.page_state import ALL, Board
-from consumers.live.poller import Feed, Source
+from consumers.live.page_state import ALL, PageState
+from consumers.live.poller import PolledSource, Poller
 from consumers.live.replays import Replays
 from consumers.live.samples import Samples
 from consumers.live.settings import Settings
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
 from runtime.http.server import Port, bind, serve
 from runtime.process import Process, main
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import following
 
 _log = logging.getLogger("consumers.live")
@@ -44,20 +44,20 @@ def _serve(process: Process) -> None:
     asyncio.run(_run(process, settings, current, sockets))
 
 
-async def _run(process: Process, settings: Settings, current: Current, sockets: list[socket]) -> None:
+async def _run(process: Process, settings: Settings, current: SchemaReloader, sockets: list[socket]) -> None:
     metrics = Metrics()
-    hub = Hub(settings.pages_max, metrics)
+    hub = Broadcaster(settings.pages_max, metrics)
     sources = _sources(settings, current)
     shown = tuple(name for name in ALL if name != INGEST or INGEST in sources)
-    board = Board(shown, _now_ms(), round(settings.refresh_seconds * 1000))
+    board = PageState(shown, _now_ms(), round(settings.refresh_seconds * 1000))
     # ClickHouse may take its time for each of nine queries, after a rest.
     stalled_seconds = 40 + settings.refresh_seconds + 10 * settings.query_seconds_max
-    feed = Feed(board, sources, hub, metrics, _now_ms, stalled_seconds)
+    feed = Poller(board, sources, hub, metrics, _now_ms, stalled_seconds)
     replays = Replays(settings.of_replay(os.environ), board, metrics, _now_ms, process.start)
     metrics.schemas.set_function(lambda: len(current.catalog.releases))
     current.on_refused = metrics.schemas_refused.inc
     token = settings.token.get_secret_value() if settings.token else None
-    parts = app.Parts(board, hub, metrics, replays, current, _now_ms, token, feed.stalled)
+    parts = app.PageParts(board, hub, metrics, replays, current, _now_ms, token, feed.stalled)
     stopping = asyncio.Event()
 
     def stop() -> None:
@@ -84,20 +84,20 @@ async def _watch_certificate(settings: Settings, metrics: Metrics) -> None:
         await asyncio.sleep(_CERTIFICATE_ROUNDS * settings.refresh_seconds)
 
 
-def _sources(settings: Settings, current: Current) -> dict[str, Source]:
+def _sources(settings: Settings, current: SchemaReloader) -> dict[str, PolledSource]:
     def types() -> list[str]:
         return [release.name for release in current.catalog.newest_releases() if release.family == "mobile"]
 
-    limits = Limits(
+    limits = QueryLimits(
         settings.query_seconds_max, settings.query_share_max, settings.silent_minutes, settings.apps_max
     )
     url = settings.clickhouse_url.get_secret_value()
-    sources: dict[str, Source] = {
-        CLICKHOUSE: ClickHouse(url, types, limits, Samples(current).text, settings.time_zone),
-        KAFKA: Kafka(settings.kafka, settings.group, Newest(current)),
+    sources: dict[str, PolledSource] = {
+        CLICKHOUSE: ClickHouseSource(url, types, limits, Samples(current).text, settings.time_zone),
+        KAFKA: KafkaSource(settings.kafka, settings.group, Newest(current)),
     }
     if settings.ingest_urls:
-        sources[INGEST] = Ingest(settings.ingest_urls)
+        sources[INGEST] = IngestSource(settings.ingest_urls)
     return sources
 
 

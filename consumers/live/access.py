@@ -34,7 +34,7 @@ _HEADERS = {
 }
 
 
-class Access:
+class PageAccess:
     """ASGI middleware around the whole page."""
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:

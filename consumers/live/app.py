@@ -19,14 +19,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from consumers.live.access import Access
-from consumers.live.broadcaster import Hub
+from consumers.live.access import PageAccess
+from consumers.live.broadcaster import Broadcaster
 from consumers.live.metrics import Metrics
-from consumers.live.page_state import Board
+from consumers.live.page_state import PageState
 from consumers.live.replays import Replays
-from consumers.live.state import Group
+from consumers.live.state import QuarantineGroup
 from schemas.catalog.page import page
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -43,20 +43,20 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PageParts:
     """What an application is made of."""
 
-    board: Board
-    hub: Hub
+    board: PageState
+    hub: Broadcaster
     metrics: Metrics
     replays: Replays
-    current: Current
+    current: SchemaReloader
     clock_ms: Callable[[], int]
     token: str | None = None
     stalled: Callable[[], tuple[str, ...]] = tuple  # what hangs
 
 
-class _Wanted(msgspec.Struct, frozen=True):
+class _ReplayRequest(msgspec.Struct, frozen=True):
     """What is to be put back."""
 
     reason: str
@@ -64,7 +64,7 @@ class _Wanted(msgspec.Struct, frozen=True):
     source: str
 
 
-def build(parts: Parts) -> Starlette:
+def build(parts: PageParts) -> Starlette:
     """Return the application."""
     endpoints: Mapping[str, Endpoint] = {
         **dict(_static(files(__package__) / "static", "/")),
@@ -82,7 +82,7 @@ def build(parts: Parts) -> Starlette:
             *(Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()),
             Route("/api/replay", _replay(parts), methods=["POST"]),
         ],
-        middleware=[Middleware(Access, token=parts.token)],
+        middleware=[Middleware(PageAccess, token=parts.token)],
     )
 
 
@@ -103,7 +103,7 @@ def _file(entry: Traversable, media_type: str) -> Endpoint:
     return endpoint
 
 
-def _events(hub: Hub) -> Endpoint:
+def _events(hub: Broadcaster) -> Endpoint:
     async def stream() -> AsyncIterator[bytes]:
         with hub.open() as page:
             yield _HELLO
@@ -122,7 +122,7 @@ def _events(hub: Hub) -> Endpoint:
     return endpoint
 
 
-def _schemas(current: Current) -> Endpoint:
+def _schemas(current: SchemaReloader) -> Endpoint:
     shown = current.catalog, page(current.catalog)
 
     async def endpoint(_request: Request) -> Response:
@@ -134,7 +134,7 @@ def _schemas(current: Current) -> Endpoint:
     return endpoint
 
 
-def _snapshot(parts: Parts) -> Endpoint:
+def _snapshot(parts: PageParts) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
         parts.hub.ask()
         return _answer(parts.board.state(parts.clock_ms()))
@@ -142,7 +142,7 @@ def _snapshot(parts: Parts) -> Endpoint:
     return endpoint
 
 
-def _event(board: Board) -> Endpoint:
+def _event(board: PageState) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         event = board.event(request.path_params["key"])
         if event is None:
@@ -152,7 +152,7 @@ def _event(board: Board) -> Endpoint:
     return endpoint
 
 
-def _sample(board: Board) -> Endpoint:
+def _sample(board: PageState) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         text = board.tables.samples.get(request.path_params["key"])
         if text is None:
@@ -162,12 +162,12 @@ def _sample(board: Board) -> Endpoint:
     return endpoint
 
 
-def _replay(parts: Parts) -> Endpoint:
+def _replay(parts: PageParts) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         if request.headers.get("content-type") != _JSON:
             return _problem(415, "Send JSON.")
         try:
-            wanted = json.decode(await _body(request), type=_Wanted)
+            wanted = json.decode(await _body(request), type=_ReplayRequest)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _problem(422, "Send reason, pointer and source.")
         group = _group(parts.board, wanted)
@@ -195,13 +195,13 @@ async def _body(request: Request) -> bytes:
     return b""
 
 
-def _group(board: Board, wanted: _Wanted) -> Group | None:
+def _group(board: PageState, wanted: _ReplayRequest) -> QuarantineGroup | None:
     groups = board.tables.quarantine.groups if board.tables.quarantine else ()
     asked = (wanted.reason, wanted.pointer, wanted.source)
     return next((group for group in groups if (group.reason, group.pointer, group.source) == asked), None)
 
 
-def _healthz(parts: Parts) -> Endpoint:
+def _healthz(parts: PageParts) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
         if stalled := parts.stalled():
             return PlainTextResponse(f"hangs: {', '.join(stalled)}\n", 503)
@@ -210,7 +210,7 @@ def _healthz(parts: Parts) -> Endpoint:
     return endpoint
 
 
-def _readyz(parts: Parts) -> Endpoint:
+def _readyz(parts: PageParts) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
         stalled = parts.stalled()
         is_ready = parts.board.ready and not stalled

@@ -48,7 +48,7 @@ ORDER BY free_space / total_space LIMIT 1
 """
 
 
-class App(Struct, frozen=True):
+class AppActivity(Struct, frozen=True):
     """What an app sent within the last minutes; how many of them, LIVE_SILENT_MINUTES says."""
 
     app_id: str  # "(other)": all apps beyond the busiest ones
@@ -56,7 +56,7 @@ class App(Struct, frozen=True):
     events_usual: int  # the least of the same minutes of the last seven days
 
 
-class Disk(Struct, frozen=True):
+class DiskSpace(Struct, frozen=True):
     """Room on a disk."""
 
     free_bytes: int
@@ -74,11 +74,11 @@ def apps_parameters(now_ms: int, minutes: int, apps_max: int) -> dict[str, Any]:
     }
 
 
-def apps(rows: Sequence[Sequence[Any]]) -> tuple[App, ...]:
+def apps(rows: Sequence[Sequence[Any]]) -> tuple[AppActivity, ...]:
     """Return what each app sent and usually sends at this time of the day."""
-    return tuple(App(printable(app_id), counts[0], min(counts[1:])) for app_id, counts in rows)
+    return tuple(AppActivity(printable(app_id), counts[0], min(counts[1:])) for app_id, counts in rows)
 
 
-def disk(rows: Sequence[Sequence[Any]]) -> Disk | None:
+def disk(rows: Sequence[Sequence[Any]]) -> DiskSpace | None:
     """Return the fullest disk; None: ClickHouse knows none that can fill."""
-    return Disk(*rows[0]) if rows else None
+    return DiskSpace(*rows[0]) if rows else None

@@ -6,7 +6,7 @@ are asked for what was received before a moment a little past, by which all of i
 Invariant: the parts of a balance add up to `acknowledged`, whenever they were looked at.
 """
 
-from consumers.live.intake import Spool
+from consumers.live.intake import SpoolStatus
 from consumers.live.state import Balance, Day, Mark, Today
 
 _DAY_MS = 86_400_000
@@ -24,7 +24,7 @@ def settled_ms(now_ms: int) -> int:
     return max(midnight_ms(now_ms), (now_ms - _BACK_MS) // _STEP_MS * _STEP_MS)
 
 
-def balance(day: Day, mark: Mark, today: Today, spool: Spool | None) -> Balance | None:
+def balance(day: Day, mark: Mark, today: Today, spool: SpoolStatus | None) -> Balance | None:
     """Return where today's events are; `mark` is Kafka's count at `day.end_ms`.
 
     None: they are not of one day, or Kafka has not all records of the events that ClickHouse has (its topic

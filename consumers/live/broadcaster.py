@@ -18,7 +18,7 @@ _ASKED_SECONDS = 10.0
 
 
 class Page:
-    """One open page. Made by `Hub.open` only."""
+    """One open page. Made by `Broadcaster.open` only."""
 
     def __init__(self) -> None:
         self._next: bytes | None = None
@@ -57,7 +57,7 @@ class Page:
                 return
 
 
-class Hub:
+class Broadcaster:
     """All open pages and the latest state."""
 
     def __init__(self, pages_max: int, metrics: Metrics) -> None:

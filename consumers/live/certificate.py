@@ -14,18 +14,18 @@ _SECONDS_MAX = 10.0
 _PORT = 443
 
 
-class Seen(Struct, frozen=True):
+class CertificateStatus(Struct, frozen=True):
     """What a look saw."""
 
     fault: str  # empty: the certificate is good
     expires_at_seconds: float | None  # since 1970; None: not known
 
 
-def look(url: str) -> Seen:
+def look(url: str) -> CertificateStatus:
     """Return what the host of `url` shows now."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
-        return Seen("no https: there is no certificate", None)
+        return CertificateStatus("no https: there is no certificate", None)
     context = ssl.create_default_context()
     try:
         with (
@@ -34,7 +34,7 @@ def look(url: str) -> Seen:
         ):
             expires = (secured.getpeercert() or {})["notAfter"]
     except ssl.SSLCertVerificationError as error:
-        return Seen(error.verify_message, None)
+        return CertificateStatus(error.verify_message, None)
     except OSError as error:
-        return Seen(f"does not answer: {error}", None)
-    return Seen("", float(ssl.cert_time_to_seconds(str(expires))))
+        return CertificateStatus(f"does not answer: {error}", None)
+    return CertificateStatus("", float(ssl.cert_time_to_seconds(str(expires))))

@@ -17,9 +17,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.live import app_activity, queries
-from consumers.live.app_activity import App, Disk
-from consumers.live.poller import Away
-from consumers.live.state import Quarantine, Shop, Tables
+from consumers.live.app_activity import AppActivity, DiskSpace
+from consumers.live.poller import SourceAwayError
+from consumers.live.state import ClickHouseStatus, QuarantineSummary, ShopSummary
 
 _CONNECT_SECONDS_MAX = 2
 _MEMORY_BYTES_MAX = 1_000_000_000
@@ -41,7 +41,7 @@ _NEEDED = ("window", "total")
 _Rows = Sequence[Sequence[Any]]
 
 
-class Limits(Struct, frozen=True):
+class QueryLimits(Struct, frozen=True):
     """What the page may cost ClickHouse."""
 
     query_seconds_max: float
@@ -50,14 +50,14 @@ class Limits(Struct, frozen=True):
     apps_max: int = 50
 
 
-class ClickHouse:
+class ClickHouseSource:
     """Looks at the tables. Not thread-safe: one look at a time."""
 
     def __init__(
         self,
         url: str,
         types: Callable[[], Sequence[str]],
-        limits: Limits,
+        limits: QueryLimits,
         sample: Callable[[bytes, str], str],
         time_zone: str,
     ) -> None:
@@ -67,18 +67,18 @@ class ClickHouse:
         self._limits = limits
         self._sample = sample  # a body's beginning and who refused it -> text
         self._client: Client | None = None
-        self._tables = Tables()
+        self._tables = ClickHouseStatus()
         self._due = dict.fromkeys(_PARTS, 0.0)
 
-    def look(self, now_ms: int) -> Tables:
-        """Return the newest numbers. Raises: Away."""
+    def look(self, now_ms: int) -> ClickHouseStatus:
+        """Return the newest numbers. Raises: SourceAwayError."""
         for name in self._due:
             if monotonic() >= self._due[name]:
                 self._refresh(name, now_ms)
         for name in _NEEDED:
             trouble = self._tables.troubles.get(name)
             if trouble and trouble != _COSTLY:
-                raise Away(trouble)
+                raise SourceAwayError(trouble)
         return self._tables
 
     def _refresh(self, name: str, now_ms: int) -> None:
@@ -92,10 +92,10 @@ class ClickHouse:
             changes = self._answer(self._client, name, now_ms)
         except ClickHouseError as error:
             if not isinstance(error, Error) or error.code is None:
-                raise Away("does not answer") from error
+                raise SourceAwayError("does not answer") from error
             troubles[name] = _trouble(error)
         except (LookupError, ValueError, TypeError) as error:  # what answers may be a proxy
-            raise Away("answers something else than ClickHouse") from error
+            raise SourceAwayError("answers something else than ClickHouse") from error
         self._tables = replace(self._tables, troubles=troubles, **changes)
         ended = monotonic()
         self._due[name] = ended + (ended - started) / (self._limits.query_share_max * _PARTS[name])
@@ -119,13 +119,13 @@ class ClickHouse:
                 found = queries.quarantine(_rows(client, queries.QUARANTINE, {}), now_ms)
                 return {"quarantine": found, "samples": self._samples(client, found)}
 
-    def _watched(self, client: Client, name: str, now_ms: int) -> tuple[App, ...] | Disk | None:
+    def _watched(self, client: Client, name: str, now_ms: int) -> tuple[AppActivity, ...] | DiskSpace | None:
         if name == "disk":
             return app_activity.disk(_rows(client, app_activity.DISK, {}))
         asked = app_activity.apps_parameters(now_ms, self._limits.silent_minutes, self._limits.apps_max)
         return app_activity.apps(_rows(client, app_activity.APPS, asked))
 
-    def _samples(self, client: Client, found: Quarantine) -> dict[str, str]:
+    def _samples(self, client: Client, found: QuarantineSummary) -> dict[str, str]:
         """Return sample -> text; only those that were not read before are read.
 
         Older ones stay for a while: a page may ask for what it was shown a moment ago.
@@ -141,11 +141,11 @@ class ClickHouse:
         return known
 
 
-def _shop(client: Client, now_ms: int, time_zone: str) -> Shop:
+def _shop(client: Client, now_ms: int, time_zone: str) -> ShopSummary:
     days = queries.days(now_ms, time_zone)
     funnel = _of_view(client, queries.FUNNEL, days)
     revenue = _of_view(client, queries.REVENUE, days)
-    return Shop(
+    return ShopSummary(
         days["today"],
         time_zone,
         None if funnel is None else queries.funnel(funnel),

@@ -7,34 +7,34 @@ from collections.abc import Sequence
 from time import monotonic
 
 from consumers.kit.ingest_state import IngestAwayError, Readiness, ask, way
-from consumers.live.intake import Intake, Spool
-from consumers.live.poller import Away
+from consumers.live.intake import IngestStatus, SpoolStatus
+from consumers.live.poller import SourceAwayError
 
 
-class Ingest:
+class IngestSource:
     """Looks at ingest's readiness."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = urls
 
-    def look(self, now_ms: int) -> Intake:
-        """Return how ingest is. Raises: Away."""
+    def look(self, now_ms: int) -> IngestStatus:
+        """Return how ingest is. Raises: SourceAwayError."""
         started = monotonic()
         try:
             found = ask(self._urls)
         except IngestAwayError as error:
-            raise Away(str(error)) from error
+            raise SourceAwayError(str(error)) from error
         if not all(one.ready for one in found):
-            raise Away("takes no events: neither Kafka nor the spool can keep them")
+            raise SourceAwayError("takes no events: neither Kafka nor the spool can keep them")
         spent_ms = (monotonic() - started) * 1000
         where = " or ".join(dict.fromkeys(map(way, found)))
         who = "takes" if len(found) == 1 else f"{len(found)} processes take"
         detail = f"{who} events {where}; answered in {spent_ms:.0f} ms"
-        return Intake(detail, _spool(found, now_ms), now_ms, _topic_problems(found))
+        return IngestStatus(detail, _spool(found, now_ms), now_ms, _topic_problems(found))
 
 
-def _spool(found: Sequence[Readiness], now_ms: int) -> Spool:
-    return Spool(
+def _spool(found: Sequence[Readiness], now_ms: int) -> SpoolStatus:
+    return SpoolStatus(
         sum(one.spool_records for one in found),
         sum(one.spool_bytes for one in found),
         sum(one.spool_bytes_max for one in found),

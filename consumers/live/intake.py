@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Spool(Struct, frozen=True):
+class SpoolStatus(Struct, frozen=True):
     """What awaits Kafka on ingest's disk."""
 
     records: int
@@ -13,10 +13,10 @@ class Spool(Struct, frozen=True):
     as_of_ms: int
 
 
-class Intake(Struct, frozen=True):
+class IngestStatus(Struct, frozen=True):
     """What ingest answered."""
 
     detail: str
-    spool: Spool
+    spool: SpoolStatus
     as_of_ms: int
     topic_problems: tuple[str, ...] | None = None  # in words; None: not known

@@ -17,8 +17,8 @@ from consumers.kit import client, offsets
 from consumers.kit.record import Place
 from consumers.live.balance import midnight_ms, settled_ms
 from consumers.live.newest import Arrival, Newest
-from consumers.live.poller import Away
-from consumers.live.state import Log, Mark, Partition, Today
+from consumers.live.poller import SourceAwayError
+from consumers.live.state import KafkaStatus, Mark, PartitionPosition, Today
 from runtime.kafka import topic_reader, topics
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _STALE = frozenset(
 )
 
 
-class Kafka:
+class KafkaSource:
     """Looks at the topics. Not thread-safe: one look at a time."""
 
     def __init__(
@@ -82,12 +82,12 @@ class Kafka:
         self._starts: dict[Place, int] = {}  # the first offset of the day
         self._marks: dict[int, Mark] = {}
 
-    def look(self, now_ms: int) -> Log:
-        """Return where the loader is. Raises: Away."""
+    def look(self, now_ms: int) -> KafkaStatus:
+        """Return where the loader is. Raises: SourceAwayError."""
         try:
             partitions = self._partitions_of_now()
             events = [p for p in partitions if p.topic == topics.EVENTS]
-            return Log(
+            return KafkaStatus(
                 partitions=partitions,
                 loaders=self._loaders(),
                 oldest_waiting_ms=self._oldest_ms([p for p in partitions if p.lag]),
@@ -102,7 +102,7 @@ class Kafka:
         """End the connections."""
         self._consumer.close()
 
-    def _partitions_of_now(self) -> tuple[Partition, ...]:
+    def _partitions_of_now(self) -> tuple[PartitionPosition, ...]:
         try:
             return self._partitions()
         except KafkaException as error:
@@ -110,7 +110,7 @@ class Kafka:
                 raise
         return self._partitions()
 
-    def _partitions(self) -> tuple[Partition, ...]:
+    def _partitions(self) -> tuple[PartitionPosition, ...]:
         places = offsets.places(self._consumer, topics.ALL, _REQUEST_SECONDS_MAX)
         # By a consumer: asked by the admin client, an answer of "not coordinator" ends the process by a
         # segmentation fault (librdkafka's issue 5040).
@@ -119,7 +119,7 @@ class Kafka:
         starts = offsets.starts(self._consumer, new, _REQUEST_SECONDS_MAX)
         ends = offsets.ends(self._consumer, places, _REQUEST_SECONDS_MAX)
         return tuple(
-            Partition(*place, starts[place] if offset is None else offset, ends[place])
+            PartitionPosition(*place, starts[place] if offset is None else offset, ends[place])
             for place, offset in committed.items()
         )
 
@@ -134,7 +134,7 @@ class Kafka:
             self._admin = AdminClient(self._admin_properties, logger=_log)
             raise
 
-    def _oldest_ms(self, waiting: Sequence[Partition]) -> int | None:
+    def _oldest_ms(self, waiting: Sequence[PartitionPosition]) -> int | None:
         """Return the time of the oldest record that waits; None: none does, or it could not be read now."""
         wanted = {(p.topic, p.partition): p.next_offset for p in waiting}
         moved = [place for place, offset in wanted.items() if self._times.get(place, (-1, 0))[0] != offset]
@@ -149,7 +149,7 @@ class Kafka:
         for place, record in self._records({place: (offset, offset + 1) for place, offset in wanted.items()}):
             self._times.setdefault(place, (wanted[place], record.timestamp()[1]))
 
-    def _arrivals(self, partitions: Sequence[Partition]) -> list[Arrival]:
+    def _arrivals(self, partitions: Sequence[PartitionPosition]) -> list[Arrival]:
         """Return the last records of each partition that has any which were not returned before."""
         ranges = {}
         for p in partitions:
@@ -184,7 +184,7 @@ class Kafka:
             yield place, client.readable([record])[0]
         self._consumer.unassign()
 
-    def _today(self, now_ms: int, partitions: Sequence[Partition]) -> Today | None:
+    def _today(self, now_ms: int, partitions: Sequence[PartitionPosition]) -> Today | None:
         ends = {(p.topic, p.partition): p.end_offset for p in partitions}
         if not ends:
             return None
@@ -205,6 +205,6 @@ class Kafka:
         return offsets.first_at(self._consumer, ends, moment_ms, _REQUEST_SECONDS_MAX)
 
 
-def _away(error: KafkaException) -> Away:
+def _away(error: KafkaException) -> SourceAwayError:
     fault = error.args[0]
-    return Away("does not answer" if fault.code() in _SILENCE else f"is not ready: {fault.str()}")
+    return SourceAwayError("does not answer" if fault.code() in _SILENCE else f"is not ready: {fault.str()}")

@@ -7,8 +7,8 @@ from math import nan
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from consumers.live.certificate import Seen
-from consumers.live.state import KAFKA, Health, State, Tables
+from consumers.live.certificate import CertificateStatus
+from consumers.live.state import KAFKA, ClickHouseStatus, ComponentHealth, PageSnapshot
 
 _PREFIX = "tapline_live"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -87,13 +87,13 @@ class Metrics:
             gauge.set(nan)
         self.show_certificate(None)
 
-    def show(self, state: State, tables: Tables) -> None:
+    def show(self, state: PageSnapshot, tables: ClickHouseStatus) -> None:
         """Publish what the page shows, and what alerts need besides."""
         age_ms = state.freshness.age_ms
         self.freshness.set(nan if age_ms is None else age_ms / 1000)
         if state.freshness.as_of_ms is not None:
             self.freshness_at.set(state.freshness.as_of_ms / 1000)
-        answers = any(one.name == KAFKA and one.health is Health.UP for one in state.components)
+        answers = any(one.name == KAFKA and one.health is ComponentHealth.UP for one in state.components)
         self.lag.set(state.lag.records if state.lag and answers else nan)
         self.disk_free.set(nan if tables.disk is None else tables.disk.free_bytes)
         self.disk.set(nan if tables.disk is None else tables.disk.bytes)
@@ -103,7 +103,7 @@ class Metrics:
             self.app_events.labels(app.app_id).set(app.events)
             self.app_events_usual.labels(app.app_id).set(app.events_usual)
 
-    def show_certificate(self, seen: Seen | None) -> None:
+    def show_certificate(self, seen: CertificateStatus | None) -> None:
         """Publish what was seen of the certificate; None: nothing was."""
         self.certificate_valid.set(nan if seen is None else not seen.fault)
         expires_at = None if seen is None else seen.expires_at_seconds

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from consumers.kit.decode import Unfit, fields_of
+from consumers.kit.decode import InvalidRecordError, fields_of
 from consumers.live.redact import text_shortened, value_shortened
-from consumers.live.state import Event
+from consumers.live.state import RedactedEvent
 from schemas.catalog.catalog import Catalog, Release
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import Headers, releases_of
 
 _log = logging.getLogger(__name__)
@@ -40,11 +40,11 @@ _BLOCKS_AS_TEXT = {
 class Newest:
     """Reads what arrives and remembers the newest."""
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: SchemaReloader) -> None:
         self._current = current
-        self._events: tuple[Event, ...] = ()
+        self._events: tuple[RedactedEvent, ...] = ()
 
-    def read(self, arrivals: Sequence[Arrival]) -> tuple[Event, ...]:
+    def read(self, arrivals: Sequence[Arrival]) -> tuple[RedactedEvent, ...]:
         """Return the newest events, the newest first, after these have arrived."""
         newest = sorted(arrivals, key=lambda arrival: arrival[1])[-_READ_MAX:]
         catalog = self._current.catalog
@@ -55,7 +55,7 @@ class Newest:
         return self._events
 
 
-def _event_if_readable(catalog: Catalog, arrival: Arrival) -> Event | None:
+def _event_if_readable(catalog: Catalog, arrival: Arrival) -> RedactedEvent | None:
     """Return the event; None also for what nobody expected a record to hold: the others are shown."""
     place, received_at_ms, value, headers = arrival
     try:
@@ -67,12 +67,12 @@ def _event_if_readable(catalog: Catalog, arrival: Arrival) -> Event | None:
 
 def event(
     catalog: Catalog, value: bytes, place: tuple[int, int], received_at_ms: int, headers: Headers | None
-) -> Event | None:
+) -> RedactedEvent | None:
     """Return the event in a Kafka value from `place` (partition, offset); None: it is none that is known."""
     datum = decoded(value, releases_of(catalog, value, headers))
     if datum is None:
         return None
-    return Event(
+    return RedactedEvent(
         key=f"{place[0]}-{place[1]}",
         received_at_ms=received_at_ms,
         timestamp_ms=datum.get("timestamp"),
@@ -88,7 +88,7 @@ def decoded(value: bytes, releases: Iterable[Release]) -> dict[str, Any] | None:
     for release in releases:
         try:
             return fields_of(release, value)
-        except Unfit:
+        except InvalidRecordError:
             continue
     return None
 

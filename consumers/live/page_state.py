@@ -5,7 +5,7 @@ judged by the last look alone.
 """
 
 from consumers.live.balance import balance
-from consumers.live.intake import Intake
+from consumers.live.intake import IngestStatus
 from consumers.live.state import (
     CLICKHOUSE,
     INGEST,
@@ -13,38 +13,38 @@ from consumers.live.state import (
     LIVE,
     WAREHOUSE,
     Balance,
-    Brief,
+    ClickHouseStatus,
     Component,
+    ComponentHealth,
     Day,
-    Event,
+    EventLine,
     Freshness,
-    Health,
+    KafkaStatus,
     Lag,
-    Log,
     Mark,
+    PageSnapshot,
     PartitionLag,
+    RedactedEvent,
     Replay,
-    State,
-    Tables,
 )
 
 ALL = (INGEST, KAFKA, WAREHOUSE, CLICKHOUSE, LIVE)
 _NEWEST_MAX = 15
 
 
-class Board:
+class PageState:
     """The latest look at each component. Components are shown in the order they are named in."""
 
     def __init__(self, components: tuple[str, ...], now_ms: int, refresh_ms: int) -> None:
         self._refresh_ms = refresh_ms
         self._components = {
-            name: Component(name, Health.UNKNOWN, "not looked at yet", now_ms) for name in components
+            name: Component(name, ComponentHealth.UNKNOWN, "not looked at yet", now_ms) for name in components
         }
         if LIVE in components:
-            self._set(LIVE, Health.UP, "made this page", now_ms)
-        self._tables = Tables()
-        self._log: Log | None = None
-        self._intake: Intake | None = None
+            self._set(LIVE, ComponentHealth.UP, "made this page", now_ms)
+        self._tables = ClickHouseStatus()
+        self._log: KafkaStatus | None = None
+        self._intake: IngestStatus | None = None
         self._account: tuple[Day, Mark] | None = None  # counted up to the same moment
         self.replay: Replay | None = None
 
@@ -56,40 +56,40 @@ class Board:
     @property
     def away(self) -> tuple[Component, ...]:
         """Return the components that do not answer."""
-        return tuple(c for c in self._components.values() if c.health is not Health.UP)
+        return tuple(c for c in self._components.values() if c.health is not ComponentHealth.UP)
 
     @property
-    def tables(self) -> Tables:
+    def tables(self) -> ClickHouseStatus:
         """Return what ClickHouse answered last."""
         return self._tables
 
-    def event(self, key: str) -> Event | None:
+    def event(self, key: str) -> RedactedEvent | None:
         """Return one of the newest events, as long as it is among them."""
         newest = self._log.newest if self._log else ()
         return next((event for event in newest if event.key == key), None)
 
-    def saw(self, name: str, seen: Tables | Log | Intake, now_ms: int) -> bool:
+    def saw(self, name: str, seen: ClickHouseStatus | KafkaStatus | IngestStatus, now_ms: int) -> bool:
         """Take what a component answered; return whether that is new."""
-        if isinstance(seen, Tables):
+        if isinstance(seen, ClickHouseStatus):
             self._tables = seen
-        elif isinstance(seen, Log):
+        elif isinstance(seen, KafkaStatus):
             self._log = seen
             self._judge_warehouse(seen, now_ms)
         else:
             self._intake = seen
         self._settle()
-        return self._set(name, Health.UP, _detail(seen), now_ms)
+        return self._set(name, ComponentHealth.UP, _detail(seen), now_ms)
 
     def lost(self, name: str, detail: str, now_ms: int) -> bool:
         """Take that a component did not answer; return whether that is new."""
         if name == KAFKA:
-            self._set(WAREHOUSE, Health.UNKNOWN, "only Kafka knows whether it runs", now_ms)
-        return self._set(name, Health.DOWN, detail, now_ms)
+            self._set(WAREHOUSE, ComponentHealth.UNKNOWN, "only Kafka knows whether it runs", now_ms)
+        return self._set(name, ComponentHealth.DOWN, detail, now_ms)
 
-    def state(self, now_ms: int) -> State:
+    def state(self, now_ms: int) -> PageSnapshot:
         """Return the state of the page at `now_ms`."""
         log, intake = self._log, self._intake
-        return State(
+        return PageSnapshot(
             now_ms=now_ms,
             refresh_ms=self._refresh_ms,
             freshness=self._freshness(),
@@ -122,14 +122,14 @@ class Board:
             return None
         return balance(*self._account, today, self._intake.spool if self._intake else None)
 
-    def _judge_warehouse(self, log: Log, now_ms: int) -> None:
+    def _judge_warehouse(self, log: KafkaStatus, now_ms: int) -> None:
         if log.loaders:
             running = "1 process" if log.loaders == 1 else f"{log.loaders} processes"
-            self._set(WAREHOUSE, Health.UP, running, now_ms)
+            self._set(WAREHOUSE, ComponentHealth.UP, running, now_ms)
         else:
-            self._set(WAREHOUSE, Health.DOWN, "no process has joined its consumer group", now_ms)
+            self._set(WAREHOUSE, ComponentHealth.DOWN, "no process has joined its consumer group", now_ms)
 
-    def _set(self, name: str, health: Health, detail: str, now_ms: int) -> bool:
+    def _set(self, name: str, health: ComponentHealth, detail: str, now_ms: int) -> bool:
         before = self._components[name]
         changed = before.health is not health
         self._components[name] = Component(name, health, detail, now_ms if changed else before.since_ms)
@@ -144,13 +144,13 @@ class Board:
         return Freshness(oldest_ms, min(looks))
 
     def _spooled_ms(self) -> int | None:
-        if self._intake is None or self._components[INGEST].health is not Health.UP:
+        if self._intake is None or self._components[INGEST].health is not ComponentHealth.UP:
             return None
         oldest_ms = self._intake.spool.oldest_ms
         return max(0, self._intake.as_of_ms - oldest_ms) if oldest_ms else 0
 
     def _waiting_ms(self) -> int | None:
-        if self._log is None or self._components[KAFKA].health is not Health.UP:
+        if self._log is None or self._components[KAFKA].health is not ComponentHealth.UP:
             return None
         if not any(partition.lag for partition in self._log.partitions):
             return 0
@@ -158,21 +158,21 @@ class Board:
         return None if oldest_ms is None else max(0, self._log.as_of_ms - oldest_ms)
 
 
-def _detail(seen: Tables | Log | Intake) -> str:
-    if isinstance(seen, Intake):
+def _detail(seen: ClickHouseStatus | KafkaStatus | IngestStatus) -> str:
+    if isinstance(seen, IngestStatus):
         return seen.detail
-    if isinstance(seen, Tables) and seen.troubles:
+    if isinstance(seen, ClickHouseStatus) and seen.troubles:
         return "answers, but not all: " + "; ".join(f"{name} {why}" for name, why in seen.troubles.items())
     return "answers"
 
 
-def _lag(log: Log) -> Lag:
+def _lag(log: KafkaStatus) -> Lag:
     cells = tuple(PartitionLag(p.topic, p.partition, p.lag) for p in log.partitions)
     return Lag(sum(cell.lag for cell in cells), cells, log.as_of_ms)
 
 
-def _briefs(log: Log) -> tuple[Brief, ...]:
+def _briefs(log: KafkaStatus) -> tuple[EventLine, ...]:
     return tuple(
-        Brief(event.key, event.received_at_ms, event.event_type, event.app_id, event.device)
+        EventLine(event.key, event.received_at_ms, event.event_type, event.app_id, event.device)
         for event in log.newest[:_NEWEST_MAX]
     )

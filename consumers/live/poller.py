@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 from msgspec import json
 
-from consumers.live.broadcaster import Hub
-from consumers.live.intake import Intake
+from consumers.live.broadcaster import Broadcaster
+from consumers.live.intake import IngestStatus
 from consumers.live.metrics import Metrics
-from consumers.live.page_state import Board
-from consumers.live.state import CLICKHOUSE, Log, Tables
+from consumers.live.page_state import PageState
+from consumers.live.state import CLICKHOUSE, ClickHouseStatus, KafkaStatus
 
 _log = logging.getLogger(__name__)
 
@@ -27,26 +27,26 @@ _IDLE_SECONDS = 10.0
 _PAGE = "page"
 
 
-class Away(Exception):  # noqa: N818 - a state of the world, not a fault of ours
+class SourceAwayError(Exception):
     """A component does not answer; the text is fit for the page. The same look may succeed later."""
 
 
-class Source(Protocol):
+class PolledSource(Protocol):
     """A component that can be looked at, from a thread, within a bounded time."""
 
-    def look(self, now_ms: int) -> Tables | Log | Intake:
-        """Return what it answers. Raises: Away."""
+    def look(self, now_ms: int) -> ClickHouseStatus | KafkaStatus | IngestStatus:
+        """Return what it answers. Raises: SourceAwayError."""
         ...
 
 
-class Feed:
+class Poller:
     """Keeps the board up to date and publishes it."""
 
     def __init__(
         self,
-        board: Board,
-        sources: Mapping[str, Source],
-        hub: Hub,
+        board: PageState,
+        sources: Mapping[str, PolledSource],
+        hub: Broadcaster,
         metrics: Metrics,
         clock_ms: Callable[[], int],
         stalled_seconds: float = 90.0,
@@ -72,7 +72,7 @@ class Feed:
         now = monotonic()
         return tuple(name for name, at in self._turned_at.items() if now - at > self._stalled_seconds)
 
-    async def _watch(self, name: str, source: Source, refresh_seconds: float) -> None:
+    async def _watch(self, name: str, source: PolledSource, refresh_seconds: float) -> None:
         while True:
             await self._look(name, source)
             self._turned_at[name] = monotonic()
@@ -88,11 +88,11 @@ class Feed:
             self._turned_at[_PAGE] = monotonic()
             await asyncio.sleep(refresh_seconds)
 
-    async def _look(self, name: str, source: Source) -> None:
+    async def _look(self, name: str, source: PolledSource) -> None:
         started = monotonic()
         try:
             seen = await asyncio.to_thread(source.look, self._clock_ms())
-        except Away as away:
+        except SourceAwayError as away:
             if self._board.lost(name, str(away), self._clock_ms()):
                 cause = f"{away.__cause__!r}"[:_CAUSE_LENGTH_MAX]
                 _log.warning("component_lost", extra={"component": name, "detail": str(away), "cause": cause})

@@ -20,8 +20,8 @@ from consumers.live.state import (
     Day,
     EventType,
     Funnel,
-    Group,
-    Quarantine,
+    QuarantineGroup,
+    QuarantineSummary,
     Revenue,
     Total,
     Window,
@@ -183,14 +183,14 @@ def day(rows: Sequence[Sequence[Any]], now_ms: int) -> Day:
     return Day(asked["start_ms"], asked["end_ms"], events, refused, turned_away, now_ms)
 
 
-def quarantine(rows: Sequence[Sequence[Any]], now_ms: int) -> Quarantine:
+def quarantine(rows: Sequence[Sequence[Any]], now_ms: int) -> QuarantineSummary:
     """Return the quarantine's counts in `rows`."""
     overall = rows[0]
     groups = tuple(
-        Group(reason, pointer, source, count, waiting, newest_ms, text_shortened(detail), sample)
+        QuarantineGroup(reason, pointer, source, count, waiting, newest_ms, text_shortened(detail), sample)
         for _, reason, pointer, source, count, waiting, newest_ms, detail, sample in rows[1:]
     )
-    return Quarantine(overall[4], overall[5], groups, now_ms)
+    return QuarantineSummary(overall[4], overall[5], groups, now_ms)
 
 
 def funnel(rows: Sequence[Sequence[Any]]) -> tuple[Funnel, ...]:

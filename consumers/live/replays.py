@@ -15,10 +15,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from consumers.live.metrics import Metrics
-from consumers.live.page_state import Board
+from consumers.live.page_state import PageState
 from consumers.live.queries import KEY_CHARS_MAX
 from consumers.live.redact import text_shortened
-from consumers.live.state import Group, Replay
+from consumers.live.state import QuarantineGroup, Replay
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Replays:
     def __init__(
         self,
         env: Mapping[str, str],
-        board: Board,
+        board: PageState,
         metrics: Metrics,
         clock_ms: Callable[[], int],
         start: Start,
@@ -54,7 +54,7 @@ class Replays:
         """Return whether a run is under way."""
         return self._task is not None and not self._task.done()
 
-    def begin(self, group: Group) -> None:
+    def begin(self, group: QuarantineGroup) -> None:
         """Begin to put back what waits in `group`; the board tells the rest. Only while none is running."""
         self._board.replay = Replay(
             group.reason, group.pointer, group.source, group.waiting, 0, 0, started_ms=self._clock_ms()
@@ -105,7 +105,7 @@ class Replays:
         _log.info("replay_ended", extra={"result": result})
 
 
-def condition(group: Group) -> str:
+def condition(group: QuarantineGroup) -> str:
     """Return the SQL that finds the rows of `group`."""
     columns = (("reason", group.reason), ("pointer", group.pointer), ("source", group.source))
     return " AND ".join(

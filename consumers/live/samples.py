@@ -7,14 +7,14 @@ import msgspec
 
 from consumers.live.newest import decoded
 from consumers.live.redact import body_shortened
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import releases_of
 
 
 class Samples:
     """Reads bodies by the schemas in use."""
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: SchemaReloader) -> None:
         self._current = current
 
     def text(self, body: bytes, source: str) -> str:

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from consumers.live.app_activity import App, Disk
-from consumers.live.intake import Spool
+from consumers.live.app_activity import AppActivity, DiskSpace
+from consumers.live.intake import SpoolStatus
 
 BUCKET_MS = 5_000
 BUCKETS = 180
@@ -62,7 +62,7 @@ class Day(Struct, frozen=True):
     as_of_ms: int
 
 
-class Group(Struct, frozen=True):
+class QuarantineGroup(Struct, frozen=True):
     """Bodies of the quarantine with the same fault."""
 
     reason: str
@@ -75,12 +75,12 @@ class Group(Struct, frozen=True):
     sample: str  # what the newest body is known by
 
 
-class Quarantine(Struct, frozen=True):
+class QuarantineSummary(Struct, frozen=True):
     """What could not be placed."""
 
     count: int
     waiting: int
-    groups: tuple[Group, ...]  # the most frequent; they need not add up to `count`
+    groups: tuple[QuarantineGroup, ...]  # the most frequent; they need not add up to `count`
     as_of_ms: int
 
 
@@ -107,7 +107,7 @@ class Revenue(Struct, frozen=True):
     unmatched: int  # orders that only the app or only the shop's server reports
 
 
-class Shop(Struct, frozen=True):
+class ShopSummary(Struct, frozen=True):
     """What the analytics views say of today and yesterday. None: the view does not exist."""
 
     today: str  # YYYY-MM-DD
@@ -117,21 +117,21 @@ class Shop(Struct, frozen=True):
     as_of_ms: int
 
 
-class Tables(Struct, frozen=True):
+class ClickHouseStatus(Struct, frozen=True):
     """What ClickHouse answered."""
 
     window: Window | None = None
     total: Total | None = None
     day: Day | None = None
-    quarantine: Quarantine | None = None
-    shop: Shop | None = None
-    apps: tuple[App, ...] = ()
-    disk: Disk | None = None  # ClickHouse's fullest
+    quarantine: QuarantineSummary | None = None
+    shop: ShopSummary | None = None
+    apps: tuple[AppActivity, ...] = ()
+    disk: DiskSpace | None = None  # ClickHouse's fullest
     samples: dict[str, str] = {}  # Group.sample -> that body as text, shortened
     troubles: dict[str, str] = {}  # of these names: why there is no newer answer
 
 
-class Partition(Struct, frozen=True):
+class PartitionPosition(Struct, frozen=True):
     """How far the loader is behind in one partition."""
 
     topic: str
@@ -161,7 +161,7 @@ class Today(Struct, frozen=True):
     marks: tuple[Mark, ...]  # the newest last
 
 
-class Event(Struct, frozen=True):
+class RedactedEvent(Struct, frozen=True):
     """One record of an event, decoded, with what names a person shortened."""
 
     key: str  # partition-offset
@@ -173,15 +173,15 @@ class Event(Struct, frozen=True):
     fields: bytes  # JSON: path -> value; what is null is left out
 
 
-class Log(Struct, frozen=True):
+class KafkaStatus(Struct, frozen=True):
     """What Kafka answered."""
 
-    partitions: tuple[Partition, ...]
+    partitions: tuple[PartitionPosition, ...]
     loaders: int  # members of the loader's group
     oldest_waiting_ms: int | None  # received_at of the oldest record not loaded; None: none, or not known
     as_of_ms: int
     today: Today | None = None
-    newest: tuple[Event, ...] = ()  # the newest first
+    newest: tuple[RedactedEvent, ...] = ()  # the newest first
 
 
 class PartitionLag(Struct, frozen=True):
@@ -200,7 +200,7 @@ class Lag(Struct, frozen=True):
     as_of_ms: int
 
 
-class Health(StrEnum):
+class ComponentHealth(StrEnum):
     """Whether a component answers."""
 
     UP = "up"
@@ -212,7 +212,7 @@ class Component(Struct, frozen=True):
     """One process the pipeline is made of."""
 
     name: str
-    health: Health
+    health: ComponentHealth
     detail: str
     since_ms: int  # when `health` became what it is
 
@@ -256,7 +256,7 @@ class Replay(Struct, frozen=True):
     words: tuple[str, ...] = ()  # what it said at the end
 
 
-class Brief(Struct, frozen=True):
+class EventLine(Struct, frozen=True):
     """One line of the newest events."""
 
     key: str
@@ -266,7 +266,7 @@ class Brief(Struct, frozen=True):
     device: str
 
 
-class State(Struct, frozen=True):
+class PageSnapshot(Struct, frozen=True):
     """All that a page shows."""
 
     now_ms: int
@@ -276,11 +276,11 @@ class State(Struct, frozen=True):
     window: Window | None
     total: Total | None
     balance: Balance | None
-    quarantine: Quarantine | None
-    shop: Shop | None
+    quarantine: QuarantineSummary | None
+    shop: ShopSummary | None
     troubles: dict[str, str]  # as in Tables
     lag: Lag | None
-    spool: Spool | None
+    spool: SpoolStatus | None
     topic_problems: tuple[str, ...] | None  # in words; None: not known
-    newest: tuple[Brief, ...]
+    newest: tuple[EventLine, ...]
     replay: Replay | None

@@ -6,9 +6,9 @@ Exit status: see `runtime.process`. What was not committed is read again by the 
 import gc
 import os
 
-from consumers.kit.metrics_server import Where, serve
+from consumers.kit.metrics_server import ListenAddress, serve
 from consumers.warehouse.load import topic_watch
-from consumers.warehouse.load.wiring import Parts, make_loader
+from consumers.warehouse.load.wiring import LoaderParts, make_loader
 from consumers.warehouse.settings import Settings
 from runtime.process import Process, main
 from schemas.catalog.wire_ids import following
@@ -16,12 +16,12 @@ from schemas.catalog.wire_ids import following
 
 def _load(process: Process) -> None:
     settings = Settings.from_env(os.environ)
-    parts = Parts(settings, following(settings.schemas_dir, settings.schema_registry))
+    parts = LoaderParts(settings, following(settings.schemas_dir, settings.schema_registry))
     loader = make_loader(settings, parts)
     if settings.metrics_port:
         serve(
             parts.metrics.registry,
-            Where(settings.metrics_host, settings.metrics_port, "WAREHOUSE_METRICS_PORT"),
+            ListenAddress(settings.metrics_host, settings.metrics_port, "WAREHOUSE_METRICS_PORT"),
             lambda: loader.is_alive,
             lambda: loader.is_ready,
         )

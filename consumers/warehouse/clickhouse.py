@@ -18,7 +18,13 @@ from consumers.kit.errors import TransientError
 from consumers.warehouse import probe, tables, views
 from consumers.warehouse.analytics import views as analytics
 from consumers.warehouse.analytics import visits
-from consumers.warehouse.errors import BrokenError, PermanentError, ServerError, TablesError, TooLargeError
+from consumers.warehouse.errors import (
+    BrokenError,
+    InsertTooLargeError,
+    PermanentError,
+    ServerError,
+    TablesError,
+)
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.tables import RAW, Options, Table
 from schemas.catalog.columns import JSON
@@ -109,13 +115,13 @@ _BROKEN = frozenset(
         None,  # HTTP 500 without a code
     }
 )
-_KINDS = {_TABLES: TablesError, _TOO_LARGE: TooLargeError, _BROKEN: BrokenError}
+_KINDS = {_TABLES: TablesError, _TOO_LARGE: InsertTooLargeError, _BROKEN: BrokenError}
 _TOO_MANY_PARTS, _STD_EXCEPTION = 252, 1001
 # Of clickhouse_connect; with 502 to 504 and a code of none, a proxy says that ClickHouse is away.
 _NO_CODE = "received HTTP status 500"
 
 
-class ClickHouse:
+class ClickHouseStore:
     """One connection to ClickHouse, made when first needed."""
 
     def __init__(

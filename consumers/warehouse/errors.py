@@ -19,7 +19,7 @@ class BrokenError(ServerError):
     """It may, but ClickHouse is there and fails in itself: somebody has to look."""
 
 
-class TooLargeError(ServerError):
+class InsertTooLargeError(ServerError):
     """It may in smaller pieces."""
 
 

@@ -18,7 +18,7 @@ import httpx
 
 from deploy.demo import stack
 from deploy.demo.generator import Plan, Post, generate
-from deploy.demo.results import QUERIES, ClickHouse, ClickHouseError, wait_queryable
+from deploy.demo.results import QUERIES, QueryClient, QueryError, wait_queryable
 from deploy.demo.samples import samples
 from deploy.demo.sender import NO_ANSWER, Pace, Tally, send
 from deploy.local.errors import StackError
@@ -39,7 +39,7 @@ def main() -> int:
     except StackError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_status
-    except (stack.NoStackError, ClickHouseError) as error:
+    except (stack.NoStackError, QueryError) as error:
         print(f"demo: {printable_lines(error)}", file=sys.stderr)
     except httpx.HTTPError as error:
         print(f"demo: ClickHouse does not answer: {error}", file=sys.stderr)
@@ -70,7 +70,7 @@ def _show(at: stack.Stack, arguments: argparse.Namespace) -> int:
     with _bar(len(posts)) as progress:
         tally = asyncio.run(send(at.ingest_url, posts, Pace(arguments.rate), lambda t: progress(t.sent)))
     _print_tally(tally)
-    clickhouse = ClickHouse(at.clickhouse_login)
+    clickhouse = QueryClient(at.clickhouse_login)
     try:
         missing = _wait(clickhouse, tally)
         for title, sql in QUERIES.items():
@@ -94,7 +94,7 @@ def _posts(arguments: argparse.Namespace) -> list[Post]:
     return list(chain(samples(), generate(plan)))
 
 
-def _wait(clickhouse: ClickHouse, tally: Tally) -> int:
+def _wait(clickhouse: QueryClient, tally: Tally) -> int:
     ids = {app_id: sorted(event_ids) for app_id, event_ids in tally.acknowledged.items()}
     count = sum(map(len, ids.values()))
     started = time.monotonic()

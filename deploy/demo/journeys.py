@@ -12,16 +12,16 @@ from uuid import UUID
 from msgspec import Struct
 
 from deploy.demo import properties, purchases
-from deploy.demo.properties import Line, Origin, Properties
+from deploy.demo.properties import Line, Properties, SessionOrigin
 from deploy.demo.shoppers import Visit
 from deploy.demo.shops import Collection, Product, Shop, chance, opaque_id
 
 _ORIGINS = (
-    Origin("direct"),
-    Origin("deep_link", utm=("instagram", "paid_social", "fall_drop", "story_2", None)),
-    Origin("deep_link", utm=("newsletter", "email", "weekly", None, None)),
-    Origin("deep_link", utm=("google", "cpc", "brand", None, "gift ideas")),
-    Origin("deep_link", utm=("tiktok", "paid_social", "creator_mia", "clip_1", None)),
+    SessionOrigin("direct"),
+    SessionOrigin("deep_link", utm=("instagram", "paid_social", "fall_drop", "story_2", None)),
+    SessionOrigin("deep_link", utm=("newsletter", "email", "weekly", None, None)),
+    SessionOrigin("deep_link", utm=("google", "cpc", "brand", None, "gift ideas")),
+    SessionOrigin("deep_link", utm=("tiktok", "paid_social", "creator_mia", "clip_1", None)),
 )
 _ORIGIN_WEIGHTS = (62, 14, 10, 8, 6)
 _COLLECTION_SOURCES = ("left_menu", "collections_list", "dashboard_featured_products", "deep_link")
@@ -176,8 +176,8 @@ class Journey:
             self._report("PurchaseCompleted", purchases.purchase_completed(checkout), 1 + self._pause(4))
 
 
-def _origin(rng: Random, shop: Shop, visit: Visit) -> Origin:
+def _origin(rng: Random, shop: Shop, visit: Visit) -> SessionOrigin:
     if not visit.first and visit.shopper.push_enabled and chance(rng, 0.3):
         automated = chance(rng, 0.3)
-        return Origin("notification", push=rng.choice(shop.pushes), automated=automated)
+        return SessionOrigin("notification", push=rng.choice(shop.pushes), automated=automated)
     return rng.choices(_ORIGINS, _ORIGIN_WEIGHTS)[0]

@@ -26,7 +26,7 @@ class Line(Struct):
     quantity: int = 1
 
 
-class Origin(Struct, frozen=True):
+class SessionOrigin(Struct, frozen=True):
     """Where a session came from."""
 
     source: str  # direct | notification | deep_link
@@ -52,12 +52,12 @@ def subtotal(cart: list[Line]) -> int:
     return sum(line.cents * line.quantity for line in cart)
 
 
-def app_installed(origin: Origin) -> Properties:
+def app_installed(origin: SessionOrigin) -> Properties:
     """Return AppInstalled's fields."""
     return {"event_id": None, "source": "organic" if origin.source == "direct" else "deep_link"}
 
 
-def app_opened(origin: Origin) -> Properties:
+def app_opened(origin: SessionOrigin) -> Properties:
     """Return AppOpened's fields."""
     notification_id, notification_type = origin.notification
     return {
@@ -70,7 +70,7 @@ def app_opened(origin: Origin) -> Properties:
     }
 
 
-def session_started(origin: Origin, session_id: str, session_type: str, start_ms: int) -> Properties:
+def session_started(origin: SessionOrigin, session_id: str, session_type: str, start_ms: int) -> Properties:
     """Return SessionStarted's fields."""
     notification_id, notification_type = origin.notification
     return {
@@ -123,7 +123,9 @@ def custom_block(block_id: str, index: int, interaction: str) -> Properties:
     }
 
 
-def collection_viewed(origin: Origin, collection: Collection, where: str, block_id: str | None) -> Properties:
+def collection_viewed(
+    origin: SessionOrigin, collection: Collection, where: str, block_id: str | None
+) -> Properties:
     """Return CollectionViewed's fields."""
     return {
         "source": origin.source,
@@ -136,7 +138,7 @@ def collection_viewed(origin: Origin, collection: Collection, where: str, block_
 
 
 def product_viewed(
-    origin: Origin, who: Shopper, product: Product, collection: Collection | None, where: str
+    origin: SessionOrigin, who: Shopper, product: Product, collection: Collection | None, where: str
 ) -> Properties:
     """Return ProductViewed's fields."""
     return {

@@ -68,22 +68,22 @@ _REQUEST_SECONDS_MAX = 30.0
 _PAUSE_SECONDS = 0.25
 
 
-class ClickHouseError(Exception):
+class QueryError(Exception):
     """ClickHouse refused a query; the text is its own."""
 
 
-class ClickHouse:
+class QueryClient:
     """ClickHouse's HTTP interface; the URL may hold a login."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=_REQUEST_SECONDS_MAX, trust_env=False)
 
     def ask(self, sql: str, format_name: str = "TabSeparated") -> str:
-        """Return the answer's text. Raises: ClickHouseError, httpx.HTTPError."""
+        """Return the answer's text. Raises: QueryError, httpx.HTTPError."""
         settings = {"default_format": format_name, "max_query_size": "1048576", "readonly": "2"}
         answer = self._client.post("/", params=settings, content=sql.encode())
         if answer.is_error:
-            raise ClickHouseError(answer.text.strip())
+            raise QueryError(answer.text.strip())
         return answer.text
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class ClickHouse:
 
 
 def wait_queryable(
-    clickhouse: ClickHouse,
+    clickhouse: QueryClient,
     acknowledged: Mapping[str, Sequence[str]],
     seconds_max: float,
     progress: Callable[[int], None] = lambda _: None,
@@ -110,7 +110,7 @@ def wait_queryable(
         time.sleep(_PAUSE_SECONDS)
 
 
-def _found(clickhouse: ClickHouse, app_id: str, ids: Sequence[str]) -> int:
+def _found(clickhouse: QueryClient, app_id: str, ids: Sequence[str]) -> int:
     condition = f"app_id = {_quoted(app_id)} AND event_id IN ({', '.join(map(_quoted, ids))})"
     sql = f"SELECT uniqExact(event_id) FROM tapcart.events WHERE {condition}"  # noqa: S608 - quoted
     return int(clickhouse.ask(sql))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import httpx
 
-from deploy.demo.results import ClickHouse, ClickHouseError
+from deploy.demo.results import QueryClient, QueryError
 from deploy.doctor.finding import Finding, fault, ok, skipped, warning
 from runtime import probe
 
@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.2
 def arrived(login: str, event_ids: Sequence[str], seconds_max: float, *, spooled: bool) -> Finding:
     """Return whether all of them are in the table of what is no event, within `seconds_max`."""
     where = login.rpartition("@")[2].removeprefix("http://").removeprefix("https://")
-    clickhouse = ClickHouse(login)
+    clickhouse = QueryClient(login)
     began = time.monotonic()
     try:
         while (found := _found(clickhouse, event_ids)) < len(event_ids):
@@ -24,31 +24,31 @@ def arrived(login: str, event_ids: Sequence[str], seconds_max: float, *, spooled
             time.sleep(_POLL_SECONDS)
     except httpx.HTTPError:
         mend = "Set CLICKHOUSE_URL to where this machine reaches it, or pass --no-clickhouse."
-        return fault("ClickHouse", f"{where} does not answer", mend)
-    except ClickHouseError as error:
+        return fault("QueryClient", f"{where} does not answer", mend)
+    except QueryError as error:
         mend = "The loader makes the tables when it starts: see that it runs; or the login may not read them."
-        return fault("ClickHouse", f"{where}: {str(error)[:200]}", mend)
+        return fault("QueryClient", f"{where}: {str(error)[:200]}", mend)
     finally:
         clickhouse.close()
-    return ok("ClickHouse", f"all {found} probes arrived, {time.monotonic() - began:.1f} s later")
+    return ok("QueryClient", f"all {found} probes arrived, {time.monotonic() - began:.1f} s later")
 
 
 def not_asked() -> Finding:
     """Return that ClickHouse was left out."""
-    return skipped("ClickHouse", "not asked (--no-clickhouse)")
+    return skipped("QueryClient", "not asked (--no-clickhouse)")
 
 
 def _missing(found: int, posted: int, seconds: float, *, spooled: bool) -> Finding:
     text = f"{found} of {posted} probes arrived within {seconds:.0f} s"
     if spooled:
-        return warning("ClickHouse", text, "They are in the spool until Kafka is back.")
+        return warning("QueryClient", text, "They are in the spool until Kafka is back.")
     mend = (
         "They are in Kafka, safe. Is this the ClickHouse of that ingest? See deploy/runbook.md, TaplineLate."
     )
-    return fault("ClickHouse", text, mend)
+    return fault("QueryClient", text, mend)
 
 
-def _found(clickhouse: ClickHouse, event_ids: Sequence[str]) -> int:
+def _found(clickhouse: QueryClient, event_ids: Sequence[str]) -> int:
     ids = ", ".join(f"'{event_id}'" for event_id in event_ids)
     sql = (
         "SELECT uniqExact(event_id) FROM tapcart_raw.quarantine "  # noqa: S608 - ids of our own

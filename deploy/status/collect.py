@@ -29,7 +29,7 @@ _Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessStatus:
     """One process of the pipeline."""
 
     name: str
@@ -53,7 +53,7 @@ class Fact:
 class Status:
     """All of it."""
 
-    processes: tuple[Process, ...]
+    processes: tuple[ProcessStatus, ...]
     facts: tuple[Fact, ...]
     urls: tuple[tuple[str, str], ...]
 
@@ -117,7 +117,7 @@ def _of_intake(intake: _Json | None) -> tuple[bool, str]:
     return True, f"takes events {WAYS.get(intake.get('state', ''), 'to Kafka or to its disk')}"
 
 
-def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> Process:
+def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> ProcessStatus:
     is_up, detail = seen
     try:
         pid = int((data_dir / "run" / f"{name}.pid").read_text())
@@ -128,9 +128,9 @@ def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> Process:
             detail += "; it has no port for metrics (WAREHOUSE_METRICS_PORT)"
         start = starts.read(data_dir / "run", name)
         uptime = time.time() - found.create_time()
-        return Process(name, is_up, detail, pid, uptime, start.count if start else 1)
+        return ProcessStatus(name, is_up, detail, pid, uptime, start.count if start else 1)
     except (OSError, ValueError, psutil.Error):
-        return Process(name, is_up, detail, None, None)
+        return ProcessStatus(name, is_up, detail, None, None)
 
 
 def _listens(process: psutil.Process) -> bool:

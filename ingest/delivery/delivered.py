@@ -9,7 +9,7 @@ import itertools
 from typing import Literal
 
 from ingest.delivery.publisher import Publisher
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 
 # An append to the spool may take this long, on top of the time allowed for Kafka.
 _APPEND_SECONDS_MAX = 1.0
@@ -25,7 +25,7 @@ class Delivered:
         self._numbers = itertools.count()
         self._on_their_way: dict[int, int] = {}  # number -> received_at
 
-    async def publish(self, record: Record) -> Literal["kafka", "spool"]:
+    async def publish(self, record: OutgoingRecord) -> Literal["kafka", "spool"]:
         """Publish `record` and return where it was kept. Raises: NotKeptError."""
         number = next(self._numbers)
         self._on_their_way[number] = record.timestamp_ms

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable
 
 from ingest.delivery.producer_port import Producer, RefusedError
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.delivery.rescue import Rescue
 from ingest.delivery.spool import Piece, Spool
 from ingest.metrics import Metrics
@@ -53,7 +53,7 @@ class HandOver:
             self._metrics.drained.inc(delivered - first)
 
     async def _rescued(
-        self, records: list[Record], outcomes: list[BaseException | None]
+        self, records: list[OutgoingRecord], outcomes: list[BaseException | None]
     ) -> list[BaseException | None]:
         """Rescue all refused records at once and return the updated outcomes."""
         at_fault = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, RefusedError)]

@@ -21,7 +21,7 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingest.delivery.producer_port import NotAcknowledgedError, RefusedError
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from runtime.kafka import topics
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class KafkaProducer:
         self._producer = self._new()
         self._numbers = itertools.count()
         self._pending: dict[int, tuple[asyncio.Future[None], float]] = {}  # number -> (future, produced at)
-        self._unsent: list[tuple[int, Record]] = []  # in order; handed over by `_next`
+        self._unsent: list[tuple[int, OutgoingRecord]] = []  # in order; handed over by `_next`
         self._next: asyncio.Handle
         self._reports: list[tuple[int, KafkaError | None]] = []
         self._retired: list[Producer] = []
@@ -61,7 +61,7 @@ class KafkaProducer:
         _, produced_at = next(iter(self._pending.values()), (None, now))
         return max(now - produced_at, self._alone.oldest_seconds() if self._alone else 0.0)
 
-    def produce(self, record: Record) -> asyncio.Future[None]:
+    def produce(self, record: OutgoingRecord) -> asyncio.Future[None]:
         """Queue `record` and return a future for its acknowledgement.
 
         Raises, from the future: NotAcknowledgedError, RefusedError.
@@ -75,7 +75,7 @@ class KafkaProducer:
         self._unsent.append((number, record))
         return future
 
-    def produce_alone(self, record: Record) -> asyncio.Future[None]:
+    def produce_alone(self, record: OutgoingRecord) -> asyncio.Future[None]:
         """Produce `record` in a batch of its own, because Kafka refuses a batch as a whole."""
         if self._alone is None:
             self._alone = KafkaProducer({**self._properties, "batch.num.messages": "1"})

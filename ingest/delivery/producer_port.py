@@ -8,7 +8,7 @@ before it was sent is never sent.
 import asyncio
 from typing import Protocol
 
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 
 
 class NotAcknowledgedError(Exception):
@@ -29,13 +29,13 @@ class Producer(Protocol):
     def oldest_seconds(self) -> float:
         """Return how long the oldest pending record has waited; 0 if none is pending."""
 
-    def produce(self, record: Record) -> asyncio.Future[None]:
+    def produce(self, record: OutgoingRecord) -> asyncio.Future[None]:
         """Queue `record` and return a future for its acknowledgement.
 
         Raises, from the future: NotAcknowledgedError, RefusedError.
         """
 
-    def produce_alone(self, record: Record) -> asyncio.Future[None]:
+    def produce_alone(self, record: OutgoingRecord) -> asyncio.Future[None]:
         """Produce `record` in a batch of its own, because Kafka refuses a batch as a whole.
 
         Records produced alone keep their order among themselves, but may overtake the others or be overtaken.

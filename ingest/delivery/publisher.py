@@ -18,15 +18,15 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 
 from ingest.delivery.hand_over import HandOver
 from ingest.delivery.producer_port import NotAcknowledgedError, Producer, RefusedError
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.delivery.rescue import Rescue
 from ingest.delivery.spool import Spool, SpoolUnavailableError
-from ingest.delivery.state import Event, State, after
+from ingest.delivery.state import DeliveryEvent, DeliveryState, after
 from ingest.delivery.topic_keeper import TopicsNotReadyError
 from ingest.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
-_DIRECT = State.DIRECT  # looked up once: every record passes here
+_DIRECT = DeliveryState.DIRECT  # looked up once: every record passes here
 _WATCH_SECONDS = 0.1
 _APPEND_SECONDS_MAX = 0.8  # with 2 s for Kafka, an answer comes within 3 s
 _TAIL_BYTES_MAX = 1024 * 1024  # about a thousand records: 20 ms of work
@@ -77,13 +77,13 @@ class Publisher:
         self._indirect = asyncio.Event()  # set while the state is not direct
         self._indirect.set()
         self._overtakes_after = 0.0  # loop time after which an unreadable spool no longer holds records back
-        self.state = State.SPOOLING
+        self.state = DeliveryState.SPOOLING
         self._metrics.delivery_state(self.state)
 
     @property
     def direct(self) -> bool:
         """Whether records go to Kafka without the spool."""
-        return self.state is State.DIRECT
+        return self.state is DeliveryState.DIRECT
 
     @property
     def spool(self) -> Spool:
@@ -121,7 +121,7 @@ class Publisher:
         await self._producer.close(seconds_max)
         await self._spool.close()
 
-    async def publish(self, record: Record) -> Literal["kafka", "spool"]:
+    async def publish(self, record: OutgoingRecord) -> Literal["kafka", "spool"]:
         """Publish `record` and return where it was kept. Raises: NotKeptError."""
         try:
             if self.state is _DIRECT or (self._hold and await self._is_direct_after(self._hold)):
@@ -141,8 +141,8 @@ class Publisher:
             self.held -= 1
         return self.state is _DIRECT
 
-    async def _append(self, record: Record) -> Literal["spool"]:
-        assert self.state is not State.DIRECT, "a record spooled while direct would never be drained"
+    async def _append(self, record: OutgoingRecord) -> Literal["spool"]:
+        assert self.state is not DeliveryState.DIRECT, "a record spooled while direct would never be drained"
         try:
             async with asyncio.timeout(_APPEND_SECONDS_MAX):
                 await self._spool.append(record)
@@ -151,7 +151,7 @@ class Publisher:
         self._metrics.spooled.inc()
         return "spool"
 
-    async def _publish_alone(self, record: Record) -> Literal["kafka", "spool"]:
+    async def _publish_alone(self, record: OutgoingRecord) -> Literal["kafka", "spool"]:
         try:
             async with asyncio.timeout(self._acknowledge_seconds_max + _APPEND_SECONDS_MAX):
                 try:
@@ -203,10 +203,10 @@ class Publisher:
         while piece := await self._spool.read():
             await self._hand_over.deliver(piece)
             await self._spool.remove_delivered()
-            self._go(Event.ANSWERED)
+            self._go(DeliveryEvent.ANSWERED)
             if self._spool.unread_bytes <= self._tail_bytes:
                 break
-        self._go(Event.ANSWERED)
+        self._go(DeliveryEvent.ANSWERED)
         self._hold = hold = asyncio.get_running_loop().create_future()
         try:
             await self._deliver_tail()
@@ -224,33 +224,33 @@ class Publisher:
         except TimeoutError as error:
             self._tail_bytes = max(self._tail_bytes // 2, _TAIL_BYTES_MIN)
             raise SpoolUnavailableError("the spool's tail was not delivered in time") from error
-        if self.state is not State.CATCHING_UP:
+        if self.state is not DeliveryState.CATCHING_UP:
             raise NotAcknowledgedError("Kafka failed while the spool's tail was delivered")
         assert self._spool.empty, "a record spooled while direct would never be drained"
         self._tail_bytes = _TAIL_BYTES_MAX
-        self._go(Event.CAUGHT_UP)
+        self._go(DeliveryEvent.CAUGHT_UP)
 
     def _fail(self, reason: str) -> None:
-        self._go(Event.FAILED, reason)
+        self._go(DeliveryEvent.FAILED, reason)
 
-    def _go(self, event: Event, reason: str = "") -> None:
+    def _go(self, event: DeliveryEvent, reason: str = "") -> None:
         before, self.state = self.state, after(self.state, event)
         if self.state is before:
             return
-        if self.state is State.DIRECT:
+        if self.state is DeliveryState.DIRECT:
             self._indirect.clear()
         else:
             self._indirect.set()
         self._metrics.delivery_state(self.state)
         _LOG.log(
-            logging.WARNING if event is Event.FAILED else logging.INFO,
+            logging.WARNING if event is DeliveryEvent.FAILED else logging.INFO,
             _LOGGED[self.state],
             extra={"reason": reason, "spool_bytes": self._spool.bytes, "pending": self._producer.pending},
         )
 
 
 _LOGGED = {
-    State.DIRECT: "kafka_direct",
-    State.SPOOLING: "kafka_away",
-    State.CATCHING_UP: "kafka_catching_up",
+    DeliveryState.DIRECT: "kafka_direct",
+    DeliveryState.SPOOLING: "kafka_away",
+    DeliveryState.CATCHING_UP: "kafka_catching_up",
 }

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
@@ -14,7 +14,7 @@ _SOURCE = "ingest"
 _NO_PLACE = "/-1/-1"
 
 
-class Cause(msgspec.Struct, frozen=True, gc=False):
+class QuarantineCause(msgspec.Struct, frozen=True, gc=False):
     """Why a body is quarantined, and the known fields of its event."""
 
     reason: str  # one word of a fixed list
@@ -29,7 +29,7 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     content_encoding: str | None = None  # encoding that the bytes still have
 
 
-def quarantine_record(catalog: Catalog, body: bytes, cause: Cause, now_ms: int) -> Record:
+def quarantine_record(catalog: Catalog, body: bytes, cause: QuarantineCause, now_ms: int) -> OutgoingRecord:
     """Build the quarantine record. `now_ms`: the receive time in milliseconds since 1970."""
     encoded = encode_quarantine(
         catalog,
@@ -56,19 +56,19 @@ def quarantine_record(catalog: Catalog, body: bytes, cause: Cause, now_ms: int) 
     if cause.event_id:
         headers.append((topics.EVENT_ID, cause.event_id.encode()))
     headers += numbering
-    return Record(topics.QUARANTINE, (cause.app_id or "").encode(), value, headers, now_ms)
+    return OutgoingRecord(topics.QUARANTINE, (cause.app_id or "").encode(), value, headers, now_ms)
 
 
-def of_damage(catalog: Catalog, data: bytes, detail: str, now_ms: int) -> Record:
+def of_damage(catalog: Catalog, data: bytes, detail: str, now_ms: int) -> OutgoingRecord:
     """Build the quarantine record of bytes that the spool cannot read."""
-    return quarantine_record(catalog, data, Cause("damaged", detail, source="spool"), now_ms)
+    return quarantine_record(catalog, data, QuarantineCause("damaged", detail, source="spool"), now_ms)
 
 
-def of_refused(catalog: Catalog, refused: Record, detail: str) -> Record:
+def of_refused(catalog: Catalog, refused: OutgoingRecord, detail: str) -> OutgoingRecord:
     """Build the quarantine record of a record that Kafka refuses, in the loader's format."""
     named = dict(refused.headers)
     own = named.get(topics.SCHEMA_REGISTRY)
-    cause = Cause(
+    cause = QuarantineCause(
         "refused",
         detail,
         app_id=refused.key.decode(errors="replace"),

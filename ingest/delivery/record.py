@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class OutgoingRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One Kafka message; its bytes are the same whether it is sent directly or spooled first."""
 
     topic: str

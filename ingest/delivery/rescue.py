@@ -11,7 +11,7 @@ from typing import Literal
 
 from ingest.delivery import quarantined, segment
 from ingest.delivery.producer_port import Producer, RefusedError
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.delivery.set_aside import SetAside
 from ingest.metrics import Metrics
 from runtime.kafka import topics
@@ -45,7 +45,7 @@ class Rescue:
             await asyncio.sleep(_LOOK_SECONDS)
             await self._set_aside.look()
 
-    async def refused(self, record: Record, why: str) -> Literal["kafka", "spool"]:
+    async def refused(self, record: OutgoingRecord, why: str) -> Literal["kafka", "spool"]:
         """Keep a refused `record` and return where. Raises: NotAcknowledgedError, SpoolUnavailableError."""
         kept: Literal["kafka", "spool"] = "spool"
         if record.topic != topics.QUARANTINE and await self._quarantine(
@@ -69,7 +69,7 @@ class Rescue:
         self._metrics.damaged_bytes.inc(len(data))
         _LOG.error("spool_segment_damaged", extra={"damaged_bytes": len(data)})
 
-    async def _quarantine(self, record: Record, reason: str) -> bool:
+    async def _quarantine(self, record: OutgoingRecord, reason: str) -> bool:
         try:
             await self._producer.produce_alone(record)
         except RefusedError:

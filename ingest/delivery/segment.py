@@ -1,6 +1,7 @@
 """Records <-> the bytes of one spool file. Pure.
 
-A file is a run of frames: magic, payload length, CRC-32 of the payload, payload (a `Record` in MessagePack).
+A file is a run of frames: magic, payload length, CRC-32 of the payload, payload (an
+`OutgoingRecord` in MessagePack).
 
 Invariants: `parse` never raises and never invents a record; a file cut at any byte yields every whole frame
 before the cut; damage in the middle costs only the frames it touches, and its bytes are returned verbatim.
@@ -12,19 +13,19 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 
 _MAGIC = b"TPL1"
 _HEADER = struct.Struct(">4sII")
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Record)
+_decoder = msgspec.msgpack.Decoder(OutgoingRecord)
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """One record, or a run of damaged bytes."""
 
     end: int  # position of the next byte
-    record: Record | None
+    record: OutgoingRecord | None
     damage: bytes = b""  # verbatim, if there is no record
 
 
@@ -36,7 +37,7 @@ class Contents:
     torn_bytes: int  # length of a last frame cut short by a crash; it was never acknowledged
 
     @property
-    def records(self) -> list[Record]:
+    def records(self) -> list[OutgoingRecord]:
         """The records, in order."""
         return [frame.record for frame in self.frames if frame.record]
 
@@ -46,7 +47,7 @@ class Contents:
         return sum(len(frame.damage) for frame in self.frames)
 
 
-def frame(record: Record) -> bytes:
+def frame(record: OutgoingRecord) -> bytes:
     """Encode `record` as a frame."""
     payload = _encoder.encode(record)
     return _HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload
@@ -68,7 +69,7 @@ def parse(data: bytes) -> Contents:
     return Contents(frames, 0)
 
 
-def _record(payload: bytes) -> Record | None:
+def _record(payload: bytes) -> OutgoingRecord | None:
     """Decode the record, or return None if the payload has another layout."""
     try:
         return _decoder.decode(payload)

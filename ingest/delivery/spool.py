@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ingest.delivery.disk import Disk, OsDisk
 from ingest.delivery.disk_thread import DiskThread
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.delivery.segment import Contents, Frame, frame, parse
 from ingest.delivery.segment_writer import SEGMENT_BYTES_MAX, SegmentWriter
 
@@ -131,7 +131,7 @@ class Spool:
         waiting = (s.oldest_ms for s in self._segments.values() if s.delivered < s.size)
         return next((oldest_ms for oldest_ms in waiting if oldest_ms is not None), None)
 
-    async def append(self, record: Record) -> None:
+    async def append(self, record: OutgoingRecord) -> None:
         """Write and sync `record`. Raises: SpoolUnavailableError."""
         data = frame(record)
         if self.bytes + len(data) > self.bytes_max:

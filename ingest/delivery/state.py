@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 
-class State(StrEnum):
+class DeliveryState(StrEnum):
     """Where a new record goes."""
 
     DIRECT = "direct"  # to Kafka; nothing is spooled
@@ -16,7 +16,7 @@ class State(StrEnum):
     CATCHING_UP = "catching_up"  # to the spool, behind records that are being drained to Kafka
 
 
-class Event(StrEnum):
+class DeliveryEvent(StrEnum):
     """Event that can change the state."""
 
     FAILED = "failed"  # Kafka did not acknowledge a record in time
@@ -24,18 +24,18 @@ class Event(StrEnum):
     CAUGHT_UP = "caught_up"  # Kafka acknowledged everything that was spooled
 
 
-TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
+TRANSITIONS: Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState] = MappingProxyType(
     {
-        (State.DIRECT, Event.FAILED): State.SPOOLING,
-        (State.SPOOLING, Event.FAILED): State.SPOOLING,
-        (State.SPOOLING, Event.ANSWERED): State.CATCHING_UP,
-        (State.CATCHING_UP, Event.FAILED): State.SPOOLING,
-        (State.CATCHING_UP, Event.ANSWERED): State.CATCHING_UP,
-        (State.CATCHING_UP, Event.CAUGHT_UP): State.DIRECT,
+        (DeliveryState.DIRECT, DeliveryEvent.FAILED): DeliveryState.SPOOLING,
+        (DeliveryState.SPOOLING, DeliveryEvent.FAILED): DeliveryState.SPOOLING,
+        (DeliveryState.SPOOLING, DeliveryEvent.ANSWERED): DeliveryState.CATCHING_UP,
+        (DeliveryState.CATCHING_UP, DeliveryEvent.FAILED): DeliveryState.SPOOLING,
+        (DeliveryState.CATCHING_UP, DeliveryEvent.ANSWERED): DeliveryState.CATCHING_UP,
+        (DeliveryState.CATCHING_UP, DeliveryEvent.CAUGHT_UP): DeliveryState.DIRECT,
     }
 )
 
 
-def after(state: State, event: Event) -> State:
+def after(state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
     """Return the next state. Raises: KeyError for an impossible transition."""
     return TRANSITIONS[state, event]

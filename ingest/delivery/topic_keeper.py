@@ -14,7 +14,14 @@ from confluent_kafka.admin import NewTopic
 
 from ingest.metrics import Metrics
 from runtime.kafka import topic_reader, topics
-from runtime.kafka.topic_contract import Cluster, Contract, Finding, Problem, new_topic_config, readable
+from runtime.kafka.topic_contract import (
+    Cluster,
+    Problem,
+    TopicContract,
+    TopicFinding,
+    new_topic_config,
+    readable,
+)
 from runtime.kafka.topic_log import TopicLog
 
 _LOG = logging.getLogger(__name__)
@@ -31,14 +38,14 @@ class TopicKeeper:
     """The topics of one cluster. Call every method on the event loop."""
 
     def __init__(
-        self, properties: Mapping[str, str], contract: Contract, metrics: Metrics, seconds_max: float
+        self, properties: Mapping[str, str], contract: TopicContract, metrics: Metrics, seconds_max: float
     ) -> None:
         self._properties = properties
         self._contract = contract
         self._metrics = metrics
         self._seconds_max = seconds_max
         self._readable: frozenset[tuple[str, Problem]] = frozenset()
-        self.findings: tuple[Finding, ...] | None = None  # None: unknown
+        self.findings: tuple[TopicFinding, ...] | None = None  # None: unknown
         self._log = TopicLog(contract)
         self._show()
 
@@ -86,7 +93,7 @@ def _read(properties: Mapping[str, str]) -> Cluster:
     return topic_reader.read(topic_reader.client(properties), _REQUEST_SECONDS_MAX)
 
 
-def _make(properties: Mapping[str, str], contract: Contract, seconds_max: float) -> None:
+def _make(properties: Mapping[str, str], contract: TopicContract, seconds_max: float) -> None:
     """Create missing topics. Raises: KafkaException."""
     admin = topic_reader.client(properties)
     missing = topic_reader.missing(admin, seconds_max)

@@ -18,7 +18,7 @@ _Address = IPv4Address | IPv6Address
 _Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
-class Access:
+class SenderAccess:
     """Decides who may post. Immutable; replaced as a whole when tokens change."""
 
     def __init__(self, tokens: tuple[Token, ...], addresses: _Networks, proxies: _Networks) -> None:

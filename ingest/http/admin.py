@@ -16,11 +16,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ingest.http.health import Health
 from ingest.http.problem import our_fault, problem
 from ingest.http.refusals import Refusals
-from ingest.registry_api.registry import Registry
+from ingest.registry_api.registry import RegistryApi
 from runtime.http import hosts
 
 
-def admin(health: Health, registry: Registry, bound: str, refusals: Refusals) -> ASGIApp:
+def admin(health: Health, registry: RegistryApi, bound: str, refusals: Refusals) -> ASGIApp:
     """Build the application for a port bound to the address `bound`."""
 
     async def unanswered(_request: Request, error: Exception) -> Response:

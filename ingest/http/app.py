@@ -14,7 +14,7 @@ from ingest.delivery.rescue import Rescue
 from ingest.delivery.set_aside import SetAside
 from ingest.delivery.spool import Spool
 from ingest.delivery.topic_keeper import TopicKeeper
-from ingest.http.access import Access
+from ingest.http.access import SenderAccess
 from ingest.http.admin import admin
 from ingest.http.health import Health
 from ingest.http.public import Public
@@ -23,19 +23,19 @@ from ingest.http.refusals import Refusals
 from ingest.http.token_follower import TokenFollower
 from ingest.http.webhook import Webhook
 from ingest.metrics import Children, Metrics
-from ingest.registry_api.registry import Registry
+from ingest.registry_api.registry import RegistryApi
 from ingest.settings import Settings
 from runtime import descriptors
-from runtime.http.protocol import Gate, Limits
+from runtime.http.protocol import ConnectionLimits, Gate
 from runtime.process import Part
 from runtime.tokens import Token
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 
 _ADMIN_CONNECTIONS_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class IngestService:
     """The applications of the two ports, and the parts that run beside them."""
 
     public: ASGIApp
@@ -46,14 +46,14 @@ class Service:
     parts: Mapping[str, Part]  # by name; they run as long as the process
 
 
-def build(settings: Settings, current: Current, tokens: TokenFollower) -> Service:
+def build(settings: Settings, current: SchemaReloader, tokens: TokenFollower) -> IngestService:
     """Wire up the service on a running event loop, without starting it."""
     metrics = Metrics()
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
     publisher = _publisher(settings, keeper, current, metrics)
     delivered = Delivered(publisher, settings.acknowledge_seconds_max)
     webhook = Webhook(settings, Receiver(current.catalog), delivered, metrics)
-    public = Public(webhook, Access(tokens.tokens, settings.addresses, settings.proxies), metrics)
+    public = Public(webhook, SenderAccess(tokens.tokens, settings.addresses, settings.proxies), metrics)
     refusals = Refusals(Children(metrics.admin_refused))
     metrics.watch("schemas", "Schema releases in use.", lambda: len(current.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
@@ -71,19 +71,19 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
     tokens.on_refused = metrics.tokens_refused.inc
 
     def use(changed: tuple[Token, ...]) -> None:
-        public.access = Access(changed, settings.addresses, settings.proxies)
+        public.access = SenderAccess(changed, settings.addresses, settings.proxies)
 
     def taken_up() -> None:
         webhook.receiver = Receiver(current.catalog)  # used from the next event on
 
-    return Service(
+    return IngestService(
         public,
         _gate(settings, public, metrics),
         admin(
-            Health(publisher, delivered, keeper, metrics), Registry(current), settings.admin_host, refusals
+            Health(publisher, delivered, keeper, metrics), RegistryApi(current), settings.admin_host, refusals
         ),
         Gate(
-            Limits(connections_max=_ADMIN_CONNECTIONS_MAX),
+            ConnectionLimits(connections_max=_ADMIN_CONNECTIONS_MAX),
             refused=lambda why: refusals.note(why.status, why.event),
         ),
         publisher,
@@ -97,7 +97,7 @@ def build(settings: Settings, current: Current, tokens: TokenFollower) -> Servic
 
 
 def _gate(settings: Settings, public: Public, metrics: Metrics) -> Gate:
-    limits = Limits(
+    limits = ConnectionLimits(
         settings.connections_max,
         settings.request_seconds_max,
         settings.request_seconds_max,
@@ -116,7 +116,9 @@ def _gate(settings: Settings, public: Public, metrics: Metrics) -> Gate:
     return gate
 
 
-def _publisher(settings: Settings, topics: TopicKeeper, current: Current, metrics: Metrics) -> Publisher:
+def _publisher(
+    settings: Settings, topics: TopicKeeper, current: SchemaReloader, metrics: Metrics
+) -> Publisher:
     spool = Spool(settings.spool_dir, settings.spool_bytes_max)
     set_aside = SetAside(settings.spool_dir, settings.set_aside_bytes_max)
     producer = KafkaProducer(settings.kafka)

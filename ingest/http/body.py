@@ -12,14 +12,14 @@ from ingest.http.memory import Memory
 _DISCARDED_BYTES_MAX = 32 * 1024 * 1024
 
 
-class TooLargeError(Exception):
+class BodyTooLargeError(Exception):
     """The body is over the limit."""
 
 
 async def read(receive: Receive, bytes_max: int, memory: Memory) -> bytes:
     """Return the body as sent; the caller gives its bytes back to `memory`.
 
-    The port bounds the duration. Raises: TooLargeError, ClientDisconnect, OverMemoryError.
+    The port bounds the duration. Raises: BodyTooLargeError, ClientDisconnect, OverMemoryError.
     """
     message = await receive()
     if message["type"] == "http.disconnect":
@@ -28,7 +28,7 @@ async def read(receive: Receive, bytes_max: int, memory: Memory) -> bytes:
     if message.get("more_body", False):
         return await _read_in_pieces(receive, body, bytes_max, memory)
     if len(body) > bytes_max:
-        raise TooLargeError
+        raise BodyTooLargeError
     memory.take(len(body))
     return body
 
@@ -51,7 +51,7 @@ async def _read_in_pieces(receive: Receive, first: bytes, bytes_max: int, memory
                 raise ClientDisconnect
             piece, more = message.get("body", b""), message.get("more_body", False)
         if size > bytes_max:
-            raise TooLargeError
+            raise BodyTooLargeError
         whole, taken = b"".join(pieces), 0
         return whole
     finally:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import brotli
 import zstandard
 
-from ingest.http.body import TooLargeError
+from ingest.http.body import BodyTooLargeError
 
 _NONE = frozenset({"", "identity", "none", "utf-8", "utf8"})
 _ENCODINGS_MAX = 3
@@ -36,7 +36,7 @@ class UnknownEncodingError(Exception):
 def decoded(body: bytes, encoding: str, bytes_max: int) -> bytes:
     """Decode `body`. `encoding`: the value of the Content-Encoding header.
 
-    Raises: TooLargeError, EncodingError, UnknownEncodingError.
+    Raises: BodyTooLargeError, EncodingError, UnknownEncodingError.
     """
     names = [name for name in map(str.strip, encoding.lower().split(",")) if name not in _NONE]
     if len(names) > _ENCODINGS_MAX or not _DECODES.keys() >= set(names):
@@ -75,7 +75,7 @@ def _inflated(body: bytes, window_bits: int, bytes_max: int) -> tuple[bytes, byt
     stream = zlib.decompressobj(window_bits)
     plain = stream.decompress(body, bytes_max + 1)
     if len(plain) > bytes_max:
-        raise TooLargeError
+        raise BodyTooLargeError
     if not stream.eof:
         raise EncodingError("the compressed body is cut short")
     return plain, stream.unused_data
@@ -85,7 +85,7 @@ def _unbrotli(body: bytes, bytes_max: int) -> bytes:
     stream = brotli.Decompressor()
     plain: bytes = stream.process(body, output_buffer_limit=bytes_max + 1)
     if len(plain) > bytes_max:
-        raise TooLargeError
+        raise BodyTooLargeError
     if not stream.is_finished():
         raise EncodingError("the compressed body is cut short")
     return plain
@@ -96,7 +96,7 @@ def _unzstd(body: bytes, bytes_max: int) -> bytes:
     # Only the reader can be bounded, and only the other interface detects a truncated frame.
     plain = decompressor.stream_reader(body, read_across_frames=True).read(bytes_max + 1)
     if len(plain) > bytes_max:
-        raise TooLargeError
+        raise BodyTooLargeError
     for _ in range(_MEMBERS_MAX):
         stream = decompressor.decompressobj()
         stream.decompress(body)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from starlette.responses import Response
 
-from schemas.codec.events import Fault
+from schemas.codec.events import FieldFault
 
 TITLES = {
     400: "Not JSON",
@@ -24,7 +24,7 @@ RETRY = {"retry-after": "1"}
 
 
 def problem(
-    status: int, detail: str, faults: Iterable[Fault] = (), headers: dict[str, str] | None = None
+    status: int, detail: str, faults: Iterable[FieldFault] = (), headers: dict[str, str] | None = None
 ) -> Response:
     """Build the answer; `faults` become `errors`, a list of `{pointer, detail}` with JSON pointers."""
     content: dict[str, object] = {"title": TITLES[status], "status": status, "detail": detail}

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ingest.delivery.publisher import NotKeptError
-from ingest.http.access import Access
+from ingest.http.access import SenderAccess
 from ingest.http.guesses import Guesses
 from ingest.http.problem import RETRY, our_fault, problem
 from ingest.http.refusals import Refusals, redacted
@@ -33,7 +33,7 @@ _WELCOME_METHODS = frozenset({"GET", "HEAD"})
 class Public:
     """Passes requests of the public port to the webhook, or refuses them."""
 
-    def __init__(self, webhook: Webhook, access: Access, metrics: Metrics) -> None:
+    def __init__(self, webhook: Webhook, access: SenderAccess, metrics: Metrics) -> None:
         self.access = access  # may be replaced between two requests
         self.guesses = Guesses()
         self._webhook = webhook

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ingest.delivery.quarantined import Cause, quarantine_record
-from ingest.delivery.record import Record
+from ingest.delivery.quarantined import QuarantineCause, quarantine_record
+from ingest.delivery.record import OutgoingRecord
 from runtime import probe
 from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire_ids import registered
-from schemas.codec.events import Decoded, EventDecoder, Fault, Invalid, NotJson
+from schemas.codec.events import Decoded, EventDecoder, FieldFault, Invalid, NotJson
 
 # 2010-01-01T00:00:00Z: before Tapcart existed; ClickHouse would wrap far dates silently.
 _TIMESTAMP_MS_MIN = 1_262_304_000_000
@@ -29,7 +29,7 @@ _ENCODING_LENGTH_MAX = 100  # truncates a header that is otherwise unbounded
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An event that fits a table."""
 
-    record: Record
+    record: OutgoingRecord
     app_id: str
     event_type: str  # name of the released schema: bounded, so fit for a metric label
     odd: tuple[str, ...]  # paths of known fields whose value did not fit
@@ -39,22 +39,22 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 class Rejected(msgspec.Struct, frozen=True, gc=False):
     """A body that cannot be placed; `record` goes to the quarantine."""
 
-    record: Record
+    record: OutgoingRecord
     app_id: str | None
     status: int  # HTTP status; 200 for a probe, which is deliberately no event
     reason: str  # "not_json" | "invalid_field" | "time_out_of_range" | "content_encoding" | "probe"
     detail: str
-    faults: tuple[Fault, ...]
+    faults: tuple[FieldFault, ...]
 
 
-class Origin(msgspec.Struct, frozen=True, gc=False):
+class BodyOrigin(msgspec.Struct, frozen=True, gc=False):
     """Where a body came from, stored in the quarantine: a replay has no more rights than its sender."""
 
     apps: frozenset[str] = frozenset()  # apps that the token may post for; empty: every app
     content_encoding: str = ""  # encoding that the body still has
 
 
-class Refusal(msgspec.Struct, frozen=True, gc=False):
+class Rejection(msgspec.Struct, frozen=True, gc=False):
     """Why a body goes into the quarantine."""
 
     status: int
@@ -62,7 +62,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-_UNBOUND = Origin()
+_UNBOUND = BodyOrigin()
 
 
 class Receiver:
@@ -73,14 +73,14 @@ class Receiver:
         self._decoder = EventDecoder(catalog)
 
     def receive(
-        self, body: bytes, headers: Mapping[str, str], now_ms: int, origin: Origin = _UNBOUND
+        self, body: bytes, headers: Mapping[str, str], now_ms: int, origin: BodyOrigin = _UNBOUND
     ) -> Accepted | Rejected:
         """Accept or reject `body`. `now_ms`: the receive time in milliseconds since 1970."""
         try:
             # A byte order mark is not valid JSON, but some senders start with one.
             event = self._decoder.decode(body.removeprefix(codecs.BOM_UTF8), headers)
         except NotJson as error:
-            return self.reject(body, Refusal(400, "not_json", error.detail), now_ms, origin)
+            return self.reject(body, Rejection(400, "not_json", error.detail), now_ms, origin)
         except Invalid as error:
             return self._invalid(body, error, "invalid_field", now_ms, origin)
         if event.event_type == probe.EVENT_TYPE:
@@ -93,7 +93,7 @@ class Receiver:
             self._event_record(event, now_ms), event.app_id, event.release.name, event.odd, len(event.unknown)
         )
 
-    def reject(self, body: bytes, why: Refusal, now_ms: int, origin: Origin) -> Rejected:
+    def reject(self, body: bytes, why: Rejection, now_ms: int, origin: BodyOrigin) -> Rejected:
         """Reject a body of which nothing is known."""
         record = self._quarantine_record(body, Invalid((), None, None, None), why, now_ms, origin)
         return Rejected(record, None, why.status, why.reason, why.detail, ())
@@ -101,11 +101,11 @@ class Receiver:
     def _probe(self, body: bytes, event: Decoded, now_ms: int) -> Rejected:
         """Reject a probe, to keep it out of every event table; any token may send one."""
         known = Invalid((), None, event.event_id, event.event_type)
-        why = Refusal(200, probe.REASON, "a probe, not an event")
+        why = Rejection(200, probe.REASON, "a probe, not an event")
         record = self._quarantine_record(body[: probe.BYTES_MAX], known, why, now_ms, _UNBOUND)
         return Rejected(record, None, why.status, why.reason, why.detail, ())
 
-    def _event_record(self, event: Decoded, now_ms: int) -> Record:
+    def _event_record(self, event: Decoded, now_ms: int) -> OutgoingRecord:
         value, numbering = registered(self._catalog, event.encode(now_ms))
         headers = [
             (topics.SCHEMA_ID, event.schema_id.encode()),
@@ -114,17 +114,17 @@ class Receiver:
             (topics.RECEIVED_AT_MS, b"%d" % now_ms),
             (topics.CRC32, wire.checksum(value)),
         ]
-        return Record(topics.EVENTS, event.app_id.encode(), value, headers + numbering, now_ms)
+        return OutgoingRecord(topics.EVENTS, event.app_id.encode(), value, headers + numbering, now_ms)
 
-    def _invalid(self, body: bytes, error: Invalid, reason: str, now_ms: int, origin: Origin) -> Rejected:
+    def _invalid(self, body: bytes, error: Invalid, reason: str, now_ms: int, origin: BodyOrigin) -> Rejected:
         detail = "; ".join(f"{fault.pointer or '(whole body)'}: {fault.detail}" for fault in error.faults)
-        record = self._quarantine_record(body, error, Refusal(422, reason, detail), now_ms, origin)
+        record = self._quarantine_record(body, error, Rejection(422, reason, detail), now_ms, origin)
         return Rejected(record, error.app_id, 422, reason, detail, error.faults)
 
     def _quarantine_record(
-        self, body: bytes, known: Invalid, why: Refusal, now_ms: int, origin: Origin
-    ) -> Record:
-        cause = Cause(
+        self, body: bytes, known: Invalid, why: Rejection, now_ms: int, origin: BodyOrigin
+    ) -> OutgoingRecord:
+        cause = QuarantineCause(
             why.reason,
             why.detail,
             app_id=known.app_id,
@@ -137,11 +137,11 @@ class Receiver:
         return quarantine_record(self._catalog, body, cause, now_ms)
 
 
-def _time_fault(event: Decoded, now_ms: int) -> Fault | None:
+def _time_fault(event: Decoded, now_ms: int) -> FieldFault | None:
     at = event.timestamp_ms
     if at is None or _TIMESTAMP_MS_MIN <= at <= now_ms + _AHEAD_MS_MAX:
         return None
-    return Fault(
+    return FieldFault(
         f"/{event.time_member}",
         f"must be a time from 2010 to 7 days ahead of now; got {at} milliseconds since 1970",
     )

@@ -20,7 +20,7 @@ from ingest.http.content_encoding import EncodingError, UnknownEncodingError, de
 from ingest.http.memory import Memory
 from ingest.http.problem import RETRY, problem
 from ingest.http.rate import Rate
-from ingest.http.receive import Accepted, Origin, Receiver, Refusal, Rejected
+from ingest.http.receive import Accepted, BodyOrigin, Receiver, Rejected, Rejection
 from ingest.metrics import Children, Metrics
 from ingest.settings import Settings
 from runtime import probe
@@ -31,12 +31,12 @@ _KEPT = {kept: Response(f'{{"kept":"{kept}"}}', media_type="application/json") f
 _APPS_HEADER = APPS_HEADER.lower().encode()
 
 
-class _Told(NamedTuple):
+class _SenderHeaders(NamedTuple):
     encoding: str
     apps: frozenset[str] | None  # None: not restricted by the header
 
 
-_NOTHING = _Told("", None)
+_NOTHING = _SenderHeaders("", None)
 
 
 class Webhook:
@@ -75,7 +75,7 @@ class Webhook:
     async def _answer(self, receive: Receive, headers: Headers, apps: frozenset[str]) -> Response:
         try:
             sent = await body.read(receive, self._body_bytes_max, self.memory)
-        except body.TooLargeError:
+        except body.BodyTooLargeError:
             return self._too_large()
         try:
             return await self._keep(sent, headers, apps)
@@ -98,8 +98,8 @@ class Webhook:
             if not apps:
                 return problem(403, f"the token is bound to none of the apps in {APPS_HEADER}")
         try:
-            received = self._received(sent, headers, now_ms, Origin(apps, told.encoding))
-        except body.TooLargeError:
+            received = self._received(sent, headers, now_ms, BodyOrigin(apps, told.encoding))
+        except body.BodyTooLargeError:
             return self._too_large()
         if apps and received.app_id is not None and received.app_id not in apps:
             return problem(403, "the token is not bound to this app_id")
@@ -112,18 +112,20 @@ class Webhook:
         self._metrics.request_seconds.observe(time.perf_counter() - began)
         return self._kept(received, kept)
 
-    def _received(self, sent: bytes, headers: Headers, now_ms: int, origin: Origin) -> Accepted | Rejected:
+    def _received(
+        self, sent: bytes, headers: Headers, now_ms: int, origin: BodyOrigin
+    ) -> Accepted | Rejected:
         if not origin.content_encoding:
             return self.receiver.receive(sent, headers, now_ms, origin)
         try:
             plain = decoded(sent, origin.content_encoding, self._body_bytes_max)
         except UnknownEncodingError:
             detail = "the Content-Encoding must be gzip, deflate, br, zstd or absent"
-            return self.receiver.reject(sent, Refusal(415, "content_encoding", detail), now_ms, origin)
+            return self.receiver.reject(sent, Rejection(415, "content_encoding", detail), now_ms, origin)
         except EncodingError as error:
-            why = Refusal(400, "content_encoding", str(error))
+            why = Rejection(400, "content_encoding", str(error))
             return self.receiver.reject(sent, why, now_ms, origin)
-        return self.receiver.receive(plain, headers, now_ms, Origin(origin.apps))
+        return self.receiver.receive(plain, headers, now_ms, BodyOrigin(origin.apps))
 
     def _kept(self, received: Accepted | Rejected, kept: str) -> Response:
         if isinstance(received, Rejected):
@@ -143,7 +145,7 @@ class Webhook:
         return problem(413, f"the body is over {self._body_bytes_max} bytes")
 
 
-def _told(headers: Headers) -> _Told:
+def _told(headers: Headers) -> _SenderHeaders:
     """Read the body's encoding and the allowed apps from the headers, in one pass."""
     encoding = ""
     apps: frozenset[str] | None = None
@@ -152,4 +154,4 @@ def _told(headers: Headers) -> _Told:
             encoding = f"{encoding},{value.decode('latin-1')}" if encoding else value.decode("latin-1")
         elif name == _APPS_HEADER:
             apps = frozenset(map(unquote, value.decode("latin-1").split("|")))
-    return _Told(encoding, apps) if encoding or apps is not None else _NOTHING
+    return _SenderHeaders(encoding, apps) if encoding or apps is not None else _NOTHING

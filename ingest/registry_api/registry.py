@@ -23,7 +23,7 @@ from ingest.http.memory import Memory
 from ingest.registry_api import registry_queries
 from ingest.registry_api.registry_queries import RegistryError
 from schemas.catalog.catalog import Catalog, Release
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.subjects import subject_of, subjects
 
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -34,10 +34,10 @@ _T = TypeVar("_T")
 _Endpoint = Callable[[Request], Awaitable[object]]
 
 
-class Registry:
+class RegistryApi:
     """The registry's endpoints over the catalog in use."""
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: SchemaReloader) -> None:
         self._current = current
         self._posts = 0
 
@@ -182,7 +182,7 @@ class Registry:
         try:
             data = await body.read(request.receive, _BODY_BYTES_MAX, Memory(_BODY_BYTES_MAX))
             return await asyncio.to_thread(call, data)
-        except body.TooLargeError:
+        except body.BodyTooLargeError:
             raise RegistryError(413, f"The body is over {_BODY_BYTES_MAX} bytes") from None
         except ClientDisconnect:
             raise RegistryError(400, "The body did not arrive") from None

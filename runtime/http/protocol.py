@@ -40,7 +40,7 @@ _ASKS = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """The limits of one port."""
 
     connections_max: int = 1000
@@ -50,7 +50,7 @@ class Limits:
     head_bytes_max: int = 64 * 1024  # bytes received between two pieces of bodies
 
 
-class Refusal(NamedTuple):
+class RefusedRequest(NamedTuple):
     """Why a connection is refused with an answer."""
 
     status: int
@@ -71,16 +71,16 @@ _INCOMING = frozenset({_Phase.HEAD, _Phase.BODY})
 class _RefusedError(Exception):
     """Carries a refusal out of the parser's callbacks."""
 
-    def __init__(self, why: Refusal) -> None:
+    def __init__(self, why: RefusedRequest) -> None:
         super().__init__(why.event)
         self.why = why
 
 
-_MALFORMED = Refusal(400, "malformed_request", "this is not valid HTTP")
-_LARGE_HEAD = Refusal(431, "large_head", "too many or too long header lines")
-_READ_AHEAD = Refusal(400, "many_requests_ahead", "wait for answers before sending more requests")
-_LATE = Refusal(400, "late_request", "the request did not arrive in time: send again")
-_FULL = Refusal(500, "connections_full", "too many connections: send again")
+_MALFORMED = RefusedRequest(400, "malformed_request", "this is not valid HTTP")
+_LARGE_HEAD = RefusedRequest(431, "large_head", "too many or too long header lines")
+_READ_AHEAD = RefusedRequest(400, "many_requests_ahead", "wait for answers before sending more requests")
+_LATE = RefusedRequest(400, "late_request", "the request did not arrive in time: send again")
+_FULL = RefusedRequest(500, "connections_full", "too many connections: send again")
 
 SILENT, EVICTED = "silent", "evicted"  # closed without an answer: no request came; made room
 
@@ -90,8 +90,8 @@ class Gate:
 
     def __init__(
         self,
-        limits: Limits,
-        refused: Callable[[Refusal], object] = lambda _: None,
+        limits: ConnectionLimits,
+        refused: Callable[[RefusedRequest], object] = lambda _: None,
         closed: Callable[[str], object] = lambda _: None,
     ) -> None:
         """`refused` gets each refusal; `closed` gets the reason of each close without an answer."""
@@ -260,7 +260,7 @@ class _Connection(HttpToolsProtocol):
         self._gate.closed(reason)
         self.transport.abort()
 
-    def refuse(self, why: Refusal) -> None:
+    def refuse(self, why: RefusedRequest) -> None:
         """Send the refusal and close; a complete request before it is answered instead."""
         self._gate.refused(why)
         self._refused = True
@@ -318,7 +318,7 @@ class _Connection(HttpToolsProtocol):
                 yield b"connection: close\r\n"
         yield b"\r\n"
 
-    def _answer(self, why: Refusal) -> bytes:
+    def _answer(self, why: RefusedRequest) -> bytes:
         status = HTTPStatus(why.status)
         body = json.dumps({"title": status.phrase, "status": why.status, "detail": why.detail}).encode()
         lines = [

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from runtime.environment import SettingsError
-from runtime.http.protocol import Gate, Limits
+from runtime.http.protocol import ConnectionLimits, Gate
 
 _OPTIONS = {
     "log_config": None,
@@ -55,7 +55,7 @@ class Port:
 
     app: ASGIApp
     sockets: Sequence[socket.socket]
-    gate: Gate = field(default_factory=lambda: Gate(Limits()))
+    gate: Gate = field(default_factory=lambda: Gate(ConnectionLimits()))
 
 
 async def serve(ports: Sequence[Port], stopping: asyncio.Event, **options: Any) -> None:

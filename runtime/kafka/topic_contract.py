@@ -33,7 +33,7 @@ class Problem(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class TopicContract:
     """The operator's settings for topics; None: unset."""
 
     partitions: int | None = None  # of tapcart.events; the quarantine always has one
@@ -70,7 +70,7 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TopicFinding:
     """One problem of one topic."""
 
     topic: str
@@ -78,7 +78,7 @@ class Finding:
     words: str  # the consequence and the remedy
 
 
-def new_topic_config(replicas: int, contract: Contract) -> dict[str, str]:
+def new_topic_config(replicas: int, contract: TopicContract) -> dict[str, str]:
     """Build the configuration of a new topic."""
     min_insync = contract.min_insync or min(_MIN_INSYNC, replicas)
     config = {
@@ -96,17 +96,17 @@ def new_topic_config(replicas: int, contract: Contract) -> dict[str, str]:
     return config
 
 
-def problems(cluster: Cluster, contract: Contract) -> tuple[Finding, ...]:
+def problems(cluster: Cluster, contract: TopicContract) -> tuple[TopicFinding, ...]:
     """Return the problems of our topics, as far as they are readable."""
     found = []
     for name, topic in cluster.topics.items():
         if topic is None:
             words = "does not exist. ingest creates it once permitted, and spools events until then."
-            found.append(Finding(name, Problem.MISSING, words))
+            found.append(TopicFinding(name, Problem.MISSING, words))
             continue
         for problem, judge in _JUDGES.items():
             if words := judge(_Case(name, topic, topic.config or {}, cluster.brokers, contract)):
-                found.append(Finding(name, problem, words))
+                found.append(TopicFinding(name, problem, words))
     return tuple(found)
 
 
@@ -128,7 +128,7 @@ class _Case:
     topic: Topic
     config: Mapping[str, str]
     brokers: int
-    contract: Contract
+    contract: TopicContract
 
     def number(self, entry: str, default: int) -> int:
         """Return a number from the configuration, or `default` if it is missing."""

@@ -3,7 +3,7 @@
 import logging
 
 from runtime.kafka import topics
-from runtime.kafka.topic_contract import Cluster, Contract, Finding, Problem, problems, readable
+from runtime.kafka.topic_contract import Cluster, Problem, TopicContract, TopicFinding, problems, readable
 
 _LOG = logging.getLogger(__name__)
 
@@ -11,12 +11,12 @@ _LOG = logging.getLogger(__name__)
 class TopicLog:
     """Remembers the problems already logged. Not thread-safe."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: TopicContract) -> None:
         self._contract = contract
-        self._logged: frozenset[Finding] = frozenset()
+        self._logged: frozenset[TopicFinding] = frozenset()
         self._was_readable = True
 
-    def take(self, cluster: Cluster) -> tuple[Finding, ...]:
+    def take(self, cluster: Cluster) -> tuple[TopicFinding, ...]:
         """Return the current problems, and log new ones."""
         found = problems(cluster, self._contract)
         for finding in found:

@@ -76,7 +76,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str  # of the file's bytes
 
 
-class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RegistryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """registry.json."""
 
     releases: tuple[Entry, ...]
@@ -167,7 +167,7 @@ def unlisted(root: Path = HERE) -> Iterator[str]:
 def entries(root: Path) -> tuple[Entry, ...]:
     """Return what the registry of a folder lists. Raises: CatalogError."""
     try:
-        return msgspec.json.decode((root / "registry.json").read_bytes(), type=Registry).releases
+        return msgspec.json.decode((root / "registry.json").read_bytes(), type=RegistryFile).releases
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CatalogError(f"registry.json: {_words(error)}") from None
 

@@ -42,7 +42,7 @@ class RegistryAwayError(CatalogError):
 
 
 class SchemaRegistry:
-    """One registry. Each method is a way to adopt catalogs (see `Current`): one at a time."""
+    """One registry. Each method is a way to adopt catalogs (see `SchemaReloader`): one at a time."""
 
     def __init__(self, properties: Mapping[str, str], memory: Path | None = None) -> None:
         """`memory`: a file for the ids, by which a start does without the registry."""

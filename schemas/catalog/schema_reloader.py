@@ -22,7 +22,7 @@ def _as_it_is(catalog: Catalog) -> Catalog:
     return catalog
 
 
-class Current:
+class SchemaReloader:
     """The catalog of one process, for any thread.
 
     `adopt` gets each catalog that was loaded and returns what to use in its place, or raises CatalogError.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog, Release
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire import HEADER_BYTES, prefix, wire_id_of
 
 if TYPE_CHECKING:
@@ -20,25 +20,31 @@ if TYPE_CHECKING:
 Headers = Iterable[tuple[str, bytes | None]]
 
 
-def registering(root: Path, properties: Mapping[str, str], memory: Path) -> Current:
+def registering(root: Path, properties: Mapping[str, str], memory: Path) -> SchemaReloader:
     """Return the current catalog; with `properties` of a registry every release is registered there.
 
     `memory`: where its ids are kept. Raises: CatalogError.
     """
-    return Current(root, _registry(properties, memory).register) if properties else Current(root)
+    return (
+        SchemaReloader(root, _registry(properties, memory).register) if properties else SchemaReloader(root)
+    )
 
 
-def looking_up(root: Path, properties: Mapping[str, str]) -> Current:
+def looking_up(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
     """Return the current catalog; with `properties` of a registry it knows the ids that ingest got there.
 
     Raises: CatalogError, also when the registry does not answer.
     """
-    return Current(root, _registry(properties).look_up) if properties else Current(root)
+    return SchemaReloader(root, _registry(properties).look_up) if properties else SchemaReloader(root)
 
 
-def following(root: Path, properties: Mapping[str, str]) -> Current:
+def following(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
     """Return the same for who has work also while the registry does not answer. Raises: CatalogError."""
-    return Current(root, _registry(properties).look_up_if_it_answers) if properties else Current(root)
+    return (
+        SchemaReloader(root, _registry(properties).look_up_if_it_answers)
+        if properties
+        else SchemaReloader(root)
+    )
 
 
 def registered(catalog: Catalog, value: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:

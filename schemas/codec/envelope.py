@@ -22,7 +22,7 @@ _REQUIRED = ("event_type", "event_id", "app_id")
 _OPTIONAL = tuple(name for name in schema_model.IDS if name not in _REQUIRED)
 
 
-class Fault(msgspec.Struct, frozen=True, gc=False):
+class FieldFault(msgspec.Struct, frozen=True, gc=False):
     """One thing that is wrong with a body."""
 
     pointer: str  # JSON pointer (RFC 6901); empty for the whole body
@@ -41,7 +41,7 @@ class Invalid(Exception):  # noqa: N818 - a word of the contract between the par
     """The body is JSON, but no event; and what could be read of it."""
 
     def __init__(
-        self, faults: tuple[Fault, ...], app_id: str | None, event_id: str | None, event_type: str | None
+        self, faults: tuple[FieldFault, ...], app_id: str | None, event_id: str | None, event_type: str | None
     ) -> None:
         super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
         self.faults = faults
@@ -72,7 +72,7 @@ def mobile_envelope(members: Members) -> tuple[dict[str, Any], Members, Leftover
 
     The time is `timestamp`, else `timestamp_iso`. Raises: Invalid.
     """
-    faults: list[Fault] = []
+    faults: list[FieldFault] = []
     left = Leftovers()
     given: dict[str, Any] = {name: _text(members, name, faults) for name in _REQUIRED}
     for name in _OPTIONAL:
@@ -85,7 +85,7 @@ def mobile_envelope(members: Members) -> tuple[dict[str, Any], Members, Leftover
 
 def clickstream_envelope(members: Members, headers: Mapping[str, str]) -> tuple[dict[str, Any], Members]:
     """Return the fields that are looked up here, and the members that are none of them. Raises: Invalid."""
-    faults: list[Fault] = []
+    faults: list[FieldFault] = []
     event = _text(members, "event", faults)
     event_id = lenient.text_at(members, "mp_metadata", "mp_event_id") or headers.get("eventid") or None
     given = {
@@ -111,7 +111,7 @@ def clickstream_envelope(members: Members, headers: Mapping[str, str]) -> tuple[
 
 
 def _invalid(detail: str) -> Invalid:
-    return Invalid((Fault("", detail),), None, None, None)
+    return Invalid((FieldFault("", detail),), None, None, None)
 
 
 def _repaired(body: bytes) -> msgspec.Raw:
@@ -121,33 +121,33 @@ def _repaired(body: bytes) -> msgspec.Raw:
         raise NotJson(f"the body is not JSON: {error}" if body else "the body is empty") from None
 
 
-def _text(members: Members, name: str, faults: list[Fault]) -> str | None:
+def _text(members: Members, name: str, faults: list[FieldFault]) -> str | None:
     raw = members.get(name)
     if raw is None:
-        faults.append(Fault(f"/{name}", "is missing"))
+        faults.append(FieldFault(f"/{name}", "is missing"))
     elif (kind := lenient.kind_of(raw)) != "a string":
-        faults.append(Fault(f"/{name}", f"must be a string, not {kind}"))
+        faults.append(FieldFault(f"/{name}", f"must be a string, not {kind}"))
     else:
         return _known(f"/{name}", lenient.text_of(raw), "must not be empty", faults)
     return None
 
 
-def _known(pointer: str, text: str | None, absent: str, faults: list[Fault]) -> str | None:
+def _known(pointer: str, text: str | None, absent: str, faults: list[FieldFault]) -> str | None:
     """Return the text if there is one and it is not too long."""
     if not text:
-        faults.append(Fault(pointer, absent))
+        faults.append(FieldFault(pointer, absent))
         return None
     return text if _check_length(pointer, text, faults) else None
 
 
-def _check_length(pointer: str, text: str, faults: list[Fault], subject: str = "") -> bool:
+def _check_length(pointer: str, text: str, faults: list[FieldFault], subject: str = "") -> bool:
     if len(text.encode()) <= ID_BYTES_MAX:
         return True
-    faults.append(Fault(pointer, f"{subject}must not be longer than {ID_BYTES_MAX} bytes of UTF-8"))
+    faults.append(FieldFault(pointer, f"{subject}must not be longer than {ID_BYTES_MAX} bytes of UTF-8"))
     return False
 
 
-def _milliseconds(members: Members, faults: list[Fault], left: Leftovers) -> int | None:
+def _milliseconds(members: Members, faults: list[FieldFault], left: Leftovers) -> int | None:
     raw = members.get("timestamp")
     kind = "null" if raw is None else lenient.kind_of(raw)
     text = lenient.scalar_text(raw) if kind in ("a number", "a string") else None
@@ -162,7 +162,7 @@ def _milliseconds(members: Members, faults: list[Fault], left: Leftovers) -> int
         detail = (
             "is missing" if raw is None else f"must be milliseconds since 1970-01-01T00:00:00Z, not {got}"
         )
-        faults.append(Fault("/timestamp", f"{detail}, and timestamp_iso is not a time"))
+        faults.append(FieldFault("/timestamp", f"{detail}, and timestamp_iso is not a time"))
     left.time_member = "timestamp_iso"
     if raw is not None and kind != "null":
         left.extra["timestamp"] = raw

@@ -21,7 +21,7 @@ from schemas.catalog.schema_model import ID_BYTES_MAX
 from schemas.codec import jsontext, lenient, unexamined
 from schemas.codec.compiler import Codec, compile_release
 from schemas.codec.envelope import (
-    Fault,
+    FieldFault,
     Invalid,
     NotJson,
     clickstream_envelope,
@@ -30,7 +30,7 @@ from schemas.codec.envelope import (
 )
 from schemas.codec.lenient import Leftovers
 
-__all__ = ["Decoded", "EventDecoder", "Fault", "Invalid", "NotJson", "encode_quarantine"]
+__all__ = ["Decoded", "EventDecoder", "FieldFault", "Invalid", "NotJson", "encode_quarantine"]
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):

@@ -32,7 +32,7 @@ _typed = {
 }
 
 
-class _UnfitError(Exception):
+class _MismatchError(Exception):
     """The value has no place in its field."""
 
 
@@ -87,7 +87,7 @@ def scalar_text(raw: msgspec.Raw | None) -> str | None:
     """Return what a string says, or the JSON text of a number or boolean; None for anything else."""
     try:
         return None if raw is None else _as_text(raw, kind_of(raw))
-    except _UnfitError:
+    except _MismatchError:
         return None
 
 
@@ -158,7 +158,7 @@ def _scalar(known: Field, raw: msgspec.Raw, path: str, left: Leftovers) -> Any:
             return _list(raw, kind, path, left)
         else:
             return _typed[known.kind](raw)
-    except (_UnfitError, msgspec.DecodeError):
+    except (_MismatchError, msgspec.DecodeError):
         left.extra[path] = raw
         value = None
     left.odd.append(path)
@@ -170,12 +170,12 @@ def _as_text(raw: msgspec.Raw, kind: str) -> str:
         return text_of(raw)
     if kind in ("a number", "a boolean"):
         return bytes(raw).decode()
-    raise _UnfitError
+    raise _MismatchError
 
 
 def _list(raw: msgspec.Raw, kind: str, path: str, left: Leftovers) -> list[str]:
     if kind != "an array":
-        raise _UnfitError
+        raise _MismatchError
     elements = [(element, kind_of(element)) for element in elements_of(raw)]
     texts = [_as_text(element, kind) for element, kind in elements]
     if any(kind != "a string" for _, kind in elements):

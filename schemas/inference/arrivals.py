@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from schemas.catalog.catalog import Catalog, table_name
-from schemas.inference.field_profile import Seen
+from schemas.inference.field_profile import FieldProfile
 
 _SECONDS_MAX = 300
 _TYPES_MAX = 200
@@ -48,7 +48,7 @@ class Question:
     rows_max: int  # per event type
 
 
-def arrivals(url: str, catalog: Catalog, question: Question) -> Iterator[tuple[str, Seen]]:
+def arrivals(url: str, catalog: Catalog, question: Question) -> Iterator[tuple[str, FieldProfile]]:
     """Yield event type -> what was seen of it: types without a schema first. Raises: AwayError."""
     try:
         client = _connect(url)
@@ -60,7 +60,7 @@ def arrivals(url: str, catalog: Catalog, question: Question) -> Iterator[tuple[s
         raise AwayError(f"ClickHouse: {str(error)[:500]}") from error
 
 
-def _arrivals(client: Client, catalog: Catalog, question: Question) -> Iterator[tuple[str, Seen]]:
+def _arrivals(client: Client, catalog: Catalog, question: Question) -> Iterator[tuple[str, FieldProfile]]:
     unknown = _types_without_schema(client, catalog, question)
     known = [release.name for release in catalog.newest_releases() if release.family == "mobile"]
     views = [*((one, "unmodelled") for one in unknown), *((one, table_name(one)) for one in known)]
@@ -85,14 +85,14 @@ def _types_without_schema(client: Client, catalog: Catalog, question: Question) 
     return [one for one in types if one not in known]
 
 
-def _seen(client: Client, view: str, event_type: str, question: Question) -> Seen:
+def _seen(client: Client, view: str, event_type: str, question: Question) -> FieldProfile:
     where = _where(question) + (" AND event_type = {event_type:String}" if view == "unmodelled" else "")
     parameters = {**_parameters(question), "event_type": event_type}
     raw = "raw" if view == "unmodelled" else "''"
     sql = _ROWS_SQL.format(
         raw=raw, view=view, where=where, bytes_max=_JSON_BYTES_MAX, rows_max=question.rows_max
     )
-    seen = Seen()
+    seen = FieldProfile()
     with client.query_rows_stream(sql, parameters=parameters) as rows:
         for extra, properties, schema_id in rows:
             seen.add(extra, properties, schema_id)

@@ -72,7 +72,7 @@ class Values:
 
 
 @dataclass(slots=True)
-class Seen:
+class FieldProfile:
     """What was seen of one event type."""
 
     events: int = 0

@@ -15,7 +15,7 @@ from typing import Any
 from runtime.printable import printable_lines
 from schemas.catalog import columns, schema_model, version
 from schemas.catalog.catalog import Catalog, Release, table_problems
-from schemas.inference.field_profile import Path, Seen, Values
+from schemas.inference.field_profile import FieldProfile, Path, Values
 from schemas.inference.field_types import decide
 
 _NAME_CHARS_MAX = 100
@@ -60,7 +60,7 @@ def as_text(schema: Schema) -> str:
     return printable_lines(json.dumps(schema, indent=2, ensure_ascii=False), None) + "\n"
 
 
-def propose(catalog: Catalog, event_type: str, seen: Seen, events_min: int = 1) -> Proposal:
+def propose(catalog: Catalog, event_type: str, seen: FieldProfile, events_min: int = 1) -> Proposal:
     """Return the next schema of an event type; fields that fewer than `events_min` events had are told."""
     older = catalog.newest(event_type)
     if reason := _unnameable(catalog, event_type) if older is None else "":
@@ -208,7 +208,7 @@ def _blank(catalog: Catalog, event_type: str, events: int) -> Schema:
     return schema
 
 
-def _as_sent(event_type: str, seen: Seen) -> version.Version | None:
+def _as_sent(event_type: str, seen: FieldProfile) -> version.Version | None:
     """Return the version that most events name, if they name any."""
     for schema_id, _ in seen.schema_ids.most_common():
         found = _SCHEMA_ID.fullmatch(schema_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from consumers.warehouse.analytics import visits
-from consumers.warehouse.clickhouse import ClickHouse
+from consumers.warehouse.clickhouse import ClickHouseStore
 from consumers.warehouse.tables import RAW, Options, tables
 from tests.bench import cores, plots, records, services
 from tests.bench.contender import Contender, python
@@ -53,7 +53,7 @@ def run(options: Asked) -> Section:
         at = Place(broker.kafka, engine.clickhouse_url, folder, _SMOKE_ROWS if options.smoke else _ROWS)
         say(f"writing {at.rows:,} records")
         records.write(at.kafka, folder, at.rows)
-        ClickHouse(at.clickhouse, tables(CATALOG), Options(), 60).make_tables()
+        ClickHouseStore(at.clickhouse, tables(CATALOG), Options(), 60).make_tables()
         measured: dict[str, list[float]] = {name: [] for name in _NAMES}
         for number in range(1, options.rounds + 1):
             for name in _NAMES:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from consumers.warehouse.clickhouse import ClickHouse, connect
+from consumers.warehouse.clickhouse import ClickHouseStore, connect
 from consumers.warehouse.load.container import Format, container, format_of
 from consumers.warehouse.tables import RAW, Options, Table, quoted, tables
 from deploy.demo.generator import Plan, generate
@@ -64,7 +64,7 @@ class DataSet:
         self.shape = shape
         self.tables = tables(self.catalog)
         self.client = connect(url, _SECONDS_MAX)
-        self._warehouse = ClickHouse(url, self.tables, Options(), _SECONDS_MAX)
+        self._warehouse = ClickHouseStore(url, self.tables, Options(), _SECONDS_MAX)
         self._sample_rows = 0
 
     @property

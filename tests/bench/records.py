@@ -14,9 +14,9 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from consumers.warehouse.load.batch import Batch, Limits
+from consumers.warehouse.load.batch import Batch, BatchLimits
 from consumers.warehouse.load.container import container
-from consumers.warehouse.load.schema_bindings import terms_of
+from consumers.warehouse.load.schema_bindings import bindings_of
 from deploy.demo.generator import Plan, generate
 from runtime.kafka import topics
 from tests.warehouse import CATALOG, Message, body, crc, decoded, make_topics
@@ -34,10 +34,10 @@ def write(kafka: str, folder: Path, count: int) -> None:
     """Put so many records into the topic, and as many rows into containers in `folder`."""
     make_topics(kafka)
     producer = Producer(_PROPERTIES | {"bootstrap.servers": kafka})
-    terms = terms_of(CATALOG)
+    bindings = bindings_of(CATALOG)
     records, manifest = _records(count), []
     for number in range(-(-count // _BATCH_ROWS)):
-        batch = Batch(Limits(_BATCH_ROWS, sys.maxsize, 1.0), terms.formats, terms.check)
+        batch = Batch(BatchLimits(_BATCH_ROWS, sys.maxsize, 1.0), bindings.formats, bindings.check)
         some = [*islice(records, _BATCH_ROWS)]
         for record in some:
             _produce(producer, record)

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.demo.generator import Plan, generate
 from ingest.delivery.producer import DEFAULTS
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.http.receive import Accepted, Receiver
 from runtime.kafka import topic_contract, topics
 from tests.bench import cores, services
@@ -100,7 +100,7 @@ def _kafka(stack: Stack, seconds: int, fast: int) -> Iterator[list[str]]:
         yield [words, f"{size:.0f}", *(f"{seconds / count * 1e6:.1f}" for seconds in cpu)]
 
 
-def _produce(properties: dict[str, str], topic: str, records: Iterator[Record], rate: int) -> None:
+def _produce(properties: dict[str, str], topic: str, records: Iterator[OutgoingRecord], rate: int) -> None:
     ours = {"acks": "all", "enable.idempotence": "true", "partitioner": topics.PARTITIONER, "log_level": "0"}
     producer = Producer(DEFAULTS | ours | properties)
     began = time.perf_counter()
@@ -128,7 +128,7 @@ def _consume(kafka: str, topic: str, count: int) -> None:
     client.close()
 
 
-def _records() -> Iterator[Record]:
+def _records() -> Iterator[OutgoingRecord]:
     receiver = Receiver(CATALOG)
     for post in _posts():
         received = receiver.receive(post, {}, START_MS + DAY_MS)

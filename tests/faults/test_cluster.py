@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from consumers.kit.group_consumer import Membership, Source
+from consumers.kit.group_consumer import GroupConsumer, Membership
 from runtime.kafka import topics
 from tests.faults.half_open import Proxy
 from tests.faults.harness.cluster import BROKERS, Cluster
@@ -87,7 +87,7 @@ def test_a_consumer_leaves_a_connection_that_falls_silent(
     """It asks for records that never come; what is behind another connection comes all the while."""
     brokers, proxy = cluster
     membership = Membership("silent", (topics.EVENTS,))
-    source = Source({"bootstrap.servers": brokers.servers}, membership, lambda _: None, lambda: None)
+    source = GroupConsumer({"bootstrap.servers": brokers.servers}, membership, lambda _: None, lambda: None)
     found: list[str] = []
 
     def has_come(number: int) -> bool:

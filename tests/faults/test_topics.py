@@ -23,7 +23,7 @@ from confluent_kafka.admin import (
 )
 
 from runtime.kafka import topic_reader, topics
-from runtime.kafka.topic_contract import Contract, Problem, problems
+from runtime.kafka.topic_contract import Problem, TopicContract, problems
 from tests.bench.partitions import partition
 from tests.faults.harness.cluster import BROKERS, Cluster
 from tests.faults.posting import event
@@ -141,7 +141,7 @@ def configured(admin: AdminClient, topic: str, entries: Mapping[str, str]) -> It
 @pytest.mark.usefixtures("ingest")
 def test_new_topics_are_as_asked(admin: AdminClient) -> None:
     """Three replicas, two of them in sync; the quarantine keeps its one partition; no problem is found."""
-    contract = Contract(_ASKED, 3, 2, 720)
+    contract = TopicContract(_ASKED, 3, 2, 720)
     eventually(lambda: not problems(topic_reader.read(admin, 10), contract), 60, "no problem")
     cluster = topic_reader.read(admin, 10)
     made = {name: topic for name, topic in cluster.topics.items() if topic is not None}
@@ -161,7 +161,9 @@ def test_a_topic_that_breaks_promises_is_said(
 ) -> None:
     """In the log with the mend, once; as a metric; in `/readyz`; and in the loader's log."""
     started(cluster.servers, tmp_path).stop()  # makes the topics
-    eventually(lambda: not problems(topic_reader.read(admin, 10), Contract()), 60, "all replicas are in sync")
+    eventually(
+        lambda: not problems(topic_reader.read(admin, 10), TopicContract()), 60, "all replicas are in sync"
+    )
     with configured(admin, topics.QUARANTINE, _BAD):
         ingest = started(cluster.servers, tmp_path)
         ready = ingest.admin.get("/readyz").json()

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from consumers.warehouse.analytics.views import NAMES
-from consumers.warehouse.clickhouse import ClickHouse
+from consumers.warehouse.clickhouse import ClickHouseStore
 from consumers.warehouse.tables import Options, tables
 from tests.analytics.compare import difference
 from tests.analytics.expected import VIEWS, orders
@@ -44,9 +44,9 @@ class Month:
         found = (difference(self.tables, view, PREFIX, VIEWS[view](events)) for view in named)
         return [text for text in found if text]
 
-    def warehouse(self, options: Options | None = None) -> ClickHouse:
+    def warehouse(self, options: Options | None = None) -> ClickHouseStore:
         """Return what a loader makes its tables with."""
-        return ClickHouse(self.stack.clickhouse_url, tables(CATALOG), options or Options(), 60)
+        return ClickHouseStore(self.stack.clickhouse_url, tables(CATALOG), options or Options(), 60)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deploy.local.clickhouse import faults
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.statement import Command, Insert, Read, Statements, parse_row
 from tests.front import http
 from tests.stack import Stack
@@ -103,7 +103,7 @@ def test_finds_where_data_begins(
 )
 def test_refuses_no_statement_and_two(statements: Statements, text: bytes) -> None:
     """The HTTP interface runs exactly one statement, and none of the command-line client's own."""
-    with pytest.raises(Fault) as refused:
+    with pytest.raises(FrontError) as refused:
         statements.parse(text)
     assert refused.value.code == 62
 
@@ -122,7 +122,7 @@ def test_refuses_no_statement_and_two(statements: Statements, text: bytes) -> No
 )
 def test_refuses_files_of_the_machine(statements: Statements, text: str) -> None:
     """They are the client's in ClickHouse's grammar, and the client is elsewhere."""
-    with pytest.raises(Fault, match="not allowed"):
+    with pytest.raises(FrontError, match="not allowed"):
         statements.parse(text.encode())
 
 
@@ -154,10 +154,10 @@ def test_takes_any_bytes(statements: Statements, text: bytes) -> None:
     """Whatever is sent, there is an answer, and the client's bytes stay."""
     try:
         statement: object = statements.parse(text)
-    except Fault as fault:
+    except FrontError as fault:
         statement = fault
 
-    assert not isinstance(statement, Fault) or statement.name == "SYNTAX_ERROR"
+    assert not isinstance(statement, FrontError) or statement.name == "SYNTAX_ERROR"
     assert not isinstance(statement, Read) or text.startswith(statement.head)
 
 

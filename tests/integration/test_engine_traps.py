@@ -14,7 +14,7 @@ import fastavro
 import pytest
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse.clickhouse import SETTINGS, ClickHouse, connect
+from consumers.warehouse.clickhouse import SETTINGS, ClickHouseStore, connect
 from consumers.warehouse.errors import PermanentError, TablesError
 from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import Options, tables
@@ -306,7 +306,7 @@ def test_reader_skips_bytes_that_follow_a_row(scratch: Scratch) -> None:
 def test_damage_is_told_as_a_foreign_exception(scratch: Scratch, services: Stack) -> None:
     """Avro's own errors come as 1001 STD_EXCEPTION; the loader knows them by their text."""
     scratch.make("id String")
-    warehouse = ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30)
+    warehouse = ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30)
     warehouse.make_tables()
 
     with pytest.raises(AssertionError, match=r"Code: 1001.*avro::Exception"):
@@ -327,9 +327,9 @@ def test_refreshable_view_needs_an_atomic_database(scratch: Scratch) -> None:
 def test_errors_of_a_real_engine_are_told_apart(scratch: Scratch, services: Stack) -> None:
     """A table that is gone is told from an engine that is away; both are tried again."""
     form = format_of(CATALOG.unmodelled)
-    warehouse = ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30)
+    warehouse = ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30)
     gone = replace(form, table=f"no_such_{scratch.name}")
-    away = ClickHouse("http://127.0.0.1:1", (), Options(), 30)
+    away = ClickHouseStore("http://127.0.0.1:1", (), Options(), 30)
 
     with pytest.raises(TablesError):
         warehouse.insert(gone, b"")

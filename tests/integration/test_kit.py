@@ -22,7 +22,7 @@ from confluent_kafka import Message, Producer, TopicPartition
 
 from consumers.kit import Events, events
 from consumers.kit.decode import fields_of
-from consumers.kit.group_consumer import Membership, Source
+from consumers.kit.group_consumer import GroupConsumer, Membership
 from consumers.kit.types import AddedToCart, AppOpened
 from runtime.kafka import topic_contract, topics
 from schemas.catalog import wire
@@ -277,7 +277,9 @@ def test_a_failed_quarantine_write_moves_no_offset(site: Site) -> None:
 
 def test_a_lag_that_nobody_knows_is_no_number(site: Site, services: Stack) -> None:
     """While Kafka hangs, its last word of where a topic ends is not how it ends now."""
-    source = Source({"bootstrap.servers": site.kafka}, Membership(site.app), lambda _: None, lambda: None)
+    source = GroupConsumer(
+        {"bootstrap.servers": site.kafka}, Membership(site.app), lambda _: None, lambda: None
+    )
 
     def lags() -> int:
         source.poll(0.1, 1000, 1_000_000)

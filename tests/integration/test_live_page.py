@@ -13,10 +13,18 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from consumers.live.intake import Intake, Spool
-from consumers.live.page_state import ALL, Board
+from consumers.live.intake import IngestStatus, SpoolStatus
+from consumers.live.page_state import ALL, PageState
 from consumers.live.queries import window
-from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, Log, Quarantine, Tables, Total
+from consumers.live.state import (
+    CLICKHOUSE,
+    INGEST,
+    KAFKA,
+    ClickHouseStatus,
+    KafkaStatus,
+    QuarantineSummary,
+    Total,
+)
 from deploy.demo.samples import FOLDER
 from tests.browser import DESKTOP, NO_BROWSER, PATH, PHONE, Scheme, chromium, opened, violations
 from tests.hostile import HOSTILE as UNREADABLE
@@ -295,9 +303,11 @@ def test_everything_can_be_done_by_keyboard(stack: Stack, live: Live, browser: B
 
 def test_problems_of_topics_are_notices(live: Live, browser: Browser) -> None:
     """In the words that ingest found for them."""
-    board = Board(ALL, 1_800_000_000_000, 1000)
+    board = PageState(ALL, 1_800_000_000_000, 1000)
     problems = ("tapcart.events has one replica. Give it three replicas, or set flush.messages=1.",)
-    board.saw(INGEST, Intake("takes events", Spool(0, 0, 10, None, 0), 0, problems), 1_800_000_000_000)
+    board.saw(
+        INGEST, IngestStatus("takes events", SpoolStatus(0, 0, 10, None, 0), 0, problems), 1_800_000_000_000
+    )
     stream = b"event: state\ndata: " + msgspec.json.encode(board.state(1_800_000_000_000)) + b"\n\n"
 
     with opened(browser, "about:blank", DESKTOP) as page:
@@ -308,12 +318,12 @@ def test_problems_of_topics_are_notices(live: Live, browser: Browser) -> None:
 
 def test_the_first_view_says_what_to_do(live: Live, browser: Browser) -> None:
     """Before the first event: the next steps, and no word of the secret."""
-    board = Board(ALL, 1_800_000_000_000, 1000)
+    board = PageState(ALL, 1_800_000_000_000, 1000)
     nothing = window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], ["AppOpened"], 1_800_000_000_000)
-    empty = Tables(nothing, Total(0, None, 0), quarantine=Quarantine(0, 0, (), 0))
+    empty = ClickHouseStatus(nothing, Total(0, None, 0), quarantine=QuarantineSummary(0, 0, (), 0))
     board.saw(CLICKHOUSE, empty, 1_800_000_000_000)
-    board.saw(KAFKA, Log((), 1, None, 0), 1_800_000_000_000)
-    board.saw(INGEST, Intake("takes events", Spool(0, 0, 10, None, 0), 0), 1_800_000_000_000)
+    board.saw(KAFKA, KafkaStatus((), 1, None, 0), 1_800_000_000_000)
+    board.saw(INGEST, IngestStatus("takes events", SpoolStatus(0, 0, 10, None, 0), 0), 1_800_000_000_000)
     stream = b"event: state\ndata: " + msgspec.json.encode(board.state(1_800_000_000_000)) + b"\n\n"
 
     def answer(route: Route) -> None:

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.producer_port import NotAcknowledgedError, Producer, RefusedError
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from tests.live import hanging
 from tests.simulation.fake_kafka import FakeProducer, Kafka
 from tests.stack import Stack
@@ -34,9 +34,9 @@ class Site:
     fail_fatally: Callable[[Producer], None]
     values: Callable[[], list[bytes]]
 
-    def record(self, value: bytes) -> Record:
+    def record(self, value: bytes) -> OutgoingRecord:
         """Return a record of one key."""
-        return Record(self.topic, b"key", value, [], 1)
+        return OutgoingRecord(self.topic, b"key", value, [], 1)
 
 
 @pytest.fixture(params=["real", "fake"])

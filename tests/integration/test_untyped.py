@@ -13,10 +13,10 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from consumers.warehouse.load.wiring import Parts
-from consumers.warehouse.repair.retype import Source, Untyped, sources
+from consumers.warehouse.load.wiring import LoaderParts
+from consumers.warehouse.repair.retype import Retyper, UntypedRows, sources
 from consumers.warehouse.settings import Settings
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from tests.process import SAMPLES
 from tests.site import Site
 from tests.waiting import eventually
@@ -223,19 +223,19 @@ def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
     settings = Settings.from_env(
         {"KAFKA_BOOTSTRAP_SERVERS": site.stack.kafka, "CLICKHOUSE_URL": site.stack.clickhouse_url}
     )
-    parts = Parts(settings, Current(site.schemas))
-    [source] = [one for one in sources(parts.contract.catalog, "Wished") if one.moves]
+    parts = LoaderParts(settings, SchemaReloader(site.schemas))
+    [source] = [one for one in sources(parts.schemas.catalog, "Wished") if one.moves]
     places = set()
     line = 0
     while True:
         app = f"killed{line}"
         sender.events(*(json.dumps(wished(app, number)).encode() for number in range(3)))
         site.tables.wait(f"SELECT count() FROM tapcart.unmodelled WHERE app_id = '{app}'", 3)
-        died = _move_killed(Untyped(parts, settings), source, line)
+        died = _move_killed(Retyper(parts, settings), source, line)
         counts = [site.count(table, f"app_id = '{app}'") for table in ("unmodelled", "wished")]
         assert counts[0] == 3 or counts[1] == 3
         places.add(tuple(counts))
-        Untyped(parts, settings).move(source, 20251009)
+        Retyper(parts, settings).move(source, 20251009)
         assert site.count("events", f"app_id = '{app}'") == site.count("wished", f"app_id = '{app}'") == 3
         if not died:
             break
@@ -243,13 +243,13 @@ def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
     assert places == {(3, 0), (3, 3), (0, 3)}
 
 
-def _move_killed(untyped: Untyped, source: Source, line: int) -> bool:
+def _move_killed(untyped: Retyper, source: UntypedRows, line: int) -> bool:
     """Move, and die before the line of that number where rows are moved; return whether that came."""
     lines = 0
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal lines
-        if frame.f_globals.get("__name__") != Untyped.__module__ or frame.f_code.co_name not in (
+        if frame.f_globals.get("__name__") != Retyper.__module__ or frame.f_code.co_name not in (
             "move",
             "_remove",
         ):

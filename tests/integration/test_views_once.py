@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.warehouse.clickhouse import ClickHouse
+from consumers.warehouse.clickhouse import ClickHouseStore
 from consumers.warehouse.tables import Options, tables
 from tests.stack import Stack
 from tests.warehouse import CATALOG, Tables
@@ -52,7 +52,7 @@ STEPS = st.lists(st.one_of(st.lists(ROWS, min_size=1, max_size=12), st.none()), 
 @pytest.fixture(scope="module")
 def clickhouse(services: Stack) -> Tables:
     """The engine with the loader's tables and views."""
-    ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 60).make_tables()
+    ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 60).make_tables()
     return Tables(services.clickhouse_url)
 
 

@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import ConsumerGroupState, Message, Producer
 from confluent_kafka.admin import AdminClient
 
-from consumers.warehouse.clickhouse import ClickHouse
-from consumers.warehouse.repair.offset_reader import Kafka
+from consumers.warehouse.clickhouse import ClickHouseStore
+from consumers.warehouse.repair.offset_reader import OffsetReader
 from consumers.warehouse.tables import Options, tables
 from runtime.kafka import topics
 from schemas.catalog import wire
@@ -65,7 +65,7 @@ class Site:
 
     def lag(self) -> int:
         """Return how many records the group has not committed."""
-        kafka = Kafka({"bootstrap.servers": self.stack.kafka}, GROUP)
+        kafka = OffsetReader({"bootstrap.servers": self.stack.kafka}, GROUP)
         logs = kafka.logs()
         kafka.close()
         return sum(log.high - log.committed for log in logs.values())
@@ -82,7 +82,7 @@ def site(services: Stack, tmp_path: Path) -> Iterator[Site]:
     """The services, with everything running again afterwards."""
     app = f"app-{uuid.uuid4()}"
     # The tests look at tables before a loader that they start has made them.
-    ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30).make_tables()
+    ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30).make_tables()
     site = Site(services, tmp_path, Sender(services.kafka), Tables(services.clickhouse_url), app)
     yield site
     for name in ("clickhouse", "kafka"):

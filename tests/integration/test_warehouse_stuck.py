@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumers.warehouse.clickhouse import ClickHouse
+from consumers.warehouse.clickhouse import ClickHouseStore
 from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import Options, tables
 from tests.refusing import LOST, Refusing
@@ -47,7 +47,7 @@ class Site:
 @pytest.fixture(scope="module")
 def behind(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Refusing, Loader]]:
     """A proxy, and behind it a loader that gets stuck after a second."""
-    ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30).make_tables()
+    ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30).make_tables()
     Sender(services.kafka)
     with Refusing(services.clickhouse_url) as proxy:
         loader = Loader(services.kafka, proxy.url, tmp_path_factory.mktemp("stuck"), ENV).start()
@@ -134,7 +134,7 @@ def test_another_row_is_written_again_without_a_trace(services: Stack, site: Sit
     columns = "* EXCEPT _loaded_at FROM tapcart_raw.cart_viewed FINAL"
     before = site.tables.rows(f"SELECT {columns} ORDER BY ALL")
     visits = visits_of(site)
-    warehouse = ClickHouse(services.clickhouse_url, tables(CATALOG), Options(), 30)
+    warehouse = ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30)
     form = format_of(next(one for one in CATALOG.newest_releases() if one.name == "CartViewed"))
 
     for day in (20251009, 20200101, None):

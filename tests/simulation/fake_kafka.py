@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ingest.delivery.producer_port import NotAcknowledgedError, RefusedError
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.delivery.topic_keeper import TopicsNotReadyError
 
 ID = re.compile(rb"<\d+>")
@@ -39,14 +39,14 @@ class Weather:
 class Kafka:
     """The broker: one log, whichever producer writes."""
 
-    def __init__(self, refuses: Callable[[Record], bool] = lambda _: False) -> None:
+    def __init__(self, refuses: Callable[[OutgoingRecord], bool] = lambda _: False) -> None:
         self.weather = Weather()
         self.refuses = refuses
-        self.log: list[Record] = []
+        self.log: list[OutgoingRecord] = []
         self.ids: set[bytes] = set()  # what its records hold of `<number>`
         self._resumed: list[Callable[[], None]] = []
 
-    def append(self, record: Record, done: Callable[[], None]) -> None:
+    def append(self, record: OutgoingRecord, done: Callable[[], None]) -> None:
         """Append now, or when Kafka hangs no longer."""
         if self.weather.hangs:
             self._resumed.append(lambda: self.append(record, done))
@@ -69,7 +69,7 @@ class Kafka:
 
 @dataclass(slots=True)
 class _Pending:
-    record: Record
+    record: OutgoingRecord
     future: asyncio.Future[None]
     produced_at: float
     is_sent: bool = False  # it may arrive from now on, whatever becomes of the producer
@@ -99,11 +99,11 @@ class FakeProducer:
         oldest = next(iter(self._pending.values()), None)
         return self._loop.time() - oldest.produced_at if oldest else 0.0
 
-    def produce(self, record: Record) -> asyncio.Future[None]:
+    def produce(self, record: OutgoingRecord) -> asyncio.Future[None]:
         """Return a future of the acknowledgement. It raises: NotAcknowledgedError, RefusedError."""
         return self._produce(record, is_alone=False)
 
-    def produce_alone(self, record: Record) -> asyncio.Future[None]:
+    def produce_alone(self, record: OutgoingRecord) -> asyncio.Future[None]:
         """Do the same in a batch of its own: Kafka refuses a batch as a whole."""
         return self._produce(record, is_alone=True)
 
@@ -129,7 +129,7 @@ class FakeProducer:
             await asyncio.wait(futures, timeout=seconds_max)
         self.give_up()
 
-    def _produce(self, record: Record, *, is_alone: bool) -> asyncio.Future[None]:
+    def _produce(self, record: OutgoingRecord, *, is_alone: bool) -> asyncio.Future[None]:
         number, now = next(self._numbers), self._loop.time()
         pending = _Pending(record, self._loop.create_future(), now, is_alone=is_alone)
         self._pending[number] = pending
@@ -171,7 +171,7 @@ class FakeProducer:
                 if is_of_batch and not pending.is_appended and self._rng.random() < _REFUSED_WITH_IT:
                     self._end(other, RefusedError("one of the batch is too large"))
 
-    def _refuses(self, record: Record) -> bool:
+    def _refuses(self, record: OutgoingRecord) -> bool:
         is_quarantined = record.topic.endswith("quarantine")
         return self._kafka.refuses(record) and (not is_quarantined or self._kafka.weather.refuses_quarantine)
 

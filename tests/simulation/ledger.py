@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from runtime.kafka import topics
 from tests.simulation.fake_disk import Platters
 from tests.simulation.fake_kafka import ID, Kafka
@@ -30,7 +30,7 @@ def require(holds: object, otherwise: str) -> None:
 
 @dataclass(slots=True)
 class _Acknowledged:
-    record: Record
+    record: OutgoingRecord
     accepted: int  # moments, in the order of the run
     answered: int
 
@@ -49,7 +49,7 @@ class Ledger:
         self._moments += 1
         return self._moments
 
-    def acknowledge(self, record: Record, accepted: int, kept: str) -> None:
+    def acknowledge(self, record: OutgoingRecord, accepted: int, kept: str) -> None:
         """Note that a record was answered, and check that it is where the answer says."""
         name = ID.findall(record.value)[0]
         is_safe = name in self._kafka.ids or (kept == "spool" and self._platters.survives(name))

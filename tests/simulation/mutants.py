@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.harness.mutants import mutate
 from tests.stack import ROOT
 
-_PARTS = ("schemas", "ingest", "tests")
+_PARTS = ("runtime", "schemas", "ingest", "tests")
 _SEEDS = 2000
 _RUN_SECONDS_MAX = 240.0
 

@@ -20,11 +20,11 @@ from ingest.delivery import hand_over, segment_writer
 from ingest.delivery import publisher as publishing
 from ingest.delivery import spool as spooling
 from ingest.delivery.publisher import NotKeptError, Publisher
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.delivery.rescue import Rescue
 from ingest.delivery.set_aside import SetAside
 from ingest.delivery.spool import Spool
-from ingest.delivery.state import State
+from ingest.delivery.state import DeliveryState
 from ingest.metrics import Metrics
 from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
@@ -147,9 +147,9 @@ class World:
             value = b"<%d>" % self._numbers
             if self._rng.random() < self._script.poison:
                 value += POISON
-            await self._post(Record(topics.EVENTS, key.encode(), value, [], self._numbers))
+            await self._post(OutgoingRecord(topics.EVENTS, key.encode(), value, [], self._numbers))
 
-    async def _post(self, record: Record) -> None:
+    async def _post(self, record: OutgoingRecord) -> None:
         seconds_max = _ANSWER_SECONDS_MAX + (_REFUSED_SECONDS_MAX if POISON in record.value else 0.0)
         accepted = self.ledger.moment()
         self._open[accepted] = self._process.loop.time() + seconds_max
@@ -179,7 +179,7 @@ class World:
         await asyncio.sleep(end - loop.time())
         self._heal()
         self._is_closing = not self._load_goes_on
-        while self._process.publisher.state is not State.DIRECT:  # noqa: ASYNC110 - as an operator looks
+        while self._process.publisher.state is not DeliveryState.DIRECT:  # noqa: ASYNC110 - as an operator looks
             await asyncio.sleep(0.01)
         self.back_seconds = loop.time() - end
         self._say("direct, under load")
@@ -218,7 +218,7 @@ class World:
     def _is_over(self, process: _Process) -> bool:
         if not self._is_closing or not all(task.done() for task in process.tasks[1:]):
             return False
-        return process.publisher.state is State.DIRECT and process.spool.bytes == 0
+        return process.publisher.state is DeliveryState.DIRECT and process.spool.bytes == 0
 
     def _crash(self, process: _Process) -> None:
         self.crashes += 1

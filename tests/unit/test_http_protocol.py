@@ -14,10 +14,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from runtime.http.protocol import EVICTED, SILENT, Gate, Limits, Refusal
+from runtime.http.protocol import EVICTED, SILENT, ConnectionLimits, Gate, RefusedRequest
 from runtime.http.server import Port, bind, serve
 
-QUICK = Limits(head_seconds_max=0.5, request_seconds_max=0.5)
+QUICK = ConnectionLimits(head_seconds_max=0.5, request_seconds_max=0.5)
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 Answer = tuple[int, bytes]
 
@@ -26,9 +26,9 @@ Answer = tuple[int, bytes]
 class Server:
     """One port whose application answers with what it got, once `let_go` is set."""
 
-    limits: Limits
+    limits: ConnectionLimits
     port: int = 0
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[RefusedRequest] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     connections: list["Connection"] = field(default_factory=list)
     cut_off: int = 0  # requests whose sender was gone
@@ -91,7 +91,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def running(limits: Limits = QUICK) -> AsyncIterator[Server]:
+async def running(limits: ConnectionLimits = QUICK) -> AsyncIterator[Server]:
     """Yield a server that answers at once."""
     server, stopping = Server(limits), asyncio.Event()
     server.let_go.set()
@@ -272,7 +272,7 @@ def test_header_lines_are_bounded(run: Run, pieces: list[bytes]) -> None:
     """In number and in bytes, also those behind a body: 431."""
 
     async def test() -> None:
-        async with running(Limits()) as server:
+        async with running(ConnectionLimits()) as server:
             connection = await server.connect()
             await connection.send(*pieces, pause_seconds=0)
 
@@ -286,7 +286,7 @@ def test_a_large_body_is_no_head(run: Run) -> None:
     """In one piece or in many; also one that nobody reads, for its answer was early."""
 
     async def test() -> None:
-        async with running(Limits()) as server:
+        async with running(ConnectionLimits()) as server:
             for path, status in ((b"/a", 200), (b"/early", 401)):
                 head = b"POST " + path + b" HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"
                 assert [answer[0] for answer in await server.ask(head, *[b"x" * 100_000] * 10)] == [status]
@@ -385,7 +385,7 @@ def test_a_new_connection_takes_the_place_of_one_without_a_request(run: Run) -> 
     """Silent ones first, the oldest; never one whose request is handled."""
 
     async def test() -> None:
-        async with running(Limits(connections_max=8)) as server:
+        async with running(ConnectionLimits(connections_max=8)) as server:
             kept = await server.connect()
             kept.writer.write(POST)
             assert await kept.answer()

@@ -23,7 +23,7 @@ _ROW_BYTES = 150
 _NEVER_MS = sys.maxsize
 
 
-class Reason(StrEnum):
+class FlushReason(StrEnum):
     """Why a batch is inserted now."""
 
     ROWS = "rows"
@@ -33,7 +33,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """When a batch is full."""
 
     rows_max: int
@@ -42,7 +42,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Group:
+class RowGroup:
     """Rows of one release out of one topic."""
 
     form: Format
@@ -50,8 +50,8 @@ class Group:
     parts: list[bytes] = field(default_factory=list)  # body, head, body, head, ...
 
 
-class Check(Protocol):
-    """What `foreign.Check` does."""
+class RecordCheck(Protocol):
+    """What `revalidation.Revalidation` does."""
 
     def __call__(self, topic: str, record: Record) -> tuple[Format, bytes] | Refusal:
         """Return the record as a row, or why it is none."""
@@ -70,7 +70,7 @@ class Formats:
 class Batch:
     """Rows that are inserted together."""
 
-    def __init__(self, limits: Limits, formats: Formats, check: Check) -> None:
+    def __init__(self, limits: BatchLimits, formats: Formats, check: RecordCheck) -> None:
         self.rows = 0
         self.bytes = 0
         self.offsets: dict[Place, int] = {}  # the next to read once this batch is inserted
@@ -81,12 +81,12 @@ class Batch:
         self._limits = limits
         self._check = check
         self._groups = {
-            topic: {prefix: Group(form, topic) for prefix, form in forms.items()}
+            topic: {prefix: RowGroup(form, topic) for prefix, form in forms.items()}
             for topic, forms in formats.by_topic.items()
         }
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[RowGroup]:
         """The groups that have rows."""
         return [group for groups in self._groups.values() for group in groups.values() if group.parts]
 
@@ -100,15 +100,15 @@ class Batch:
         """How many rows and bytes may be added."""
         return self._limits.rows_max - self.rows, self._limits.bytes_max - self.bytes
 
-    def due(self, now: float) -> Reason | None:
+    def due(self, now: float) -> FlushReason | None:
         """Return why the batch should be inserted at `now` (seconds, as `add` gets it), if it should."""
         if self._began is None:
             return None
         if self.rows >= self._limits.rows_max:
-            return Reason.ROWS
+            return FlushReason.ROWS
         if self.bytes >= self._limits.bytes_max:
-            return Reason.BYTES
-        return Reason.AGE if now - self._began >= self._limits.age_seconds_max else None
+            return FlushReason.BYTES
+        return FlushReason.AGE if now - self._began >= self._limits.age_seconds_max else None
 
     def seconds_left(self, now: float) -> float:
         """Return how long the batch may wait for more."""
@@ -143,7 +143,7 @@ class Batch:
         for place in places:
             self.offsets.pop(place, None)
 
-    def _checked(self, topic: str, record: Record) -> tuple[Group | None, bytes]:
+    def _checked(self, topic: str, record: Record) -> tuple[RowGroup | None, bytes]:
         self.checked += 1
         checked = self._check(topic, record)
         if isinstance(checked, Refusal):

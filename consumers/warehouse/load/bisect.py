@@ -7,7 +7,7 @@ and refused, and about 2 x log2(rows) for each that is refused and not suspect.
 
 from collections.abc import Callable, Sequence
 
-from consumers.warehouse.errors import PermanentError, StuckError, TooLargeError, TooManyRefusedError
+from consumers.warehouse.errors import InsertTooLargeError, PermanentError, StuckError, TooManyRefusedError
 
 
 def refused_rows(
@@ -34,7 +34,7 @@ def refused_rows(
                 pieces += _by_suspicion(piece, is_suspect, refused_max)
             else:
                 pieces += _halves(piece)
-        except (TooLargeError, StuckError):
+        except (InsertTooLargeError, StuckError):
             if len(piece) == 1:
                 raise
             pieces += _halves(piece)

@@ -25,12 +25,12 @@ from tenacity.nap import sleep_using_event
 from consumers.kit.decode import SET_ASIDE, UNKNOWN_SCHEMA, Refusal
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import PermanentError, SetAsideError, TooManyRefusedError
-from consumers.warehouse.load.batch import Batch, Group
+from consumers.warehouse.load.batch import Batch, RowGroup
 from consumers.warehouse.load.bisect import refused_rows
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.load.inserts import Inserts, Policy, Store
-from consumers.warehouse.load.quarantined_record import Again, again
-from consumers.warehouse.load.schema_bindings import Contract
+from consumers.warehouse.load.quarantined_record import QuarantinedRecord, quarantined_record
+from consumers.warehouse.load.schema_bindings import CurrentBindings
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import Table
 from runtime.kafka import topics
@@ -54,7 +54,7 @@ class Warehouse(Store, Protocol):
     tables: tuple[Table, ...]  # what `make_tables` makes
 
 
-class Keep(Protocol):
+class RefusalStore(Protocol):
     """Where refusals go."""
 
     def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
@@ -65,12 +65,17 @@ class Flusher:
     """Writes batches, one at a time."""
 
     def __init__(
-        self, warehouse: Warehouse, quarantine: Keep, contract: Contract, policy: Policy, metrics: Metrics
+        self,
+        warehouse: Warehouse,
+        quarantine: RefusalStore,
+        schemas: CurrentBindings,
+        policy: Policy,
+        metrics: Metrics,
     ) -> None:
         self.give_up = threading.Event()
         self._warehouse = warehouse
         self._quarantine = quarantine
-        self._contract = contract
+        self._schemas = schemas
         self._policy = policy
         self._metrics = metrics
         self._inserts = Inserts(warehouse, policy, metrics, self.give_up)
@@ -84,17 +89,17 @@ class Flusher:
     @property
     def is_outdated(self) -> bool:
         """Whether there is something to take up."""
-        return self._contract.changed
+        return self._schemas.changed
 
     def take_up(self) -> None:
         """Use what was released since: its tables are made before its first row. Raises: TransientError."""
-        if self._contract.take_up():
+        if self._schemas.take_up():
             self.make_tables()
 
     def write(self, batch: Batch) -> None:
         """Return once every record has its place. Raises: TooManyRefusedError, TransientError."""
         self._inserts.reset()
-        catalog = self._contract.catalog
+        catalog = self._schemas.catalog
         newer = [refusal for refusal in batch.refusals if _is_newer(refusal, catalog)]
         refusals = [refusal for refusal in batch.refusals if not _is_newer(refusal, catalog)]
         refused_max = self._policy.refused_rows_max
@@ -111,7 +116,7 @@ class Flusher:
             self._keep(refusals)
         self._inserts.reset()
 
-    def _newer(self, refusals: Sequence[Refusal]) -> tuple[list[Group], list[Refusal]]:
+    def _newer(self, refusals: Sequence[Refusal]) -> tuple[list[RowGroup], list[Refusal]]:
         """Return rows of releases that the batch did not know, and what nobody knows in time."""
         if not refusals:
             return [], []
@@ -120,23 +125,23 @@ class Flusher:
         is_awaited = not ids <= self._awaited
         deadline = time.monotonic() + (self._policy.schema_seconds_max if is_awaited else 0)
 
-        def check() -> list[tuple[Again, tuple[Format, bytes] | Refusal]]:
+        def check() -> list[tuple[QuarantinedRecord, tuple[Format, bytes] | Refusal]]:
             self.take_up()
-            found = [(record, self._contract.terms.check(record.topic(), record)) for record in records]
+            found = [(record, self._schemas.bindings.check(record.topic(), record)) for record in records]
             if time.monotonic() < deadline:
                 for _, checked in found:
                     if isinstance(checked, Refusal) and checked.is_ours and checked.reason == UNKNOWN_SCHEMA:
                         raise TransientError(checked.detail)
             return found
 
-        groups: dict[bytes, Group] = {}
+        groups: dict[bytes, RowGroup] = {}
         refused = []
         for (record, checked), refusal in zip(self._again("schemas")(check), refusals, strict=True):
             if isinstance(checked, Refusal):
                 refused.append(replace(refusal, reason=checked.reason, detail=checked.detail))
                 continue
             form, body = checked
-            groups.setdefault(form.prefix, Group(form, record.topic())).parts += (body, record.head)
+            groups.setdefault(form.prefix, RowGroup(form, record.topic())).parts += (body, record.head)
         self._awaited = ids if len(self._awaited) > _AWAITED_MAX else self._awaited | ids
         return [*groups.values()], refused
 
@@ -149,12 +154,12 @@ class Flusher:
         extra = {"reasons": reasons, "records": [refusal.record for refusal in refusals[:10]]}
         _log.warning("records_quarantined", extra=extra)
 
-    def insert(self, group: Group, refused_max: int) -> list[tuple[int, PermanentError]]:
+    def insert(self, group: RowGroup, refused_max: int) -> list[tuple[int, PermanentError]]:
         """Insert a group's rows; return (row, error) of those that are refused, which are kept nowhere.
 
         Raises: TooManyRefusedError beyond `refused_max`, TransientError.
         """
-        check, form, parts = self._contract.terms.check, group.form, group.parts
+        check, form, parts = self._schemas.bindings.check, group.form, group.parts
 
         def insert(rows: Sequence[int]) -> None:
             if isinstance(rows, range):
@@ -168,10 +173,10 @@ class Flusher:
         return refused_rows(len(parts) // 2, insert, is_suspect, refused_max)
 
     def _make_tables(self) -> None:
-        self._warehouse.tables = self._contract.terms.tables
+        self._warehouse.tables = self._schemas.bindings.tables
         self._warehouse.make_tables()
 
-    def _load(self, group: Group, refused_max: int) -> list[Refusal]:
+    def _load(self, group: RowGroup, refused_max: int) -> list[Refusal]:
         found = self.insert(group, refused_max)
         refusals = [self._refusal(group, row, error) for row, error in found]
         if group.topic != topics.QUARANTINE:
@@ -183,21 +188,21 @@ class Flusher:
     def _store(self, refusal: Refusal, head: bytes) -> None:
         """Write a refusal as a row of the quarantine, or, if that is refused as well, what is left of it."""
         for kept in (refusal, *_remains(refusal)):
-            form, body = self._contract.terms.check.kept(kept)
+            form, body = self._schemas.bindings.check.kept(kept)
             try:
                 return self._insert(form, (body, head))
             except PermanentError as error:
                 last = error
         raise last
 
-    def _refusal(self, group: Group, row: int, error: PermanentError) -> Refusal:
+    def _refusal(self, group: RowGroup, row: int, error: PermanentError) -> Refusal:
         body, head = group.parts[2 * row : 2 * row + 2]
-        check = self._contract.terms.check
+        check = self._schemas.bindings.check
         refusal = check.refused(group.form, group.topic, (body, head), error.detail)
         return replace(refusal, reason=SET_ASIDE) if isinstance(error, SetAsideError) else refusal
 
     def _insert(self, form: Format, parts: Sequence[bytes]) -> None:
-        self._inserts.write(form, parts, lambda: self._contract.terms.check.day(form, parts[0]))
+        self._inserts.write(form, parts, lambda: self._schemas.bindings.check.day(form, parts[0]))
 
     def _again(self, target: str) -> Retrying:
         """Return what calls a function until it succeeds."""
@@ -236,9 +241,9 @@ def _remains(refusal: Refusal) -> Iterator[Refusal]:
     yield replace(refusal, body=digest, detail=detail, app_id=None, event_id=None)
 
 
-def _once_more(refusal: Refusal) -> Again:
+def _once_more(refusal: Refusal) -> QuarantinedRecord:
     headers = ((topics.CRC32, checksum(refusal.body)),) if refusal.is_ours else ()
-    return again(refusal.record, refusal.body, refusal.received_at_ms, refusal.app_id, headers)
+    return quarantined_record(refusal.record, refusal.body, refusal.received_at_ms, refusal.app_id, headers)
 
 
 def _is_newer(refusal: Refusal, catalog: Catalog) -> bool:

@@ -25,12 +25,12 @@ from typing import Protocol
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import (
     BrokenError,
+    InsertTooLargeError,
     PermanentError,
     ServerError,
     SetAsideError,
     StuckError,
     TablesError,
-    TooLargeError,
 )
 from consumers.warehouse.load.container import Format, container
 from consumers.warehouse.metrics import Metrics
@@ -95,8 +95,8 @@ class Inserts:
     def write(self, form: Format, parts: Sequence[bytes], day: Callable[[], int | None]) -> None:
         """Store rows (body and head by turns). `day`: of a single row, where it has one, as 20260131.
 
-        Raises: PermanentError, SetAsideError; of several rows StuckError, TooLargeError; TransientError once
-        given up.
+        Raises: PermanentError, SetAsideError; of several rows StuckError, InsertTooLargeError; once given up
+        TransientError.
         """
         rows, data = len(parts) // 2, container(form, parts)
         failure: _Failure | None = None
@@ -113,7 +113,7 @@ class Inserts:
                 self._metrics.rows.labels(form.table).inc(rows)
                 self._metrics.bytes.inc(len(data))
                 return
-            if self._give_up.is_set() or (rows > 1 and isinstance(error, TooLargeError)):
+            if self._give_up.is_set() or (rows > 1 and isinstance(error, InsertTooLargeError)):
                 raise error
             failure = _again(failure, error)
             rounds = rounds + 1 if another_is_stored and failure.reason == self._stuck else 0

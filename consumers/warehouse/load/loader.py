@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
-from consumers.kit.group_consumer import Source
+from consumers.kit.group_consumer import GroupConsumer
 from consumers.kit.record import Place
-from consumers.warehouse.load.batch import Batch, Reason
+from consumers.warehouse.load.batch import Batch, FlushReason
 from consumers.warehouse.load.flush import Flusher
 from consumers.warehouse.metrics import Metrics
 from schemas.catalog.schema_reloader import LOOK_SECONDS
@@ -51,7 +51,7 @@ class Loader:
 
     def __init__(
         self,
-        make_source: Callable[[Callable[[Sequence[Place]], None]], Source],
+        make_consumer: Callable[[Callable[[Sequence[Place]], None]], GroupConsumer],
         make_batch: Callable[[], Batch],
         flusher: Flusher,
         bounds: Bounds,
@@ -67,7 +67,7 @@ class Loader:
         self._lag_at = self._noted_at = self._looked_at = 0.0
         self._turned_at = time.monotonic()
         self._tables_made = False
-        self._source = make_source(self._revoked)
+        self._consumer = make_consumer(self._revoked)
         metrics.held_bytes_max.set(2 * bounds.batch_bytes_max)
 
     @property
@@ -78,7 +78,7 @@ class Loader:
     @property
     def is_ready(self) -> bool:
         """Whether events that come now are loaded."""
-        return self._tables_made and self._source.joined
+        return self._tables_made and self._consumer.joined
 
     def stop(self) -> None:
         """End `run` in order."""
@@ -103,10 +103,10 @@ class Loader:
         if self._batch.full and self._flight:
             wait([self._flight.done], _FULL_SECONDS_MAX)
         is_stuck = self._batch.full and self._flight is not None and not self._flight.done.done()
-        (self._source.pause if is_stuck else self._source.resume)()
+        (self._consumer.pause if is_stuck else self._consumer.resume)()
         self._metrics.paused.set(is_stuck)
         seconds = _FLYING_SECONDS if self._flight else self._seconds(now)
-        records = self._source.poll(seconds, *self._batch.room)
+        records = self._consumer.poll(seconds, *self._batch.room)
         self._batch.add(records, now)
         self._note(now)
 
@@ -121,7 +121,7 @@ class Loader:
         if self._flusher.is_outdated:
             self._flight = _Flight(self._make_batch(), _begun(self._flusher.take_up))
 
-    def _take_off(self, reason: Reason | None) -> None:
+    def _take_off(self, reason: FlushReason | None) -> None:
         if reason is None or self._flight:
             return
         batch, self._batch = self._batch, self._make_batch()
@@ -135,7 +135,7 @@ class Loader:
             flight.done.result()
             self._tables_made = True
             self._metrics.checked.inc(flight.batch.checked)
-            self._source.commit(flight.batch.offsets)
+            self._consumer.commit(flight.batch.offsets)
 
     def _revoked(self, places: Sequence[Place]) -> None:
         if self._flight and not self._stopping.is_set():
@@ -148,7 +148,7 @@ class Loader:
         """Write and commit what there is, within the bound; what remains is read again by the next loader."""
         deadline = time.monotonic() + self._bounds.shutdown_seconds_max
         for _ in range(2):
-            self._take_off(Reason.SHUTDOWN if self._batch.rows else None)
+            self._take_off(FlushReason.SHUTDOWN if self._batch.rows else None)
             if self._flight:
                 wait([self._flight.done], max(0.0, deadline - time.monotonic()))
                 self._land()
@@ -156,7 +156,7 @@ class Loader:
     def _close(self) -> None:
         self._stopping.set()
         self._flusher.give_up.set()
-        self._source.close(self._bounds.shutdown_seconds_max)
+        self._consumer.close(self._bounds.shutdown_seconds_max)
         _log.info("loader_stopped", extra={"rows_not_loaded": sum(batch.rows for batch in self._held())})
 
     def _held(self) -> list[Batch]:
@@ -176,7 +176,7 @@ class Loader:
         if now - self._lag_at > _LAG_SECONDS:
             self._lag_at = now
             self._metrics.lag.clear()  # what is not known is not there
-            for (topic, partition), lag in self._source.lags().items():
+            for (topic, partition), lag in self._consumer.lags().items():
                 self._metrics.lag.labels(topic, partition).set(lag)
 
 

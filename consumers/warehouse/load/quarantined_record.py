@@ -8,7 +8,7 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class QuarantinedRecord:
     """A refused value as the record that it was, to be checked once more."""
 
     place: tuple[str, int, int]  # topic, partition, offset
@@ -51,13 +51,13 @@ class Again:
         return long(self.place[1]) + long(self.place[2]) + long(self.received_at_ms)
 
 
-def again(
+def quarantined_record(
     record: str,
     body: bytes,
     received_at_ms: int,
     app_id: str | None,
     headers: Headers = (),
-) -> Again:
+) -> QuarantinedRecord:
     """Return the record that was refused; `record`: topic/partition/offset."""
     topic, partition, offset = record.rsplit("/", 2)
-    return Again((topic, int(partition), int(offset)), body, received_at_ms, app_id, headers)
+    return QuarantinedRecord((topic, int(partition), int(offset)), body, received_at_ms, app_id, headers)

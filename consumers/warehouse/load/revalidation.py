@@ -19,8 +19,8 @@ from consumers.kit.decode import (
     REFUSED,
     UNKNOWN_SCHEMA,
     WRONG_TOPIC,
+    InvalidRecordError,
     Refusal,
-    Unfit,
     encode_refusal,
     fields_of,
     header,
@@ -37,7 +37,7 @@ from schemas.catalog.wire import HEADER_BYTES, prefix, wire_id_of
 from schemas.catalog.wire_ids import releases_of
 
 
-class Check:
+class Revalidation:
     """Checks records one by one."""
 
     def __init__(self, catalog: Catalog, forms: Iterable[Format]) -> None:
@@ -48,8 +48,8 @@ class Check:
         """Return the record as a row (its format and body), or why it is none."""
         try:
             return self._row(topic, record)
-        except Unfit as unfit:
-            refusal = refusal_of(unfit, topic, record)
+        except InvalidRecordError as error:
+            refusal = refusal_of(error, topic, record)
         return self.kept(refusal) if topic == topics.QUARANTINE else refusal
 
     def kept(self, refusal: Refusal) -> tuple[Format, bytes]:
@@ -65,7 +65,7 @@ class Check:
         """Return the day (20260131, UTC) that decides a row's partition; None: it has none."""
         try:
             at = self.datum(form, body).get("timestamp")
-        except Unfit:
+        except InvalidRecordError:
             return None
         return None if at is None else int(datetime.fromtimestamp(at / 1000, UTC).strftime("%Y%m%d"))
 
@@ -73,7 +73,7 @@ class Check:
         """Return whether a row is what its schema says, to its last byte."""
         try:
             self.datum(form, body)
-        except Unfit:
+        except InvalidRecordError:
             return False
         return True
 
@@ -84,7 +84,7 @@ class Check:
         value = form.prefix + body
         try:
             datum = fields_of(form.release, value)
-        except Unfit:
+        except InvalidRecordError:
             datum = {}
         return Refusal(
             reason=REFUSED,
@@ -100,18 +100,18 @@ class Check:
         value = sound(record.value(), header(record, topics.CRC32))
         wire_id = wire_id_of(value)
         if wire_id is None:
-            raise Unfit(DAMAGED, "the value does not begin with 0 and a schema's id")
-        unfit = Unfit(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
+            raise InvalidRecordError(DAMAGED, "the value does not begin with 0 and a schema's id")
+        invalid = InvalidRecordError(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
         for release in releases_of(self._catalog, value, record.headers()):
             try:
                 return self._row_of(topic, release, value)
-            except Unfit as error:
-                unfit = error
-        raise unfit
+            except InvalidRecordError as error:
+                invalid = error
+        raise invalid
 
     def _row_of(self, topic: str, release: Release, value: bytes) -> tuple[Format, bytes]:
         if topic != release.topic:
-            raise Unfit(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
+            raise InvalidRecordError(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
         datum = fields_of(release, value)
         require(release, datum)
         return self._forms[prefix(release.wire_id)], _encoded(release, datum)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from confluent_kafka import KafkaException
 
 from runtime.kafka import topic_reader
-from runtime.kafka.topic_contract import Contract
+from runtime.kafka.topic_contract import TopicContract
 from runtime.kafka.topic_log import TopicLog
 
 _CHECK_SECONDS = 60.0
@@ -24,7 +24,7 @@ def start(kafka: Mapping[str, str]) -> None:
 
 
 def _watch(kafka: Mapping[str, str]) -> None:
-    log, waiting = TopicLog(Contract()), threading.Event()
+    log, waiting = TopicLog(TopicContract()), threading.Event()
     while True:
         waiting.wait(_CHECK_SECONDS if _look(kafka, log) else _RETRY_SECONDS)
 

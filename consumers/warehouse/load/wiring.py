@@ -2,39 +2,39 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from consumers.kit.group_consumer import Membership, Source
-from consumers.kit.quarantine import Quarantine
+from consumers.kit.group_consumer import GroupConsumer, Membership
+from consumers.kit.quarantine import QuarantineWriter
 from consumers.kit.record import Record
-from consumers.warehouse.clickhouse import ClickHouse
-from consumers.warehouse.load.batch import Batch, Limits
+from consumers.warehouse.clickhouse import ClickHouseStore
+from consumers.warehouse.load.batch import Batch, BatchLimits
 from consumers.warehouse.load.flush import Flusher
 from consumers.warehouse.load.inserts import Policy
 from consumers.warehouse.load.loader import Bounds, Loader
-from consumers.warehouse.load.schema_bindings import Contract, Terms
+from consumers.warehouse.load.schema_bindings import CurrentBindings, SchemaBindings
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.settings import Settings
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 
 
-class Parts:
+class LoaderParts:
     """Everything of a loader but its loop; connects to nothing before it is used."""
 
-    def __init__(self, settings: Settings, current: Current) -> None:
+    def __init__(self, settings: Settings, current: SchemaReloader) -> None:
         self.metrics = Metrics()
-        self.contract = Contract(current, self.metrics)
-        self._limits = Limits(
+        self.schemas = CurrentBindings(current, self.metrics)
+        self._limits = BatchLimits(
             settings.batch_rows_max, settings.batch_bytes_max, settings.batch_age_seconds_max
         )
-        self.warehouse = ClickHouse(
+        self.warehouse = ClickHouseStore(
             settings.clickhouse_url.get_secret_value(),
-            self.terms.tables,
+            self.bindings.tables,
             settings.table_options,
             settings.insert_seconds_max,
         )
         self.flusher = Flusher(
             self.warehouse,
-            Quarantine(settings.kafka, current),
-            self.contract,
+            QuarantineWriter(settings.kafka, current),
+            self.schemas,
             Policy(
                 settings.retry_seconds_max,
                 settings.refused_rows_max,
@@ -45,13 +45,13 @@ class Parts:
         )
 
     @property
-    def terms(self) -> Terms:
+    def bindings(self) -> SchemaBindings:
         """What is made of the catalog in use."""
-        return self.contract.terms
+        return self.schemas.bindings
 
     def make_batch(self) -> Batch:
         """Return an empty batch."""
-        return Batch(self._limits, self.terms.formats, self.terms.check)
+        return Batch(self._limits, self.bindings.formats, self.bindings.check)
 
     def load(self, records: Iterable[Sequence[Record]]) -> Iterator[int]:
         """Load records that were read outside the group; yield how many with each batch.
@@ -70,11 +70,13 @@ class Parts:
         yield batch.rows
 
 
-def make_loader(settings: Settings, parts: Parts) -> Loader:
+def make_loader(settings: Settings, parts: LoaderParts) -> Loader:
     """Return a loader that has joined the group."""
     on_commit_failed = parts.metrics.commits_failed.inc
     return Loader(
-        lambda on_revoked: Source(settings.kafka, Membership(settings.group), on_revoked, on_commit_failed),
+        lambda on_revoked: GroupConsumer(
+            settings.kafka, Membership(settings.group), on_revoked, on_commit_failed
+        ),
         parts.make_batch,
         parts.flusher,
         Bounds(settings.batch_bytes_max, settings.shutdown_seconds_max),

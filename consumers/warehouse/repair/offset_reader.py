@@ -31,7 +31,7 @@ _NEAR = 2_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Range:
+class OffsetRange:
     """Offsets `start` to `end` - 1 of one partition."""
 
     topic: str
@@ -41,7 +41,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class PartitionOffsets:
     """One partition."""
 
     low: int  # the first offset that is still there
@@ -49,23 +49,25 @@ class Log:
     committed: int  # the loader's next; `low` when it has none
 
 
-class Kafka:
+class OffsetReader:
     """The topics, looked at from outside the group. Raises: SettingsError; every method: TransientError."""
 
     def __init__(self, kafka: Mapping[str, str], group: str) -> None:
         self._consumer = client.consumer(kafka, group, _log, enable_partition_eof=True, fetch_wait_max_ms=20)
 
-    def logs(self) -> dict[Place, Log]:
+    def logs(self) -> dict[Place, PartitionOffsets]:
         """Return every partition of our topics."""
         return _retrying()(self._logs)
 
-    def received(self, start_ms: int, end_ms: int) -> list[Range]:
+    def received(self, start_ms: int, end_ms: int) -> list[OffsetRange]:
         """Return what was received from `start_ms` on and before `end_ms` (since 1970) and is still there."""
         logs = self.logs()
         starts, ends = self._offsets_at(start_ms, logs), self._offsets_at(end_ms, logs)
-        return [Range(*place, starts[place], ends[place]) for place in logs if starts[place] < ends[place]]
+        return [
+            OffsetRange(*place, starts[place], ends[place]) for place in logs if starts[place] < ends[place]
+        ]
 
-    def records(self, ranges: Iterable[Range]) -> Iterator[list[Record]]:
+    def records(self, ranges: Iterable[OffsetRange]) -> Iterator[list[Record]]:
         """Yield the records of `ranges`, some at a time, in order."""
         for near in _coalesced(sorted(ranges)):
             yield from self._read(near)
@@ -74,7 +76,7 @@ class Kafka:
         """End the connections."""
         self._consumer.close()
 
-    def _logs(self) -> dict[Place, Log]:
+    def _logs(self) -> dict[Place, PartitionOffsets]:
         with _as_transient():
             places = offsets.places(self._consumer, topics.ALL, _SECONDS_MAX)
             # In this order: what is committed was there, and has an end.
@@ -82,18 +84,18 @@ class Kafka:
             lows = offsets.starts(self._consumer, places, _SECONDS_MAX)
             highs = offsets.ends(self._consumer, places, _SECONDS_MAX)
         return {
-            place: Log(lows[place], highs[place], lows[place] if offset is None else offset)
+            place: PartitionOffsets(lows[place], highs[place], lows[place] if offset is None else offset)
             for place, offset in committed.items()
         }
 
-    def _offsets_at(self, moment_ms: int, logs: Mapping[Place, Log]) -> dict[Place, int]:
+    def _offsets_at(self, moment_ms: int, logs: Mapping[Place, PartitionOffsets]) -> dict[Place, int]:
         return _retrying()(self._first_at, moment_ms, {place: log.high for place, log in logs.items()})
 
     def _first_at(self, moment_ms: int, ends: Mapping[Place, int]) -> dict[Place, int]:
         with _as_transient():
             return offsets.first_at(self._consumer, ends, moment_ms, _SECONDS_MAX)
 
-    def _read(self, near: Sequence[Range]) -> Iterator[list[Record]]:
+    def _read(self, near: Sequence[OffsetRange]) -> Iterator[list[Record]]:
         first, end, starts = near[0], near[-1].end, [part.start for part in near]
         self._consumer.assign([TopicPartition(first.topic, first.partition, first.start)])
         next_offset, deadline = first.start, time.monotonic() + _SECONDS_MAX
@@ -137,9 +139,9 @@ def _retrying() -> Retrying:
     )
 
 
-def _coalesced(ranges: Sequence[Range]) -> Iterator[list[Range]]:
+def _coalesced(ranges: Sequence[OffsetRange]) -> Iterator[list[OffsetRange]]:
     """Yield neighbours that are read in one go."""
-    near: list[Range] = []
+    near: list[OffsetRange] = []
     for one in ranges:
         place = (one.topic, one.partition)
         if near and ((near[-1].topic, near[-1].partition) != place or one.start - near[-1].end > _NEAR):

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from consumers.kit.errors import TransientError
 from consumers.kit.record import Place
 from consumers.warehouse.clickhouse import connect
-from consumers.warehouse.repair.offset_reader import Log, Range
+from consumers.warehouse.repair.offset_reader import OffsetRange, PartitionOffsets
 from consumers.warehouse.tables import RAW
 from runtime.kafka import topics
 
@@ -58,15 +58,15 @@ _QUERY_BYTES_MAX = 8 * 1024 * 1024
 Key = tuple[Any, ...]
 
 
-class Lookup:
+class ReconcileQueries:
     """One connection."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def gaps(
-        self, topic: str, tables: Sequence[str], logs: Mapping[int, Log]
-    ) -> tuple[dict[int, int], list[Range]]:
+        self, topic: str, tables: Sequence[str], logs: Mapping[int, PartitionOffsets]
+    ) -> tuple[dict[int, int], list[OffsetRange]]:
         """Return by partition how many offsets have a row, and the ranges that have none."""
         parameters = {
             "tables": f"^({'|'.join(tables)})$",
@@ -78,7 +78,7 @@ class Lookup:
         ranges = []
         for partition, count, starts, ends in self._rows(GAPS_SQL.read_text(), parameters):
             rows[partition] += count
-            ranges += [Range(topic, partition, s, e + 1) for s, e in zip(starts, ends, strict=True)]
+            ranges += [OffsetRange(topic, partition, s, e + 1) for s, e in zip(starts, ends, strict=True)]
         return rows, ranges
 
     def keys(self, table: str, columns: Sequence[str], keys: Iterable[Key]) -> set[Key]:
@@ -101,7 +101,9 @@ class Lookup:
             found |= {bytes.fromhex(text) for text, key in zip(texts, hashes, strict=True) if key in there}
         return found
 
-    def counts(self, tables: Sequence[str], logs: Mapping[Place, Log]) -> dict[str, tuple[int, int, int]]:
+    def counts(
+        self, tables: Sequence[str], logs: Mapping[Place, PartitionOffsets]
+    ) -> dict[str, tuple[int, int, int]]:
         """Return event type -> (offsets in `logs` that have a row, rows, events in the views)."""
         events = [logs[place] for place in sorted(logs) if place[0] == topics.EVENTS]
         parameters = {

@@ -18,13 +18,13 @@ from consumers.kit.decode import Refusal
 from consumers.kit.record import Place, Record
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.load.flush import remains_of
-from consumers.warehouse.load.wiring import Parts
-from consumers.warehouse.repair.offset_reader import Kafka, Log, Range
-from consumers.warehouse.repair.reconcile_queries import Key, Lookup
+from consumers.warehouse.load.wiring import LoaderParts
+from consumers.warehouse.repair.offset_reader import OffsetRange, OffsetReader, PartitionOffsets
+from consumers.warehouse.repair.reconcile_queries import Key, ReconcileQueries
 from consumers.warehouse.settings import Settings
 from runtime.kafka import topics
 from schemas.catalog.catalog import table_name
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 # Records that are judged together.
@@ -35,7 +35,7 @@ _CLICKSTREAM_KEY = ("app_id", "event_id")
 
 
 @dataclass(slots=True)
-class Partition:
+class PartitionCounts:
     """What became of one partition's records: each is in one of the counts from `rows` on."""
 
     low: int
@@ -50,12 +50,12 @@ class Partition:
 
 
 @dataclass(slots=True)
-class Report:
+class ReconciliationReport:
     """What was found."""
 
-    partitions: dict[Place, Partition] = field(default_factory=dict)
-    missing: list[Range] = field(default_factory=list)
-    gone: list[Range] = field(default_factory=list)  # never loaded, and Kafka has let go of them
+    partitions: dict[Place, PartitionCounts] = field(default_factory=dict)
+    missing: list[OffsetRange] = field(default_factory=list)
+    gone: list[OffsetRange] = field(default_factory=list)  # never loaded, and Kafka has let go of them
     types: Counter[str] = field(default_factory=Counter)  # of the records read again
 
 
@@ -75,45 +75,45 @@ class _Found:
     timestamp_ms: int | None = None
 
 
-class Accounting:
+class Reconciliation:
     """Compares Kafka and ClickHouse. Every method raises: TransientError."""
 
-    def __init__(self, settings: Settings, current: Current) -> None:
-        self._parts = Parts(settings, current)
-        self._kafka = Kafka(settings.kafka, settings.group)
-        self._lookup = Lookup(settings.clickhouse_url.get_secret_value())
+    def __init__(self, settings: Settings, current: SchemaReloader) -> None:
+        self._parts = LoaderParts(settings, current)
+        self._kafka = OffsetReader(settings.kafka, settings.group)
+        self._lookup = ReconcileQueries(settings.clickhouse_url.get_secret_value())
         self._ttl_days = settings.ttl_days
 
     @property
     def _tables(self) -> dict[str, list[str]]:
         """The tables of each topic."""
-        formats = self._parts.terms.formats.by_topic.items()
+        formats = self._parts.bindings.formats.by_topic.items()
         return {topic: sorted({form.table for form in forms.values()}) for topic, forms in formats}
 
-    def wait(self, seconds_max: float) -> dict[Place, Log]:
+    def wait(self, seconds_max: float) -> dict[Place, PartitionOffsets]:
         """Return the partitions as they are now, once the loader has come that far or time is up."""
         logs = self._kafka.logs()
         deadline = time.monotonic() + seconds_max
         while True:
             committed = {place: log.committed for place, log in self._kafka.logs().items()}
             if time.monotonic() > deadline or all(committed[p] >= log.high for p, log in logs.items()):
-                return {p: Log(log.low, log.high, committed[p]) for p, log in logs.items()}
+                return {p: PartitionOffsets(log.low, log.high, committed[p]) for p, log in logs.items()}
             time.sleep(_WAIT_SECONDS)
 
-    def report(self, logs: dict[Place, Log], now_ms: int) -> Report:
+    def report(self, logs: dict[Place, PartitionOffsets], now_ms: int) -> ReconciliationReport:
         """Return where every record of `logs` is. `now_ms` decides what is past the TTL."""
-        report = Report()
-        self._parts.contract.take_up()  # the loader may have done so while we waited
-        gaps: list[Range] = []
+        report = ReconciliationReport()
+        self._parts.schemas.take_up()  # the loader may have done so while we waited
+        gaps: list[OffsetRange] = []
         for topic, tables in self._tables.items():
             some = {partition: log for (name, partition), log in logs.items() if name == topic}
             rows, ranges = self._lookup.gaps(topic, tables, some)
             gaps += ranges
             for partition, log in some.items():
                 lag = max(0, log.high - max(log.committed, log.low))
-                report.partitions[topic, partition] = Partition(log.low, log.high, lag, rows[partition])
+                report.partitions[topic, partition] = PartitionCounts(log.low, log.high, lag, rows[partition])
                 if log.committed < log.low:
-                    report.gone.append(Range(topic, partition, log.committed, log.low))
+                    report.gone.append(OffsetRange(topic, partition, log.committed, log.low))
         for gap in gaps:
             report.partitions[gap.topic, gap.partition].empty += gap.end - gap.start
         found: list[_Found] = []
@@ -128,11 +128,13 @@ class Accounting:
         self._judge(found, report, now_ms)
         return report
 
-    def repair(self, ranges: Sequence[Range]) -> int:
+    def repair(self, ranges: Sequence[OffsetRange]) -> int:
         """Load the records of `ranges` as the loader does; return how many. Raises: TooManyRefusedError."""
         return sum(self._parts.load(self._kafka.records(ranges)))
 
-    def types(self, report: Report, logs: Mapping[Place, Log]) -> dict[str, tuple[int, int, int]]:
+    def types(
+        self, report: ReconciliationReport, logs: Mapping[Place, PartitionOffsets]
+    ) -> dict[str, tuple[int, int, int]]:
         """Return event type -> (records that Kafka still has, rows in raw tables, events in the views)."""
         counts = self._lookup.counts(self._tables[topics.EVENTS], logs)
         names = sorted(counts.keys() | report.types.keys())
@@ -142,7 +144,7 @@ class Accounting:
             for within, raw, view in [counts.get(name, (0, 0, 0))]
         }
 
-    def _judge(self, found: Sequence[_Found], report: Report, now_ms: int) -> None:
+    def _judge(self, found: Sequence[_Found], report: ReconciliationReport, now_ms: int) -> None:
         report.types.update(one.event_type for one in found if one.event_type)
         there: set[tuple[str, Key]] = set()
         for table, columns in {(table, one.columns) for one in found for table in one.tables}:
@@ -167,12 +169,12 @@ class Accounting:
 
     def _found(self, record: Record) -> _Found:
         place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
-        checked = self._parts.terms.check(place[0], record)
+        checked = self._parts.bindings.check(place[0], record)
         value = record.value() or b""
         if isinstance(checked, Refusal):
             return _Found(place, offset, tuple({value, checked.body}))
         form, body = checked
-        datum = self._parts.terms.check.datum(form, body)
+        datum = self._parts.bindings.check.datum(form, body)
         if place[0] == topics.QUARANTINE:
             return _Found(place, offset, tuple({value, datum["body"]}), timestamp_ms=datum["received_at"])
         columns = _EVENT_KEY if "timestamp" in datum else _CLICKSTREAM_KEY
@@ -189,7 +191,7 @@ class Accounting:
 
     def _tables_of(self, form: Format, datum: Mapping[str, Any]) -> tuple[str, ...]:
         """Return where the event may be: one without a schema also in the table that its type has by now."""
-        catalog = self._parts.contract.catalog
+        catalog = self._parts.schemas.catalog
         typed = catalog.newest(datum["event_type"]) if form.release.name == catalog.unmodelled.name else None
         return (form.table, table_name(typed.name)) if typed else (form.table,)
 
@@ -198,13 +200,13 @@ class Accounting:
         return bool(self._ttl_days) and at is not None and at < now_ms - self._ttl_days * _DAY_MS
 
 
-def _extend(ranges: list[Range], place: Place, offset: int) -> None:
+def _extend(ranges: list[OffsetRange], place: Place, offset: int) -> None:
     """Take in an offset behind all others of its partition."""
     last = ranges[-1] if ranges else None
     if last and (last.topic, last.partition, last.end) == (*place, offset):
-        ranges[-1] = Range(*place, last.start, offset + 1)
+        ranges[-1] = OffsetRange(*place, last.start, offset + 1)
     else:
-        ranges.append(Range(*place, offset, offset + 1))
+        ranges.append(OffsetRange(*place, offset, offset + 1))
 
 
 def _is_there(one: _Found, there: set[tuple[str, Key]]) -> bool:

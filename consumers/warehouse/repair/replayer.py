@@ -24,8 +24,8 @@ from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import connect
 from consumers.warehouse.errors import PermanentError
 from consumers.warehouse.load.container import Format, container
-from consumers.warehouse.load.quarantined_record import Again, Headers, again
-from consumers.warehouse.load.wiring import Parts
+from consumers.warehouse.load.quarantined_record import Headers, QuarantinedRecord, quarantined_record
+from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.tables import PUBLIC, RAW
 from runtime import environment
 from runtime.environment import SettingsError
@@ -46,7 +46,7 @@ class RowFailedError(TransientError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class QuarantineRow:
     """One row of the quarantine."""
 
     body_hash: bytes
@@ -106,13 +106,13 @@ class IngestAccess(BaseModel):
             raise SettingsError(f"{'INGEST_TOKENS' if given else file}: {error}") from error
 
 
-class Quarantine:
+class QuarantineTable:
     """The table of what could not be placed. Every method raises: TransientError."""
 
     def __init__(self, url: str) -> None:
         self._client = connect(url, _QUERY_SECONDS_MAX)
 
-    def rows(self, where: str) -> Iterator[Row]:
+    def rows(self, where: str) -> Iterator[QuarantineRow]:
         """Yield the rows that the condition finds and that were not replayed, the oldest first."""
         sql = f"""
             SELECT sipHash128(body) AS body_hash, hex(body), source, reason, record, app_id, event_id,
@@ -123,7 +123,7 @@ class Quarantine:
         try:
             with self._client.query_rows_stream(sql) as stream:
                 for body_hash, body, *rest in stream:
-                    yield Row(_fixed(body_hash), bytes.fromhex(body), *rest)
+                    yield QuarantineRow(_fixed(body_hash), bytes.fromhex(body), *rest)
         except ClickHouseError as error:
             raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
 
@@ -142,20 +142,20 @@ class Quarantine:
 class Replayer:
     """Puts rows back, each by the way that it came. `stays` counts the reasons of those that stay."""
 
-    def __init__(self, parts: Parts, access: IngestAccess) -> None:
+    def __init__(self, parts: LoaderParts, access: IngestAccess) -> None:
         self.stays: Counter[str] = Counter()
         self._parts = parts
         self._access = access
         self._http = urllib3.PoolManager(timeout=_POST_SECONDS_MAX, retries=False)
 
-    def put_back(self, row: Row) -> bool:
+    def put_back(self, row: QuarantineRow) -> bool:
         """Return whether `row` is an event now. Raises: TransientError, SettingsError."""
         reason = self._post(row) if row.source == "ingest" else self._load(row)
         if reason:
             self.stays[reason] += 1
         return not reason
 
-    def _post(self, row: Row) -> str:
+    def _post(self, row: QuarantineRow) -> str:
         if not (secret := self._access.secret(row.app_id)):
             return "no token of INGEST_TOKENS may speak for its app"
         headers = {"Authorization": f"Bearer {secret}"}
@@ -178,7 +178,7 @@ class Replayer:
             return detail
         raise RowFailedError(f"ingest answers {detail}")
 
-    def _load(self, row: Row) -> str:
+    def _load(self, row: QuarantineRow) -> str:
         if row.reason == DAMAGED:
             return "damaged: what it was is not known"
         try:
@@ -196,9 +196,11 @@ class Replayer:
             return f"refused: {error.detail[:200]}"
         return ""
 
-    def _checked(self, row: Row, headers: Headers) -> tuple[tuple[Format, bytes] | Refusal, Again]:
-        record = again(row.record, row.body, row.received_at_ms, row.app_id, headers)
-        return self._parts.terms.check(record.topic(), record), record
+    def _checked(
+        self, row: QuarantineRow, headers: Headers
+    ) -> tuple[tuple[Format, bytes] | Refusal, QuarantinedRecord]:
+        record = quarantined_record(row.record, row.body, row.received_at_ms, row.app_id, headers)
+        return self._parts.bindings.check(record.topic(), record), record
 
 
 def _is_json(body: bytes) -> bool:

@@ -18,8 +18,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import connect
-from consumers.warehouse.load.batch import Group
-from consumers.warehouse.load.wiring import Parts
+from consumers.warehouse.load.batch import RowGroup
+from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.settings import Settings
 from consumers.warehouse.tables import RAW, Options, quoted, removal
 from runtime.kafka import topics
@@ -44,7 +44,7 @@ _SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class UntypedRows:
     """Rows of one event type that may have a better place."""
 
     event_type: str
@@ -60,7 +60,7 @@ class Source:
 
 
 @dataclass(slots=True)
-class Report:
+class RetypeReport:
     """What became of one source's rows."""
 
     read: int = 0
@@ -68,16 +68,16 @@ class Report:
     refused: Counter[str] = field(default_factory=Counter)  # why, and how many
 
 
-class Untyped:
+class Retyper:
     """One run over the tables. Every method raises: TransientError."""
 
-    def __init__(self, parts: Parts, settings: Settings) -> None:
+    def __init__(self, parts: LoaderParts, settings: Settings) -> None:
         self._parts = parts
         self._options = Options(cluster=settings.cluster)
         self._client = connect(settings.clickhouse_url.get_secret_value(), _SECONDS_MAX, **_SETTINGS)
-        self._decoder = EventDecoder(parts.contract.catalog, is_bounded=False)
+        self._decoder = EventDecoder(parts.schemas.catalog, is_bounded=False)
 
-    def days(self, source: Source) -> dict[int, int]:
+    def days(self, source: UntypedRows) -> dict[int, int]:
         """Return day (20260131) -> rows to be looked at."""
         sql = (
             f"SELECT toYYYYMMDD(timestamp) AS day, count() FROM {RAW}.{source.table} FINAL"  # noqa: S608 - our names
@@ -85,9 +85,9 @@ class Untyped:
         )
         return {day: count for day, count in self._rows(sql, _parameters(source))}  # noqa: C416 - typed so
 
-    def move(self, source: Source, day: int) -> Report:
+    def move(self, source: UntypedRows, day: int) -> RetypeReport:
         """Give the rows of one day their place. Raises: TooManyRefusedError."""
-        report = Report()
+        report = RetypeReport()
         for page in self._pages(source, day):
             groups = self._groups(source, page, report)
             report.read += len(page)
@@ -99,7 +99,7 @@ class Untyped:
                 self._remove(source, day)
         return report
 
-    def _pages(self, source: Source, day: int) -> Iterator[Sequence[Sequence[Any]]]:
+    def _pages(self, source: UntypedRows, day: int) -> Iterator[Sequence[Sequence[Any]]]:
         names = [_selected(name, one) for name, one in _leaves(source.fields).items()]
         head = f"SELECT {', '.join(names)}, {_PLACE}, {_NEXT} FROM {RAW}.{source.table} FINAL"  # noqa: S608 - our names
         where = f"WHERE toYYYYMMDD(timestamp) = {day} AND {source.where}"
@@ -113,11 +113,13 @@ class Untyped:
             parameters = {**_parameters(source), **after}
             page = self._rows(f"{head} {where} AND ({_KEY}) > ({_AFTER}) {tail}", parameters)
 
-    def _groups(self, source: Source, page: Iterable[Sequence[Any]], report: Report) -> list[Group]:
+    def _groups(
+        self, source: UntypedRows, page: Iterable[Sequence[Any]], report: RetypeReport
+    ) -> list[RowGroup]:
         """Return the rows that gain by being read again."""
         names = [*_leaves(source.fields)]
-        forms = self._parts.terms.formats.by_topic[topics.EVENTS]
-        groups: dict[bytes, Group] = {}
+        forms = self._parts.bindings.formats.by_topic[topics.EVENTS]
+        groups: dict[bytes, RowGroup] = {}
         for row in page:
             columns = dict(zip(names, row, strict=False))
             try:
@@ -130,10 +132,10 @@ class Untyped:
             value = event.encode(columns["received_at"])
             form = forms[value[:HEADER_BYTES]]
             at = b"".join(map(long, row[len(names) : len(names) + 3]))
-            groups.setdefault(form.prefix, Group(form, topics.EVENTS)).parts += (value[HEADER_BYTES:], at)
+            groups.setdefault(form.prefix, RowGroup(form, topics.EVENTS)).parts += (value[HEADER_BYTES:], at)
         return [*groups.values()]
 
-    def _remove(self, source: Source, day: int) -> None:
+    def _remove(self, source: UntypedRows, day: int) -> None:
         try:
             self._client.command(
                 removal(source.table, table_name(source.event_type), day, self._options),
@@ -149,17 +151,17 @@ class Untyped:
             raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
 
 
-def sources(catalog: Catalog, event_type: str | None) -> Iterator[Source]:
+def sources(catalog: Catalog, event_type: str | None) -> Iterator[UntypedRows]:
     """Yield where untyped rows may lie, of one type or of all."""
     unmodelled = _fields(r for r in catalog.releases if r.name == catalog.unmodelled.name)
     for newest in catalog.newest_releases():
         if newest.family != "mobile" or event_type not in (None, newest.name):
             continue
-        yield Source(
+        yield UntypedRows(
             newest.name, table_name(catalog.unmodelled.name), unmodelled, "event_type = {event_type:String}"
         )
         releases = (r for r in catalog.releases if (r.family, r.name) == ("mobile", newest.name))
-        yield Source(
+        yield UntypedRows(
             newest.name,
             table_name(newest.name),
             _fields(sorted(releases, key=lambda release: release.version)),
@@ -196,7 +198,7 @@ def _selected(name: str, one: Field) -> str:
     return f"toUnixTimestamp64Milli({quoted(name)})" if one.kind == schema_model.MOMENT else quoted(name)
 
 
-def _parameters(source: Source) -> dict[str, Any]:
+def _parameters(source: UntypedRows) -> dict[str, Any]:
     return {"event_type": source.event_type, "paths": [*source.paths]}
 
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from deploy.local.clickhouse import configuration, sandbox
 from deploy.local.clickhouse.settings import Settings
-from runtime.http.protocol import Gate, Limits
+from runtime.http.protocol import ConnectionLimits, Gate
 from runtime.http.server import Port, bind, serve
 from runtime.process import Process, main
 
@@ -54,7 +54,7 @@ def _serve(process: Process) -> None:
 async def _run(process: Process, app: ASGIApp, sockets: Sequence[socket], settings: Settings) -> None:
     stopping, seconds_max = asyncio.Event(), settings.shutdown_seconds_max
     # An insert may take as long as its sender does.
-    gate = Gate(Limits(request_seconds_max=math.inf, head_bytes_max=_HEAD_BYTES_MAX))
+    gate = Gate(ConnectionLimits(request_seconds_max=math.inf, head_bytes_max=_HEAD_BYTES_MAX))
     port = Port(app, sockets, gate)
     serving = serve([port], stopping, lifespan="on", timeout_graceful_shutdown=seconds_max)
     await process.keep(serving, stopping.set, {}, 2 * seconds_max)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.settings import Settings
 from runtime.http import hosts
 
@@ -19,7 +19,7 @@ _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 def check(headers: Headers, params: Mapping[str, str], settings: Settings) -> None:
-    """Let pass who may query. Raises: Fault."""
+    """Let pass who may query. Raises: FrontError."""
     _check_host(hosts.without_port(headers.get("host", "")).lower(), settings)
     _check_page(headers)
     _check_password(params, headers, settings.password.get_secret_value())
@@ -31,29 +31,29 @@ def _check_host(host: str, settings: Settings) -> None:
     if settings.host in _WILDCARDS and hosts.is_address(host):
         return
     detail = f"default: This server is not known as {host!r}: CLICKHOUSE_HOSTNAMES does not have it."
-    raise Fault(497, "ACCESS_DENIED", detail)
+    raise FrontError(497, "ACCESS_DENIED", detail)
 
 
 def _check_page(headers: Headers) -> None:
     origin, host = headers.get("origin", ""), headers.get("host", "")
     if origin and origin not in {f"http://{host}", f"https://{host}"}:
-        raise Fault(497, "ACCESS_DENIED", f"default: Queries from pages of {origin!r} are not accepted.")
+        raise FrontError(497, "ACCESS_DENIED", f"default: Queries from pages of {origin!r} are not accepted.")
     if hosts.is_of_another_site(headers.get("sec-fetch-site")):
-        raise Fault(497, "ACCESS_DENIED", "default: Queries from pages of other sites are not accepted.")
+        raise FrontError(497, "ACCESS_DENIED", "default: Queries from pages of other sites are not accepted.")
 
 
 def _check_password(params: Mapping[str, str], headers: Headers, password: str) -> None:
-    """Compare the password sent, in whichever way, with `password`; empty: all pass. Raises: Fault."""
+    """Compare the password sent, in whichever way, with `password`, if any. Raises: FrontError."""
     if not password:
         return
     sent = (
         params.get("password") or headers.get("x-clickhouse-key") or _basic(headers.get("authorization", ""))
     )
     if sent is None:
-        raise Fault(194, "REQUIRED_PASSWORD", "default: Authentication failed: password is required.")
+        raise FrontError(194, "REQUIRED_PASSWORD", "default: Authentication failed: password is required.")
     if not hmac.compare_digest(sent.encode(errors="surrogateescape"), password.encode()):
         detail = "default: Authentication failed: password is incorrect, or there is no user with such name."
-        raise Fault(516, "AUTHENTICATION_FAILED", detail)
+        raise FrontError(516, "AUTHENTICATION_FAILED", detail)
 
 
 def _basic(header: str) -> str | None:

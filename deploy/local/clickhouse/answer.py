@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from starlette.types import Message, Send
 
 from deploy.local.clickhouse.engine import Outcome
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 
 _TYPES = {
     "JSON": "application/json; charset=UTF-8",
@@ -73,7 +73,7 @@ async def whole(send: Send, head: Head, outcome: Outcome) -> None:
     await send({"type": "http.response.body", "body": outcome.output})
 
 
-async def fault(send: Send, head: Head, error: Fault) -> None:
+async def fault(send: Send, head: Head, error: FrontError) -> None:
     """Send the answer of a query that failed before anything was sent."""
     body = error.text(head.version).encode(errors="surrogateescape")
     extra = {"X-ClickHouse-Exception-Code": str(error.code), "Content-Length": str(len(body))}
@@ -89,7 +89,7 @@ def new_tag() -> str:
     return secrets.token_hex(8)
 
 
-def tail(error: Fault, version: str, tag: str) -> bytes:
+def tail(error: FrontError, version: str, tag: str) -> bytes:
     """Return what is appended to a body whose query failed midway."""
     text = error.text(version)
     size = len(text.encode(errors="surrogateescape"))

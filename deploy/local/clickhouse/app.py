@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from deploy.local.clickhouse import play
 from deploy.local.clickhouse.engine import Engine
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.queries import Queries
 from deploy.local.clickhouse.running import Runner
 from deploy.local.clickhouse.settings import Settings
@@ -28,7 +28,7 @@ def make_app(engine: Engine, settings: Settings) -> Starlette:
 
     async def unknown(_: Request, error: Exception) -> Response:
         # The server logs its traceback.
-        fault = Fault(1001, "STD_EXCEPTION", f"std::exception. Of the front: {type(error).__name__}")
+        fault = FrontError(1001, "STD_EXCEPTION", f"std::exception. Of the front: {type(error).__name__}")
         code = {"X-ClickHouse-Exception-Code": str(fault.code)}
         return PlainTextResponse(fault.text(engine.version), fault.status, code)
 

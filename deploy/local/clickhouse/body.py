@@ -15,7 +15,7 @@ import lz4.frame
 from backports import zstd
 from starlette.requests import Request
 
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 
 _PIECE_BYTES_MAX = 1024 * 1024
 # ClickHouse's block: 16 bytes of checksum, then method, compressed size with these nine bytes, plain size.
@@ -71,11 +71,13 @@ _DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
 async def plain(request: Request, *, blocks: bool, bytes_max: int) -> AsyncIterator[bytes]:
     """Yield the plain bytes of the body; `blocks`: it is in ClickHouse's own compression.
 
-    Raises: Fault; ClientDisconnect when the client goes away before the end.
+    Raises: FrontError; ClientDisconnect when the client goes away before the end.
     """
     encoding = request.headers.get("content-encoding", "").lower()
     if encoding not in ("", "identity", *_DECOMPRESSORS):
-        raise Fault(48, "NOT_IMPLEMENTED", f"Content-Encoding {encoding!r} is not supported by this front")
+        raise FrontError(
+            48, "NOT_IMPLEMENTED", f"Content-Encoding {encoding!r} is not supported by this front"
+        )
     pieces = _raw(request)
     if encoding in _DECOMPRESSORS:
         pieces = _decompressed(pieces, _DECOMPRESSORS[encoding])
@@ -85,7 +87,9 @@ async def plain(request: Request, *, blocks: bool, bytes_max: int) -> AsyncItera
     async for piece in pieces:
         size += len(piece)
         if size > bytes_max:
-            raise Fault(307, "TOO_MANY_BYTES", f"Body is larger than CLICKHOUSE_BODY_BYTES_MAX = {bytes_max}")
+            raise FrontError(
+                307, "TOO_MANY_BYTES", f"Body is larger than CLICKHOUSE_BODY_BYTES_MAX = {bytes_max}"
+            )
         yield piece
 
 
@@ -108,7 +112,7 @@ async def _decompressed(
                 yield out
             rest = (one.unused_data or b"") if one.eof else b""
     if one is not None and not one.eof:
-        raise Fault(33, "CANNOT_READ_ALL_DATA", "The compressed body ends too early")
+        raise FrontError(33, "CANNOT_READ_ALL_DATA", "The compressed body ends too early")
 
 
 def _drained(one: _Decompressor, data: bytes) -> Iterator[bytes]:
@@ -117,7 +121,7 @@ def _drained(one: _Decompressor, data: bytes) -> Iterator[bytes]:
         while not one.eof and not one.needs_input:
             yield one.decompress(b"", _PIECE_BYTES_MAX)
     except (zlib.error, zstd.ZstdError, RuntimeError) as error:
-        raise Fault(271, "CANNOT_DECOMPRESS", f"Cannot decompress the body: {error}") from error
+        raise FrontError(271, "CANNOT_DECOMPRESS", f"Cannot decompress the body: {error}") from error
 
 
 async def _from_blocks(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -133,7 +137,7 @@ async def _from_blocks(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield _block(bytes(have[_CHECKSUM_BYTES : _CHECKSUM_BYTES + size]))
             del have[: _CHECKSUM_BYTES + size]
     if have:
-        raise Fault(33, "CANNOT_READ_ALL_DATA", "The compressed body ends too early")
+        raise FrontError(33, "CANNOT_READ_ALL_DATA", "The compressed body ends too early")
 
 
 def _block(block: bytes) -> bytes:
@@ -148,9 +152,11 @@ def _block(block: bytes) -> bytes:
         if method == _NONE:
             return data
     except (lz4.block.LZ4BlockError, zstd.ZstdError) as error:
-        raise Fault(271, "CANNOT_DECOMPRESS", f"Cannot decompress a block of the body: {error}") from error
-    raise Fault(89, "UNKNOWN_COMPRESSION_METHOD", f"Unknown compression method {method:#x} of a block")
+        raise FrontError(
+            271, "CANNOT_DECOMPRESS", f"Cannot decompress a block of the body: {error}"
+        ) from error
+    raise FrontError(89, "UNKNOWN_COMPRESSION_METHOD", f"Unknown compression method {method:#x} of a block")
 
 
-def _too_large(size: int) -> Fault:
-    return Fault(299, "TOO_LARGE_SIZE_COMPRESSED", f"A block of {size} bytes is too large")
+def _too_large(size: int) -> FrontError:
+    return FrontError(299, "TOO_LARGE_SIZE_COMPRESSED", f"A block of {size} bytes is too large")

@@ -20,7 +20,7 @@ from typing import Any
 from chdb.state.sqlitelike import Connection
 
 from deploy.local.clickhouse import configuration, faults
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.settings import Settings
 from deploy.local.clickhouse.statement import parse_row
 
@@ -32,7 +32,7 @@ _MARKER = "chdb_client_name"
 _ROW = "JSONCompactEachRow"
 
 
-class Held:
+class EngineConnection:
     """A connection that outlives a query; made with the first one. One query at a time."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Query:
     settings: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     readonly: bool = False
-    held: Held | None = None
+    held: EngineConnection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Engine:
         self.formats = frozenset(map(str, names))
 
     def run(self, query: Query) -> Outcome:
-        """Run `query` to its end and return what it did. Raises: Fault."""
+        """Run `query` to its end and return what it did. Raises: FrontError."""
         with _faults(), self._connection(query) as connection:
             result = _run(connection, query.text, query.format)
             return Outcome(
@@ -119,7 +119,7 @@ class Engine:
         return connection
 
     def ask(self, text: str) -> list[object]:
-        """Return the one row that answers a question of the front's own. Raises: Fault."""
+        """Return the one row that answers a question of the front's own. Raises: FrontError."""
         try:
             connection = self._asking.get_nowait()
         except queue.Empty:
@@ -166,7 +166,7 @@ def _faults() -> Iterator[None]:
         raise _fault(str(error)) from error
 
 
-def _fault(text: str) -> Fault:
+def _fault(text: str) -> FrontError:
     """Return the fault without the front's own words: a server's client sent its data, not a file."""
     text = re.sub(r":? \(in file/uri /dev/fd/\d+\)", "", text)
     text = text.replace(

@@ -37,7 +37,7 @@ _NAMES_BY_STATUS = {
 _STATUSES = {name: status for status, names in _NAMES_BY_STATUS.items() for name in names.split()}
 
 
-class Fault(Exception):  # noqa: N818 - a value first: the answer to a client
+class FrontError(Exception):
     """What went wrong with a request, as a server would tell it."""
 
     def __init__(self, code: int, name: str, detail: str) -> None:
@@ -56,15 +56,15 @@ class Fault(Exception):  # noqa: N818 - a value first: the answer to a client
         return f"Code: {self.code}. DB::Exception: {self.detail} ({self.name}) (version {version})\n"
 
 
-def from_text(text: str) -> Fault:
+def from_text(text: str) -> FrontError:
     """Return the fault that the engine's message `text` tells of; UNKNOWN_EXCEPTION if it has no code."""
     match = _TEXT.search(text)
     if not match:
         if cut := _CUT.match(text):
-            return Fault(62, "SYNTAX_ERROR", cut["detail"])
-        return Fault(1002, "UNKNOWN_EXCEPTION", text.strip())
+            return FrontError(62, "SYNTAX_ERROR", cut["detail"])
+        return FrontError(1002, "UNKNOWN_EXCEPTION", text.strip())
     # The embedded client wraps what the embedded server says; a server's client sees the inner words.
     inner = _WRAPPED.fullmatch(match["detail"].strip())
     if inner:
         return from_text(inner["text"])
-    return Fault(int(match["code"]), match["name"], match["detail"].strip())
+    return FrontError(int(match["code"]), match["name"], match["detail"].strip())

@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 from starlette.requests import Request
 
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 
 # Of a whole form: as much as the text of a query may have.
 _BYTES_MAX = 16 * 1024 * 1024
@@ -22,7 +22,7 @@ def is_form(http: Request) -> bool:
 
 
 async def fields(http: Request, pieces: AsyncIterator[bytes]) -> dict[str, str]:
-    """Return the fields of a form; of one that comes twice, the last. Raises: Fault."""
+    """Return the fields of a form; of one that comes twice, the last. Raises: FrontError."""
     found: dict[str, str] = {}
     ended: list[bool] = []
 
@@ -36,18 +36,18 @@ async def fields(http: Request, pieces: AsyncIterator[bytes]) -> dict[str, str]:
         async for piece in pieces:
             size += len(piece)
             if size > _BYTES_MAX:
-                raise Fault(62, "SYNTAX_ERROR", f"Max size of a form exceeded: {_BYTES_MAX} bytes")
+                raise FrontError(62, "SYNTAX_ERROR", f"Max size of a form exceeded: {_BYTES_MAX} bytes")
             parser.write(piece)
     except FormParserError as error:
-        raise Fault(36, "BAD_ARGUMENTS", f"The form cannot be read: {error}") from error
+        raise FrontError(36, "BAD_ARGUMENTS", f"The form cannot be read: {error}") from error
     if not ended:
-        raise Fault(36, "BAD_ARGUMENTS", "The form cannot be read: its last boundary is missing")
+        raise FrontError(36, "BAD_ARGUMENTS", "The form cannot be read: its last boundary is missing")
     return found
 
 
 def _refuse(file: File) -> None:
     detail = f"External data (the file {_text(file.field_name)!r} in a form) is not supported by this front"
-    raise Fault(48, "NOT_IMPLEMENTED", detail)
+    raise FrontError(48, "NOT_IMPLEMENTED", detail)
 
 
 def _text(value: bytes | None) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 
 Read = Callable[[int], bytes]  # at most so many bytes; none at the end
 Write = Callable[[bytes], object]
@@ -44,7 +44,7 @@ _PART = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[^'`]", re.DOTALL)
 
 
 def frame(read: Read, write: Write, revision: int) -> None:
-    """Write the engine's blocks as a client of `revision` reads them. Raises: Fault."""
+    """Write the engine's blocks as a client of `revision` reads them. Raises: FrontError."""
     stream = _Stream(read, write)
     while not stream.at_end():
         write(_BLOCK_INFO)
@@ -221,7 +221,7 @@ class _Stream:
 
     def _need_more(self) -> None:
         if not self._more():
-            raise Fault(CUT, "CANNOT_READ_ALL_DATA", "The data in format Native ends too early")
+            raise FrontError(CUT, "CANNOT_READ_ALL_DATA", "The data in format Native ends too early")
 
     def _more(self) -> bool:
         piece = self._read(_PIECE_BYTES)
@@ -229,10 +229,10 @@ class _Stream:
         return bool(piece)
 
 
-def _broken(why: str) -> Fault:
-    return Fault(117, "INCORRECT_DATA", f"The data in format Native is broken: {why}")
+def _broken(why: str) -> FrontError:
+    return FrontError(117, "INCORRECT_DATA", f"The data in format Native is broken: {why}")
 
 
-def _unsupported(what: str) -> Fault:
+def _unsupported(what: str) -> FrontError:
     detail = f"This front cannot write {what} in format Native for a client with client_protocol_version"
-    return Fault(48, "NOT_IMPLEMENTED", detail)
+    return FrontError(48, "NOT_IMPLEMENTED", detail)

@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 
 from deploy.local.clickhouse import access, answer, body, configuration, form, native, packing, request
 from deploy.local.clickhouse.answer import Head
-from deploy.local.clickhouse.engine import Engine, Held, Outcome, Query
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.engine import Engine, EngineConnection, Outcome, Query
+from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.request import HttpQuery
 from deploy.local.clickhouse.running import Runner, finished
 from deploy.local.clickhouse.settings import Settings
@@ -64,7 +64,7 @@ class Queries:
                 return
             async with self._runner.sessions.of(asked.session) as held:
                 await self._answer(http, asked, pieces, held, head, send)
-        except Fault as error:
+        except FrontError as error:
             await answer.fault(send, head, error)
         except ClientDisconnect:
             return
@@ -74,14 +74,16 @@ class Queries:
         http: Request,
         asked: HttpQuery,
         pieces: AsyncIterator[bytes],
-        held: Held | None,
+        held: EngineConnection | None,
         head: Head,
         send: Send,
     ) -> None:
         statement, data = await self._statement(asked.query, pieces)
         readonly = http.method != "POST"
         if readonly and not (isinstance(statement, Read) or (_kind(statement) in READS)):
-            raise Fault(164, "READONLY", "default: Cannot execute query in readonly mode: by GET only reads.")
+            raise FrontError(
+                164, "READONLY", "default: Cannot execute query in readonly mode: by GET only reads."
+            )
         query = Query(
             text=b"",
             marker="",
@@ -101,7 +103,7 @@ class Queries:
                 await answer.whole(send, head, outcome)
             case Command():
                 if asked.format not in self._engine.formats:
-                    raise Fault(73, "UNKNOWN_FORMAT", f"Unknown format {asked.format}")
+                    raise FrontError(73, "UNKNOWN_FORMAT", f"Unknown format {asked.format}")
                 query = await self._runner.killing(statement, replace(query, text=statement.text))
                 outcome = await self._runner.run(query)
                 await answer.whole(send, head, outcome)
@@ -111,7 +113,7 @@ class Queries:
         if query:
             # A server parses URL and body as one text; an insert that the URL holds whole ends there.
             query += b"\n"
-            with contextlib.suppress(Fault):
+            with contextlib.suppress(FrontError):
                 statement = await self._runner.parse(query)
                 if isinstance(statement, Insert):
                     return statement, query[statement.data_start :]
@@ -121,20 +123,20 @@ class Queries:
             text += piece
             if len(text) > insert_bytes:
                 insert_bytes = _QUERY_BYTES_MAX
-                with contextlib.suppress(Fault):
+                with contextlib.suppress(FrontError):
                     statement = await self._runner.parse(bytes(text[:_STATEMENT_BYTES_MAX]))
                     if isinstance(statement, Insert):
                         return statement, bytes(text[statement.data_start :])
             if len(text) > _QUERY_BYTES_MAX:
                 detail = f"Syntax error: Max query size exceeded: {_QUERY_BYTES_MAX} bytes."
-                raise Fault(62, "SYNTAX_ERROR", detail)
+                raise FrontError(62, "SYNTAX_ERROR", detail)
         statement = await self._runner.parse(bytes(text))
         return statement, bytes(text[statement.data_start :]) if isinstance(statement, Insert) else b""
 
     async def _read(self, query: Query, statement: Read, asked: HttpQuery, head: Head, send: Send) -> None:
         if asked.framed:
             # As a server from before framing says; the page at /play, which asks for it, then goes without.
-            raise Fault(115, "UNKNOWN_SETTING", "Unknown setting 'framing_output_format'.")
+            raise FrontError(115, "UNKNOWN_SETTING", "Unknown setting 'framing_output_format'.")
         head = replace(head, format=statement.format or asked.format, encoding=asked.encoding)
         convert = None
         if asked.revision and head.format == "Native":
@@ -169,7 +171,9 @@ class Queries:
                 text = statement.text(f"/dev/fd/{file.fileno()}")
                 return await self._runner.run(replace(query, text=text))
         except OSError as error:
-            raise Fault(243, "NOT_ENOUGH_SPACE", f"Cannot keep the body on disk: {error.strerror}") from error
+            raise FrontError(
+                243, "NOT_ENOUGH_SPACE", f"Cannot keep the body on disk: {error.strerror}"
+            ) from error
 
 
 def _kind(statement: Statement) -> str:
@@ -193,7 +197,7 @@ async def _end(send: Send, work: asyncio.Future[Outcome], head: Head, tag: str) 
     """
     try:
         await finished(work)
-    except Fault as error:
+    except FrontError as error:
         end = answer.tail(error, head.version, tag) if tag else b""
         await send({"type": "http.response.body", "body": end, "more_body": True})
     else:

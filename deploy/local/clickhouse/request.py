@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 
 from deploy.local.clickhouse import native
-from deploy.local.clickhouse.faults import Fault
-from deploy.local.clickhouse.sessions import Wish
+from deploy.local.clickhouse.faults import FrontError
+from deploy.local.clickhouse.sessions import SessionRequest
 
 # Parameters of the interface itself. Those without effect here are taken, so that clients need not know.
 _OWN = frozenset(
@@ -66,7 +66,7 @@ class HttpQuery:
     is_packed: bool  # the answer is to be in ClickHouse's own compression
     revision: int  # of the client's protocol, which decides how Native is written; 0: as the engine writes it
     wait_end: bool  # nothing is sent before the query ended
-    session: Wish
+    session: SessionRequest
     framed: bool  # rows, progress and logs in one stream: a server's newest way to answer
 
 
@@ -82,7 +82,7 @@ def is_on(params: Mapping[str, str], name: str) -> bool:
 
 
 def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
-    """Return what is asked for. Raises: Fault for what this front does not do."""
+    """Return what is asked for. Raises: FrontError for what this front does not do."""
     is_packed = is_on(params, "compress")
     return HttpQuery(
         query=params.get("query", "").encode(errors="surrogateescape"),
@@ -95,7 +95,7 @@ def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
         is_packed=is_packed,
         revision=_revision(params),
         wait_end=is_on(params, "wait_end_of_query"),
-        session=Wish(
+        session=SessionRequest(
             params.get("session_id", ""),
             seconds=params.get("session_timeout", ""),
             must_exist=is_on(params, "session_check"),
@@ -108,7 +108,7 @@ def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
 def _query_id(params: Mapping[str, str]) -> str:
     query_id = params.get("query_id") or str(uuid.uuid4())
     if not re.fullmatch(r"[ -~]{1,200}", query_id):
-        raise Fault(36, "BAD_ARGUMENTS", "query_id must be up to 200 printable ASCII characters")
+        raise FrontError(36, "BAD_ARGUMENTS", "query_id must be up to 200 printable ASCII characters")
     return query_id
 
 
@@ -122,7 +122,7 @@ def _revision(params: Mapping[str, str]) -> int:
 def _format(params: Mapping[str, str], headers: Headers) -> str:
     name = params.get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated"
     if not re.fullmatch(r"\w+", name, re.ASCII):
-        raise Fault(73, "UNKNOWN_FORMAT", f"Unknown format {name[:100]!r}")
+        raise FrontError(73, "UNKNOWN_FORMAT", f"Unknown format {name[:100]!r}")
     return name
 
 

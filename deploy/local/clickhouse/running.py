@@ -19,7 +19,7 @@ from io import FileIO
 
 from deploy.local.clickhouse import native
 from deploy.local.clickhouse.engine import Engine, Outcome, Query
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.sessions import Sessions
 from deploy.local.clickhouse.settings import Settings
 from deploy.local.clickhouse.statement import Command, Statement, Statements
@@ -51,7 +51,7 @@ class Runner:
         self._converting = ThreadPoolExecutor(settings.queries_max, "convert")
 
     async def parse(self, text: bytes) -> Statement:
-        """Return what the engine takes `text` for. Raises: Fault."""
+        """Return what the engine takes `text` for. Raises: FrontError."""
         if known := self._statements.known(text):
             return known
         loop = asyncio.get_running_loop()
@@ -63,8 +63,8 @@ class Runner:
     ) -> AsyncIterator[Piped]:
         """Run a query that writes into a pipe: yield the pipe and the outcome to come.
 
-        `make_text` gets the path to write to; `convert` changes what is written. Raises: Fault when all
-        places are taken.
+        `make_text` gets the path to write to; `convert` changes what is written. Raises: FrontError, when
+        all places are taken.
         """
         with self._reads.taken():
             read_fd, write_fd = os.pipe()
@@ -89,7 +89,7 @@ class Runner:
         return write_fd, _closing(write_fd, self._converting.submit(job))
 
     async def run(self, query: Query) -> Outcome:
-        """Run an insert or a command to its end. Raises: Fault."""
+        """Run an insert or a command to its end. Raises: FrontError."""
         with self._writes.taken():
             async with self._running(replace(query, marker=_marker(query)), contextlib.nullcontext()) as work:
                 return await finished(work)
@@ -130,7 +130,7 @@ class Runner:
         if query.query_id in self._markers:
             with output:
                 detail = f"Query with id = {query.query_id} is already running."
-                raise Fault(216, "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", detail)
+                raise FrontError(216, "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", detail)
         self._markers[query.query_id] = query.marker
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._threads, job)
@@ -145,17 +145,17 @@ class Runner:
 
 
 async def finished(work: asyncio.Future[Outcome]) -> Outcome:
-    """Return what the query did. Unlike `await`, a cancellation here spares `work`. Raises: Fault."""
+    """Return what the query did. Unlike `await`, a cancellation here spares `work`. Raises: FrontError."""
     await asyncio.wait({work})
     return work.result()
 
 
 @contextlib.contextmanager
 def _closing(fd: int, converting: Future[None] | None = None) -> Iterator[None]:
-    """Close `fd` at the end, and wait for what converts its bytes. Raises: Fault."""
+    """Close `fd` at the end, and wait for what converts its bytes. Raises: FrontError."""
     try:
         yield
-    except Fault:
+    except FrontError:
         os.close(fd)
         error = converting.exception() if converting else None
         # Bytes are missing because the query failed, or the client is gone.
@@ -189,7 +189,7 @@ class _Places:
     def taken(self) -> Iterator[None]:
         if self._taken >= self._max:
             detail = f"Too many simultaneous queries. Maximum: {self._max}."
-            raise Fault(202, "TOO_MANY_SIMULTANEOUS_QUERIES", detail)
+            raise FrontError(202, "TOO_MANY_SIMULTANEOUS_QUERIES", detail)
         self._taken += 1
         try:
             yield

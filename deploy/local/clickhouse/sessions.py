@@ -12,15 +12,15 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from deploy.local.clickhouse.engine import Held
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.engine import EngineConnection
+from deploy.local.clickhouse.faults import FrontError
 
 # A server's own: default_session_timeout, max_session_timeout.
 _SECONDS, _SECONDS_MAX = 60, 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SessionRequest:
     """What a request says of its session."""
 
     session_id: str
@@ -31,7 +31,7 @@ class Wish:
 
 @dataclass(slots=True)
 class _Session:
-    held: Held = field(default_factory=Held)
+    held: EngineConnection = field(default_factory=EngineConnection)
     busy: bool = False
     ending: asyncio.TimerHandle | None = None
 
@@ -45,8 +45,8 @@ class Sessions:
         self._closing = ThreadPoolExecutor(1, "session")
 
     @contextlib.asynccontextmanager
-    async def of(self, wish: Wish) -> AsyncIterator[Held | None]:
-        """Yield what the queries of the session share; nothing without one. Raises: Fault."""
+    async def of(self, wish: SessionRequest) -> AsyncIterator[EngineConnection | None]:
+        """Yield what the queries of the session share; nothing without one. Raises: FrontError."""
         if not wish.session_id:
             yield None
             return
@@ -69,18 +69,18 @@ class Sessions:
             self._end(session_id)
         await asyncio.to_thread(self._closing.shutdown)
 
-    def _taken(self, wish: Wish) -> _Session:
+    def _taken(self, wish: SessionRequest) -> _Session:
         session = self._sessions.pop(wish.session_id, None)
         if session is None:
             if wish.must_exist:
-                raise Fault(372, "SESSION_NOT_FOUND", f"Session {wish.session_id!r} not found")
+                raise FrontError(372, "SESSION_NOT_FOUND", f"Session {wish.session_id!r} not found")
             self._make_room()
             session = _Session()
         # Last in the order of use.
         self._sessions[wish.session_id] = session
         if session.busy:
             detail = f"Session {wish.session_id!r} is locked by a concurrent client"
-            raise Fault(373, "SESSION_IS_LOCKED", detail)
+            raise FrontError(373, "SESSION_IS_LOCKED", detail)
         if session.ending:
             session.ending.cancel()
         return session
@@ -90,7 +90,9 @@ class Sessions:
             return
         resting = next((key for key, session in self._sessions.items() if not session.busy), None)
         if resting is None:
-            raise Fault(202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"Too many sessions. Maximum: {self._max}.")
+            raise FrontError(
+                202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"Too many sessions. Maximum: {self._max}."
+            )
         self._end(resting)
 
     def _end(self, session_id: str) -> None:
@@ -100,11 +102,11 @@ class Sessions:
         self._closing.submit(session.held.close)
 
 
-def _seconds(wish: Wish) -> int:
+def _seconds(wish: SessionRequest) -> int:
     if not re.fullmatch(r"\d{0,9}", wish.seconds, re.ASCII):
-        raise Fault(374, "INVALID_SESSION_TIMEOUT", f"Invalid session timeout: {wish.seconds!r}")
+        raise FrontError(374, "INVALID_SESSION_TIMEOUT", f"Invalid session timeout: {wish.seconds!r}")
     seconds = int(wish.seconds or _SECONDS)
     if seconds > _SECONDS_MAX:
         detail = f"Session timeout {seconds} is larger than max_session_timeout: {_SECONDS_MAX}"
-        raise Fault(374, "INVALID_SESSION_TIMEOUT", detail)
+        raise FrontError(374, "INVALID_SESSION_TIMEOUT", detail)
     return seconds

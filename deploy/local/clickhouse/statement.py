@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 
 # First words, in the engine's own writing, of statements that answer with rows and change nothing.
 READS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "EXISTS", "EXPLAIN"})
@@ -112,13 +112,13 @@ class Statements:
             return statement
 
     def parse(self, text: bytes) -> Statement:
-        """Return what `text` is; for an INSERT it may go on with data. Raises: Fault."""
+        """Return what `text` is; for an INSERT it may go on with data. Raises: FrontError."""
         line = text[: text.find(b"\n") + 1 or len(text)]
         # Clients that send statement and data in one body end the statement's line.
         if len(line) < len(text):
             try:
                 statement = self._remembered(line)
-            except Fault:
+            except FrontError:
                 pass
             else:
                 if isinstance(statement, Insert):
@@ -209,8 +209,8 @@ def parse_row(output: bytes) -> list[object]:
     return row
 
 
-def _no_place() -> Fault:
-    return Fault(62, "SYNTAX_ERROR", "Syntax error: where the data begins cannot be found.")
+def _no_place() -> FrontError:
+    return FrontError(62, "SYNTAX_ERROR", "Syntax error: where the data begins cannot be found.")
 
 
 def _without_semicolon(text: bytes) -> bytes:
@@ -221,9 +221,9 @@ def _refuse_files(text: bytes, parts: tuple[_Part, ...]) -> None:
     for part in parts:
         word = _word(text, part)
         if word.startswith(b"INTO") and word.endswith(b"OUTFILE"):
-            raise Fault(237, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed")
+            raise FrontError(237, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed")
         if word.endswith(b"INFILE"):
-            raise Fault(78, "UNKNOWN_TYPE_OF_QUERY", "FROM INFILE is not allowed")
+            raise FrontError(78, "UNKNOWN_TYPE_OF_QUERY", "FROM INFILE is not allowed")
 
 
 def _cut_at_format(text: bytes, parts: tuple[_Part, ...]) -> Read:

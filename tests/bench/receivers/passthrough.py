@@ -9,7 +9,7 @@ import sys
 from starlette.types import Receive, Scope, Send
 
 from ingest.delivery.producer import KafkaProducer
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from tests.bench.receivers.futures import Futures
 from tests.bench.receivers.serve import SERVERS, TOPIC, serve
 
@@ -46,7 +46,7 @@ class Passthrough:
     def _kept(self, producer: Futures | KafkaProducer, body: bytes) -> asyncio.Future[None]:
         # No key: it is in the body, which nobody reads.
         if isinstance(producer, KafkaProducer):
-            return producer.produce(Record(TOPIC, b"", body, [], 0))
+            return producer.produce(OutgoingRecord(TOPIC, b"", body, [], 0))
         return producer.send(TOPIC, body, "")
 
 

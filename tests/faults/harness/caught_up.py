@@ -3,7 +3,7 @@
 Source: ingest's metrics; the group's committed offsets, which the loader moves only after the insert.
 """
 
-from consumers.warehouse.repair.offset_reader import Kafka
+from consumers.warehouse.repair.offset_reader import OffsetReader
 from tests.faults.harness.world import World
 
 _GROUP = "tapline.warehouse"
@@ -14,7 +14,7 @@ class CaughtUp:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._kafka = Kafka({"bootstrap.servers": world.kafka_servers, "log_level": "0"}, _GROUP)
+        self._kafka = OffsetReader({"bootstrap.servers": world.kafka_servers, "log_level": "0"}, _GROUP)
 
     def what_lags(self) -> str:
         """Return a sentence, empty when nothing does. Raises: httpx.HTTPError, TransientError."""

@@ -64,7 +64,7 @@ MUTANTS: Mapping[str, Mutant] = {
         "consumers/warehouse/load/loader.py",
         {
             "self._flight = _Flight(batch, _begun(lambda: self._flusher.write(batch)))": (
-                "self._source.commit(batch.offsets)\n"
+                "self._consumer.commit(batch.offsets)\n"
                 "        self._flight = _Flight(batch, _begun(lambda: self._flusher.write(batch)))"
             )
         },
@@ -108,7 +108,11 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "forget_order_while_catching_up": Mutant(
         _PUBLISHER,
-        {"if self.state is _DIRECT or (self._hold": "if self.state is not State.SPOOLING or (self._hold"},
+        {
+            "if self.state is _DIRECT or (self._hold": (
+                "if self.state is not DeliveryState.SPOOLING or (self._hold"
+            )
+        },
         "slow disk",
         r"order: \d+ events lie behind later ones",
         seconds=40.0,
@@ -117,8 +121,9 @@ MUTANTS: Mapping[str, Mutant] = {
     "drop_what_kafka_refuses": Mutant(
         "ingest/delivery/rescue.py",
         {
-            "    async def _quarantine(self, record: Record, reason: str) -> bool:\n": (
-                "    async def _quarantine(self, record: Record, reason: str) -> bool:\n        return True\n"
+            "    async def _quarantine(self, record: OutgoingRecord, reason: str) -> bool:\n": (
+                "    async def _quarantine(self, record: OutgoingRecord, reason: str) -> bool:\n"
+                "        return True\n"
             )
         },
         "refuse topic",

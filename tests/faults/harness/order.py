@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from consumers.kit.record import Record
-from consumers.warehouse.repair.offset_reader import Kafka, Range
+from consumers.warehouse.repair.offset_reader import OffsetRange, OffsetReader
 from runtime.kafka import topics
 from tests.faults.harness.world import World
 
@@ -65,10 +65,14 @@ def complaints(world: World) -> Iterator[str]:
 
 
 def _records(world: World) -> Iterator[list[Record]]:
-    kafka = Kafka({"bootstrap.servers": world.kafka_servers, "log_level": "0"}, "faults")
+    kafka = OffsetReader({"bootstrap.servers": world.kafka_servers, "log_level": "0"}, "faults")
     logs = kafka.logs().items()
     yield from kafka.records(
-        [Range(topic, number, log.low, log.high) for (topic, number), log in logs if topic == topics.EVENTS]
+        [
+            OffsetRange(topic, number, log.low, log.high)
+            for (topic, number), log in logs
+            if topic == topics.EVENTS
+        ]
     )
     kafka.close()
 

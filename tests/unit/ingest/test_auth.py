@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 import pytest
 from starlette.types import Scope
 
-from ingest.http.access import Access
+from ingest.http.access import SenderAccess
 from runtime.tokens import Token
 
 TOKENS = (
@@ -27,7 +27,7 @@ def from_(peer: str, *forwarded: str) -> Scope:
 
 def test_a_secret_tells_its_apps() -> None:
     """An unbound secret speaks for every app (empty set), an unknown one for none (None)."""
-    access = Access(TOKENS, (), ())
+    access = SenderAccess(TOKENS, (), ())
 
     assert access.apps(b"open") == frozenset()
     assert access.apps(b"bound") == frozenset({"app1"})
@@ -64,7 +64,7 @@ def test_the_sender_is_known_by_its_address(
     peer: str, forwarded: tuple[str, ...], *, is_admitted: bool
 ) -> None:
     """With networks configured only they may post, however an address is written."""
-    access = Access(
+    access = SenderAccess(
         TOKENS, networks("203.0.113.0/24", "2001:db8::/32"), networks("10.0.0.1/32", "10.0.0.2/32")
     )
 
@@ -73,4 +73,4 @@ def test_the_sender_is_known_by_its_address(
 
 def test_every_address_may_post_by_default() -> None:
     """Tapcart publishes no source addresses."""
-    assert Access(TOKENS, (), ()).admits(from_(""))
+    assert SenderAccess(TOKENS, (), ()).admits(from_(""))

@@ -42,7 +42,7 @@ def test_reads_a_body_in_pieces() -> None:
 )
 def test_refuses_a_body_over_the_limit(messages: list[Message]) -> None:
     """Whether it comes whole or in pieces."""
-    with pytest.raises(body.TooLargeError):
+    with pytest.raises(body.BodyTooLargeError):
         read(messages)
 
 
@@ -76,6 +76,6 @@ def test_a_body_that_is_not_read_to_its_end_is_given_back(end: Message) -> None:
     """Its sender went away, or it is over the limit."""
     memory = Memory(2 * LIMIT)
 
-    with pytest.raises((ClientDisconnect, body.TooLargeError)):
+    with pytest.raises((ClientDisconnect, body.BodyTooLargeError)):
         read([piece(b"x" * 600, more=True), end, piece(b"")], memory)
     assert memory.bytes == 0

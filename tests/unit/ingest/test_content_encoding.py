@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.http.body import TooLargeError
+from ingest.http.body import BodyTooLargeError
 from ingest.http.content_encoding import EncodingError, UnknownEncodingError, decoded
 from tests.yardstick import cpu_seconds
 
@@ -92,7 +92,7 @@ def test_a_bomb_is_refused(encoding: str, compress: Callable[[bytes], bytes]) ->
     bomb = compress(bytes(size))
 
     def refuse() -> None:
-        with pytest.raises(TooLargeError):
+        with pytest.raises(BodyTooLargeError):
             decoded(bomb, encoding, 50 if compress is in_members else MEBIBYTE)
 
     assert cpu_seconds(refuse) < 1
@@ -123,5 +123,5 @@ def test_whatever_comes_is_undone_or_refused(
     encoding, compress = compressor
     data = b"".join(compress(part) for part in parts)
     data = data[: len(data) - cut] + noise
-    with contextlib.suppress(TooLargeError, EncodingError):
+    with contextlib.suppress(BodyTooLargeError, EncodingError):
         assert len(decoded(data, encoding, LIMIT)) <= LIMIT

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.delivery.delivered import Delivered
 from ingest.delivery.publisher import NotKeptError, Publisher
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 
 _NOW_MS = 100_000
 
@@ -21,15 +21,15 @@ class Way:
         self.spool = SimpleNamespace(unavailable="", is_open=True, empty=True, oldest_ms=lambda: self.oldest)
         self.ends: list[asyncio.Future[Any]] = []
 
-    async def publish(self, _: Record) -> Any:
+    async def publish(self, _: OutgoingRecord) -> Any:
         """Wait for the end."""
         self.ends.append(asyncio.get_running_loop().create_future())
         return await self.ends[-1]
 
 
-def record(received_at_ms: int) -> Record:
+def record(received_at_ms: int) -> OutgoingRecord:
     """Return a record."""
-    return Record("t", b"key", b"value", [], received_at_ms)
+    return OutgoingRecord("t", b"key", b"value", [], received_at_ms)
 
 
 def delivered(way: Way) -> Delivered:

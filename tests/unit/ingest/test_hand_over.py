@@ -8,7 +8,7 @@ import pytest
 
 from ingest.delivery.hand_over import HandOver
 from ingest.delivery.producer_port import NotAcknowledgedError, RefusedError
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.delivery.rescue import Rescue
 from ingest.delivery.spool import Spool
 from ingest.metrics import Metrics
@@ -23,13 +23,13 @@ class _Kafka:
         self._in_batch = in_batch
         self._alone = alone
 
-    def produce(self, record: Record) -> asyncio.Future[None]:
+    def produce(self, record: OutgoingRecord) -> asyncio.Future[None]:
         return self._end(record, self._in_batch)
 
-    def produce_alone(self, record: Record) -> asyncio.Future[None]:
+    def produce_alone(self, record: OutgoingRecord) -> asyncio.Future[None]:
         return self._end(record, self._alone)
 
-    def _end(self, record: Record, failures: dict[bytes, Exception]) -> asyncio.Future[None]:
+    def _end(self, record: OutgoingRecord, failures: dict[bytes, Exception]) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
         if failure := failures.get(record.value):
             future.set_exception(failure)
@@ -46,7 +46,7 @@ def hand_over(folder: Path, kafka: _Kafka, values: str) -> tuple[list[str], str]
     """Spool a record for each letter, and hand them over; return those rescued, and the failure."""
     rescued: list[str] = []
 
-    async def refused(record: Record, _why: str) -> str:
+    async def refused(record: OutgoingRecord, _why: str) -> str:
         rescued.append(record.value.decode())
         return "kafka"
 
@@ -55,7 +55,7 @@ def hand_over(folder: Path, kafka: _Kafka, values: str) -> tuple[list[str], str]
         await spool.open()
         writing = asyncio.create_task(spool.run())
         for value in values:
-            await spool.append(Record(topics.EVENTS, b"app", value.encode(), [], 0))
+            await spool.append(OutgoingRecord(topics.EVENTS, b"app", value.encode(), [], 0))
         piece = await spool.read()
         assert piece
         rescue = mock.create_autospec(Rescue, instance=True)

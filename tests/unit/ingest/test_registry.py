@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from ingest.registry_api.registry import Registry
+from ingest.registry_api.registry import RegistryApi
 from ingest.registry_api.registry_queries import RegistryError, posted_schema, problems
 from schemas.catalog.catalog import Catalog
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from tests.unit.schemas.tree import RELEASED, Tree
 
 CATALOG = Catalog.load()
@@ -33,7 +33,7 @@ MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
     """The registry of the released schemas."""
-    with TestClient(Registry(Current()).app()) as client:
+    with TestClient(RegistryApi(SchemaReloader()).app()) as client:
         yield client
 
 
@@ -273,8 +273,8 @@ def test_no_schema_breaks_the_registry(nonsense: Any, place: int, attribute: str
 def test_serves_what_was_released_meanwhile(tmp_path: Path) -> None:
     """A version released while it runs is the newest, under the next id."""
     tree = Tree(tmp_path)
-    current = Current(tmp_path)
-    client = TestClient(Registry(current).app())
+    current = SchemaReloader(tmp_path)
+    client = TestClient(RegistryApi(current).app())
     assert client.get(f"/schemas/ids/{RELEASED + 1}").status_code == 404
     newer = changed(new=(["null", "string"], None))
     tree.release("avro/mobile/AppOpened/5_1_0.avsc", newer)

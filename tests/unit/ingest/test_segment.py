@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.delivery import segment
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 
 records = st.builds(
-    Record,
+    OutgoingRecord,
     topic=st.sampled_from(["tapcart.events", "tapcart.quarantine"]),
     key=st.binary(max_size=20),
     value=st.binary(max_size=200) | st.just(b"TPL1" * 20),
@@ -29,7 +29,7 @@ shapes = st.recursive(
 
 
 @given(st.lists(records, max_size=8))
-def test_what_was_framed_is_parsed(written: list[Record]) -> None:
+def test_what_was_framed_is_parsed(written: list[OutgoingRecord]) -> None:
     """A whole file gives its records back, in order."""
     contents = segment.parse(b"".join(map(segment.frame, written)))
 
@@ -40,7 +40,9 @@ def test_what_was_framed_is_parsed(written: list[Record]) -> None:
 
 @settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=5), st.data())
-def test_a_file_cut_at_any_byte_keeps_every_whole_frame(written: list[Record], data: st.DataObject) -> None:
+def test_a_file_cut_at_any_byte_keeps_every_whole_frame(
+    written: list[OutgoingRecord], data: st.DataObject
+) -> None:
     """A crash in the middle of a write costs only the frame it cut, and is no damage."""
     frames = [segment.frame(record) for record in written]
     whole = b"".join(frames)
@@ -56,7 +58,7 @@ def test_a_file_cut_at_any_byte_keeps_every_whole_frame(written: list[Record], d
 
 @settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=6), st.data())
-def test_damage_costs_only_the_frames_it_touches(written: list[Record], data: st.DataObject) -> None:
+def test_damage_costs_only_the_frames_it_touches(written: list[OutgoingRecord], data: st.DataObject) -> None:
     """Bytes overwritten anywhere never invent a record and never cost an untouched one."""
     frames = [segment.frame(record) for record in written]
     whole = bytearray(b"".join(frames))
@@ -77,7 +79,7 @@ def test_damage_costs_only_the_frames_it_touches(written: list[Record], data: st
 
 
 @given(st.binary(max_size=300) | shapes.map(msgspec.msgpack.encode), st.lists(records, max_size=2))
-def test_a_whole_frame_of_another_layout_is_damage(payload: bytes, others: list[Record]) -> None:
+def test_a_whole_frame_of_another_layout_is_damage(payload: bytes, others: list[OutgoingRecord]) -> None:
     """Its checksum is right, and it is no record: what is read around it is, and its bytes are kept."""
     odd = struct.pack(">4sII", b"TPL1", len(payload), zlib.crc32(payload)) + payload
     before, after = (b"".join(map(segment.frame, part)) for part in (others[:1], others[1:]))

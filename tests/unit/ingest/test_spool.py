@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.delivery import segment
-from ingest.delivery.record import Record
+from ingest.delivery.record import OutgoingRecord
 from ingest.delivery.spool import Spool, SpoolUnavailableError
 
 _MEBIBYTE = 1024 * 1024
 
 
-def record(number: int, size: int = 10) -> Record:
+def record(number: int, size: int = 10) -> OutgoingRecord:
     """Return a record that can be told from all others."""
-    return Record("tapcart.events", b"app", b"%d" % number + b"x" * size, [], number)
+    return OutgoingRecord("tapcart.events", b"app", b"%d" % number + b"x" * size, [], number)
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def opened(directory: Path, bytes_max: int = _MEBIBYTE) -> AsyncIterator[S
         writing.cancel()
 
 
-async def drained(spool: Spool) -> list[Record]:
+async def drained(spool: Spool) -> list[OutgoingRecord]:
     """Return all records, removing them as catching up would."""
     found = []
     spool.rewind()
@@ -290,7 +290,7 @@ def test_behaves_like_a_queue_that_survives_crashes(
 ) -> None:
     """Whatever the order of appends, drains and crashes that cut an unacknowledged tail, the model agrees."""
     directory = tmp_path_factory.mktemp("spool")
-    model: list[Record] = []
+    model: list[OutgoingRecord] = []
 
     async def scenario() -> None:
         number = 0

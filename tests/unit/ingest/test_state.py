@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ingest.delivery.state import TRANSITIONS, Event, State, after
+from ingest.delivery.state import TRANSITIONS, DeliveryEvent, DeliveryState, after
 from ingest.metrics import Metrics
 from tests.stack import ROOT
 
@@ -15,42 +15,46 @@ def test_the_table_in_the_docs_has_every_transition() -> None:
         (ROOT / "DESIGN.md").read_text().partition("### The way out of ingest")[2].partition("\n### ")[0]
     )
     head, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
-    events = [Event(name) for name in re.findall(r"`(\w+)`:", head)]
-    table: dict[tuple[State, Event], State] = {}
+    events = [DeliveryEvent(name) for name in re.findall(r"`(\w+)`:", head)]
+    table: dict[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {}
     for row in rows:
         state, *cells = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split("|"))
         table |= {
-            (State(state[0]), event): State(cell[0])
+            (DeliveryState(state[0]), event): DeliveryState(cell[0])
             for event, cell in zip(events, cells, strict=True)
             if cell
         }
 
-    assert set(events) == set(Event)
+    assert set(events) == set(DeliveryEvent)
     assert table == TRANSITIONS
 
 
 def test_every_state_leads_to_direct_and_to_the_spool() -> None:
     """A failure is possible in each; each way back has two steps at most."""
-    for state in State:
-        assert after(state, Event.FAILED) is State.SPOOLING
-    assert after(after(State.SPOOLING, Event.ANSWERED), Event.CAUGHT_UP) is State.DIRECT
+    for state in DeliveryState:
+        assert after(state, DeliveryEvent.FAILED) is DeliveryState.SPOOLING
+    assert (
+        after(after(DeliveryState.SPOOLING, DeliveryEvent.ANSWERED), DeliveryEvent.CAUGHT_UP)
+        is DeliveryState.DIRECT
+    )
 
 
 def test_what_cannot_happen_is_a_fault() -> None:
     """From the spool to Kafka there is no way but by catching up."""
     with pytest.raises(KeyError):
-        after(State.SPOOLING, Event.CAUGHT_UP)
+        after(DeliveryState.SPOOLING, DeliveryEvent.CAUGHT_UP)
 
 
 def test_the_metric_is_one_for_one_state() -> None:
     """And `kafka_direct` goes with it."""
     metrics = Metrics()
-    for state in State:
+    for state in DeliveryState:
         metrics.delivery_state(state)
         read = {
-            s: metrics.registry.get_sample_value("tapline_ingest_delivery_state", {"state": s}) for s in State
+            s: metrics.registry.get_sample_value("tapline_ingest_delivery_state", {"state": s})
+            for s in DeliveryState
         }
 
         assert [s for s, value in read.items() if value] == [state]
         direct = metrics.registry.get_sample_value("tapline_ingest_kafka_direct")
-        assert direct == (state is State.DIRECT)
+        assert direct == (state is DeliveryState.DIRECT)

@@ -12,9 +12,9 @@ import pytest
 
 from consumers.kit import ingest_state
 from consumers.kit.ingest_state import WAYS, IngestAwayError
-from consumers.live.ingest import Ingest
-from consumers.live.poller import Away
-from ingest.delivery.state import State
+from consumers.live.ingest import IngestSource
+from consumers.live.poller import SourceAwayError
+from ingest.delivery.state import DeliveryState
 
 _STATE = {
     "ready": True,
@@ -90,7 +90,7 @@ def test_the_page_shows_several_as_one() -> None:
     """The sum of the spools, the oldest record of all, each problem of the topics once."""
     with process() as first, process(kafka="away", state="spooling", spool_oldest_ms=2_000) as second:
         urls = [f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"]
-        seen = Ingest(urls).look(9_000)
+        seen = IngestSource(urls).look(9_000)
 
     assert (seen.spool.records, seen.spool.bytes, seen.spool.bytes_max) == (6, 200, 2000)
     assert seen.spool.oldest_ms == 2_000
@@ -98,19 +98,19 @@ def test_the_page_shows_several_as_one() -> None:
     assert "2 processes take events to Kafka or to its disk, for Kafka does not acknowledge" in seen.detail
 
 
-@pytest.mark.parametrize("state", State)
-def test_every_state_of_ingest_has_words(state: State) -> None:
+@pytest.mark.parametrize("state", DeliveryState)
+def test_every_state_of_ingest_has_words(state: DeliveryState) -> None:
     """On the page and in `make status`; only that of spooling blames Kafka."""
     with process(kafka="away", state=state) as port:
-        detail = Ingest([f"http://127.0.0.1:{port}"]).look(9_000).detail
+        detail = IngestSource([f"http://127.0.0.1:{port}"]).look(9_000).detail
 
     assert detail.startswith(f"takes events {WAYS[state]}; ")
-    assert ("Kafka does not" in detail) == (state is State.SPOOLING)
+    assert ("Kafka does not" in detail) == (state is DeliveryState.SPOOLING)
 
 
 def test_the_page_tells_of_one_that_takes_nothing() -> None:
     """Though it answers, and another one is well."""
     with process() as first, process(503, ready=False) as second:
-        page = Ingest([f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"])
-        with pytest.raises(Away, match="takes no events"):
+        page = IngestSource([f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"])
+        with pytest.raises(SourceAwayError, match="takes no events"):
             page.look(9_000)

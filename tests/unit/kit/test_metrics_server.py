@@ -4,7 +4,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumers.kit.metrics_server import Where, serve
+from consumers.kit.metrics_server import ListenAddress, serve
 from tests.stack import free_pairs
 
 
@@ -12,7 +12,9 @@ from tests.stack import free_pairs
 def url() -> str:
     """A server on a loopback address, for the life of this process."""
     (port,) = free_pairs(1)
-    serve(CollectorRegistry(), Where("127.0.0.1", port, "KIT_METRICS_PORT"), lambda: True, lambda: False)
+    serve(
+        CollectorRegistry(), ListenAddress("127.0.0.1", port, "KIT_METRICS_PORT"), lambda: True, lambda: False
+    )
     return f"http://127.0.0.1:{port}"
 
 

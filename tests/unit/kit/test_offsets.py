@@ -11,9 +11,9 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 import consumers.warehouse.repair.offset_reader
 from consumers.kit import offsets
 from consumers.kit.errors import TransientError
-from consumers.kit.group_consumer import Membership, Source
+from consumers.kit.group_consumer import GroupConsumer, Membership
 from consumers.kit.record import Place
-from consumers.warehouse.repair.offset_reader import Kafka
+from consumers.warehouse.repair.offset_reader import OffsetReader
 from runtime.kafka import topics
 from tests.stack import ROOT
 
@@ -105,7 +105,9 @@ def test_since_begins_where_the_first_record_will_lie() -> None:
 
 def test_since_begins_nowhere_while_one_partition_has_no_answer() -> None:
     """It would be committed, and what came since then skipped for good."""
-    source = Source(_NOWHERE, Membership("g", (topics.EVENTS,), 1_795_000_000_000), lambda _: None, int)
+    source = GroupConsumer(
+        _NOWHERE, Membership("g", (topics.EVENTS,), 1_795_000_000_000), lambda _: None, int
+    )
     answers = Answers(bad=1)
     source.ends.close()
     source._consumer = cast("Consumer", answers)
@@ -118,9 +120,9 @@ def test_since_begins_nowhere_while_one_partition_has_no_answer() -> None:
 
 def test_replay_reads_every_partition_or_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader that moves is waited for; one that is away for good is an error in words."""
-    kafka = Kafka(_NOWHERE, "g")
+    kafka = OffsetReader(_NOWHERE, "g")
     logs = {place: SimpleNamespace(high=9) for place in _PLACES}
-    monkeypatch.setattr(Kafka, "logs", lambda _: logs)
+    monkeypatch.setattr(OffsetReader, "logs", lambda _: logs)
     monkeypatch.setattr(consumers.warehouse.repair.offset_reader, "_RETRY_SECONDS_MAX", 0.3)
 
     kafka._consumer = client(bad=1)

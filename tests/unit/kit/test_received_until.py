@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.kit.received_until import Look, ReceivedUntil
+from consumers.kit.received_until import DeliverySnapshot, ReceivedUntil
 from consumers.kit.record import Place
 
 _A, _B = ("t", 0), ("t", 1)
@@ -17,8 +17,8 @@ _A, _B = ("t", 0), ("t", 1)
 def test_the_moment_is_that_of_a_look_that_was_reached() -> None:
     """Lag holds it back, however little; the record that lags need not be read for what lies before."""
     until = ReceivedUntil()
-    until.take(Look(100, {_A: 5, _B: 2}))
-    until.take(Look(200, {_A: 7, _B: 2}))
+    until.take(DeliverySnapshot(100, {_A: 5, _B: 2}))
+    until.take(DeliverySnapshot(200, {_A: 7, _B: 2}))
 
     assert until.of({_A: 4, _B: 2}) == 0
     assert until.of({_A: 5, _B: 2}) == 100
@@ -29,7 +29,7 @@ def test_the_moment_is_that_of_a_look_that_was_reached() -> None:
 def test_no_look_no_progress() -> None:
     """While Kafka or ingest does not answer there is none: the moment stands where it was."""
     until = ReceivedUntil()
-    until.take(Look(100, {_A: 5}))
+    until.take(DeliverySnapshot(100, {_A: 5}))
     assert until.of({_A: 5}) == 100
     assert until.of({_A: 9}) == 100
 
@@ -37,8 +37,8 @@ def test_no_look_no_progress() -> None:
 def test_a_spool_holds_it_back() -> None:
     """What ingest said before stays true."""
     until = ReceivedUntil()
-    until.take(Look(100, {_A: 5}))
-    until.take(Look(97, {_A: 5}))
+    until.take(DeliverySnapshot(100, {_A: 5}))
+    until.take(DeliverySnapshot(97, {_A: 5}))
 
     assert until.of({_A: 5}) == 100
 
@@ -46,7 +46,7 @@ def test_a_spool_holds_it_back() -> None:
 def test_a_partition_that_comes_is_read_first() -> None:
     """Another member may have read less of it than we of ours."""
     until = ReceivedUntil()
-    until.take(Look(100, {_A: 5, _B: 2}))
+    until.take(DeliverySnapshot(100, {_A: 5, _B: 2}))
     before = until.of({_A: 5})
 
     assert before == 100
@@ -59,9 +59,9 @@ def test_a_partition_that_comes_is_read_first() -> None:
 def test_a_look_from_before_a_partition_says_nothing_of_it() -> None:
     """And does not stand in the way of those that know it."""
     until = ReceivedUntil()
-    until.take(Look(100, {_A: 5}))
+    until.take(DeliverySnapshot(100, {_A: 5}))
     assert until.of({_A: 5, _B: 0}) == 0
-    until.take(Look(200, {_A: 5, _B: 3}))
+    until.take(DeliverySnapshot(200, {_A: 5, _B: 3}))
 
     assert until.of({_A: 5, _B: 2}) == 0
     assert until.of({_A: 5, _B: 3}) == 200
@@ -71,7 +71,7 @@ def test_looks_are_bounded() -> None:
     """Hours behind, each is still reached in time."""
     until = ReceivedUntil()
     for number in range(10_000):
-        until.take(Look(number, {_A: number}))
+        until.take(DeliverySnapshot(number, {_A: number}))
 
     assert len(until._looks) <= 1_000
     assert 4_900 < until.of({_A: 5_000}) <= 5_000
@@ -127,7 +127,7 @@ class World:
         """Kafka answers after ingest did."""
         if self.asked is not None:
             ends: dict[Place, int] = {("t", p): len(records) for p, records in enumerate(self.log)}
-            self.until.take(Look(self.asked, ends))
+            self.until.take(DeliverySnapshot(self.asked, ends))
         self.asked = None
 
     def poll(self) -> None:
@@ -188,7 +188,9 @@ def test_the_model_notices(mutant: str) -> None:
         def ask_kafka(world: World = world, old: dict[Place, int] = old_ends) -> None:
             if world.asked is not None:
                 ends = {("t", p): max(0, len(records) - 1) for p, records in enumerate(world.log)}
-                world.until.take(Look(world.asked, dict(old) if mutant == "ends first" and old else ends))
+                world.until.take(
+                    DeliverySnapshot(world.asked, dict(old) if mutant == "ends first" and old else ends)
+                )
             old.update({("t", p): len(records) for p, records in enumerate(world.log)})
             world.asked = None
 

@@ -15,14 +15,23 @@ import pytest
 from starlette.applications import Starlette
 
 from consumers.live import app
-from consumers.live.broadcaster import Hub
+from consumers.live.broadcaster import Broadcaster
 from consumers.live.metrics import Metrics
-from consumers.live.page_state import Board
+from consumers.live.page_state import PageState
 from consumers.live.queries import window
 from consumers.live.replays import Replays, condition
-from consumers.live.state import CLICKHOUSE, KAFKA, WAREHOUSE, Event, Group, Log, Quarantine, Tables
+from consumers.live.state import (
+    CLICKHOUSE,
+    KAFKA,
+    WAREHOUSE,
+    ClickHouseStatus,
+    KafkaStatus,
+    QuarantineGroup,
+    QuarantineSummary,
+    RedactedEvent,
+)
 from schemas.catalog.catalog import HERE
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 
 NOW = 7
 SESAME = "0123456789abcdef"
@@ -31,29 +40,29 @@ PATHS = [
     "/events", "/api/events/0-1", "/api/samples/AB",
 ]  # fmt: skip
 STATIC = files("consumers.live") / "static"
-WAITING = Group("invalid_field", "/device_id", "ingest", 3, 2, 5, "is missing", "AB")
-REPLAYED = Group("not_json", "", "ingest", 1, 0, 5, "cut", "CD")
+WAITING = QuarantineGroup("invalid_field", "/device_id", "ingest", 3, 2, 5, "is missing", "AB")
+REPLAYED = QuarantineGroup("not_json", "", "ingest", 1, 0, 5, "cut", "CD")
 WANTED = {"reason": "invalid_field", "pointer": "/device_id", "source": "ingest"}
 OURS = {"origin": "http://127.0.0.1:8081", "content-type": "application/json"}
 
 
 @pytest.fixture
-def board() -> Board:
+def board() -> PageState:
     """A board nobody has looked at yet."""
-    return Board((CLICKHOUSE, KAFKA, WAREHOUSE), 0, 1000)
+    return PageState((CLICKHOUSE, KAFKA, WAREHOUSE), 0, 1000)
 
 
-def page(board: Board, token: str | None = None) -> Starlette:
+def page(board: PageState, token: str | None = None) -> Starlette:
     """Return the application with one state published and its streams ended."""
-    hub = Hub(2, Metrics())
+    hub = Broadcaster(2, Metrics())
     hub.publish(b'{"now_ms":1}')
     return app.build(parts(board, hub, token))
 
 
-def parts(board: Board, hub: Hub, token: str | None = None) -> app.Parts:
+def parts(board: PageState, hub: Broadcaster, token: str | None = None) -> app.PageParts:
     """Return the parts of an application whose replays find no Kafka."""
     replays = Replays({"KAFKA_BOOTSTRAP_SERVERS": ""}, board, Metrics(), lambda: NOW, start)
-    return app.Parts(board, hub, Metrics(), replays, Current(), lambda: NOW, token)
+    return app.PageParts(board, hub, Metrics(), replays, SchemaReloader(), lambda: NOW, token)
 
 
 def start(_name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -61,9 +70,9 @@ def start(_name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return asyncio.create_task(work)
 
 
-def seen(*groups: Group) -> Tables:
+def seen(*groups: QuarantineGroup) -> ClickHouseStatus:
     """Return what ClickHouse has of the quarantine."""
-    return Tables(quarantine=Quarantine(4, 2, groups, 5), samples={"AB": "<b>"})
+    return ClickHouseStatus(quarantine=QuarantineSummary(4, 2, groups, 5), samples={"AB": "<b>"})
 
 
 def get(application: Starlette, path: str, **headers: str) -> httpx.Response:
@@ -107,7 +116,7 @@ def basic(password: str) -> str:
 )
 @pytest.mark.parametrize("token", [SESAME, None])
 def test_headers_of_any_bytes_are_answered(
-    board: Board, headers: dict[str, bytes], token: str | None
+    board: PageState, headers: dict[str, bytes], token: str | None
 ) -> None:
     """None of them is an error of ours."""
     given = [(name.encode(), value) for name, value in headers.items()]
@@ -116,7 +125,7 @@ def test_headers_of_any_bytes_are_answered(
     assert run(page(board, token), given, message) in {401, 403, 415}
 
 
-def test_a_request_that_ends_early_is_no_error(board: Board) -> None:
+def test_a_request_that_ends_early_is_no_error(board: PageState) -> None:
     """Whoever left gets no answer, and the log no traceback."""
     given = [(name.encode(), value.encode()) for name, value in OURS.items()]
 
@@ -141,14 +150,14 @@ def run(application: Starlette, headers: list[tuple[bytes, bytes]], message: dic
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("key", ["\x00", "a" * 60_000, "%ff", "..", "\u202e", "'"])
-def test_any_key_is_answered(board: Board, path: str, key: str) -> None:
+def test_any_key_is_answered(board: PageState, path: str, key: str) -> None:
     """404, or the page that it names."""
     board.saw(CLICKHOUSE, seen(WAITING), NOW)
 
     assert get(page(board), f"{path.rpartition('/')[0]}/{quote(key)}").status_code in {404, 200}
 
 
-def test_the_schemas_are_a_page(board: Board) -> None:
+def test_the_schemas_are_a_page(board: PageState) -> None:
     """Of the catalog in use, as it is committed."""
     answer = get(page(board), "/schemas")
 
@@ -160,7 +169,7 @@ def test_the_schemas_are_a_page(board: Board) -> None:
 @pytest.mark.parametrize(
     "authorization", ["", "Bearer wrong", basic("wrong"), "Basic %%%", f"Digest {SESAME}"]
 )
-def test_a_token_is_asked_for_everywhere(board: Board, path: str, authorization: str) -> None:
+def test_a_token_is_asked_for_everywhere(board: PageState, path: str, authorization: str) -> None:
     """Without it nothing is shown, and a browser asks for it."""
     answer = get(page(board, SESAME), path, authorization=authorization)
 
@@ -170,7 +179,7 @@ def test_a_token_is_asked_for_everywhere(board: Board, path: str, authorization:
 
 
 @pytest.mark.parametrize("authorization", [f"Bearer {SESAME}", basic(SESAME), f"bearer {SESAME}"])
-def test_the_token_opens(board: Board, authorization: str) -> None:
+def test_the_token_opens(board: PageState, authorization: str) -> None:
     """As a password of any user, or as a bearer; from any host name."""
     answer = get(page(board, SESAME), "/api/snapshot", authorization=authorization, host="live.example.org")
 
@@ -178,7 +187,7 @@ def test_the_token_opens(board: Board, authorization: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_probes_need_no_token(board: Board, path: str) -> None:
+def test_probes_need_no_token(board: PageState, path: str) -> None:
     """Kubernetes has none."""
     assert get(page(board, SESAME), path, host="10.0.0.7:8081").status_code != 401
 
@@ -186,19 +195,19 @@ def test_probes_need_no_token(board: Board, path: str) -> None:
 @pytest.mark.parametrize(
     "host", ["rebound.example.org", "rebound.example.org:8081", "", "127.0.0.1.example.org"]
 )
-def test_without_a_token_only_this_machine_is_answered(board: Board, host: str) -> None:
+def test_without_a_token_only_this_machine_is_answered(board: PageState, host: str) -> None:
     """Neither a proxy's public name nor one that a web site points at 127.0.0.1."""
     assert get(page(board), "/api/snapshot", host=host).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8081", "[::1]:8081", "LocalHost:9"])
-def test_this_machine_is_answered(board: Board, host: str) -> None:
+def test_this_machine_is_answered(board: PageState, host: str) -> None:
     """By each of its names for itself."""
     assert get(page(board), "/api/snapshot", host=host).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/api/snapshot", "/healthz", "/nowhere"])
-def test_every_answer_is_shielded(board: Board, path: str) -> None:
+def test_every_answer_is_shielded(board: PageState, path: str) -> None:
     """No inline script or style, no other host, no frame, no markup from text."""
     policy = get(page(board), path).headers["content-security-policy"]
 
@@ -243,7 +252,7 @@ def test_the_page_puts_values_in_as_text() -> None:
         {"origin": "http://127.0.0.1:8081", "sec-fetch-site": "same-site"},
     ],
 )
-def test_no_other_site_can_begin_a_replay(board: Board, headers: dict[str, str]) -> None:
+def test_no_other_site_can_begin_a_replay(board: PageState, headers: dict[str, str]) -> None:
     """A browser sends a merchant's token or reaches 127.0.0.1 for any site that asks; Origin tells which."""
     board.saw(CLICKHOUSE, seen(WAITING), 1)
     open_page = post(page(board), WANTED, **{"content-type": "application/json", **headers})
@@ -254,7 +263,7 @@ def test_no_other_site_can_begin_a_replay(board: Board, headers: dict[str, str])
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_no_other_site_shows_what_the_page_knows(board: Board, site: str) -> None:
+def test_no_other_site_shows_what_the_page_knows(board: PageState, site: str) -> None:
     """An image or a frame of another page asks for it; somebody who follows a link may."""
     client = page(board)
 
@@ -265,7 +274,7 @@ def test_no_other_site_shows_what_the_page_knows(board: Board, site: str) -> Non
     assert get(client, "/", **{"sec-fetch-site": "none"}).status_code == 200
 
 
-def test_a_replay_needs_the_token(board: Board) -> None:
+def test_a_replay_needs_the_token(board: PageState) -> None:
     """As everything does, where one is set."""
     board.saw(CLICKHOUSE, seen(WAITING), 1)
 
@@ -284,7 +293,9 @@ def test_a_replay_needs_the_token(board: Board) -> None:
         ({"reason": "not_json", "pointer": "", "source": "ingest"}, "application/json", 409),
     ],
 )
-def test_only_what_waits_can_be_replayed(board: Board, body: object, content_type: str, status: int) -> None:
+def test_only_what_waits_can_be_replayed(
+    board: PageState, body: object, content_type: str, status: int
+) -> None:
     """What is asked for must be what the page shows."""
     board.saw(CLICKHOUSE, seen(WAITING, REPLAYED), 1)
     answer = post(page(board), body, origin=OURS["origin"], **{"content-type": content_type})
@@ -294,10 +305,10 @@ def test_only_what_waits_can_be_replayed(board: Board, body: object, content_typ
     assert board.replay is None
 
 
-def test_one_replay_at_a_time_and_a_failed_one_is_told(board: Board) -> None:
+def test_one_replay_at_a_time_and_a_failed_one_is_told(board: PageState) -> None:
     """The second is refused; what the command complained of is on the page."""
     board.saw(CLICKHOUSE, seen(WAITING), 1)
-    whole = parts(board, Hub(2, Metrics()))
+    whole = parts(board, Broadcaster(2, Metrics()))
 
     async def story() -> tuple[int, int]:
         transport = httpx.ASGITransport(app.build(whole))
@@ -313,9 +324,9 @@ def test_one_replay_at_a_time_and_a_failed_one_is_told(board: Board) -> None:
     assert "KAFKA_BOOTSTRAP_SERVERS" in board.replay.words[0]
 
 
-def test_stopping_ends_a_replay(board: Board) -> None:
+def test_stopping_ends_a_replay(board: PageState) -> None:
     """No process is left behind."""
-    whole = parts(board, Hub(2, Metrics()))
+    whole = parts(board, Broadcaster(2, Metrics()))
 
     async def story() -> None:
         whole.replays.begin(WAITING)
@@ -330,17 +341,21 @@ def test_stopping_ends_a_replay(board: Board) -> None:
 
 def test_no_text_of_an_event_becomes_sql() -> None:
     """A reason or pointer that somebody sent is hexadecimal digits in the condition."""
-    hostile = Group("'; DROP TABLE x; --", "\\' OR 1=1", "ingest", 1, 1, 1, "", "")
+    hostile = QuarantineGroup("'; DROP TABLE x; --", "\\' OR 1=1", "ingest", 1, 1, 1, "", "")
     found = condition(hostile)
 
     assert re.fullmatch(r"(leftUTF8\(toString\(\w+\), 200\) = unhex\('[0-9a-f]*'\)( AND )?){3}", found)
     assert b"'; DROP TABLE x; --".hex() in found
 
 
-def test_events_and_samples_come_from_memory(board: Board) -> None:
+def test_events_and_samples_come_from_memory(board: PageState) -> None:
     """As JSON, whatever they hold; and what is gone is told."""
     board.saw(CLICKHOUSE, seen(WAITING), 1)
-    board.saw(KAFKA, Log((), 1, None, 1, None, (Event("0-1", 1, 1, "A", "b", "c", b'{"x":"<i>"}'),)), 1)
+    board.saw(
+        KAFKA,
+        KafkaStatus((), 1, None, 1, None, (RedactedEvent("0-1", 1, 1, "A", "b", "c", b'{"x":"<i>"}'),)),
+        1,
+    )
     answers = [
         get(page(board), f"/api/{path}") for path in ("samples/AB", "events/0-1", "samples/X", "events/X")
     ]
@@ -350,7 +365,7 @@ def test_events_and_samples_come_from_memory(board: Board) -> None:
     assert {answer.headers["content-type"] for answer in answers[:2]} == {"application/json"}
 
 
-def test_nothing_else_can_be_sent(board: Board) -> None:
+def test_nothing_else_can_be_sent(board: PageState) -> None:
     """The page changes nothing but by a replay."""
 
     async def ask() -> int:
@@ -361,13 +376,13 @@ def test_nothing_else_can_be_sent(board: Board) -> None:
     assert asyncio.run(ask()) == 405
 
 
-def test_ready_after_the_first_look_at_clickhouse(board: Board) -> None:
+def test_ready_after_the_first_look_at_clickhouse(board: PageState) -> None:
     """Before, it says what is away; afterwards it stays ready, because it shows what is away."""
     application = page(board)
     before = get(application, "/readyz")
     found = window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], [], 1)
-    board.saw(KAFKA, Log((), 1, None, 1), 1)
-    board.saw(CLICKHOUSE, Tables(window=found), 1)
+    board.saw(KAFKA, KafkaStatus((), 1, None, 1), 1)
+    board.saw(CLICKHOUSE, ClickHouseStatus(window=found), 1)
     after = get(application, "/readyz")
     board.lost(CLICKHOUSE, "does not answer", 2)
     later = get(application, "/readyz")
@@ -377,17 +392,19 @@ def test_ready_after_the_first_look_at_clickhouse(board: Board) -> None:
     assert (later.status_code, later.json()["away"]) == (200, {CLICKHOUSE: "does not answer"})
 
 
-def test_what_hangs_makes_the_page_unfit(board: Board) -> None:
+def test_what_hangs_makes_the_page_unfit(board: PageState) -> None:
     """It would show old numbers for new ones; so it is to be started again."""
-    board.saw(CLICKHOUSE, Tables(window=window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], [], 1)), 1)
-    whole = replace(parts(board, Hub(2, Metrics())), stalled=lambda: (KAFKA,))
+    board.saw(
+        CLICKHOUSE, ClickHouseStatus(window=window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], [], 1)), 1
+    )
+    whole = replace(parts(board, Broadcaster(2, Metrics())), stalled=lambda: (KAFKA,))
     alive, ready = (get(app.build(whole), path) for path in ("/healthz", "/readyz"))
 
     assert (alive.status_code, alive.text) == (503, "hangs: kafka\n")
     assert (ready.status_code, ready.json()["away"][KAFKA]) == (503, "hangs")
 
 
-def test_the_snapshot_is_of_now(board: Board) -> None:
+def test_the_snapshot_is_of_now(board: PageState) -> None:
     """What /readyz promises is in the next snapshot, not in the one after."""
     before = json.loads(get(page(board), "/api/snapshot").content)
     board.lost(CLICKHOUSE, "does not answer", 5)
@@ -397,9 +414,9 @@ def test_the_snapshot_is_of_now(board: Board) -> None:
     assert after["components"][0]["health"] == "down"
 
 
-def test_too_many_pages_are_refused(board: Board) -> None:
+def test_too_many_pages_are_refused(board: PageState) -> None:
     """503, and when to come back."""
-    hub = Hub(2, Metrics())
+    hub = Broadcaster(2, Metrics())
     hub.close()
     answer = get(app.build(parts(board, hub)), "/events")
 

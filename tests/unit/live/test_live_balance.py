@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.live.balance import balance, midnight_ms, settled_ms
-from consumers.live.intake import Spool
+from consumers.live.intake import SpoolStatus
 from consumers.live.state import Balance, Day, Mark, Today
 
 COUNTS = st.integers(0, 1_000_000)
@@ -26,7 +26,9 @@ def test_the_parts_add_up_whatever_was_seen(
 ) -> None:
     """No part is negative; either they add up, or nothing is said."""
     today = Today(0, counted + since, ())
-    found = balance(day(events, refused), Mark(8, counted, waiting), today, Spool(spooled, 1, 2, None, 9))
+    found = balance(
+        day(events, refused), Mark(8, counted, waiting), today, SpoolStatus(spooled, 1, 2, None, 9)
+    )
 
     assert (found is None) == (counted + since < events + refused)
     if found:

@@ -10,12 +10,12 @@ import pytest
 from consumers.kit.decode import fields_of, plain
 from consumers.live.newest import Arrival, Newest, event
 from consumers.live.samples import Samples
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire import prefix
 from schemas.codec.events import EventDecoder
 from tests.process import SAMPLES
 
-CURRENT = Current()
+CURRENT = SchemaReloader()
 DECODER = EventDecoder(CURRENT.catalog)
 
 

@@ -4,12 +4,12 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from consumers.live.broadcaster import Hub
-from consumers.live.intake import Intake, Spool
+from consumers.live.broadcaster import Broadcaster
+from consumers.live.intake import IngestStatus, SpoolStatus
 from consumers.live.metrics import Metrics
-from consumers.live.page_state import ALL, Board
-from consumers.live.poller import Away, Feed
-from consumers.live.state import INGEST, KAFKA, Log
+from consumers.live.page_state import ALL, PageState
+from consumers.live.poller import Poller, SourceAwayError
+from consumers.live.state import INGEST, KAFKA, KafkaStatus
 
 NOW = 1_000_000
 
@@ -17,12 +17,12 @@ NOW = 1_000_000
 class Answering:
     """A component that answers, or says why not."""
 
-    def __init__(self, answer: Log | Intake | Exception) -> None:
+    def __init__(self, answer: KafkaStatus | IngestStatus | Exception) -> None:
         self.answer = answer
         self.hangs = threading.Event()
         self.goes_on = threading.Event()
 
-    def look(self, now_ms: int) -> Log | Intake:
+    def look(self, now_ms: int) -> KafkaStatus | IngestStatus:
         """Answer at once, or when it goes on."""
         assert now_ms == NOW
         if self.hangs.is_set():
@@ -32,10 +32,12 @@ class Answering:
         return self.answer
 
 
-def feed(**sources: Answering) -> tuple[Feed, Metrics]:
+def feed(**sources: Answering) -> tuple[Poller, Metrics]:
     """Return a feed that looks at these."""
     metrics = Metrics()
-    return Feed(Board(ALL, NOW, 1), sources, Hub(1, metrics), metrics, lambda: NOW, 0.3), metrics
+    return Poller(
+        PageState(ALL, NOW, 1), sources, Broadcaster(1, metrics), metrics, lambda: NOW, 0.3
+    ), metrics
 
 
 async def until(ask: Callable[[], bool]) -> None:
@@ -47,7 +49,10 @@ async def until(ask: Callable[[], bool]) -> None:
 
 def test_a_look_that_hangs_is_named_until_it_goes_on() -> None:
     """All else goes on, as if nothing were wrong."""
-    kafka, ingest = Answering(Log((), 1, None, NOW)), Answering(Intake("", Spool(0, 0, 1, None, NOW), NOW))
+    kafka, ingest = (
+        Answering(KafkaStatus((), 1, None, NOW)),
+        Answering(IngestStatus("", SpoolStatus(0, 0, 1, None, NOW), NOW)),
+    )
     running, metrics = feed(**{KAFKA: kafka, INGEST: ingest})
 
     async def story() -> tuple[str, ...]:
@@ -68,7 +73,7 @@ def test_a_look_that_hangs_is_named_until_it_goes_on() -> None:
 
 def test_what_a_source_does_not_expect_ends_its_part() -> None:
     """For the process to end with it; that a component is away does not."""
-    away, broken = Answering(Away("does not answer")), Answering(KeyError("nobody expected this"))
+    away, broken = Answering(SourceAwayError("does not answer")), Answering(KeyError("nobody expected this"))
     running, _ = feed(**{KAFKA: away, INGEST: broken})
 
     async def story() -> set[str]:

@@ -7,7 +7,7 @@ import chdb
 import pytest
 
 from deploy.local.clickhouse import native
-from deploy.local.clickhouse.faults import Fault
+from deploy.local.clickhouse.faults import FrontError
 
 REVISION = 54460  # clickhouse-go's
 VALUES = (
@@ -134,7 +134,7 @@ def test_data_that_is_cut_is_refused() -> None:
     """At any byte but the last: code 33, and no endless loop."""
     data = engine("SELECT 'text' AS a, [toLowCardinality('b')] AS b")
     for size in range(1, len(data)):
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(FrontError) as caught:
             framed(data[:size])
         assert caught.value.code == 33
 
@@ -145,7 +145,7 @@ def test_data_that_is_cut_is_refused() -> None:
 def test_what_cannot_be_walked_is_refused_by_its_name(value: str) -> None:
     """Never a wrong column."""
     data = engine(f"SELECT {value} AS a")
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(FrontError) as caught:
         framed(data)
 
     assert caught.value.code == 48

@@ -11,7 +11,7 @@ from schemas.catalog import evolution, schema_model, version
 from schemas.catalog.catalog import Catalog, Release, table_problems
 from schemas.codec.events import Decoded, EventDecoder
 from schemas.codec.row_to_json import body_of
-from schemas.inference.field_profile import PATHS_MAX, Seen
+from schemas.inference.field_profile import PATHS_MAX, FieldProfile
 from schemas.inference.infer import Proposal, propose
 from tests.process import SAMPLES
 from tests.unit.schemas import avro
@@ -20,16 +20,16 @@ from tests.unit.schemas.bodies import CATALOG, events, parse
 DECODER = EventDecoder(CATALOG)
 
 
-def seen(event_type: str, *bodies: dict[str, Any]) -> Seen:
+def seen(event_type: str, *bodies: dict[str, Any]) -> FieldProfile:
     """Return what the tables would show of events, as ingest reads them."""
-    found = Seen()
+    found = FieldProfile()
     envelope = {"event_type": event_type, "event_id": "e", "app_id": "a", "device_id": "d", "timestamp": 1}
     for body in bodies:
         add(found, DECODER.decode(json.dumps(envelope | body).encode(), {}))
     return found
 
 
-def add(found: Seen, event: Decoded) -> None:
+def add(found: FieldProfile, event: Decoded) -> None:
     """Count an event as its row would show it."""
     record = avro.read(event.release, event.encode(1))
     found.add(record["extra"] or "", record.get("raw") or "", record["metadata"]["schema_id"] or "")
@@ -149,7 +149,7 @@ def test_an_enumeration_is_documented_with_its_counts() -> None:
     for other in (id_field, free, wild):
         assert other is not None
         assert "category" not in other
-        assert "Seen" not in other["doc"]
+        assert "FieldProfile" not in other["doc"]
 
 
 def test_fields_are_found_everywhere() -> None:
@@ -293,7 +293,7 @@ def release_of(proposal: Proposal) -> Release:
 @given(bodies=st.lists(events(), min_size=1, max_size=4), event_type=st.sampled_from(["Wished", "AppOpened"]))
 def test_any_proposal_is_sound_and_loses_nothing(bodies: list[bytes], event_type: str) -> None:
     """Whatever was sent: it may be released, and rows read again by it are what they would have been."""
-    found = Seen()
+    found = FieldProfile()
     decoded = []
     for body in bodies:
         own = json.dumps(event_type).encode()

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
-from schemas.codec.events import EventDecoder, Fault, NotJson, encode_quarantine
+from schemas.codec.events import EventDecoder, FieldFault, NotJson, encode_quarantine
 from tests.unit.schemas import avro
 from tests.unit.schemas.sample import APP_OPENED, body_of, record_of, refusal
 
@@ -56,7 +56,7 @@ def test_what_is_no_json_text_is_refused(decoder: EventDecoder, body: bytes, det
 )
 def test_what_is_no_object_is_refused_as_a_whole(decoder: EventDecoder, body: bytes, detail: str) -> None:
     """The fault's pointer is that of the whole body."""
-    assert refusal(decoder, body).faults == (Fault("", detail),)
+    assert refusal(decoder, body).faults == (FieldFault("", detail),)
 
 
 def test_nesting_up_to_the_bound_is_kept(decoder: EventDecoder) -> None:
@@ -84,7 +84,7 @@ def test_required_texts_are_strict(decoder: EventDecoder, name: str, value: Any,
     """Each must be a string that is not empty; the others are told with the refusal."""
     error = refusal(decoder, body_of(**{name: value}))
 
-    assert error.faults == (Fault(f"/{name}", detail),)
+    assert error.faults == (FieldFault(f"/{name}", detail),)
     assert getattr(error, name, None) is None
     assert error.app_id == (None if name == "app_id" else "a7Kq2mXw9L")
     assert error.event_id == (None if name == "event_id" else APP_OPENED["event_id"])
@@ -112,7 +112,7 @@ def test_an_event_without_a_time_is_refused(decoder: EventDecoder, value: str, g
     body = body_of(timestamp_iso=...).replace(b"1760011205031", value.encode())
 
     assert refusal(decoder, body).faults == (
-        Fault(
+        FieldFault(
             "/timestamp",
             f"must be milliseconds since 1970-01-01T00:00:00Z, not {got}, and timestamp_iso is not a time",
         ),
@@ -125,7 +125,7 @@ def test_an_event_without_a_time_is_refused(decoder: EventDecoder, value: str, g
 def test_a_missing_timestamp_is_a_fault(decoder: EventDecoder, iso: Any) -> None:
     """Unless `timestamp_iso` is a date and a time of day."""
     assert refusal(decoder, body_of(timestamp=..., timestamp_iso=iso)).faults == (
-        Fault("/timestamp", "is missing, and timestamp_iso is not a time"),
+        FieldFault("/timestamp", "is missing, and timestamp_iso is not a time"),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.catalog.schema_model import ID_BYTES_MAX
-from schemas.codec.events import EventDecoder, Fault
+from schemas.codec.events import EventDecoder, FieldFault
 from tests.process import SAMPLES
 from tests.unit.schemas.sample import APP_OPENED, body_of, record_of, refusal
 from tests.unit.schemas.test_clickstream import CLICKSTREAM, HEADERS
@@ -98,7 +98,7 @@ def test_ids_are_bounded_in_bytes(decoder: EventDecoder, event_type: str, name: 
     error = refusal(decoder, body_of(event_type=event_type, **{name: longest + "x"}))
 
     assert record_of(event)[name] == longest
-    assert error.faults == (Fault(f"/{name}", TOO_LONG),)
+    assert error.faults == (FieldFault(f"/{name}", TOO_LONG),)
     assert error.event_id == (None if name == "event_id" else APP_OPENED["event_id"])
     assert error.app_id == (None if name == "app_id" else APP_OPENED["app_id"])
 
@@ -107,7 +107,7 @@ def test_event_types_are_bounded_in_bytes(decoder: EventDecoder) -> None:
     """A type that no schema knows is a key of pages and reports."""
     error = refusal(decoder, body_of(event_type="x" * (ID_BYTES_MAX + 1)))
 
-    assert error.faults == (Fault("/event_type", TOO_LONG),)
+    assert error.faults == (FieldFault("/event_type", TOO_LONG),)
     assert error.event_type is None
 
 
@@ -123,19 +123,19 @@ def test_a_schema_id_too_long_for_a_header_is_kept_in_its_column(decoder: EventD
 @pytest.mark.parametrize(
     ("headers", "body", "fault"),
     [
-        ({"appid": "x" * 1025}, {}, Fault("", TOO_LONG)),
-        ({"deviceid": "x" * 1025}, {}, Fault("", f"the header deviceid {TOO_LONG}")),
-        ({}, {"mp_metadata": {"mp_event_id": "x" * 1025}}, Fault("/mp_metadata/mp_event_id", TOO_LONG)),
+        ({"appid": "x" * 1025}, {}, FieldFault("", TOO_LONG)),
+        ({"deviceid": "x" * 1025}, {}, FieldFault("", f"the header deviceid {TOO_LONG}")),
+        ({}, {"mp_metadata": {"mp_event_id": "x" * 1025}}, FieldFault("/mp_metadata/mp_event_id", TOO_LONG)),
         (
             {},
             {"mp_metadata": {"mp_event_id": "e", "mp_session_id": "x" * 1025}},
-            Fault("/mp_metadata/mp_session_id", TOO_LONG),
+            FieldFault("/mp_metadata/mp_session_id", TOO_LONG),
         ),
-        ({}, {"event": "x" * 1025}, Fault("/event", TOO_LONG)),
+        ({}, {"event": "x" * 1025}, FieldFault("/event", TOO_LONG)),
     ],
 )
 def test_ids_of_clickstream_events_are_bounded_too(
-    decoder: EventDecoder, headers: dict[str, str], body: dict[str, Any], fault: Fault
+    decoder: EventDecoder, headers: dict[str, str], body: dict[str, Any], fault: FieldFault
 ) -> None:
     """Those in headers as well."""
     assert refusal(decoder, json.dumps(CLICKSTREAM | body).encode(), **(HEADERS | headers)).faults == (fault,)
@@ -150,6 +150,6 @@ def test_required_are_only_type_id_app_and_a_time(decoder: EventDecoder, path: A
     body = json.dumps(event).encode()
 
     if name in ("event_type", "event_id", "app_id"):
-        assert refusal(decoder, body).faults == (Fault(f"/{name}", "is missing"),)
+        assert refusal(decoder, body).faults == (FieldFault(f"/{name}", "is missing"),)
     else:
         assert decoder.decode(body, {}).event_id == event["event_id"]

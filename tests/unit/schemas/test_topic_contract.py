@@ -8,15 +8,15 @@ from runtime.kafka import topics
 from runtime.kafka.topic_contract import (
     UNBOUNDED_MS,
     Cluster,
-    Contract,
     Problem,
     Topic,
+    TopicContract,
     new_topic_config,
     problems,
     readable,
 )
 
-_ASKED = Contract(48, 3, 2, 720)
+_ASKED = TopicContract(48, 3, 2, 720)
 _CONFIG = {
     "cleanup.policy": "delete",
     "flush.messages": str(UNBOUNDED_MS),
@@ -32,7 +32,7 @@ _CONFIG = {
 _GOOD = Topic(partitions=48, replicas=3, leaderless=0, behind=0, config=_CONFIG)
 
 
-def found(topic: Topic | None, contract: Contract = _ASKED, brokers: int = 3) -> list[Problem]:
+def found(topic: Topic | None, contract: TopicContract = _ASKED, brokers: int = 3) -> list[Problem]:
     """Return what is wrong with the events' topic."""
     return [finding.problem for finding in problems(Cluster(brokers, {topics.EVENTS: topic}), contract)]
 
@@ -47,7 +47,9 @@ def test_a_topic_as_asked_has_no_problem() -> None:
     assert found(_GOOD) == []
     assert found(replace(_GOOD, partitions=60)) == []
     assert found(configured(retention_ms="-1")) == []
-    assert found(replace(_GOOD, replicas=1, config=_CONFIG | {"flush.messages": "1"}), Contract(), 1) == []
+    assert (
+        found(replace(_GOOD, replicas=1, config=_CONFIG | {"flush.messages": "1"}), TopicContract(), 1) == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,16 +86,16 @@ def test_one_replica_has_to_be_on_disk() -> None:
     alone = replace(_GOOD, replicas=1)
     flushed = replace(alone, config=_CONFIG | {"flush.messages": "1"})
 
-    assert found(alone, Contract(), brokers=1) == [Problem.NOT_DURABLE]
-    assert found(alone, Contract(), brokers=3) == [Problem.NOT_DURABLE, Problem.FEW_REPLICAS]
-    assert found(flushed, Contract(), brokers=3) == [Problem.FEW_REPLICAS]
+    assert found(alone, TopicContract(), brokers=1) == [Problem.NOT_DURABLE]
+    assert found(alone, TopicContract(), brokers=3) == [Problem.NOT_DURABLE, Problem.FEW_REPLICAS]
+    assert found(flushed, TopicContract(), brokers=3) == [Problem.FEW_REPLICAS]
 
 
 def test_what_was_not_asked_is_not_missed() -> None:
     """Twelve partitions, or an hour of retention, are somebody's choice."""
     topic = replace(_GOOD, partitions=12, config=_CONFIG | {"retention.ms": "3600000"})
 
-    assert found(topic, Contract()) == []
+    assert found(topic, TopicContract()) == []
 
 
 def test_a_configuration_that_may_not_be_read_is_unknown() -> None:
@@ -117,17 +119,17 @@ def test_a_configuration_that_may_not_be_read_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("contract", "brokers", "default", "replicas", "min_insync"),
     [
-        (Contract(), 1, 1, 1, "1"),
-        (Contract(), 2, 1, 2, "2"),
-        (Contract(), 3, 1, 3, "2"),
-        (Contract(), 7, 1, 3, "2"),
-        (Contract(), 1, 3, 3, "2"),  # the other brokers have not started yet
-        (Contract(replication=5, min_insync=3), 3, 1, 5, "3"),
-        (Contract(min_insync=2), 1, 1, 2, "2"),
+        (TopicContract(), 1, 1, 1, "1"),
+        (TopicContract(), 2, 1, 2, "2"),
+        (TopicContract(), 3, 1, 3, "2"),
+        (TopicContract(), 7, 1, 3, "2"),
+        (TopicContract(), 1, 3, 3, "2"),  # the other brokers have not started yet
+        (TopicContract(replication=5, min_insync=3), 3, 1, 5, "3"),
+        (TopicContract(min_insync=2), 1, 1, 2, "2"),
     ],
 )
 def test_a_new_topic_survives_a_broker_where_it_can(
-    contract: Contract, brokers: int, default: int, replicas: int, min_insync: str
+    contract: TopicContract, brokers: int, default: int, replicas: int, min_insync: str
 ) -> None:
     """Three replicas and two in sync; one alone is flushed."""
     config = new_topic_config(contract.replicas(brokers, default), contract)
@@ -140,7 +142,7 @@ def test_a_new_topic_survives_a_broker_where_it_can(
 def test_a_new_topic_has_no_problem() -> None:
     """What ingest makes is what ingest asks for."""
     for brokers in (1, 2, 3):
-        contract = Contract(retention_hours=720)
+        contract = TopicContract(retention_hours=720)
         replicas = contract.replicas(brokers)
         topic = Topic(12, replicas, 0, 0, _CONFIG | new_topic_config(replicas, contract))
         assert found(topic, contract, brokers) == []
@@ -148,6 +150,6 @@ def test_a_new_topic_has_no_problem() -> None:
 
 def test_only_the_events_have_as_many_partitions_as_asked() -> None:
     """The quarantine is one partition, whatever the events have."""
-    assert Contract(48).partitions_of(topics.EVENTS) == 48
-    assert Contract().partitions_of(topics.EVENTS) == 12
-    assert Contract(48).partitions_of(topics.QUARANTINE) == 1
+    assert TopicContract(48).partitions_of(topics.EVENTS) == 48
+    assert TopicContract().partitions_of(topics.EVENTS) == 12
+    assert TopicContract(48).partitions_of(topics.QUARANTINE) == 1

@@ -4,21 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.warehouse.load.batch import Batch, Formats, Limits, Reason
+from consumers.warehouse.load.batch import Batch, BatchLimits, FlushReason, Formats
 from consumers.warehouse.load.container import format_of, place_of
-from consumers.warehouse.load.revalidation import Check
+from consumers.warehouse.load.revalidation import Revalidation
 from runtime.kafka import topics
 from schemas.catalog import wire
 from tests.warehouse import CATALOG, NOW_MS, Message, body, crc, message, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
-CHECK = Check(CATALOG, FORMATS.values())
+CHECK = Revalidation(CATALOG, FORMATS.values())
 SPLIT = Formats(FORMATS.values())
 
 
 def batch(rows: int = 1000, size: int = 1 << 30, age: float = 1.0) -> Batch:
     """Return an empty batch with these limits."""
-    return Batch(Limits(rows, size, age), SPLIT, CHECK)
+    return Batch(BatchLimits(rows, size, age), SPLIT, CHECK)
 
 
 def test_empty_batch_is_never_due() -> None:
@@ -33,7 +33,7 @@ def test_flushes_at_rows_limit() -> None:
     before = filling.due(0.0)
     filling.add([message(body(), 1)], 0.0)
 
-    assert (before, filling.due(0.0), filling.full) == (None, Reason.ROWS, True)
+    assert (before, filling.due(0.0), filling.full) == (None, FlushReason.ROWS, True)
 
 
 def test_flushes_at_bytes_limit() -> None:
@@ -41,7 +41,7 @@ def test_flushes_at_bytes_limit() -> None:
     filling = batch(size=2000)
     filling.add([message(body(timestamp_iso="s" * 3000))], 0.0)
 
-    assert (filling.due(0.0), filling.full) == (Reason.BYTES, True)
+    assert (filling.due(0.0), filling.full) == (FlushReason.BYTES, True)
 
 
 def test_flushes_at_age_limit_of_first_record() -> None:
@@ -50,7 +50,7 @@ def test_flushes_at_age_limit_of_first_record() -> None:
     filling.add([message(body())], 10.0)
     filling.add([message(body(), 1)], 10.9)
 
-    assert (filling.due(10.99), filling.due(11.0)) == (None, Reason.AGE)
+    assert (filling.due(10.99), filling.due(11.0)) == (None, FlushReason.AGE)
     assert filling.seconds_left(10.4) == pytest.approx(0.6)
 
 

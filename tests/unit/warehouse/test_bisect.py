@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse.errors import PermanentError, StuckError, TooLargeError, TooManyRefusedError
+from consumers.warehouse.errors import InsertTooLargeError, PermanentError, StuckError, TooManyRefusedError
 from consumers.warehouse.load.bisect import refused_rows
 
 
@@ -17,7 +17,7 @@ class Engine:
 
     def __init__(self, bad: set[int], rows_max: int = 1 << 30, large: TransientError | None = None) -> None:
         self.bad, self.rows_max = bad, rows_max
-        self.large = large or TooLargeError("too large", 241)
+        self.large = large or InsertTooLargeError("too large", 241)
         self.stored: set[int] = set()
         self.calls = 0
 
@@ -94,7 +94,7 @@ def test_halves_what_is_stuck(rows: int, rows_max: int) -> None:
 
 def test_one_row_that_is_too_large_is_not_halved() -> None:
     """Whoever inserts decides what becomes of it."""
-    with pytest.raises(TooLargeError):
+    with pytest.raises(InsertTooLargeError):
         refused_rows(1, Engine(set(), 0), nobody, 10)
 
 

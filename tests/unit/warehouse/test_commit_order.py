@@ -16,24 +16,24 @@ from hypothesis import strategies as st
 
 from consumers.kit.decode import Refusal
 from consumers.kit.errors import TransientError
-from consumers.kit.group_consumer import Source
+from consumers.kit.group_consumer import GroupConsumer
 from consumers.kit.record import Place, Record
 from consumers.warehouse.errors import PermanentError
-from consumers.warehouse.load.batch import Batch, Limits
+from consumers.warehouse.load.batch import Batch, BatchLimits
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.load.flush import Flusher
 from consumers.warehouse.load.inserts import Policy
 from consumers.warehouse.load.loader import Bounds, Loader
-from consumers.warehouse.load.schema_bindings import Contract
+from consumers.warehouse.load.schema_bindings import CurrentBindings
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import tables
 from runtime.kafka import topics
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from tests.unit.warehouse.test_batch import CHECK, SPLIT
 from tests.warehouse import Message, body, message
 
 _RECORD: Message = message(body())
-_CURRENT = Current()
+_CURRENT = SchemaReloader()
 _TABLES = tables(_CURRENT.catalog)
 
 
@@ -74,13 +74,13 @@ class _World:
         self._fated(lambda: self.table.update(rows))
 
     def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
-        """Do what `Keep` says."""
+        """Do what `RefusalStore` says."""
         places = {(int(p), int(o)) for p, o in (refusal.record.split("/")[1:] for refusal in refusals)}
         self._fated(lambda: self.kept.update(places))
         return []
 
     def commit(self, offsets: Mapping[Place, int]) -> None:
-        """Do what `Source.commit` says, and note what it skips."""
+        """Do what `GroupConsumer.commit` says, and note what it skips."""
         for (_, partition), end in offsets.items():
             without = {(partition, offset) for offset in range(end)} - self.table - self.kept
             if without:
@@ -102,7 +102,7 @@ class _World:
 
 
 class _Source:
-    """What `Source` is to the loop: records from the group's offsets on, partitions that come and go."""
+    """What `GroupConsumer` is to the loop: records from the group's offsets on, changing partitions."""
 
     joined = True
 
@@ -174,15 +174,15 @@ def test_no_offset_moves_past_a_record_without_a_place(
 def _runs_to_its_end(world: _World, turns: set[int]) -> bool:
     made: list[_Source] = []
 
-    def make_source(revoked: Callable[[Sequence[Place]], None]) -> Source:
+    def make_source(revoked: Callable[[Sequence[Place]], None]) -> GroupConsumer:
         made.append(_Source(world, revoked, turns))
-        return cast("Source", made[0])
+        return cast("GroupConsumer", made[0])
 
     metrics = Metrics()
-    flusher = Flusher(world, world, Contract(_CURRENT, metrics), Policy(0.0, 1000, 0.0), metrics)
+    flusher = Flusher(world, world, CurrentBindings(_CURRENT, metrics), Policy(0.0, 1000, 0.0), metrics)
     loader = Loader(
         make_source,
-        lambda: Batch(Limits(4, 1 << 30, 0.0), SPLIT, CHECK),
+        lambda: Batch(BatchLimits(4, 1 << 30, 0.0), SPLIT, CHECK),
         flusher,
         Bounds(1 << 30, 5.0),
         metrics,

@@ -7,7 +7,13 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import mapped
-from consumers.warehouse.errors import BrokenError, PermanentError, ServerError, TablesError, TooLargeError
+from consumers.warehouse.errors import (
+    BrokenError,
+    InsertTooLargeError,
+    PermanentError,
+    ServerError,
+    TablesError,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +33,7 @@ from consumers.warehouse.errors import BrokenError, PermanentError, ServerError,
         (60, "UNKNOWN_TABLE", TablesError),
         (81, "UNKNOWN_DATABASE", TablesError),
         (16, "NO_SUCH_COLUMN_IN_TABLE", TablesError),
-        (241, "MEMORY_LIMIT_EXCEEDED", TooLargeError),
+        (241, "MEMORY_LIMIT_EXCEEDED", InsertTooLargeError),
         (202, "TOO_MANY_SIMULTANEOUS_QUERIES", ServerError),
         (242, "TABLE_IS_READ_ONLY", ServerError),
         (243, "NOT_ENOUGH_SPACE", ServerError),

@@ -10,7 +10,7 @@ import fastavro
 import pytest
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse.errors import ServerError, SetAsideError, TooLargeError
+from consumers.warehouse.errors import InsertTooLargeError, ServerError, SetAsideError
 from consumers.warehouse.load import inserts
 from consumers.warehouse.load.bisect import refused_rows
 from consumers.warehouse.load.container import Format
@@ -27,7 +27,11 @@ assert _RELEASE
 FORM = FORMATS[_RELEASE.wire_id]
 BODY = value(body())[5:]
 # What a store may say of a row, or of all of them.
-LOST, REFUSED, LARGE = TransientError("reset"), ServerError("no space", 243), TooLargeError("memory", 241)
+LOST, REFUSED, LARGE = (
+    TransientError("reset"),
+    ServerError("no space", 243),
+    InsertTooLargeError("memory", 241),
+)
 
 
 class Clock(threading.Event):

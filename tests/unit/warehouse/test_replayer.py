@@ -10,11 +10,11 @@ import pytest
 
 from consumers import replay
 from consumers.kit.errors import TransientError
-from consumers.warehouse.repair.replayer import IngestAccess, Replayer, Row, RowFailedError
+from consumers.warehouse.repair.replayer import IngestAccess, QuarantineRow, Replayer, RowFailedError
 from runtime.environment import SettingsError
 
 if TYPE_CHECKING:
-    from consumers.warehouse.load.wiring import Parts
+    from consumers.warehouse.load.wiring import LoaderParts
 
 KEPT = (200, b'{"kept":"kafka"}')
 HTML = b"<html><h1>502 Bad Gateway</h1></html>"
@@ -50,17 +50,17 @@ class Ingest:
         url = f"http://127.0.0.1:{server.server_port}"
         try:
             yield Replayer(
-                cast("Parts", None), IngestAccess.from_env({"INGEST_URL": url, "INGEST_TOKENS": tokens})
+                cast("LoaderParts", None), IngestAccess.from_env({"INGEST_URL": url, "INGEST_TOKENS": tokens})
             )
         finally:
             server.shutdown()
             server.server_close()
 
 
-def row(**changes: Any) -> Row:
+def row(**changes: Any) -> QuarantineRow:
     """Return what ingest had refused."""
     given = {"body_hash": b"", "body": b"{", "source": "ingest", "reason": "not_json", "record": ""}
-    return Row(**{**given, "app_id": "shop", "event_id": "one", "received_at_ms": 5, **changes})
+    return QuarantineRow(**{**given, "app_id": "shop", "event_id": "one", "received_at_ms": 5, **changes})
 
 
 def test_what_ingest_keeps_is_placed() -> None:
@@ -92,7 +92,7 @@ def test_nobody_answers() -> None:
     """That is no row's fault."""
     access = IngestAccess.from_env({"INGEST_URL": "http://127.0.0.1:9", "INGEST_TOKENS": "secret-of-a-test"})
     with pytest.raises(TransientError, match="does not answer"):
-        Replayer(cast("Parts", None), access).put_back(row())
+        Replayer(cast("LoaderParts", None), access).put_back(row())
 
 
 def test_a_row_whose_app_no_token_may_speak_for_stays() -> None:

@@ -10,7 +10,7 @@ from runtime.environment import SettingsError
 from schemas.catalog import registry_client
 from schemas.catalog.catalog import Catalog, CatalogError
 from schemas.catalog.registry_client import RegistryAwayError, SchemaRegistry
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import following, looking_up, registering
 from tests.registry import PASSWORD, Fault, StandIn
 from tests.unit.schemas.tree import RELEASED, Tree
@@ -42,7 +42,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.kafka.registry_client._REQUEST_SECONDS_MAX", 0.2)
 
 
-def ingest(registry: StandIn, tree: Tree) -> Current:
+def ingest(registry: StandIn, tree: Tree) -> SchemaReloader:
     """Return the catalog as an ingest has it that starts now."""
     return registering(tree.root, {"url": registry.url}, tree.root.parent / "ids.json")
 

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.kit.offset_tracker import Hold, Progress
+from consumers.kit.offset_tracker import Hold, OffsetTracker
 
 PLACE = ("topic", 0)
 STEPS = st.lists(st.sampled_from(["read", "pass", "release", "commit", "lose"]), max_size=60)
@@ -14,7 +14,7 @@ STEPS = st.lists(st.sampled_from(["read", "pass", "release", "commit", "lose"]),
 @given(STEPS, st.randoms(use_true_random=False))
 def test_nothing_undone_is_committed(steps: list[str], chance: random.Random) -> None:
     """A model of one partition that is read again from what was committed when it comes back."""
-    progress, committed, position = Progress(), 0, 0
+    progress, committed, position = OffsetTracker(), 0, 0
     open_: dict[int, Hold] = {}
     done: set[int] = set()
     for step in steps:
@@ -41,7 +41,7 @@ def test_nothing_undone_is_committed(steps: list[str], chance: random.Random) ->
 
 def test_what_is_done_is_committed() -> None:
     """All of it, and once."""
-    progress = Progress()
+    progress = OffsetTracker()
     first, second = progress.read(PLACE, 5), progress.read(PLACE, 6)
     progress.passed(PLACE, 7)
     assert progress.due() == {PLACE: 5}
@@ -56,7 +56,7 @@ def test_what_is_done_is_committed() -> None:
 
 def test_a_hold_of_before_says_nothing_of_after() -> None:
     """A partition that came back is read anew; what was held before it went is nobody's."""
-    progress = Progress()
+    progress = OffsetTracker()
     old = progress.read(PLACE, 5)
     progress.forget([PLACE])
     new = progress.read(PLACE, 5)

@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from consumers.live.broadcaster import STALLED_MAX, Hub
+from consumers.live.broadcaster import STALLED_MAX, Broadcaster
 from consumers.live.metrics import Metrics
 
 
-def run(story: Callable[[Hub], Awaitable[None]], pages_max: int = 3) -> None:
+def run(story: Callable[[Broadcaster], Awaitable[None]], pages_max: int = 3) -> None:
     """Run a story on a new hub."""
 
     async def main() -> None:
-        await story(Hub(pages_max, Metrics()))
+        await story(Broadcaster(pages_max, Metrics()))
 
     asyncio.run(main())
 
@@ -21,7 +21,7 @@ def run(story: Callable[[Hub], Awaitable[None]], pages_max: int = 3) -> None:
 def test_a_new_page_gets_the_latest_state_at_once() -> None:
     """Nobody waits for the next round."""
 
-    async def story(hub: Hub) -> None:
+    async def story(hub: Broadcaster) -> None:
         hub.publish(b"1")
         with hub.open() as page:
             assert await anext(page.states()) == b"1"
@@ -32,7 +32,7 @@ def test_a_new_page_gets_the_latest_state_at_once() -> None:
 def test_a_slow_page_misses_states_but_gets_the_newest() -> None:
     """Memory is bounded by one state a page."""
 
-    async def story(hub: Hub) -> None:
+    async def story(hub: Broadcaster) -> None:
         with hub.open() as page:
             for number in range(10):
                 hub.publish(b"%d" % number)
@@ -44,7 +44,7 @@ def test_a_slow_page_misses_states_but_gets_the_newest() -> None:
 def test_a_page_counts_until_it_is_closed() -> None:
     """Beyond the limit no page may be opened; afterwards it may."""
 
-    async def story(hub: Hub) -> None:
+    async def story(hub: Broadcaster) -> None:
         with hub.open():
             assert hub.full
         assert not hub.full
@@ -55,7 +55,7 @@ def test_a_page_counts_until_it_is_closed() -> None:
 def test_closing_ends_every_stream() -> None:
     """Also that of a page which is opened afterwards: the server must be able to stop."""
 
-    async def story(hub: Hub) -> None:
+    async def story(hub: Broadcaster) -> None:
         with hub.open() as page:
             hub.publish(b"1")
             hub.close()
@@ -70,7 +70,7 @@ def test_closing_ends_every_stream() -> None:
 def test_nobody_looks_until_a_page_opens_or_a_snapshot_is_asked_for() -> None:
     """What waits for somebody goes on at once then, and not before time is up."""
 
-    async def story(hub: Hub) -> None:
+    async def story(hub: Broadcaster) -> None:
         first, second = asyncio.create_task(hub.watched(60)), asyncio.create_task(hub.watched(60))
         await asyncio.sleep(0)
         assert not first.done()
@@ -88,7 +88,7 @@ def test_nobody_looks_until_a_page_opens_or_a_snapshot_is_asked_for() -> None:
 def test_what_waits_for_nobody_goes_on_after_a_while() -> None:
     """Readiness and metrics stay true without a page."""
 
-    async def story(hub: Hub) -> None:
+    async def story(hub: Broadcaster) -> None:
         await asyncio.wait_for(hub.watched(0.01), 5)
 
     run(story)
@@ -97,7 +97,7 @@ def test_what_waits_for_nobody_goes_on_after_a_while() -> None:
 def test_a_page_that_takes_nothing_is_let_go() -> None:
     """A laptop asleep does not keep its place for ever."""
 
-    async def story(hub: Hub) -> None:
+    async def story(hub: Broadcaster) -> None:
         async def stalled() -> None:
             with hub.open():
                 await asyncio.Event().wait()

@@ -12,16 +12,16 @@ import pytest
 
 from consumers.kit.decode import Refusal
 from consumers.warehouse.errors import TooManyRefusedError
-from consumers.warehouse.load.batch import Batch, Limits
+from consumers.warehouse.load.batch import Batch, BatchLimits
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.load.flush import Flusher
 from consumers.warehouse.load.inserts import Policy
-from consumers.warehouse.load.schema_bindings import Contract
+from consumers.warehouse.load.schema_bindings import CurrentBindings
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import tables
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.codec.events import EventDecoder
 from tests.unit.schemas.tree import Tree
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, crc, message
@@ -59,7 +59,7 @@ class World:
             self.rows += rows
 
     def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
-        """Do what `Keep` says."""
+        """Do what `RefusalStore` says."""
         self.kept += refusals
         return []
 
@@ -71,14 +71,14 @@ class Site:
         self.tree = tree
         self.world = World()
         self.metrics = Metrics()
-        self.contract = Contract(Current(tree.root), self.metrics)
+        self.schemas = CurrentBindings(SchemaReloader(tree.root), self.metrics)
         policy = Policy(0.01, 2, schema_seconds_max)
-        self.flusher = Flusher(self.world, self.world, self.contract, policy, self.metrics)
+        self.flusher = Flusher(self.world, self.world, self.schemas, policy, self.metrics)
 
     def batch(self, *messages: Message) -> Batch:
-        """Return a batch of the terms in use."""
-        terms = self.contract.terms
-        batch = Batch(Limits(1000, 1 << 30, 0.0), terms.formats, terms.check)
+        """Return a batch of the bindings in use."""
+        bindings = self.schemas.bindings
+        batch = Batch(BatchLimits(1000, 1 << 30, 0.0), bindings.formats, bindings.check)
         batch.add(messages, 0.0)
         return batch
 
@@ -189,7 +189,7 @@ def test_a_schema_is_waited_for_once(tree: Tree) -> None:
 def test_an_id_that_no_release_can_have_soon_is_not_waited_for(tree: Tree, ahead: int) -> None:
     """It is refused like any other damage, however many there are."""
     site = Site(tree, 60.0)
-    newest = len(site.contract.catalog.releases)
+    newest = len(site.schemas.catalog.releases)
     data = wire.prefix(newest + ahead if ahead else 0) + b"x"
     records = [Message(data, offset_=offset, headers_=crc(data)) for offset in range(3)]
     site.flusher.write(site.batch(*records))

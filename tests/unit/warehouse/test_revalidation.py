@@ -20,13 +20,13 @@ from consumers.kit.decode import (
     Refusal,
 )
 from consumers.warehouse.load.container import Format, format_of
-from consumers.warehouse.load.revalidation import Check
+from consumers.warehouse.load.revalidation import Revalidation
 from runtime.kafka import topics
 from schemas.catalog import wire
 from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
-CHECK = Check(CATALOG, FORMATS.values())
+CHECK = Revalidation(CATALOG, FORMATS.values())
 GOOD = {name: value(body(name)) for name in SAMPLES}
 
 

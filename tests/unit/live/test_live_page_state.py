@@ -4,23 +4,23 @@ from math import isnan
 
 from msgspec.structs import replace
 
-from consumers.live.intake import Intake, Spool
+from consumers.live.intake import IngestStatus, SpoolStatus
 from consumers.live.metrics import Metrics
-from consumers.live.page_state import ALL, Board
+from consumers.live.page_state import ALL, PageState
 from consumers.live.state import (
     CLICKHOUSE,
     INGEST,
     KAFKA,
     LIVE,
     WAREHOUSE,
+    ClickHouseStatus,
     Component,
+    ComponentHealth,
     Day,
-    Event,
-    Health,
-    Log,
+    KafkaStatus,
     Mark,
-    Partition,
-    Tables,
+    PartitionPosition,
+    RedactedEvent,
     Today,
     Total,
 )
@@ -28,37 +28,37 @@ from consumers.live.state import (
 NOW = 1_000_000
 
 
-def board() -> Board:
+def board() -> PageState:
     """Return a board of all components."""
-    return Board(ALL, NOW, 1000)
+    return PageState(ALL, NOW, 1000)
 
 
-def component(at: Board, name: str) -> Component:
+def component(at: PageState, name: str) -> Component:
     """Return one component's state."""
     return next(one for one in at.state(NOW).components if one.name == name)
 
 
-def log(next_offset: int = 10, *, loaders: int = 1, oldest_ms: int | None = None) -> Log:
+def log(next_offset: int = 10, *, loaders: int = 1, oldest_ms: int | None = None) -> KafkaStatus:
     """Return a look at a topic of ten records."""
-    return Log((Partition("tapcart.events", 0, next_offset, 10),), loaders, oldest_ms, NOW)
+    return KafkaStatus((PartitionPosition("tapcart.events", 0, next_offset, 10),), loaders, oldest_ms, NOW)
 
 
-def intake(oldest_ms: int | None, records: int = 3) -> Intake:
+def intake(oldest_ms: int | None, records: int = 3) -> IngestStatus:
     """Return a look at ingest."""
-    return Intake("takes events", Spool(records if oldest_ms else 0, 0, 1, oldest_ms, NOW), NOW)
+    return IngestStatus("takes events", SpoolStatus(records if oldest_ms else 0, 0, 1, oldest_ms, NOW), NOW)
 
 
-def day(end_ms: int, events: int) -> Tables:
+def day(end_ms: int, events: int) -> ClickHouseStatus:
     """Return what ClickHouse has of the day up to a moment."""
-    return Tables(day=Day(0, end_ms, events, 0, 0, NOW))
+    return ClickHouseStatus(day=Day(0, end_ms, events, 0, 0, NOW))
 
 
 def test_nothing_is_known_before_the_first_look() -> None:
     """Unknown is neither up nor zero; but the page itself is there."""
     state = board().state(NOW)
 
-    assert {one.health for one in state.components if one.name != LIVE} == {Health.UNKNOWN}
-    assert component(board(), LIVE).health is Health.UP
+    assert {one.health for one in state.components if one.name != LIVE} == {ComponentHealth.UNKNOWN}
+    assert component(board(), LIVE).health is ComponentHealth.UP
     assert (state.total, state.lag, state.balance, state.freshness.age_ms) == (None, None, None, None)
 
 
@@ -92,7 +92,7 @@ def test_freshness_is_not_known_when_the_record_could_not_be_read() -> None:
 
 def test_freshness_counts_what_waits_on_ingests_disk() -> None:
     """The older of the two decides; while Kafka is away, what is spooled is known all the same."""
-    at = Board((INGEST, KAFKA, WAREHOUSE), NOW, 1000)
+    at = PageState((INGEST, KAFKA, WAREHOUSE), NOW, 1000)
     at.saw(INGEST, intake(NOW - 9000), NOW)
 
     assert at.state(NOW).freshness.age_ms == 9000
@@ -156,7 +156,7 @@ def test_problems_of_topics_are_those_that_ingest_found() -> None:
 
 def test_freshness_of_a_page_without_ingest_is_kafkas() -> None:
     """Where LIVE_INGEST_URL is not set."""
-    at = Board(tuple(name for name in ALL if name != INGEST), NOW, 1000)
+    at = PageState(tuple(name for name in ALL if name != INGEST), NOW, 1000)
     at.saw(KAFKA, log(), NOW)
 
     assert at.state(NOW).freshness.as_of_ms == NOW
@@ -171,7 +171,7 @@ def test_freshness_is_not_known_without_kafka() -> None:
 
     assert state.freshness.age_ms is None
     assert state.lag
-    assert component(at, WAREHOUSE).health is Health.UNKNOWN
+    assert component(at, WAREHOUSE).health is ComponentHealth.UNKNOWN
 
 
 def test_a_group_without_members_is_a_loader_that_is_down() -> None:
@@ -179,7 +179,7 @@ def test_a_group_without_members_is_a_loader_that_is_down() -> None:
     at = board()
     at.saw(KAFKA, log(loaders=0), NOW)
 
-    assert component(at, WAREHOUSE).health is Health.DOWN
+    assert component(at, WAREHOUSE).health is ComponentHealth.DOWN
 
 
 def test_a_component_keeps_the_time_its_health_changed() -> None:
@@ -188,15 +188,15 @@ def test_a_component_keeps_the_time_its_health_changed() -> None:
     at.lost(CLICKHOUSE, "does not answer", NOW + 1)
     at.lost(CLICKHOUSE, "refused", NOW + 2)
 
-    assert component(at, CLICKHOUSE) == Component(CLICKHOUSE, Health.DOWN, "refused", NOW + 1)
-    at.saw(CLICKHOUSE, Tables(), NOW + 3)
+    assert component(at, CLICKHOUSE) == Component(CLICKHOUSE, ComponentHealth.DOWN, "refused", NOW + 1)
+    at.saw(CLICKHOUSE, ClickHouseStatus(), NOW + 3)
     assert component(at, CLICKHOUSE).since_ms == NOW + 3
 
 
 def test_numbers_stay_while_their_component_is_away() -> None:
     """With the time they are of."""
     at = board()
-    at.saw(CLICKHOUSE, Tables(total=Total(5, NOW, NOW)), NOW)
+    at.saw(CLICKHOUSE, ClickHouseStatus(total=Total(5, NOW, NOW)), NOW)
     at.lost(CLICKHOUSE, "does not answer", NOW + 9000)
 
     assert at.state(NOW + 9000).total == Total(5, NOW, NOW)
@@ -205,7 +205,7 @@ def test_numbers_stay_while_their_component_is_away() -> None:
 def test_a_day_counts_once_kafka_has_counted_up_to_the_same_moment() -> None:
     """Numbers of two moments never meet; until there is a newer pair, the older one stands."""
     at = board()
-    at.saw(KAFKA, Log((), 1, None, NOW, Today(0, 12, (Mark(8, 10, 0),))), NOW)
+    at.saw(KAFKA, KafkaStatus((), 1, None, NOW, Today(0, 12, (Mark(8, 10, 0),))), NOW)
     at.saw(CLICKHOUSE, day(8, 9), NOW)
     paired = at.state(NOW).balance
     at.saw(CLICKHOUSE, day(10, 11), NOW)
@@ -219,7 +219,7 @@ def test_a_day_counts_once_kafka_has_counted_up_to_the_same_moment() -> None:
 def test_what_waits_on_disk_is_acknowledged() -> None:
     """Also while Kafka is away."""
     at = board()
-    at.saw(KAFKA, Log((), 1, None, NOW, Today(0, 10, (Mark(8, 10, 0),))), NOW)
+    at.saw(KAFKA, KafkaStatus((), 1, None, NOW, Today(0, 10, (Mark(8, 10, 0),))), NOW)
     at.saw(CLICKHOUSE, day(8, 10), NOW)
     at.lost(KAFKA, "does not answer", NOW)
     at.saw(INGEST, intake(NOW - 9000, records=7), NOW)
@@ -232,9 +232,9 @@ def test_what_waits_on_disk_is_acknowledged() -> None:
 def test_a_query_that_costs_too_much_is_no_outage() -> None:
     """ClickHouse answers; the page tells which number is old, and why."""
     at = board()
-    at.saw(CLICKHOUSE, Tables(troubles={"day": "takes too long"}), NOW)
+    at.saw(CLICKHOUSE, ClickHouseStatus(troubles={"day": "takes too long"}), NOW)
 
-    assert component(at, CLICKHOUSE).health is Health.UP
+    assert component(at, CLICKHOUSE).health is ComponentHealth.UP
     assert component(at, CLICKHOUSE).detail == "answers, but not all: day takes too long"
     assert at.state(NOW).troubles == {"day": "takes too long"}
 
@@ -242,8 +242,8 @@ def test_a_query_that_costs_too_much_is_no_outage() -> None:
 def test_only_the_newest_events_are_found() -> None:
     """The page's memory is bounded; SQL has the rest."""
     at = board()
-    events = tuple(Event(f"0-{n}", n, n, "AppOpened", "app", "d", b"{}") for n in range(20, 0, -1))
-    at.saw(KAFKA, Log((), 1, None, NOW, None, events), NOW)
+    events = tuple(RedactedEvent(f"0-{n}", n, n, "AppOpened", "app", "d", b"{}") for n in range(20, 0, -1))
+    at.saw(KAFKA, KafkaStatus((), 1, None, NOW, None, events), NOW)
 
     assert [one.key for one in at.state(NOW).newest] == [f"0-{n}" for n in range(20, 5, -1)]
     assert at.event("0-1") == events[-1]

@@ -8,7 +8,7 @@ import pytest
 
 from consumers.kit import types
 from consumers.kit.decode import fields_of
-from consumers.kit.event_filter import typed, wanted
+from consumers.kit.event_filter import event_filter, typed
 from consumers.kit.types import class_of
 from runtime.environment import SettingsError
 from runtime.kafka import topics
@@ -41,7 +41,7 @@ def named(event_type: str) -> Headers:
 def test_every_sample_becomes_its_class(name: str) -> None:
     """Field by field, whatever is missing."""
     release, fields = datum(SAMPLES[name])
-    event = wanted(CATALOG, [getattr(types, name)], None).event(release, fields)
+    event = event_filter(CATALOG, [getattr(types, name)], None).event(release, fields)
 
     assert msgspec.to_builtins(event) == fields
     assert type(event) is getattr(types, name)
@@ -59,28 +59,28 @@ def test_fields_of_later_releases_are_left_out() -> None:
 
 def test_records_of_other_types_and_apps_are_passed_unseen() -> None:
     """By header and key; what says nothing is looked at."""
-    asked = wanted(CATALOG, ["AppOpened"], "app")
+    asked = event_filter(CATALOG, ["AppOpened"], "app")
 
     assert asked.admits(Message(b"", headers_=named("AppOpened"), key_=b"app"))
     assert asked.admits(Message(b"", headers_=None, key_=None))
     assert not asked.admits(Message(b"", headers_=named("AppOpened"), key_=b"other"))
     assert not asked.admits(Message(b"", headers_=named("CartViewed"), key_=b"app"))
-    assert wanted(CATALOG, ["Unmodelled"], None).admits(Message(b"", headers_=named("Wished")))
+    assert event_filter(CATALOG, ["Unmodelled"], None).admits(Message(b"", headers_=named("Wished")))
 
 
 def test_what_header_or_key_hide_is_found_in_the_value() -> None:
     """A record that another producer wrote without headers."""
     release, fields = datum(SAMPLES["AppOpened"])
 
-    assert wanted(CATALOG, ["CartViewed"], None).event(release, fields) is None
-    assert wanted(CATALOG, None, "other").event(release, fields) is None
-    assert wanted(CATALOG, ["AppOpened"], fields["app_id"]).event(release, fields) is fields
+    assert event_filter(CATALOG, ["CartViewed"], None).event(release, fields) is None
+    assert event_filter(CATALOG, None, "other").event(release, fields) is None
+    assert event_filter(CATALOG, ["AppOpened"], fields["app_id"]).event(release, fields) is fields
 
 
 def test_an_unknown_type_is_told_with_the_known_ones() -> None:
     """By name or by class; an import of it fails."""
     with pytest.raises(SettingsError, match="no event type Nope; there are AddedToCart, AppInstalled"):
-        wanted(CATALOG, ["Nope", "AppOpened"], None)
+        event_filter(CATALOG, ["Nope", "AppOpened"], None)
     with pytest.raises(AttributeError, match="no event type Nope; there are AddedToCart"):
         _ = types.Nope
 

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.catalog.catalog import Catalog, CatalogError
-from schemas.catalog.schema_reloader import Current
+from schemas.catalog.schema_reloader import SchemaReloader
 from tests.unit.schemas.tree import RELEASED, Tree
 
 
@@ -16,7 +16,7 @@ def release(tree: Tree, version: str = "5_1_0") -> None:
 
 def test_nothing_new_is_nothing_to_do(tree: Tree) -> None:
     """A look at what has not changed keeps the very catalog."""
-    current = Current(tree.root)
+    current = SchemaReloader(tree.root)
     before = current.catalog
 
     assert not current.look()
@@ -25,7 +25,7 @@ def test_nothing_new_is_nothing_to_do(tree: Tree) -> None:
 
 def test_a_release_is_taken_up(tree: Tree) -> None:
     """By the next look, once; the catalog before it is as it was."""
-    current = Current(tree.root)
+    current = SchemaReloader(tree.root)
     before = current.catalog
     release(tree)
 
@@ -35,7 +35,7 @@ def test_a_release_is_taken_up(tree: Tree) -> None:
 
 def test_what_cannot_be_used_changes_nothing(tree: Tree) -> None:
     """Every look tells it again, until it is mended."""
-    current = Current(tree.root)
+    current = SchemaReloader(tree.root)
     before = current.catalog
     sound = (tree.root / "registry.json").read_bytes()
     (tree.root / "registry.json").write_text("{")
@@ -60,7 +60,7 @@ def test_a_release_in_use_stays(tree: Tree, others: tuple[str, ...]) -> None:
     registry = tree.root / "registry.json"
     before = registry.read_bytes()
     release(tree)
-    current = Current(tree.root)
+    current = SchemaReloader(tree.root)
     registry.write_bytes(before)
     for version in others:
         release(tree, version)
@@ -79,7 +79,7 @@ def test_a_look_waits_for_what_adopts(tree: Tree) -> None:
             raise CatalogError("not now")
         return Catalog(catalog.releases[1:])
 
-    current = Current(tree.root, adopt)
+    current = SchemaReloader(tree.root, adopt)
     release(tree)
     with pytest.raises(CatalogError, match="not now"):
         current.look()
