@@ -1,8 +1,8 @@
-"""`python -m schemas list | check | docs | diff | infer | add`: what is released, and what may be next.
+"""`python -m schemas list | check | docs | diff | infer | add`: manages released schemas.
 
-`infer` proposes schemas for what arrived without a column; `add` releases files, which running processes
-take up within a second or two. Exit status: 0; 1 when schemas are not sound, not compatible or refused, each
-problem a line on stderr; 2 for arguments or settings that make no sense, or when ClickHouse does not answer.
+`infer` proposes schemas for data without a column; `add` releases schema files, which running processes load
+within a second or two. Exit status: 0; 1 if schemas are invalid, incompatible or refused, with one problem
+per line on stderr; 2 for invalid arguments or settings, or if ClickHouse is unavailable.
 """
 
 import argparse
@@ -44,7 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m schemas", description="Tapline's released schemas.")
+    parser = argparse.ArgumentParser(
+        prog="python -m schemas", description="Manage Tapline's released schemas."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
@@ -54,21 +56,21 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command("list", _list, "print every release: wire id, schema id, table")
-    command(
-        "check", _check, "fail, naming each fault, when a released schema was edited or may not be released"
-    )
-    command("docs", _docs, "write the page that documents every field and column, beside registry.json")
-    asking = command("infer", _infer, "propose schemas for what arrived without a column, as diffs")
-    asking.add_argument("--event-type", metavar="TYPE", help="this type alone")
+    command("check", _check, "fail, naming each fault, if a released schema was edited or is invalid")
+    command("docs", _docs, "write the page that documents every field and column, next to registry.json")
+    asking = command("infer", _infer, "propose schemas for data that arrived without a column, as diffs")
+    asking.add_argument("--event-type", metavar="TYPE", help="only this type")
     asking.add_argument("--since", type=_moment, metavar="WHEN", help="2026-01-31, or 90m, 24h, 7d ago")
-    asking.add_argument("--rows", type=int, default=10_000, metavar="N", help="per type, the newest (10000)")
-    asking.add_argument("--at-least", type=int, default=1, metavar="N", help="events that have a field (1)")
+    asking.add_argument("--rows", type=int, default=10_000, metavar="N", help="newest rows per type (10000)")
     asking.add_argument(
-        "--out", type=Path, metavar="PATH", help="write them: into a folder, or one as FILE.avsc"
+        "--at-least", type=int, default=1, metavar="N", help="minimum number of events that have a field (1)"
     )
-    adding = command("add", _add, "release schema files; running processes take them up")
+    asking.add_argument(
+        "--out", type=Path, metavar="PATH", help="write them into a folder, or a single one as FILE.avsc"
+    )
+    adding = command("add", _add, "release schema files; running processes load them")
     adding.add_argument("files", type=Path, nargs="+", metavar="FILE", help="an .avsc, or a folder of them")
-    comparing = command("diff", _diff, "print what differs, and whether B reads the data of A")
+    comparing = command("diff", _diff, "print the differences, and whether B reads the data of A")
     comparing.add_argument("older", metavar="A", help="a schema id such as Event_AppOpened_5_0_0, or a file")
     comparing.add_argument("newer", metavar="B", help="the same")
     return parser
@@ -93,12 +95,12 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _page_problems(root: Path, catalog: Catalog) -> list[str]:
-    """Return whether the page, where there is one, is not the catalog's."""
+    """Return a problem if the documentation page exists but is outdated."""
     try:
         is_current = (root / page.FILE).read_text() == page.page(catalog)
     except FileNotFoundError:
         return []
-    return [] if is_current else [f"{page.FILE}: not of these releases: run `python -m schemas docs`"]
+    return [] if is_current else [f"{page.FILE}: outdated: run `python -m schemas docs`"]
 
 
 def _docs(given: argparse.Namespace) -> int:

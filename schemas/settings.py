@@ -1,4 +1,4 @@
-"""Environment -> what `python -m schemas` runs with, or every problem at once.
+"""Environment -> settings of `python -m schemas`, or all their problems at once.
 
 Invariants: only this module of `python -m schemas` reads the environment; no secret shows in a repr.
 """
@@ -14,13 +14,13 @@ from schemas.catalog.catalog import HERE
 
 
 class Settings(BaseModel):
-    """What the commands run with; field names are ours, aliases are the environment's."""
+    """The settings of the commands; aliases are the names of environment variables."""
 
     model_config = environment.CONFIG
 
-    # Where registry.json and avro/ are.
+    # Holds registry.json and avro/.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
-    # Where `infer` finds what arrived.
+    # `infer` reads the events from here.
     clickhouse_url: SecretStr = Field(SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL")
 
     @classmethod

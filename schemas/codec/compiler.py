@@ -1,8 +1,8 @@
-"""A release -> its `Codec`: the msgspec Struct that JSON decodes into, and the function that encodes it.
+"""A release -> its `Codec`: the msgspec Struct for decoding JSON, and the encoder.
 
-Invariant: the encoder's bytes are those of `fastavro.schemaless_writer`, behind the wire format's prefix (a
-property test holds them equal). The encoder is generated Python: one expression, all that does not depend on
-the event computed before. Measured on one slow core: see DESIGN.md, "Data path".
+Invariant: after the wire format's prefix, the encoder writes the same bytes as `fastavro.schemaless_writer`,
+which a property test checks. The encoder is generated Python: one expression, with everything constant
+computed in advance. Measurements on one slow core: see DESIGN.md, "Data path".
 """
 
 import keyword
@@ -21,7 +21,7 @@ from schemas.catalog.schema_model import BLOCK, BOOLEAN, BYTES, INTEGER, LIST, M
 from schemas.codec.varint import Lengths, long
 
 _INT64 = Meta(ge=-(2**63), le=2**63 - 1)
-# ClickHouse's DateTime64(3) shows 1900 to 2299 and wraps what lies beyond; fastavro's datetime ends at 9999.
+# ClickHouse's DateTime64(3) covers 1900 to 2299 and wraps outside it; fastavro's datetime ends at 9999.
 _SHOWN = Meta(ge=-2_208_988_800_000, le=10_413_791_999_999)
 
 # By kind, the type of a value that fits a nullable field.
@@ -34,12 +34,12 @@ TYPES: dict[str, Any] = {
     LIST: list[str],
 }
 _GUARANTEED: dict[str, Any] = {TEXT: Annotated[str, Meta(min_length=1)], MOMENT: Annotated[int, _INT64]}
-# So many characters of any kind are within `ID_BYTES_MAX`; the slow path counts the bytes of longer ids.
+# This many characters always fit `ID_BYTES_MAX`; the slow path counts the bytes of longer ids.
 _SHORT = Meta(max_length=schema_model.ID_BYTES_MAX // 4)
 
 _NULL, _VALUE = b"\x00", b"\x02"  # branches of a union of null and one type
 _LENGTH, _VALUE_LENGTH = Lengths(), Lengths(_VALUE)
-# Of many short texts of ASCII a length is one such character; together they are encoded at half the cost.
+# A list of many short ASCII texts: each length is one such character, and encoding all at once costs half.
 _LIST_SHORT, _ASCII_LENGTH = 16, [chr(2 * length) for length in range(64)]
 _BOOLEAN = {True: b"\x01", False: b"\x00"}
 _NULLABLE_BOOLEAN = {None: _NULL, True: _VALUE + b"\x01", False: _VALUE + b"\x00"}
@@ -47,18 +47,18 @@ _NULLABLE_BOOLEAN = {None: _NULL, True: _VALUE + b"\x01", False: _VALUE + b"\x00
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """What turns one release's events into Kafka values."""
+    """Converts one release's events into Kafka values."""
 
     release: Release
-    fields: tuple[Field, ...]  # the release's, but those that receipt adds
-    struct: type[msgspec.Struct]  # has `fields` as attributes (see `attribute`); None for an absent block
+    fields: tuple[Field, ...]  # the release's fields, without those that ingest adds
+    struct: type[msgspec.Struct]  # has `fields` as attributes (see `attribute`); None for a missing block
     blocks: dict[str, msgspec.json.Decoder[Any]]  # field name -> strict decoder of the block's Struct
     # (event, received_at in ms since 1970, extra as JSON text or None) -> Kafka value
     encode: Callable[[msgspec.Struct, int, bytes | None], bytes]
 
 
 def compile_release(release: Release) -> Codec:
-    """Return the codec of a release out of a catalog."""
+    """Compile the codec of a release from a catalog."""
     declared = schema_model.fields(release.schema)
     is_mobile = release.family == "mobile"
     fields = tuple(
@@ -78,7 +78,7 @@ def compile_release(release: Release) -> Codec:
 
 
 def attribute(field: Field) -> str:
-    """Return the name of the Struct's attribute that holds `field`."""
+    """Return the Struct attribute that holds `field`."""
     return f"{field.name}_" if keyword.iskeyword(field.name) else field.name
 
 
@@ -101,7 +101,7 @@ def _struct(
 
 
 def _id_member(field: Field) -> tuple[str, Any] | tuple[str, Any, Any] | None:
-    """Return the member of one of `IDS`; None for other fields."""
+    """Return the member for one of `IDS`; None for other fields."""
     if field.name not in schema_model.IDS or field.kind != TEXT:
         return None
     if field.nullable or field.name in schema_model.OPTIONAL:
@@ -200,6 +200,6 @@ def _value_list(texts: list[str]) -> bytes:
 
 def _function(source: str, filename: str, names: dict[str, Any]) -> Callable[..., bytes]:
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    exec(compile(source, filename, "exec"), names)  # noqa: S102 - made of names that a released schema holds
+    exec(compile(source, filename, "exec"), names)  # noqa: S102 - consists of names from a released schema
     encode: Callable[..., bytes] = names["encode"]
     return encode

@@ -1,8 +1,8 @@
-"""The body of one POST -> its members and required fields; or every fault for which it is refused.
+"""The body of one POST -> its members and required fields, or every fault that makes it invalid.
 
 Invariants: all faults are reported at once, each with its JSON pointer. Required are `event_type`,
-`event_id`, `app_id` and a time; ids are bounded. Source: DESIGN.md, "HTTP answers"; the keys and headers of
-the clickstream are those of Tapcart's documentation.
+`event_id`, `app_id` and a time; the length of ids is limited. Source: DESIGN.md, "HTTP answers"; the keys and
+headers of the clickstream are from Tapcart's documentation.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from schemas.catalog.schema_model import ID_BYTES_MAX
 from schemas.codec import jsontext, lenient, moment
 from schemas.codec.lenient import Leftovers, Members
 
-# Within what every supported Python's recursion limit lets msgspec follow; Tapcart nests 2 deep.
+# msgspec can follow this depth within the recursion limit of every supported Python; Tapcart nests 2 deep.
 _DEPTH_MAX = 500
 
 _REQUIRED = ("event_type", "event_id", "app_id")
@@ -23,14 +23,14 @@ _OPTIONAL = tuple(name for name in schema_model.IDS if name not in _REQUIRED)
 
 
 class FieldFault(msgspec.Struct, frozen=True, gc=False):
-    """One thing that is wrong with a body."""
+    """One fault of a body."""
 
     pointer: str  # JSON pointer (RFC 6901); empty for the whole body
     detail: str  # a sentence for the sender
 
 
 class NotJson(Exception):  # noqa: N818 - a word of the contract between the parts
-    """The body is no JSON text."""
+    """The body is not JSON."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -38,7 +38,7 @@ class NotJson(Exception):  # noqa: N818 - a word of the contract between the par
 
 
 class Invalid(Exception):  # noqa: N818 - a word of the contract between the parts
-    """The body is JSON, but no event; and what could be read of it."""
+    """The body is JSON, but not a valid event; holds the faults and the readable fields."""
 
     def __init__(
         self, faults: tuple[FieldFault, ...], app_id: str | None, event_id: str | None, event_type: str | None
@@ -51,11 +51,11 @@ class Invalid(Exception):  # noqa: N818 - a word of the contract between the par
 
 
 def members_of_body(body: bytes, read: Callable[[msgspec.Raw], Members] = lenient.members_of) -> Members:
-    """Return what `read` finds of the JSON object that `body` is. Raises: NotJson, Invalid."""
+    """Split a body into members with `read`. Raises: NotJson, Invalid."""
     try:
-        body.decode()  # msgspec does not look into what stays raw
+        body.decode()  # msgspec does not check values that stay raw
     except UnicodeDecodeError as error:
-        raise NotJson(f"the body is not UTF-8: byte {error.start} cannot be read") from None
+        raise NotJson(f"the body is not UTF-8: byte {error.start} cannot be decoded") from None
     if jsontext.is_deeper(body, _DEPTH_MAX):
         raise _invalid(f"must not nest deeper than {_DEPTH_MAX} levels")
     try:
@@ -68,7 +68,7 @@ def members_of_body(body: bytes, read: Callable[[msgspec.Raw], Members] = lenien
 
 
 def mobile_envelope(members: Members) -> tuple[dict[str, Any], Members, Leftovers]:
-    """Return the required fields, the members that are none of them, and an unusable `timestamp`.
+    """Return the required fields, the other members, and an invalid `timestamp` as leftover.
 
     The time is `timestamp`, else `timestamp_iso`. Raises: Invalid.
     """
@@ -84,7 +84,7 @@ def mobile_envelope(members: Members) -> tuple[dict[str, Any], Members, Leftover
 
 
 def clickstream_envelope(members: Members, headers: Mapping[str, str]) -> tuple[dict[str, Any], Members]:
-    """Return the fields that are looked up here, and the members that are none of them. Raises: Invalid."""
+    """Return the fields of the envelope, and the other members. Raises: Invalid."""
     faults: list[FieldFault] = []
     event = _text(members, "event", faults)
     event_id = lenient.text_at(members, "mp_metadata", "mp_event_id") or headers.get("eventid") or None
@@ -105,7 +105,7 @@ def clickstream_envelope(members: Members, headers: Mapping[str, str]) -> tuple[
         raise Invalid(tuple(faults), given["app_id"], given["event_id"], event)
     rest = {name: raw for name, raw in members.items() if name != "event"}
     for header, value in (("eventtype", event), ("eventid", given["event_id"])):
-        if headers.get(header, value) != value:  # kept, though what it means is not documented
+        if headers.get(header, value) != value:  # kept, although its meaning is undocumented
             rest[f"header {header}"] = msgspec.Raw(msgspec.json.encode(headers[header]))
     return given, rest
 
@@ -133,7 +133,7 @@ def _text(members: Members, name: str, faults: list[FieldFault]) -> str | None:
 
 
 def _known(pointer: str, text: str | None, absent: str, faults: list[FieldFault]) -> str | None:
-    """Return the text if there is one and it is not too long."""
+    """Return the text if it is present and short enough."""
     if not text:
         faults.append(FieldFault(pointer, absent))
         return None

@@ -1,12 +1,12 @@
-"""The body of one POST -> one event, which encodes itself as a Kafka value; or why it is none.
+"""The body of one POST -> an event that can encode itself as a Kafka value, or the reason for refusing it.
 
-Invariants: a JSON object with the required fields is always an event, and nothing that was sent is lost
-(see `lenient`); the time that it takes is bounded by its size. Times are not judged here: there is no clock.
-Source: DESIGN.md, "Schemas".
+Invariants: a JSON object with the required fields is always an event, and nothing that was sent is lost (see
+`lenient`). Time is bounded by the body's size. Event times are not checked here: there is no clock. Source:
+DESIGN.md, "Schemas".
 
-The usual body takes one pass of a decoder over the newest release of every event type. Whatever that refuses
-(an unknown type, field or version, a value that does not fit, damage) takes the slow path, which finds out.
-What would be too much work there (see `jsontext.is_heavy`) is kept untyped, as one text: see `unexamined`.
+The usual body takes one pass of a decoder over the newest release of every event type. If that fails (an
+unknown type, field or version, an invalid value, damage), the slow path decides. Bodies that would take too
+long there (see `jsontext.is_heavy`) are kept untyped as one text: see `unexamined`.
 """
 
 from collections.abc import Mapping
@@ -45,24 +45,24 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     timestamp_ms: int | None  # since 1970; None for clickstream events, which have none
     extra: bytes | None = None  # JSON text
     odd: tuple[str, ...] = ()  # paths of known fields whose value did not fit
-    unknown: tuple[str, ...] = ()  # paths that the schema does not have
+    unknown: tuple[str, ...] = ()  # paths unknown to the schema
     time_member: str = "timestamp"  # the member that `timestamp_ms` was read from
 
     @property
     def release(self) -> Release:
-        """The release that the event is encoded by."""
+        """The release that encodes the event."""
         return self.codec.release
 
     def encode(self, received_at_ms: int) -> bytes:
-        """Return the Kafka value. `received_at_ms`: milliseconds since 1970."""
+        """Encode as a Kafka value. `received_at_ms`: milliseconds since 1970."""
         return self.codec.encode(self.event, received_at_ms, self.extra)
 
 
 class EventDecoder:
-    """The decoder of every release in a catalog, compiled once."""
+    """The decoders of all releases in a catalog, compiled once."""
 
     def __init__(self, catalog: Catalog, *, is_bounded: bool = True) -> None:
-        """`is_bounded`: whether heavy bodies are kept untyped; what nobody waits for may take its time."""
+        """`is_bounded`: keep heavy bodies untyped; repairs, which may take long, set it to False."""
         self._is_bounded = is_bounded
         codecs = [compile_release(release) for release in catalog.releases]
         by_schema_id = {codec.release.schema_id: codec for codec in codecs}
@@ -83,7 +83,7 @@ class EventDecoder:
         self._head = unexamined.reader((*self._unmodelled.fields, *self._clickstream.fields))
 
     def decode(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
-        """Return the event in `body`; `headers` (lower-case names) tell more of a clickstream event.
+        """Decode `body`; a clickstream event also needs its `headers`, with lower-case names.
 
         Raises: NotJson, Invalid.
         """
@@ -126,7 +126,7 @@ class EventDecoder:
         return _decoded(codec, event_type, event, whole)
 
     def _codec(self, event_type: str, schema_id: str | None) -> Codec:
-        """Return the codec that reads the version asked for, else the newest's, else that of no type."""
+        """Return the codec for a schema id, else of the newest version, else of unmodelled events."""
         asked = self._by_schema_id.get(schema_id or "")
         if asked and (asked.release.family, asked.release.name) == ("mobile", event_type):
             return asked
@@ -134,9 +134,9 @@ class EventDecoder:
 
 
 def _reader(asked: Codec, codecs: list[Codec]) -> Codec:
-    """Return the newest version that has every field of the one asked for.
+    """Return the newest version that has every field of the requested one.
 
-    Tapcart adds fields without a new version: those that our newer version has are columns for all events.
+    Tapcart adds fields without a new version; fields of our newer version become columns for all events.
     """
     release, wanted = asked.release, schema_model.leaves(asked.release.schema).keys()
     able = [
@@ -166,14 +166,14 @@ def _decoded(codec: Codec, event_type: str, event: Any, left: Leftovers) -> Deco
 
 
 def _schema_id(sent: str, release: Release) -> str:
-    """Return the schema_id as sent: it becomes a header of the record, unless it is too long for one."""
+    """Return the schema_id as sent, or the release's if it is too long for a record header."""
     return sent if len(sent.encode()) <= ID_BYTES_MAX else release.schema_id
 
 
 def encode_quarantine(catalog: Catalog, *, received_at_ms: int, **fields: str | bytes | None) -> bytes:
-    """Return the Kafka value of a Quarantine record, whose fields but `received_at` are the keywords.
+    """Encode a Quarantine record; the keywords are its fields except `received_at`.
 
-    Fields that the newest release does not have yet are left out: a folder of schemas may be older than this.
+    Fields that the newest release lacks are left out, because a schemas folder may be older than this code.
     """
     codec = _quarantine_codec(catalog)
     sound = {
@@ -190,5 +190,5 @@ def _quarantine_codec(catalog: Catalog) -> Codec:
 
 
 def _encodable(text: str) -> str:
-    # What Python made of an undecodable name or header must not keep a body from the quarantine.
+    # An undecodable name or header, as Python represents it, must not keep a body from the quarantine.
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,8 +1,8 @@
-"""One JSON object that the strict decode refused -> the release's Struct, and all that has no place in it.
+"""A JSON object that the strict decoder refused -> the release's Struct, and all that does not fit it.
 
-Invariants: nothing sent is lost: a member is in the Struct (a number or boolean as its JSON text where text
-is expected) or in `extra`, verbatim, under its path. An optional field never costs an event. Of members of
-one name the last one counts. Source: DESIGN.md, "One odd field never costs an event".
+Invariants: nothing sent is lost: a member is in the Struct (a number or boolean as its JSON text if text is
+expected), or verbatim in `extra` under its path. An optional field never costs an event. If a name occurs
+twice, its last member counts. Source: DESIGN.md, "One odd field never costs an event".
 """
 
 from collections.abc import Callable, Mapping
@@ -33,29 +33,29 @@ _typed = {
 
 
 class _MismatchError(Exception):
-    """The value has no place in its field."""
+    """The value does not fit its field."""
 
 
 @dataclass(slots=True)
 class Leftovers:
-    """What has no place in a Struct, and what was bent to fit."""
+    """Values that do not fit a Struct, and a list of those converted to fit."""
 
     extra: dict[str, msgspec.Raw] = field(default_factory=dict)  # by path
     odd: list[str] = field(default_factory=list)  # paths of known fields whose value did not fit
-    unknown: list[str] = field(default_factory=list)  # paths that the schema does not have
+    unknown: list[str] = field(default_factory=list)  # paths unknown to the schema
     time_member: str = "timestamp"  # the member that the event's time was read from
 
     def json(self) -> bytes | None:
-        """Return `extra` as the text of a JSON object, or None when it is empty."""
+        """Return `extra` as the text of a JSON object, or None if it is empty."""
         return msgspec.json.encode(self.extra) if self.extra else None
 
 
 def read(
     codec: Codec, members: Members, given: Mapping[str, Any], left: Leftovers
 ) -> tuple[msgspec.Struct, Leftovers]:
-    """Return the event that `members` (one JSON object's) hold, and `left` with what has no place in it.
+    """Build the event from `members` of one JSON object; values that do not fit go to `left`.
 
-    `given` are the values, by field name, of fields that are not to be looked up in `members`.
+    `given` holds values by field name; these fields are not looked up in `members`.
     """
     rest = dict(members)
     values = {}
@@ -69,7 +69,7 @@ def read(
 
 
 def text_at(members: Members, block: str, name: str) -> str | None:
-    """Return the text of a block's member, or None when there is no such block, member or text."""
+    """Return the text of a block's member; None if block, member or text is missing."""
     raw = members.get(block)
     if raw is None or kind_of(raw) != "an object":
         return None
@@ -78,13 +78,13 @@ def text_at(members: Members, block: str, name: str) -> str | None:
 
 @lru_cache(maxsize=16)
 def _reader_of(name: str) -> Callable[[msgspec.Raw], Any]:
-    """Return what reads one member of an object, however many others it has."""
+    """Compile a decoder for one member of an object, independent of the number of others."""
     one = msgspec.defstruct("One", [("value", msgspec.Raw, None)], rename={"value": name})
     return msgspec.json.Decoder(one).decode
 
 
 def scalar_text(raw: msgspec.Raw | None) -> str | None:
-    """Return what a string says, or the JSON text of a number or boolean; None for anything else."""
+    """Return a string, or the JSON text of a number or boolean; None for anything else."""
     try:
         return None if raw is None else _as_text(raw, kind_of(raw))
     except _MismatchError:
@@ -92,12 +92,12 @@ def scalar_text(raw: msgspec.Raw | None) -> str | None:
 
 
 def kind_of(raw: msgspec.Raw) -> str:
-    """Return what a JSON value is, in words."""
+    """Name the kind of a JSON value."""
     return _KINDS.get(memoryview(raw)[0], "a number")
 
 
 def escaped(name: str) -> str:
-    """Return a member's name as paths in `extra` have it."""
+    """Escape a member's name for a path in `extra`."""
     return name.replace("%", "%25").replace(".", "%2E")
 
 
@@ -184,7 +184,7 @@ def _list(raw: msgspec.Raw, kind: str, path: str, left: Leftovers) -> list[str]:
 
 
 def _json_text(raw: msgspec.Raw, path: str, left: Leftovers) -> str | None:
-    """Return an object's text, freed of members that ClickHouse's JSON type refuses."""
+    """Return an object's text without the members that ClickHouse's JSON type refuses."""
     kind = kind_of(raw)
     if kind == "null":
         return None
@@ -206,7 +206,7 @@ def _is_portable(raw: msgspec.Raw, depth_max: int) -> bool:
         return False
     try:
         _any_of(raw)
-    except msgspec.DecodeError:  # a number beyond a double
+    except msgspec.DecodeError:  # a number that exceeds a double
         return False
     return True
 
@@ -216,5 +216,5 @@ def _check_finite(number: str) -> None:
         raise ValueError
 
 
-# By Python's own float: msgspec's takes 9 us for 1e308.
+# Uses Python's float: msgspec's takes 9 us for 1e308.
 _any_of = msgspec.json.Decoder(float_hook=_check_finite).decode

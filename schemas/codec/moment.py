@@ -1,6 +1,6 @@
-"""A text that stands for a time -> milliseconds since 1970, or None. Pure.
+"""Text of a time -> milliseconds since 1970, or None. Pure.
 
-Source: DESIGN.md, "Schemas". Whether a time can be believed is not judged here.
+Source: DESIGN.md, "Schemas". Plausibility of a time is not checked here.
 """
 
 import re
@@ -10,15 +10,15 @@ from decimal import Decimal
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _INT64 = range(-(2**63), 2**63)
-# A JSON number that is short, so that no exponent makes work.
+# Short JSON numbers only, so that no exponent costs much time.
 _NUMBER = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")
-# A date and a time of day: what `fromisoformat` takes beside them (a week, a date alone) is no moment.
+# A date and a time of day; `fromisoformat` also accepts weeks and plain dates, which are not moments.
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _ISO_CHARS_MAX = 40
 
 
 def of_number(text: str) -> int | None:
-    """Return the whole number of 64 bits that `text` spells: 1700000000000, 1700000000000.0, 1.7e12."""
+    """Parse a whole number of 64 bits: 1700000000000, 1700000000000.0, 1.7e12."""
     if not _NUMBER.fullmatch(text):
         return None
     number = Decimal(text)
@@ -26,7 +26,7 @@ def of_number(text: str) -> int | None:
 
 
 def of_iso(text: str) -> int | None:
-    """Return the milliseconds of a date and time of ISO 8601; without an offset it is UTC."""
+    """Parse an ISO 8601 date and time into milliseconds; without an offset it is UTC."""
     if len(text) > _ISO_CHARS_MAX or not _DATE_AND_TIME.match(text):
         return None
     try:

@@ -1,7 +1,7 @@
-"""The columns of a row -> the body of a POST that would become it; and the event that it is today. Pure.
+"""The columns of a row -> a POST body that would produce it, and the event under today's rules. Pure.
 
-Invariants: nothing that the row holds is left out, `extra` least of all; null, "", [] and an absent member,
-which a table does not tell apart, become the last of them. Source: `lenient`, whose work is undone here.
+Invariants: all data of the row is included, `extra` too. Null, "", [] and an absent member, which a table
+cannot distinguish, become an absent member. Source: the inverse of `lenient`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,11 +19,11 @@ Columns = Mapping[str, Any]  # by name, as of `shape.leaves`; moments in millise
 
 
 class RowError(Exception):
-    """The row is of another producer, and no event by the rules of today."""
+    """The row came from another producer and is not an event under today's rules."""
 
 
 def event_of(decoder: EventDecoder, fields: Iterable[Field], columns: Columns) -> Decoded:
-    """Return the event that a row is by the rules of today; arguments: see `body_of`. Raises: RowError."""
+    """Return the event that a row is under today's rules; arguments: see `body_of`. Raises: RowError."""
     try:
         return decoder.decode(body_of(fields, columns), {})
     except (NotJson, Invalid, ValueError, TypeError, RecursionError) as error:
@@ -31,7 +31,7 @@ def event_of(decoder: EventDecoder, fields: Iterable[Field], columns: Columns) -
 
 
 def body_of(fields: Iterable[Field], columns: Columns) -> bytes:
-    """Return the body of the event whose row holds `columns`; `fields`: of all releases of its table."""
+    """Return the body of the event whose row has `columns`; `fields`: of all releases of its table."""
     event: dict[str, Any] = {}
     for field in fields:
         if field.name in schema_model.OURS:
@@ -57,7 +57,7 @@ def body_of(fields: Iterable[Field], columns: Columns) -> bytes:
 
 
 def unescaped(name: str) -> str:
-    """Return one name of a path in `extra` as it was sent."""
+    """Return a name from a path in `extra` as it was sent."""
     return name.replace("%2E", ".").replace("%25", "%")
 
 

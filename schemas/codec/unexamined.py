@@ -1,7 +1,7 @@
-"""A body that is too much work to be read member by member -> its envelope; and the whole, as one text.
+"""A body too expensive to read member by member -> its envelope, and the whole body as one text.
 
-Invariant: the work is one pass of a decoder written in C, however many members there are. The whole is read
-later, when nobody waits for it: `make replay ARGS=--untyped`. Source: DESIGN.md, "Schemas".
+Invariant: the work is one pass of a decoder written in C, for any number of members. The whole body is
+decoded later, by `make replay ARGS=--untyped`. Source: DESIGN.md, "Schemas".
 """
 
 from collections.abc import Callable, Iterable
@@ -12,13 +12,13 @@ import msgspec
 from schemas.catalog.schema_model import BLOCK, LIST, Field
 from schemas.codec.lenient import Members
 
-# In `extra`, the path of a whole body: no name is escaped to it.
+# Path of the whole body in `extra`; no escaped name equals it.
 PATH = "%"
 _ENVELOPE = ("event", "timestamp_iso", "mp_metadata")
 
 
 def reader(fields: Iterable[Field]) -> Callable[[msgspec.Raw], Members]:
-    """Return what finds scalar `fields` of an object and what may name the event; PATH leads to all."""
+    """Compile a reader of scalar `fields` and the envelope; it returns the whole object under PATH."""
     scalar = [one.member for one in fields if one.kind not in (BLOCK, LIST) and not one.is_json]
     names = {f"_{number}": name for number, name in enumerate(dict.fromkeys((*scalar, *_ENVELOPE)))}
     head = msgspec.defstruct("Head", [(one, msgspec.Raw, None) for one in names], rename=names)

@@ -1,7 +1,7 @@
 """Whole numbers and lengths -> Avro's variable-length zig-zag bytes, by tables.
 
-Source: Avro 1.12, "Binary Encoding". Measured on one core: a moment 0.20 us, against 0.41 us for a
-loop over 7 bits each.
+Source: Avro 1.12, "Binary Encoding". Measured on one core: a moment takes 0.20 us, against 0.41 us with a
+loop over groups of 7 bits.
 """
 
 
@@ -20,7 +20,7 @@ _LAST = tuple(_slow(-(rest >> 1) - 1 if rest & 1 else rest >> 1) for rest in ran
 
 
 def long(number: int) -> bytes:
-    """Return the encoding of a whole number of at most 64 bits, sign included."""
+    """Encode a signed whole number of at most 64 bits."""
     rest = (number << 1) ^ (number >> 63)
     if rest < 1 << 14:
         return _LAST[rest]
@@ -33,12 +33,12 @@ def long(number: int) -> bytes:
 
 
 class Lengths(dict[int, bytes]):
-    """Length in bytes -> `before` and the length's encoding; the usual lengths are kept, others computed."""
+    """Length in bytes -> `before` and the encoded length; usual lengths are cached."""
 
     def __init__(self, before: bytes = b"") -> None:
         self._before = before
         super().__init__((length, before + long(length)) for length in range(1024))
 
     def __missing__(self, length: int) -> bytes:
-        """Return the entry of a length that is not kept."""
+        """Compute a length that is not cached."""
         return self._before + long(length)

@@ -1,7 +1,7 @@
-"""ClickHouse -> what arrived of each event type and has no column. The one file here that asks a server.
+"""ClickHouse -> data of each event type that has no column. The only file here that talks to a server.
 
-Invariants: it only reads, so many rows per type at most, the newest first, none of which is kept; each event
-once, as the views show it.
+Invariants: read-only; a limited number of rows per type, newest first, none of which is stored; each event
+once, as in the views.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from schemas.inference.field_profile import FieldProfile
 
 _SECONDS_MAX = 300
 _TYPES_MAX = 200
-# What is longer is no set of fields; ingest takes bodies of up to 2 MiB.
+# Longer texts are no set of fields; ingest accepts bodies of up to 2 MiB.
 _JSON_BYTES_MAX = 65_536
-# UNKNOWN_TABLE, UNKNOWN_DATABASE: its loader makes it yet.
+# UNKNOWN_TABLE, UNKNOWN_DATABASE: the loader has not created it yet.
 _NO_TABLE = frozenset({60, 81})
 
 _ROWS_SQL = """
@@ -36,20 +36,20 @@ _TYPES_SQL = (
 
 
 class AwayError(Exception):
-    """ClickHouse does not answer, or refuses."""
+    """ClickHouse is unavailable or refuses the query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked for."""
+    """The events to examine."""
 
     event_type: str | None  # None: all
-    since: datetime | None  # None: ever
+    since: datetime | None  # None: from the beginning
     rows_max: int  # per event type
 
 
 def arrivals(url: str, catalog: Catalog, question: Question) -> Iterator[tuple[str, FieldProfile]]:
-    """Yield event type -> what was seen of it: types without a schema first. Raises: AwayError."""
+    """Yield each event type with its profile, types without a schema first. Raises: AwayError."""
     try:
         client = _connect(url)
         try:

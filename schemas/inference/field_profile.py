@@ -1,8 +1,8 @@
-"""What arrived of one event type and has no column -> counts of what each path held. Pure.
+"""Data of one event type without columns -> counts of the values at each path. Pure.
 
-Invariants: memory is bounded whatever is sent: so many paths, distinct values and samples are kept, and what
-goes beyond is counted. Values stay what they were in JSON: `1.10` is not 1.1. Source: `lenient`, which wrote
-`extra`: an object of values by path, names joined by dots, in a name % is %25 and . is %2E.
+Invariants: memory is bounded: the numbers of paths, distinct values and samples are limited, and the rest is
+counted. Values stay as they were in JSON: `1.10` is not 1.1. Source: `lenient`, which wrote `extra`: an
+object of values by path, with names joined by dots; in a name % is %25 and . is %2E.
 """
 
 import re
@@ -15,7 +15,7 @@ from schemas.codec import unexamined
 from schemas.codec.lenient import elements_of, kind_of, members_of, text_of
 from schemas.codec.row_to_json import unescaped
 
-PATHS_MAX = 500  # per event type; who sends more names sends data as names
+PATHS_MAX = 500  # per event type; a sender with more names sends data as names
 VALUES_MAX = 50  # distinct ones per path
 _SAMPLES_MAX = 3  # per path and class
 _SAMPLE_CHARS_MAX = 60
@@ -28,25 +28,25 @@ TEXT, WHOLE_TEXT, DECIMAL_TEXT, EMPTY_TEXT = "text", "whole number as text", "de
 LIST, EMPTY_LIST, OBJECTS, OBJECT = "list", "empty list", "list of objects, lists or nulls", "object"
 
 _WHOLE_TEXT = re.compile(r"-?(0|[1-9][0-9]{0,14})")
-_DECIMAL_TEXT = re.compile(r"-?(0|[1-9][0-9]{0,12})\.[0-9]{1,4}")  # what Decimal(18, 4) holds exactly
+_DECIMAL_TEXT = re.compile(r"-?(0|[1-9][0-9]{0,12})\.[0-9]{1,4}")  # fits Decimal(18, 4) exactly
 _INT64 = range(-(2**63), 2**63)
 _BIGGEST = 20  # characters of a 64-bit number
 
 
 @dataclass(slots=True)
 class Values:
-    """What one path held."""
+    """The values of one path."""
 
     events: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     texts: Counter[str] = field(default_factory=Counter)  # distinct texts, VALUES_MAX at most
-    more: int = 0  # texts beyond those
-    least: int = 0  # of the whole numbers
+    more: int = 0  # further texts
+    least: int = 0  # minimum and maximum of the whole numbers
     most: int = 0
-    samples: dict[str, list[str]] = field(default_factory=dict)  # by class: JSON, cut short
+    samples: dict[str, list[str]] = field(default_factory=dict)  # by class: truncated JSON
 
     def add(self, raw: msgspec.Raw) -> None:
-        """Count one event's value."""
+        """Count the value of one event."""
         name = _class_of(raw)
         self.events += 1
         self.classes[name] += 1
@@ -73,7 +73,7 @@ class Values:
 
 @dataclass(slots=True)
 class FieldProfile:
-    """What was seen of one event type."""
+    """The profile of one event type."""
 
     events: int = 0
     paths: dict[Path, Values] = field(default_factory=dict)
@@ -81,12 +81,12 @@ class FieldProfile:
     schema_ids: Counter[str] = field(default_factory=Counter)  # as sent
 
     def add(self, extra: str, properties: str = "", schema_id: str = "") -> None:
-        """Count one event: its `extra`, and the event_properties of a type without a schema; JSON texts."""
+        """Count one event: its `extra`, and event_properties if its type has no schema, both JSON texts."""
         self.events += 1
         if schema_id:
             self.schema_ids[schema_id] += 1
         for key, raw in members_of(extra.encode()).items() if extra else ():
-            if key == unexamined.PATH:  # of a body that is too heavy to propose fields from
+            if key == unexamined.PATH:  # a body too heavy to infer fields from
                 continue
             self._add(tuple(map(unescaped, key.split("."))), raw)
         for name, raw in members_of(properties.encode()).items() if properties else ():

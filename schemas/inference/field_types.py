@@ -1,8 +1,8 @@
-"""What one path held -> the type of a field for it, and why; or why there is none. Pure.
+"""The values of one path -> a proposed field type with its explanation, or the reason for none. Pure.
 
-Invariants: what is decided holds most of the values that were seen; the others stay in `extra`, as they would
-later. A type never changes once it is released, so what shows no value decides nothing. Where values cannot
-tell a price from a version or an amount from an id, names do.
+Invariants: a chosen type holds most of the observed values; the others stay in `extra`, as they would later.
+A released type never changes, so without values no type is chosen. Where values cannot tell a price from a
+version, or an amount from an id, the name decides.
 """
 
 import re
@@ -29,7 +29,7 @@ _TEXTS = (TEXT, WHOLE_TEXT, DECIMAL_TEXT, EMPTY_TEXT)
 _NUMBERS = (WHOLE, FRACTION)
 _SCALARS = (*_TEXTS, *_NUMBERS, BOOLEAN)
 
-# Digits that count nothing.
+# Digits that are not a quantity.
 _NO_NUMBER = re.compile(
     r"(^|_)(ids?|sku|code|zip|postal|phone|barcode|version|build|hash|token|number|lat|lng|latitude|longitude)$",
 )
@@ -40,7 +40,7 @@ _COUNT = re.compile(r"(^|_)(items|count|quantity|qty|number|index|position|point
 _TIME = re.compile(r"(^|_)(time|timestamp|date|at|on|until|since)$")
 _MOMENTS_MS = range(1_262_304_000_000, 4_102_444_800_000)  # 2010 to 2099
 
-# A category: few words, each of them seen again and again.
+# A category has few values, each of which occurs often.
 _CATEGORY_VALUES_MAX = 20
 _CATEGORY_EVENTS_MIN = 20
 _CATEGORY_EVENTS_PER_VALUE_MIN = 5
@@ -49,14 +49,14 @@ _TAME = re.compile(r"[\w.:/+-][\w .:/+-]{0,39}")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A field's type and attributes, or none; and the words for it."""
+    """A field's type and attributes, or none; and the explanation."""
 
     declared: dict[str, Any] | None  # type, default, doc, attributes; None: no field
     words: str
 
 
 def decide(name: str, values: Values, events: int) -> Decision:
-    """Return what a field `name` (in snake case, as far as that goes) should be. `events`: looked at."""
+    """Choose the type of a field `name` (snake case, if possible). `events`: number examined."""
     classes = values.classes
     groups = {
         "text": sum(classes[one] for one in _SCALARS if one != EMPTY_TEXT),
@@ -65,10 +65,10 @@ def decide(name: str, values: Values, events: int) -> Decision:
     }
     seen = _seen(values, events)
     if not any(groups.values()):
-        return Decision(None, f"no value yet that decides ({seen})")
+        return Decision(None, f"no value yet to decide by ({seen})")
     group = max(groups, key=lambda one: groups[one])
     if group == "none":
-        return Decision(None, f"objects and lists of them have no column ({seen})")
+        return Decision(None, f"objects and lists of objects get no column ({seen})")
     kind, attributes, words = _list() if group == "list" else _scalar(name, values)
     shares = f"Inferred from what arrived: {_shares(values, events)}."
     doc = " ".join(filter(None, [shares, words, _enumerated(attributes, values)]))
@@ -125,7 +125,7 @@ def _shares(values: Values, events: int) -> str:
 
 
 def _seen(values: Values, events: int) -> str:
-    """Return what was seen, with samples of each class."""
+    """Summarise the observed values, with samples of each class."""
     parts = [f"in {values.events} of {events} events"]
     for one, count in values.classes.most_common():
         samples = (

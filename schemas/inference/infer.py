@@ -1,8 +1,8 @@
-"""What arrived and has no column -> the next schema of its event type, proposed; and why. Pure.
+"""Data of an event type without columns -> its next schema, proposed with reasons. Pure.
 
-Invariants: a proposal is sound, reads all data of the newest version, and leaves its fields as they are, in
-their order; new ones come last in their block, new blocks before `extra`. What cannot be proposed is told,
-with its reason: it stays in `extra`. Source: DESIGN.md, "Schemas".
+Invariants: a proposal is valid, reads all data of the newest version, and keeps its fields and their order.
+New fields come last in their block, new blocks before `extra`. Data that gets no field is reported with the
+reason, and stays in `extra`. Source: DESIGN.md, "Schemas".
 """
 
 import copy
@@ -33,20 +33,20 @@ class Proposal:
     older: Release | None  # None: a new type
     schema: Schema | None  # None: nothing to propose
     version: version.Version
-    proposed: tuple[str, ...]  # `path: why`, a line each
-    told: tuple[str, ...]  # what is not proposed: the same
+    proposed: tuple[str, ...]  # `path: reason`, one per line
+    told: tuple[str, ...]  # paths without a proposal, in the same form
 
     @property
     def file(self) -> str:
-        """Where it would be, in a folder of schemas."""
+        """The path of its file in a folder of schemas."""
         return f"avro/mobile/{self.event_type}/{version.words(self.version)}.avsc"
 
     def text(self) -> str:
-        """Return the file's text."""
+        """Return the text of its file."""
         return as_text(self.schema) if self.schema else ""
 
     def diff(self) -> str:
-        """Return what differs from the newest version, as a unified diff."""
+        """Return a unified diff from the newest version."""
         before, name = ("", "/dev/null")
         if self.older:
             name = f"avro/{self.older.family}/{self.older.name}/{version.words(self.older.version)}.avsc"
@@ -56,12 +56,12 @@ class Proposal:
 
 
 def as_text(schema: Schema) -> str:
-    """Return a schema as its file has it; names and words of senders are printable there."""
+    """Format a schema as its file; names and texts from senders become printable."""
     return printable_lines(json.dumps(schema, indent=2, ensure_ascii=False), None) + "\n"
 
 
 def propose(catalog: Catalog, event_type: str, seen: FieldProfile, events_min: int = 1) -> Proposal:
-    """Return the next schema of an event type; fields that fewer than `events_min` events had are told."""
+    """Propose the next schema of an event type; fields in fewer than `events_min` events are reported."""
     older = catalog.newest(event_type)
     if reason := _unnameable(catalog, event_type) if older is None else "":
         return Proposal(event_type, None, None, (0, 0, 0), (), (f"{event_type!r}: {reason}",))
@@ -69,7 +69,7 @@ def propose(catalog: Catalog, event_type: str, seen: FieldProfile, events_min: i
     for path, values in sorted(seen.paths.items(), key=lambda item: -item[1].events):
         draft.consider(path, values, seen.events, events_min)
     if seen.beyond:
-        draft.told.append(f"{seen.beyond} values under more names than can be looked at")
+        draft.told.append(f"{seen.beyond} values under names beyond the limit")
     draft.finish()
     number = version.next_version(older, draft.schema) or (older.version if older else (1, 0, 0))
     if older is None:
@@ -79,7 +79,7 @@ def propose(catalog: Catalog, event_type: str, seen: FieldProfile, events_min: i
 
 
 class _Draft:
-    """A schema that grows."""
+    """A schema under construction."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -89,7 +89,7 @@ class _Draft:
         self._known = {field.member: field for field in schema_model.fields(schema)}
 
     def consider(self, path: Path, values: Values, events: int, events_min: int) -> None:
-        """Add a field for what lies at `path`, or tell why not."""
+        """Add a field for the data at `path`, or report the reason why not."""
         shown = ".".join(path)
         if reason := self._refusal(path):
             self.told.append(f"{shown}: {reason} ({values.events} events)")
@@ -101,31 +101,33 @@ class _Draft:
             return
         field = self._place(path, decision.declared)
         if field is None:
-            self.told.append(f"{shown}: its name leaves no name for a column ({decision.words})")
+            self.told.append(f"{shown}: no column name can be formed from its name ({decision.words})")
         else:
             renamed = f"; as {field['name']}" if field["name"] != path[-1] else ""
             self.proposed.append(f"{shown}: {decision.words}{renamed}")
 
     def finish(self) -> None:
-        """Give texts their numbers, unless a field has that column; take out blocks without fields."""
+        """Add number columns unless they collide with a field; remove blocks without fields."""
         for path, field, number in self._numbers:
             field["number"] = number
             if columns.repeated(self.schema["fields"]):
                 del field["number"]
-                self.told.append(f"{path}: text without a number beside it, for a field has that column")
+                self.told.append(
+                    f"{path}: text without a number column, because a field already uses its name"
+                )
         self.schema["fields"] = [f for f in self.schema["fields"] if not _is_block(f) or f["type"]["fields"]]
 
     def _refusal(self, path: Path) -> str:
         known = self._known.get(path[0])
         if len(path) == 1 and path[0] in schema_model.OURS:
-            return "a name of Tapline's own"
+            return "name is reserved by Tapline"
         is_leaf = known is not None and (len(path) == 1 or known.kind != schema_model.BLOCK)
         if is_leaf or (known and path[1] in {field.member for field in known.fields}):
-            return "known by now: `replay --untyped` gives it its column where these values fit its type"
+            return "already known: `replay --untyped` fills its column with the values that fit its type"
         return "its name is too long" if any(len(name) > _NAME_CHARS_MAX for name in path) else ""
 
     def _place(self, path: Path, declared: dict[str, Any]) -> dict[str, Any] | None:
-        """Add a field under the first name that is free, and return it."""
+        """Add a field under the first free name, and return it."""
         siblings, plain = self._siblings(path), _named(path[-1])
         if siblings is None or not plain:
             return None
@@ -180,16 +182,16 @@ class _Draft:
 
 
 def _unnameable(catalog: Catalog, event_type: str) -> str:
-    """Return why a type can have no schema."""
+    """Return the reason why a type can have no schema, or ""."""
     if not _EVENT_TYPE.fullmatch(event_type) or len(event_type) > _NAME_CHARS_MAX:
-        return "no name for an Avro record, so its events stay in unmodelled"
+        return "not a valid name for an Avro record, so its events stay in unmodelled"
     release = Release(len(catalog.releases) + 1, "", "mobile", event_type, (1, 0, 0), {}, "")
     faults = [*table_problems((*catalog.releases, release))]
     return f"{faults[0].removeprefix(': ')}, so its events stay in unmodelled" if faults else ""
 
 
 def _blank(catalog: Catalog, event_type: str, events: int) -> Schema:
-    """Return the schema of a new type: what all types share, and an empty event_properties."""
+    """Return the schema of a new type: the shared fields and empty event_properties."""
     schema: Schema = copy.deepcopy(catalog.unmodelled.schema)
     schema |= {
         "name": event_type,
@@ -209,7 +211,7 @@ def _blank(catalog: Catalog, event_type: str, events: int) -> Schema:
 
 
 def _as_sent(event_type: str, seen: FieldProfile) -> version.Version | None:
-    """Return the version that most events name, if they name any."""
+    """Return the version that most events state, if any."""
     for schema_id, _ in seen.schema_ids.most_common():
         found = _SCHEMA_ID.fullmatch(schema_id)
         if found and found[1] == event_type:
@@ -223,7 +225,7 @@ def _is_block(field: dict[str, Any]) -> bool:
 
 
 def _named(member: str) -> str:
-    """Return an Avro name for a member; empty when it has no letter or digit, or cannot be looked for."""
+    """Return an Avro name for a member; empty if it has no letter or digit, or cannot be looked up."""
     name = (
         re.sub(r"\W+", "_", member, flags=re.ASCII).strip("_")
         if schema_model.MEMBER.fullmatch(member)

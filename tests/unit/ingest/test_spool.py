@@ -108,7 +108,7 @@ def test_an_append_returns_after_fsync(tmp_path: Path, monkeypatch: pytest.Monke
         async with opened(tmp_path) as spool:
             await spool.append(record(1))
             monkeypatch.setattr(os, "fsync", _failing)
-            with pytest.raises(SpoolUnavailableError, match="refused"):
+            with pytest.raises(SpoolUnavailableError, match="failed"):
                 await spool.append(record(2))
             monkeypatch.undo()
             await spool.append(record(3))

@@ -33,7 +33,7 @@ def test_tokens_stand_on_lines_or_between_commas() -> None:
         (f"{ONE} {TWO}", "line 1: a secret must have neither"),
         (f"{ONE}:", "line 1: after `:` there must be app ids"),
         (f"{ONE}\n{ONE}:app", "line 2: a secret occurs twice"),
-        ("# none\n", "there is no token"),
+        ("# none\n", "no token found"),
     ],
 )
 def test_what_is_wrong_is_told_by_line(text: str, problem: str) -> None:

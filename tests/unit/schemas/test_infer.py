@@ -197,11 +197,11 @@ def test_names_that_are_no_names_get_one() -> None:
         "event_properties.id": "_id", "gift_note": "gift.note",
     }  # fmt: skip
     told = {line.partition(": ")[0]: line.partition(": ")[2] for line in found.told}
-    assert told["received_at"].startswith("a name of Tapline's own")
-    assert told["event_properties.€"].startswith("its name leaves no name for a column")
-    assert told['event_properties.say "hi"'].startswith("its name leaves no name for a column")
+    assert told["received_at"].startswith("name is reserved by Tapline")
+    assert told["event_properties.€"].startswith("no column name can be formed from its name")
+    assert told['event_properties.say "hi"'].startswith("no column name can be formed from its name")
     assert told["n" * 200].startswith("its name is too long")
-    assert told["event_properties.price"].startswith("text without a number beside it")
+    assert told["event_properties.price"].startswith("text without a number column")
     assert "number" not in declarations(found)["event_properties.price"]
 
 
@@ -214,7 +214,7 @@ def test_values_that_do_not_fit_a_known_field_are_told() -> None:
     assert sorted(line.partition(":")[0] for line in found.told) == [
         "app_properties", "device_properties.os", "session_id.a",
     ]  # fmt: skip
-    assert all("known by now" in line for line in found.told)
+    assert all("already known" in line for line in found.told)
 
 
 def test_fields_that_are_too_rare_are_told() -> None:

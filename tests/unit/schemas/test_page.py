@@ -76,4 +76,4 @@ def test_a_page_that_is_not_current_is_refused(tree: Tree, capsys: pytest.Captur
     schema["doc"] = "Other words."
     tree.rewrite(OPENED, json.dumps(schema))
 
-    assert faults(tree, capsys) == ["schemas.html: not of these releases: run `python -m schemas docs`"]
+    assert faults(tree, capsys) == ["schemas.html: outdated: run `python -m schemas docs`"]
