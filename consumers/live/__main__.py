@@ -1,6 +1,6 @@
 """Environment -> a running live page: `python -m consumers.live`.
 
-Invariant: a stop ends the open streams first, so that the server stops at once. Exit status: see `process`.
+Invariant: a stop closes the open streams first, so that the server stops at once. Exit status: see `process`.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import os
 import time
 from socket import socket
 
-# Before the driver is imported: its parser in C never ends, or ends the process, on bytes that are no answer.
+# Before importing the driver: its C parser hangs or crashes the process on a malformed response.
 os.environ.setdefault("CLICKHOUSE_CONNECT_USE_C", "0")
 
 from consumers.live import app, certificate
@@ -33,7 +33,7 @@ from schemas.catalog.wire_ids import following
 _log = logging.getLogger("consumers.live")
 
 _STOP_SECONDS_MAX = 5
-_CERTIFICATE_ROUNDS = 60  # a look in so many rounds of the page: a handshake a minute
+_CERTIFICATE_ROUNDS = 60  # one check per this many refreshes of the page: a handshake a minute
 
 
 def _serve(process: Process) -> None:
@@ -50,7 +50,7 @@ async def _run(process: Process, settings: Settings, current: SchemaReloader, so
     sources = _sources(settings, current)
     shown = tuple(name for name in ALL if name != INGEST or INGEST in sources)
     board = PageState(shown, _now_ms(), round(settings.refresh_seconds * 1000))
-    # ClickHouse may take its time for each of nine queries, after a rest.
+    # After a rest, each of nine queries may take its full time.
     stalled_seconds = 40 + settings.refresh_seconds + 10 * settings.query_seconds_max
     feed = Poller(board, sources, hub, metrics, _now_ms, stalled_seconds)
     replays = Replays(settings.of_replay(os.environ), board, metrics, _now_ms, process.start)
@@ -74,7 +74,7 @@ async def _run(process: Process, settings: Settings, current: SchemaReloader, so
 
 
 async def _watch_certificate(settings: Settings, metrics: Metrics) -> None:
-    """Keep what is known of the public address's certificate up to date."""
+    """Check the certificate of the public address again and again."""
     url, told = settings.public_url, ""
     while True:
         seen = await asyncio.to_thread(certificate.look, url)

@@ -1,11 +1,10 @@
-"""Who may read the page: requests in; refused ones answered, others passed on with headers that shield it.
+"""Requests to the page -> refusals, or the page's answers with protective headers.
 
-Invariants: with a token set, everything but the probes asks for it, compared in constant time. Without one,
-only requests that name this machine itself are answered: neither a public name that a proxy forwards nor
-one that a web site points at 127.0.0.1 (DNS rebinding) opens the page. What is not a mere question comes from
-the page itself: a browser says where a request comes from, and no other site can make it say otherwise.
-Another site may link to the page; it may not put the page's answers into its own. The policy allows no inline
-script, no other host and no markup from text.
+Invariants: with a token set, everything but the probes requires it, compared in constant time. Without one,
+only requests to a loopback name are answered, which keeps out public names forwarded by a proxy and DNS
+rebinding. A request that changes anything must come from the page itself; browsers report the origin, and no
+other site can forge it. Other sites may link to the page but not embed its answers. The content policy allows
+no inline script, no other host, and no markup from text.
 """
 
 import hmac
@@ -42,7 +41,7 @@ class PageAccess:
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on with the headers added."""
+        """Refuse the request, or pass it on and add the headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -55,20 +54,22 @@ class PageAccess:
         headers = Headers(scope=scope)
         refusal = None if scope["path"] in PROBES else self._refusal(headers)
         if refusal is None and scope["method"] not in _QUESTIONS and not _is_of_the_page(headers):
-            refusal = PlainTextResponse("Only the page itself may ask for this.\n", 403)
+            refusal = PlainTextResponse("Only the page itself may request this.\n", 403)
         if refusal is None and _is_inside_another_site(headers):
-            refusal = PlainTextResponse("No other site may ask for this.\n", 403)
+            refusal = PlainTextResponse("Other sites may not request this.\n", 403)
         await (refusal or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, headers: Headers) -> PlainTextResponse | None:
         if self._token is None:
             if hosts.is_loopback(hosts.without_port(headers.get("host", ""))):
                 return None
-            return PlainTextResponse("Without LIVE_TOKEN this page is for http://localhost only.\n", 403)
+            return PlainTextResponse(
+                "Without LIVE_TOKEN this page is only available at http://localhost.\n", 403
+            )
         if hmac.compare_digest(_secret(headers.get("authorization", "")), self._token.encode()):
             return None
         challenge = {"www-authenticate": 'Basic realm="Tapline", charset="UTF-8"'}
-        return PlainTextResponse("Needs LIVE_TOKEN as the password; the name is free.\n", 401, challenge)
+        return PlainTextResponse("Enter LIVE_TOKEN as the password; any user name works.\n", 401, challenge)
 
 
 def _is_of_the_page(headers: Headers) -> bool:
@@ -92,5 +93,5 @@ def _secret(authorization: str) -> bytes:
         return b""
     try:
         return b64decode(credentials, validate=True).partition(b":")[2]
-    except ValueError:  # no base64, or not even ASCII
+    except ValueError:  # not valid base64, or not ASCII
         return b""

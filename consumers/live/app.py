@@ -1,7 +1,7 @@
 """The parts of a live page -> its ASGI application.
 
-Invariants: the page is static files read once at start; every number reaches it as JSON and is put in as
-text. No request asks Kafka or ClickHouse: all answers come from what the feed has seen.
+Invariants: static files are read once at startup; the page receives all numbers as JSON and inserts them as
+text. No request queries Kafka or ClickHouse: all answers come from the poller's latest data.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 _JSON = "application/json"
-# How long a browser waits before it connects again by itself.
+# Delay before a browser reconnects by itself.
 _HELLO = b"retry: 2000\n\n"
 _BODY_BYTES_MAX = 10_000
 
@@ -44,7 +44,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """What an application is made of."""
+    """The dependencies of the application."""
 
     board: PageState
     hub: Broadcaster
@@ -53,11 +53,11 @@ class PageParts:
     current: SchemaReloader
     clock_ms: Callable[[], int]
     token: str | None = None
-    stalled: Callable[[], tuple[str, ...]] = tuple  # what hangs
+    stalled: Callable[[], tuple[str, ...]] = tuple  # names of hanging parts
 
 
 class _ReplayRequest(msgspec.Struct, frozen=True):
-    """What is to be put back."""
+    """The group of bodies to replay."""
 
     reason: str
     pointer: str
@@ -65,7 +65,7 @@ class _ReplayRequest(msgspec.Struct, frozen=True):
 
 
 def build(parts: PageParts) -> Starlette:
-    """Return the application."""
+    """Build the application."""
     endpoints: Mapping[str, Endpoint] = {
         **dict(_static(files(__package__) / "static", "/")),
         "/events": _events(parts.hub),
@@ -146,7 +146,9 @@ def _event(board: PageState) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         event = board.event(request.path_params["key"])
         if event is None:
-            return _problem(404, "This event is no longer among the newest; SQL finds it by its event_id.")
+            return _problem(
+                404, "This event is no longer among the newest; find it with SQL by its event_id."
+            )
         return Response(event.fields, media_type=_JSON)
 
     return endpoint
@@ -172,11 +174,11 @@ def _replay(parts: PageParts) -> Endpoint:
             return _problem(422, "Send reason, pointer and source.")
         group = _group(parts.board, wanted)
         if group is None:
-            return _problem(404, "The quarantine has no such bodies.")
+            return _problem(404, "The quarantine has no such group.")
         if parts.replays.running:
-            return _problem(409, "A replay is under way; one at a time.")
+            return _problem(409, "A replay is already running.")
         if not group.waiting:
-            return _problem(409, "None of these bodies waits.")
+            return _problem(409, "None of these bodies is waiting.")
         parts.replays.begin(group)
         return _answer(parts.board.replay, 202)
 
@@ -184,7 +186,7 @@ def _replay(parts: PageParts) -> Endpoint:
 
 
 async def _body(request: Request) -> bytes:
-    """Return the body, or an empty one when it is larger than any that the page sends."""
+    """Return the body, or an empty one if it is larger than the page ever sends."""
     body = b""
     with suppress(ClientDisconnect):
         async for chunk in request.stream():

@@ -1,9 +1,9 @@
-"""What alerts need of ClickHouse, beside what the page shows: who sends as always, and room on its disks.
+"""Data for alerts that the page does not show: silent apps, and free disk space of ClickHouse.
 
-Invariants: the number of apps is bounded, whatever senders call themselves: those beyond it count together.
-An app's usual number is the least of the same minutes of the last seven days, so that a night, a weekend or
-a new app is no silence. Events are counted by their own time; a repeated one counts again, which changes
-nothing about none. The hours' place in the tables' order keeps the days between them unread.
+Invariants: the number of apps is bounded; those beyond it count together. An app's usual number of events is
+the minimum of the same minutes of the last seven days, so nights, weekends and new apps do not count as
+silence. Events count by their own time. Duplicates count again, which does not matter for detecting zero
+events. The tables are ordered by hour, so the rest of each day stays unread.
 """
 
 from collections.abc import Sequence
@@ -38,9 +38,9 @@ FROM (
 )
 GROUP BY app
 ORDER BY app
-"""  # noqa: S608 - numbers of ours
+"""  # noqa: S608 - our own numbers
 
-# The fullest one. A disk without an end (object storage) has no total.
+# The fullest disk. Unlimited disks (object storage) have no total.
 DISK = """
 SELECT toInt64(free_space), toInt64(total_space) FROM system.disks
 WHERE total_space BETWEEN 1 AND 9e18
@@ -49,22 +49,22 @@ ORDER BY free_space / total_space LIMIT 1
 
 
 class AppActivity(Struct, frozen=True):
-    """What an app sent within the last minutes; how many of them, LIVE_SILENT_MINUTES says."""
+    """Events that an app sent within the last LIVE_SILENT_MINUTES."""
 
     app_id: str  # "(other)": all apps beyond the busiest ones
     events: int
-    events_usual: int  # the least of the same minutes of the last seven days
+    events_usual: int  # minimum of the same minutes of the last seven days
 
 
 class DiskSpace(Struct, frozen=True):
-    """Room on a disk."""
+    """Capacity of a disk."""
 
     free_bytes: int
     bytes: int
 
 
 def apps_parameters(now_ms: int, minutes: int, apps_max: int) -> dict[str, Any]:
-    """Return the parameters of the `minutes` (60 at most) before `now_ms`."""
+    """Return query parameters for the `minutes` (60 at most) before `now_ms`."""
     hours = {(now_ms - ago * _MINUTE_MS) // 3_600_000 % 24 for ago in (0, minutes)}
     return {
         "end_ms": now_ms,
@@ -75,10 +75,10 @@ def apps_parameters(now_ms: int, minutes: int, apps_max: int) -> dict[str, Any]:
 
 
 def apps(rows: Sequence[Sequence[Any]]) -> tuple[AppActivity, ...]:
-    """Return what each app sent and usually sends at this time of the day."""
+    """Parse the current and usual number of events of each app."""
     return tuple(AppActivity(printable(app_id), counts[0], min(counts[1:])) for app_id, counts in rows)
 
 
 def disk(rows: Sequence[Sequence[Any]]) -> DiskSpace | None:
-    """Return the fullest disk; None: ClickHouse knows none that can fill."""
+    """Parse the fullest disk; None: ClickHouse has no limited disk."""
     return DiskSpace(*rows[0]) if rows else None

@@ -1,8 +1,8 @@
-"""One stream of states -> any number of pages, none of which can slow the others or fill memory.
+"""One stream of states -> many pages; none can delay the others or fill memory.
 
-Invariants: a page holds at most one state not yet taken: a newer one replaces it, because each state is
-whole. A page that takes none for STALLED_MAX states is let go (a sleeping laptop keeps its socket for a
-quarter of an hour). Whether anybody looks is known, so that nothing need be done for nobody.
+Invariants: a page has at most one pending state; a newer one replaces it, because each state is complete. A
+page that skips STALLED_MAX states is dropped (a sleeping laptop keeps its socket for a quarter of an hour).
+The hub knows whether anyone is watching, which saves work otherwise.
 """
 
 import asyncio
@@ -13,22 +13,22 @@ from time import monotonic
 from consumers.live.metrics import Metrics
 
 STALLED_MAX = 60
-# Who asked for a snapshot may well ask for another.
+# A client that requested a snapshot is likely to request another.
 _ASKED_SECONDS = 10.0
 
 
 class Page:
-    """One open page. Made by `Broadcaster.open` only."""
+    """One open page; created only by `Broadcaster.open`."""
 
     def __init__(self) -> None:
         self._next: bytes | None = None
         self._changed = asyncio.Event()
         self._closed = False
         self._task = asyncio.current_task()
-        self.stalled = 0  # states replaced since one was taken
+        self.stalled = 0  # states replaced since the last one was taken
 
     def put(self, state: bytes) -> bool:
-        """Hand over a state; return whether it replaced one that was not taken."""
+        """Queue a state; return whether it replaced a pending one."""
         replaced = self._next is not None
         self.stalled = self.stalled + 1 if replaced else 0
         self._next = state
@@ -36,12 +36,12 @@ class Page:
         return replaced
 
     def close(self) -> None:
-        """End the stream after what was handed over."""
+        """End the stream after the pending state."""
         self._closed = True
         self._changed.set()
 
     def abandon(self) -> None:
-        """End a stream that takes nothing."""
+        """Cancel a stream that takes no states."""
         if self._task is not None:
             self._task.cancel()
 
@@ -58,25 +58,25 @@ class Page:
 
 
 class Broadcaster:
-    """All open pages and the latest state."""
+    """All open pages, and the latest state."""
 
     def __init__(self, pages_max: int, metrics: Metrics) -> None:
         self._pages_max = pages_max
         self._metrics = metrics
         self._pages: set[Page] = set()
         self._closed = False
-        self._asked = float("-inf")  # when a snapshot was asked for last, by the monotonic clock
+        self._asked = float("-inf")  # monotonic time of the last snapshot request
         self._watched = asyncio.Event()
         self.latest: bytes | None = None
 
     @property
     def full(self) -> bool:
-        """Return whether no further page may be opened."""
+        """Whether no more pages may be opened."""
         return self._closed or len(self._pages) >= self._pages_max
 
     @contextmanager
     def open(self) -> Iterator[Page]:
-        """Yield a page that gets the latest state at once and each newer one, until the block ends."""
+        """Yield a page that gets the latest state and every newer one, until the block ends."""
         page = Page()
         self._pages.add(page)
         self._watched.set()
@@ -92,19 +92,19 @@ class Broadcaster:
             self._metrics.pages.set(len(self._pages))
 
     def ask(self) -> None:
-        """Note that somebody looks who keeps no page open."""
+        """Record that a client without an open page is watching."""
         self._asked = monotonic()
         self._watched.set()
 
     async def watched(self, seconds_max: float) -> None:
-        """Return as soon as somebody looks: at once while a page is open; and after `seconds_max`."""
+        """Wait until someone is watching, for at most `seconds_max`."""
         if not self._pages and monotonic() > self._asked + _ASKED_SECONDS:
             self._watched.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._watched.wait(), seconds_max)
 
     def publish(self, state: bytes) -> None:
-        """Hand a state to every page."""
+        """Send a state to every page."""
         self.latest = state
         self._metrics.states.inc()
         for page in self._pages:

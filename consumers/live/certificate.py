@@ -1,7 +1,7 @@
-"""A public https address -> whether its certificate is good, and until when.
+"""A public https address -> the validity and expiry of its certificate.
 
-Invariant: a look takes a bounded time and posts nothing: it ends after the handshake. The authorities are the
-system's, as Tapcart's are; OpenSSL's `SSL_CERT_FILE` names others.
+Invariant: a check is bounded in time and sends no request: it ends after the handshake. The trusted
+authorities are the system's, as for Tapcart; OpenSSL's `SSL_CERT_FILE` overrides them.
 """
 
 import socket
@@ -15,17 +15,17 @@ _PORT = 443
 
 
 class CertificateStatus(Struct, frozen=True):
-    """What a look saw."""
+    """The result of a check."""
 
-    fault: str  # empty: the certificate is good
-    expires_at_seconds: float | None  # since 1970; None: not known
+    fault: str  # empty: the certificate is valid
+    expires_at_seconds: float | None  # since 1970; None: unknown
 
 
 def look(url: str) -> CertificateStatus:
-    """Return what the host of `url` shows now."""
+    """Check the certificate of `url` now."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
-        return CertificateStatus("no https: there is no certificate", None)
+        return CertificateStatus("not https, so there is no certificate", None)
     context = ssl.create_default_context()
     try:
         with (

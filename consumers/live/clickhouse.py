@@ -1,8 +1,8 @@
-"""A ClickHouse URL -> the numbers of the page, each asked for as often as its cost allows.
+"""A ClickHouse URL -> the numbers of the page, each queried as often as its cost allows.
 
-Invariants: the one module of the live page that knows clickhouse_connect; every query ends by itself (time,
-rows, memory) and only reads. A query that took long rests long, so that all of them together never cost more
-than their share of a core; until it is asked again, its last answer stands.
+Invariants: the only module of the live page that uses clickhouse_connect. Every query is read-only and
+limited in time, rows and memory. After each query there is a pause in proportion to its duration, so that all
+queries together stay within their share of a core; meanwhile the last answer stands.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,24 +25,24 @@ _CONNECT_SECONDS_MAX = 2
 _MEMORY_BYTES_MAX = 1_000_000_000
 _ROWS_MAX = 1_000
 _SAMPLES_MAX = 200
-# Of the share of all queries; they add up to 1.
+# Portions of the share of all queries; they add up to 1.
 _PARTS = {
     "window": 0.4, "day": 0.2, "shop": 0.15, "total": 0.1, "quarantine": 0.1, "apps": 0.04, "disk": 0.01
 }  # fmt: skip
 _UNKNOWN_TABLE = 60
 # And UNKNOWN_DATABASE, CANNOT_EXTRACT_TABLE_STRUCTURE: before the loader's first start.
 _NO_TABLES = frozenset({_UNKNOWN_TABLE, 81, 636})
-# TIMEOUT_EXCEEDED, MEMORY_LIMIT_EXCEEDED, TOO_SLOW: the query costs too much; ClickHouse is well.
+# TIMEOUT_EXCEEDED, MEMORY_LIMIT_EXCEEDED, TOO_SLOW: the query is too expensive; ClickHouse is healthy.
 _TOO_COSTLY = frozenset({159, 160, 241})
-_COSTLY = "takes too long, or too much memory"
-# Without these there is no page; without the others it has a gap.
+_COSTLY = "takes too long or needs too much memory"
+# The page needs these; without one of the others it only has a gap.
 _NEEDED = ("window", "total")
 
 _Rows = Sequence[Sequence[Any]]
 
 
 class QueryLimits(Struct, frozen=True):
-    """What the page may cost ClickHouse."""
+    """Limits of the page's load on ClickHouse."""
 
     query_seconds_max: float
     query_share_max: float  # of one core, for all queries together
@@ -51,7 +51,7 @@ class QueryLimits(Struct, frozen=True):
 
 
 class ClickHouseSource:
-    """Looks at the tables. Not thread-safe: one look at a time."""
+    """Queries the tables. Not thread-safe: one call at a time."""
 
     def __init__(
         self,
@@ -62,16 +62,16 @@ class ClickHouseSource:
         time_zone: str,
     ) -> None:
         self._url = url
-        self._time_zone = time_zone  # by whose days the analytics views count
-        self._types = types  # those that have a schema now
+        self._time_zone = time_zone  # the analytics views count days in this zone
+        self._types = types  # event types that have a schema now
         self._limits = limits
-        self._sample = sample  # a body's beginning and who refused it -> text
+        self._sample = sample  # start of a body and its source -> text
         self._client: Client | None = None
         self._tables = ClickHouseStatus()
         self._due = dict.fromkeys(_PARTS, 0.0)
 
     def look(self, now_ms: int) -> ClickHouseStatus:
-        """Return the newest numbers. Raises: SourceAwayError."""
+        """Return the latest numbers. Raises: SourceAwayError."""
         for name in self._due:
             if monotonic() >= self._due[name]:
                 self._refresh(name, now_ms)
@@ -88,14 +88,14 @@ class ClickHouseSource:
         try:
             if self._client is None:
                 self._client = _connect(self._url, self._limits.query_seconds_max)
-                started = monotonic()  # connecting is no reason to rest
+                started = monotonic()  # connecting needs no pause
             changes = self._answer(self._client, name, now_ms)
         except ClickHouseError as error:
             if not isinstance(error, Error) or error.code is None:
                 raise SourceAwayError("does not answer") from error
             troubles[name] = _trouble(error)
-        except (LookupError, ValueError, TypeError) as error:  # what answers may be a proxy
-            raise SourceAwayError("answers something else than ClickHouse") from error
+        except (LookupError, ValueError, TypeError) as error:  # a proxy may have answered
+            raise SourceAwayError("does not answer like ClickHouse") from error
         self._tables = replace(self._tables, troubles=troubles, **changes)
         ended = monotonic()
         self._due[name] = ended + (ended - started) / (self._limits.query_share_max * _PARTS[name])
@@ -126,9 +126,9 @@ class ClickHouseSource:
         return app_activity.apps(_rows(client, app_activity.APPS, asked))
 
     def _samples(self, client: Client, found: QuarantineSummary) -> dict[str, str]:
-        """Return sample -> text; only those that were not read before are read.
+        """Return the text of each sample, reading only new ones.
 
-        Older ones stay for a while: a page may ask for what it was shown a moment ago.
+        Older ones are kept for a while, because a page may request one that it has just shown.
         """
         sources = {group.sample: group.source for group in found.groups}
         known = dict(list(self._tables.samples.items())[-_SAMPLES_MAX:])
@@ -155,7 +155,7 @@ def _shop(client: Client, now_ms: int, time_zone: str) -> ShopSummary:
 
 
 def _of_view(client: Client, sql: str, days: Mapping[str, str]) -> _Rows | None:
-    """Return a view's rows of some days; None: there is no such view."""
+    """Return a view's rows for some days; None: the view does not exist."""
     try:
         return _rows(client, sql, days)
     except Error as error:
@@ -182,7 +182,7 @@ def _connect(url: str, seconds_max: float) -> Client:
         autogenerate_session_id=False,
         settings={
             "readonly": 2,
-            # As the views: an event's versions are in one partition.
+            # As in the views: all versions of an event are in one partition.
             "do_not_merge_across_partitions_select_final": 1,
             "max_execution_time": seconds_max,
             "max_result_rows": _ROWS_MAX,
@@ -196,7 +196,7 @@ def _connect(url: str, seconds_max: float) -> Client:
 
 def _trouble(error: Error) -> str:
     if error.code in _NO_TABLES:
-        return "has no tables yet; the loader makes them when it starts"
+        return "has no tables yet; the loader creates them when it starts"
     if error.code in _TOO_COSTLY:
         return _COSTLY
     return f"refused a query: {error.name or 'error'} (code {error.code})"

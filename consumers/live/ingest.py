@@ -1,6 +1,6 @@
-"""ingest's admin URLs -> whether it takes events, what waits in its spools, what is wrong with the topics.
+"""ingest's admin URLs -> its readiness, spools and topic problems.
 
-Several processes are one component: the page shows their sum, and it is down while one of them is.
+Several processes form one component: the page shows their sum, and it is down while one of them is.
 """
 
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from consumers.live.poller import SourceAwayError
 
 
 class IngestSource:
-    """Looks at ingest's readiness."""
+    """Polls ingest's readiness."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = urls
 
     def look(self, now_ms: int) -> IngestStatus:
-        """Return how ingest is. Raises: SourceAwayError."""
+        """Return the state of ingest. Raises: SourceAwayError."""
         started = monotonic()
         try:
             found = ask(self._urls)
         except IngestAwayError as error:
             raise SourceAwayError(str(error)) from error
         if not all(one.ready for one in found):
-            raise SourceAwayError("takes no events: neither Kafka nor the spool can keep them")
+            raise SourceAwayError("accepts no events: neither Kafka nor the spool can keep them")
         spent_ms = (monotonic() - started) * 1000
         where = " or ".join(dict.fromkeys(map(way, found)))
-        who = "takes" if len(found) == 1 else f"{len(found)} processes take"
+        who = "accepts" if len(found) == 1 else f"{len(found)} processes accept"
         detail = f"{who} events {where}; answered in {spent_ms:.0f} ms"
         return IngestStatus(detail, _spool(found, now_ms), now_ms, _topic_problems(found))
 
@@ -44,7 +44,7 @@ def _spool(found: Sequence[Readiness], now_ms: int) -> SpoolStatus:
 
 
 def _topic_problems(found: Sequence[Readiness]) -> tuple[str, ...] | None:
-    """Return what is wrong, in words; None: not known."""
+    """Return the problems as text; None: unknown."""
     known = [one.topic_problems for one in found if one.topic_problems is not None]
     if not known:
         return None

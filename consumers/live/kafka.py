@@ -1,8 +1,8 @@
-"""Kafka's offsets and the loader's -> how far the loader is behind, since when, and what came last.
+"""Offsets of Kafka and of the loader -> the loader's lag, its age, and the newest records.
 
-Invariants: the one module of the live page that knows confluent_kafka; it commits nothing and joins no
-group. Freshness is read from the oldest waiting record itself (its time is received_at), so that it is
-right also when the loader is dead. However much comes, a look reads a few records of each partition.
+Invariants: the only module of the live page that uses confluent_kafka; it commits nothing and joins no group.
+Freshness is read from the oldest waiting record (its timestamp is received_at), so it stays correct while the
+loader is down. Each poll reads only a few records per partition.
 """
 
 import logging
@@ -28,11 +28,10 @@ _log = logging.getLogger(__name__)
 
 _REQUEST_SECONDS_MAX = 2.0
 _PEEK_SECONDS_MAX = 1.0
-# librdkafka asks the broker for this much of a partition when one record is wanted; a larger record still
-# comes whole.
+# librdkafka fetches this much of a partition to read one record; a larger record still arrives whole.
 _PEEK_BYTES = 16_384
-_NEWEST_MAX = 10  # records read of a partition in one look
-_MARKS_MAX = 60  # two minutes: ClickHouse's count up to one of them comes within seconds
+_NEWEST_MAX = 10  # records read per partition in one poll
+_MARKS_MAX = 60  # two minutes: ClickHouse counts up to one of them within seconds
 
 _SILENCE = frozenset(
     {
@@ -43,7 +42,7 @@ _SILENCE = frozenset(
 )
 
 
-# The client goes by leaders of yesterday; asking for the partitions tells it today's.
+# The client has outdated leaders; querying the partitions updates them.
 _STALE = frozenset(
     {
         KafkaError.FENCED_LEADER_EPOCH,
@@ -54,7 +53,7 @@ _STALE = frozenset(
 
 
 class KafkaSource:
-    """Looks at the topics. Not thread-safe: one look at a time."""
+    """Polls the topics. Not thread-safe: one call at a time."""
 
     def __init__(
         self,
@@ -74,16 +73,16 @@ class KafkaSource:
             fetch_message_max_bytes=_PEEK_BYTES,
             queued_min_messages=1,
             fetch_wait_max_ms=50,
-            fetch_queue_backoff_ms=10,  # else a full queue of one record stops fetching for a second
+            fetch_queue_backoff_ms=10,  # otherwise a queue full with one record stops fetching for a second
         )
         self._times: dict[Place, tuple[int, int]] = {}  # first waiting record of a partition: offset, time
-        self._seen: dict[Place, int] = {}  # where each partition of events ended when it was read last
+        self._seen: dict[Place, int] = {}  # end offset of each events partition at its last read
         self._day_ms = -1
-        self._starts: dict[Place, int] = {}  # the first offset of the day
+        self._starts: dict[Place, int] = {}  # first offsets of the day
         self._marks: dict[int, Mark] = {}
 
     def look(self, now_ms: int) -> KafkaStatus:
-        """Return where the loader is. Raises: SourceAwayError."""
+        """Return the state of the topics and the loader. Raises: SourceAwayError."""
         try:
             partitions = self._partitions_of_now()
             events = [p for p in partitions if p.topic == topics.EVENTS]
@@ -99,7 +98,7 @@ class KafkaSource:
             raise _away(error) from error
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._consumer.close()
 
     def _partitions_of_now(self) -> tuple[PartitionPosition, ...]:
@@ -112,8 +111,8 @@ class KafkaSource:
 
     def _partitions(self) -> tuple[PartitionPosition, ...]:
         places = offsets.places(self._consumer, topics.ALL, _REQUEST_SECONDS_MAX)
-        # By a consumer: asked by the admin client, an answer of "not coordinator" ends the process by a
-        # segmentation fault (librdkafka's issue 5040).
+        # With a consumer: the admin client crashes with a segmentation fault on "not coordinator" (librdkafka
+        # issue 5040).
         committed = offsets.committed(self._consumer, places, _REQUEST_SECONDS_MAX)
         new = [place for place, offset in committed.items() if offset is None]
         starts = offsets.starts(self._consumer, new, _REQUEST_SECONDS_MAX)
@@ -130,12 +129,12 @@ class KafkaSource:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return 0
-            # One that was there before a broker went may never get an answer again.
+            # A client that outlived a broker may never get an answer again.
             self._admin = AdminClient(self._admin_properties, logger=_log)
             raise
 
     def _oldest_ms(self, waiting: Sequence[PartitionPosition]) -> int | None:
-        """Return the time of the oldest record that waits; None: none does, or it could not be read now."""
+        """Return the time of the oldest waiting record; None: none waits, or it could not be read."""
         wanted = {(p.topic, p.partition): p.next_offset for p in waiting}
         moved = [place for place, offset in wanted.items() if self._times.get(place, (-1, 0))[0] != offset]
         if moved:
@@ -150,7 +149,7 @@ class KafkaSource:
             self._times.setdefault(place, (wanted[place], record.timestamp()[1]))
 
     def _arrivals(self, partitions: Sequence[PartitionPosition]) -> list[Arrival]:
-        """Return the last records of each partition that has any which were not returned before."""
+        """Return the newest records of each partition that were not returned before."""
         ranges = {}
         for p in partitions:
             seen = self._seen.get((p.topic, p.partition), 0)
@@ -167,7 +166,7 @@ class KafkaSource:
         return found
 
     def _records(self, ranges: Mapping[Place, tuple[int, int]]) -> Iterator[tuple[Place, Message]]:
-        """Yield the records at offsets start to end - 1 of each place, as far as they come in time."""
+        """Yield the records at offsets start to end - 1 of each place that arrive in time."""
         if not ranges:
             return
         missing = set(ranges)
@@ -180,7 +179,7 @@ class KafkaSource:
             place, offset = (str(record.topic()), record.partition() or 0), record.offset() or 0
             if offset + 1 >= ranges[place][1]:
                 missing.discard(place)
-            # The first one may lie behind the end: the offsets before it have no record any more.
+            # The first record may lie behind the end: earlier offsets may have no record.
             yield place, client.readable([record])[0]
         self._consumer.unassign()
 

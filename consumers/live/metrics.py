@@ -1,4 +1,4 @@
-"""What an operator watches of the live page: counters and gauges under `tapline_live_`.
+"""The metrics of the live page: counters and gauges under `tapline_live_`.
 
 Invariant: every label is bounded: names of components and of our own queries; the ids of LIVE_APPS_MAX apps.
 """
@@ -19,46 +19,46 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.pages = Gauge(f"{_PREFIX}_pages", "Pages connected now.", registry=self.registry)
+        self.pages = Gauge(f"{_PREFIX}_pages", "Connected pages.", registry=self.registry)
         self.states = Counter(f"{_PREFIX}_states", "States sent to all pages.", registry=self.registry)
         self.skipped = Counter(
             f"{_PREFIX}_skipped_states",
-            "States that a page was too slow to take; it got the next one instead.",
+            "States that a slow page skipped; it got a later one instead.",
             registry=self.registry,
         )
         self.looks = Counter(
             f"{_PREFIX}_looks",
-            "Looks at a component, by component and result (ok, failed).",
+            "Polls of a component, by component and result (ok, failed).",
             ("component", "result"),
             registry=self.registry,
         )
         self.look_seconds = Histogram(
             f"{_PREFIX}_look_seconds",
-            "Time a look took, by component.",
+            "Duration of a poll, by component.",
             ("component",),
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.freshness = Gauge(
             f"{_PREFIX}_freshness_seconds",
-            "Age of the oldest acknowledged event that can't be queried yet; 0: none; NaN: not known.",
+            "Age of the oldest acknowledged event that can't be queried yet; 0: none; NaN: unknown.",
             registry=self.registry,
         )
-        self._gauge("started_at_seconds", "When it started: seconds since 1970.").set_to_current_time()
+        self._gauge("started_at_seconds", "Start of the process: seconds since 1970.").set_to_current_time()
         self.freshness_at = self._gauge(
             "freshness_at_seconds",
-            "When Kafka and ingest were last asked for that, the older time: seconds since 1970.",
+            "Time of that freshness, the older one of Kafka's and ingest's: seconds since 1970.",
         )
-        self.freshness_at.set_to_current_time()  # not asked since the start
-        self.schemas = Gauge(f"{_PREFIX}_schemas", "Releases in use.", registry=self.registry)
+        self.freshness_at.set_to_current_time()  # not polled since the start
+        self.schemas = Gauge(f"{_PREFIX}_schemas", "Schema releases in use.", registry=self.registry)
         self.schemas_refused = Counter(
             f"{_PREFIX}_schemas_refused",
-            "Looks at a changed registry.json that found it of no use.",
+            "Failed reloads of registry.json.",
             registry=self.registry,
         )
         self.replays = Counter(
             f"{_PREFIX}_replays",
-            "Replays that the page began, by how they ended (done, stays, failed).",
+            "Replays started by the page, by result (done, stays, failed).",
             ("result",),
             registry=self.registry,
         )
@@ -68,27 +68,27 @@ class Metrics:
             ("component",),
             registry=self.registry,
         )
-        self.lag = self._gauge("lag_records", "Records in Kafka not loaded; NaN: not known.")
+        self.lag = self._gauge("lag_records", "Records in Kafka that are not loaded; NaN: unknown.")
         self.app_events = self._gauge(
             "app_events", "Events of an app within the last LIVE_SILENT_MINUTES, by their own time.", "app_id"
         )
         self.app_events_usual = self._gauge(
-            "app_events_usual", "The least of the same minutes of the last seven days.", "app_id"
+            "app_events_usual", "Minimum of the same minutes of the last seven days.", "app_id"
         )
-        self.disk_free = self._gauge("clickhouse_disk_free_bytes", "Room on ClickHouse's fullest disk.")
-        self.disk = self._gauge("clickhouse_disk_bytes", "Size of that disk.")
+        self.disk_free = self._gauge("clickhouse_disk_free_bytes", "Free bytes on ClickHouse's fullest disk.")
+        self.disk = self._gauge("clickhouse_disk_bytes", "Size of ClickHouse's fullest disk.")
         self.certificate_valid = self._gauge(
-            "certificate_valid", "1 when the certificate of TAPLINE_PUBLIC_URL is good; NaN: not looked at."
+            "certificate_valid", "1 if the certificate of TAPLINE_PUBLIC_URL is valid; NaN: not checked."
         )
         self.certificate_expires_at = self._gauge(
-            "certificate_expires_at_seconds", "When it expires: seconds since 1970; NaN: not known."
+            "certificate_expires_at_seconds", "Expiry of that certificate: seconds since 1970; NaN: unknown."
         )
         for gauge in (self.freshness, self.lag, self.disk_free, self.disk):
             gauge.set(nan)
         self.show_certificate(None)
 
     def show(self, state: PageSnapshot, tables: ClickHouseStatus) -> None:
-        """Publish what the page shows, and what alerts need besides."""
+        """Publish the numbers of the page, and others for alerts."""
         age_ms = state.freshness.age_ms
         self.freshness.set(nan if age_ms is None else age_ms / 1000)
         if state.freshness.as_of_ms is not None:
@@ -104,7 +104,7 @@ class Metrics:
             self.app_events_usual.labels(app.app_id).set(app.events_usual)
 
     def show_certificate(self, seen: CertificateStatus | None) -> None:
-        """Publish what was seen of the certificate; None: nothing was."""
+        """Publish the result of a certificate check; None: not checked."""
         self.certificate_valid.set(nan if seen is None else not seen.fault)
         expires_at = None if seen is None else seen.expires_at_seconds
         self.certificate_expires_at.set(nan if expires_at is None else expires_at)

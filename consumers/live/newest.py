@@ -1,8 +1,7 @@
-"""Values of `tapcart.events` -> the newest events as people read them.
+"""Values of `tapcart.events` -> the newest events in readable form.
 
-Invariants: what names a person or a device is shortened before it is kept; memory is bounded, and however
-many arrive at once, a few are decoded. A value that does not decode is passed over: the loader will say why
-it is none.
+Invariants: personal data and device ids are redacted before an event is kept. Memory is bounded, and only a
+few events are decoded per poll, however many arrive. Undecodable values are skipped; the loader reports them.
 """
 
 import json
@@ -24,10 +23,10 @@ _log = logging.getLogger(__name__)
 # Place (partition and offset), received_at in milliseconds, value, headers.
 Arrival = tuple[tuple[int, int], int, bytes, Headers | None]
 
-_KEPT_MAX = 1_000  # 3 MB; a page whose list stands still can open its lines for a minute at any rate
+_KEPT_MAX = 1_000  # 3 MB; lines of a paused page stay available for a minute at any rate
 _READ_MAX = 15
 _FIELD_BYTES_MAX = 20_000  # of one event's fields
-# Fields whose value is an object as JSON text, and the block that it is.
+# Fields that hold an object as JSON text, and the block that they form.
 _BLOCKS_AS_TEXT = {
     "raw": "event_properties",
     "extra": "extra",
@@ -38,14 +37,14 @@ _BLOCKS_AS_TEXT = {
 
 
 class Newest:
-    """Reads what arrives and remembers the newest."""
+    """Reads arriving records and remembers the newest."""
 
     def __init__(self, current: SchemaReloader) -> None:
         self._current = current
         self._events: tuple[RedactedEvent, ...] = ()
 
     def read(self, arrivals: Sequence[Arrival]) -> tuple[RedactedEvent, ...]:
-        """Return the newest events, the newest first, after these have arrived."""
+        """Add `arrivals`; return the newest events, newest first."""
         newest = sorted(arrivals, key=lambda arrival: arrival[1])[-_READ_MAX:]
         catalog = self._current.catalog
         read = [_event_if_readable(catalog, arrival) for arrival in newest]
@@ -56,7 +55,7 @@ class Newest:
 
 
 def _event_if_readable(catalog: Catalog, arrival: Arrival) -> RedactedEvent | None:
-    """Return the event; None also for what nobody expected a record to hold: the others are shown."""
+    """Return the event; None on any error, so that the others are still shown."""
     place, received_at_ms, value, headers = arrival
     try:
         return event(catalog, value, place, received_at_ms, headers)
@@ -68,7 +67,7 @@ def _event_if_readable(catalog: Catalog, arrival: Arrival) -> RedactedEvent | No
 def event(
     catalog: Catalog, value: bytes, place: tuple[int, int], received_at_ms: int, headers: Headers | None
 ) -> RedactedEvent | None:
-    """Return the event in a Kafka value from `place` (partition, offset); None: it is none that is known."""
+    """Decode the event at `place` (partition, offset); None: not a known event."""
     datum = decoded(value, releases_of(catalog, value, headers))
     if datum is None:
         return None
@@ -84,7 +83,7 @@ def event(
 
 
 def decoded(value: bytes, releases: Iterable[Release]) -> dict[str, Any] | None:
-    """Return the fields of a Kafka value, times as milliseconds; None: by none of these it can be decoded."""
+    """Decode a Kafka value, times as milliseconds; None: no release can decode it."""
     for release in releases:
         try:
             return fields_of(release, value)
@@ -94,7 +93,7 @@ def decoded(value: bytes, releases: Iterable[Release]) -> dict[str, Any] | None:
 
 
 def _fields(datum: dict[str, Any]) -> bytes:
-    """Return what is said, as JSON: {path: value}."""
+    """Return the non-empty fields as JSON: {path: value}."""
     said: dict[str, Any] = {}
     for name, given in datum.items():
         block, value = _BLOCKS_AS_TEXT.get(name, name), _readable(given)

@@ -1,7 +1,7 @@
-"""Looks at the components -> one state of the page, whenever it is asked for.
+"""Polls of the components -> the state of the page at any time.
 
-Invariants: a component that does not answer keeps its last numbers, with the time they are of; health is
-judged by the last look alone.
+Invariants: a component that does not answer keeps its last numbers, with their time; its health is that of
+the last poll alone.
 """
 
 from consumers.live.balance import balance
@@ -33,43 +33,43 @@ _NEWEST_MAX = 15
 
 
 class PageState:
-    """The latest look at each component. Components are shown in the order they are named in."""
+    """The latest result of each component, in display order."""
 
     def __init__(self, components: tuple[str, ...], now_ms: int, refresh_ms: int) -> None:
         self._refresh_ms = refresh_ms
         self._components = {
-            name: Component(name, ComponentHealth.UNKNOWN, "not looked at yet", now_ms) for name in components
+            name: Component(name, ComponentHealth.UNKNOWN, "not polled yet", now_ms) for name in components
         }
         if LIVE in components:
-            self._set(LIVE, ComponentHealth.UP, "made this page", now_ms)
+            self._set(LIVE, ComponentHealth.UP, "serves this page", now_ms)
         self._tables = ClickHouseStatus()
         self._log: KafkaStatus | None = None
         self._intake: IngestStatus | None = None
-        self._account: tuple[Day, Mark] | None = None  # counted up to the same moment
+        self._account: tuple[Day, Mark] | None = None  # both counted up to the same moment
         self.replay: Replay | None = None
 
     @property
     def ready(self) -> bool:
-        """Return whether ClickHouse has answered once."""
+        """Whether ClickHouse has answered once."""
         return self._tables.window is not None
 
     @property
     def away(self) -> tuple[Component, ...]:
-        """Return the components that do not answer."""
+        """The components that do not answer."""
         return tuple(c for c in self._components.values() if c.health is not ComponentHealth.UP)
 
     @property
     def tables(self) -> ClickHouseStatus:
-        """Return what ClickHouse answered last."""
+        """The latest answer of ClickHouse."""
         return self._tables
 
     def event(self, key: str) -> RedactedEvent | None:
-        """Return one of the newest events, as long as it is among them."""
+        """Return an event that is still among the newest."""
         newest = self._log.newest if self._log else ()
         return next((event for event in newest if event.key == key), None)
 
     def saw(self, name: str, seen: ClickHouseStatus | KafkaStatus | IngestStatus, now_ms: int) -> bool:
-        """Take what a component answered; return whether that is new."""
+        """Store a component's answer; return whether its health changed."""
         if isinstance(seen, ClickHouseStatus):
             self._tables = seen
         elif isinstance(seen, KafkaStatus):
@@ -81,9 +81,9 @@ class PageState:
         return self._set(name, ComponentHealth.UP, _detail(seen), now_ms)
 
     def lost(self, name: str, detail: str, now_ms: int) -> bool:
-        """Take that a component did not answer; return whether that is new."""
+        """Record that a component did not answer; return whether its health changed."""
         if name == KAFKA:
-            self._set(WAREHOUSE, ComponentHealth.UNKNOWN, "only Kafka knows whether it runs", now_ms)
+            self._set(WAREHOUSE, ComponentHealth.UNKNOWN, "unknown while Kafka is down", now_ms)
         return self._set(name, ComponentHealth.DOWN, detail, now_ms)
 
     def state(self, now_ms: int) -> PageSnapshot:
@@ -139,7 +139,7 @@ class PageState:
         ages = [self._waiting_ms(), *([self._spooled_ms()] if INGEST in self._components else [])]
         oldest_ms = max((age for age in ages if age is not None), default=0)
         if self._log is None or None in ages:
-            return Freshness(oldest_ms or None)  # at least: what does not answer may have an older one
+            return Freshness(oldest_ms or None)  # a lower bound: a silent component may have an older event
         looks = [self._log.as_of_ms, *([self._intake.as_of_ms] if self._intake else [])]
         return Freshness(oldest_ms, min(looks))
 
@@ -162,7 +162,9 @@ def _detail(seen: ClickHouseStatus | KafkaStatus | IngestStatus) -> str:
     if isinstance(seen, IngestStatus):
         return seen.detail
     if isinstance(seen, ClickHouseStatus) and seen.troubles:
-        return "answers, but not all: " + "; ".join(f"{name} {why}" for name, why in seen.troubles.items())
+        return "answers, but not to all queries: " + "; ".join(
+            f"{name} {why}" for name, why in seen.troubles.items()
+        )
     return "answers"
 
 

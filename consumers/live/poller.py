@@ -1,9 +1,9 @@
-"""Looks at the components, again and again -> states for all pages at once.
+"""Polls the components repeatedly -> states for all pages.
 
-Invariants: each component is asked once per round, however many pages are open, and by its own task: one
-that hangs delays neither the others nor the next state. While nobody looks at the page, ClickHouse is asked
-seldom; Kafka and ingest as always, for freshness is a metric to alert on. A look that fails is told on the
-page and tried again. What a source does not expect ends the process.
+Invariants: each component is polled once per round, for any number of pages, in its own task: a hanging one
+delays neither the others nor the next state. While no page is open, ClickHouse is polled rarely; Kafka and
+ingest as usual, because freshness is a metric for alerts. A failed poll is shown on the page and retried. An
+unexpected exception of a source ends the process.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ _PAGE = "page"
 
 
 class SourceAwayError(Exception):
-    """A component does not answer; the text is fit for the page. The same look may succeed later."""
+    """A component does not answer; the text is fit for the page. The same call may succeed later."""
 
 
 class PolledSource(Protocol):
-    """A component that can be looked at, from a thread, within a bounded time."""
+    """A component that a thread can poll within a bounded time."""
 
     def look(self, now_ms: int) -> ClickHouseStatus | KafkaStatus | IngestStatus:
-        """Return what it answers. Raises: SourceAwayError."""
+        """Return the component's answer. Raises: SourceAwayError."""
         ...
 
 
 class Poller:
-    """Keeps the board up to date and publishes it."""
+    """Keeps the page's state up to date and publishes it."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Poller:
         self._turned_at = dict.fromkeys([*sources, _PAGE], monotonic())
 
     def parts(self, refresh_seconds: float) -> dict[str, Coroutine[Any, Any, None]]:
-        """Return by name what looks and publishes until cancelled."""
+        """Return, by name, the tasks that poll and publish until cancelled."""
         looking = {
             f"look_at_{name}": self._watch(name, source, refresh_seconds)
             for name, source in self._sources.items()
@@ -68,7 +68,7 @@ class Poller:
         return {**looking, "publish": self._publish(refresh_seconds)}
 
     def stalled(self) -> tuple[str, ...]:
-        """Return the components whose look hangs, and the page if no state is made of it."""
+        """Return the components whose poll hangs, and the page if no state is published."""
         now = monotonic()
         return tuple(name for name, at in self._turned_at.items() if now - at > self._stalled_seconds)
 

@@ -1,10 +1,10 @@
-"""What an event says -> the same, with what names a person or a device shortened to its beginning. Pure.
+"""Data of an event -> the same data with personal data and device ids truncated. Pure.
 
-The page helps to understand events, not to look people up: a device's id keeps enough to tell two apart,
-an address (of the network, of mail, of a street), a name and a phone number keep one character.
+The page helps to understand events, not to identify people: a device id keeps enough to tell two apart; an
+address (network, mail, street), a name and a phone number keep one character.
 
-Invariants: it goes by a field's name first, so that it holds for fields nobody knows yet; then every text is
-searched for mail and network addresses and phone numbers. Every text that is returned can be encoded.
+Invariants: the field's name decides first, which also covers future fields. Then every text is searched for
+mail and network addresses and phone numbers. Every returned text can be encoded.
 """
 
 import json
@@ -17,7 +17,7 @@ _TEXT_LENGTH_MAX = 500
 _ITEMS_MAX = 200
 _DEPTH_MAX = 12
 
-# Words of a field's name, after splitting at what is no letter and where the case changes.
+# Words of a field's name, split at non-letters and at changes of case.
 _IDS = re.compile(
     r"(^| )(device|advertising|advertiser|idfa|idfv|gaid|aaid|vendor|user|customer|client|shopper|member)"
     r"( id| ids|$)"
@@ -36,12 +36,12 @@ _IPV4 = re.compile(r"(?<![\d.])(\d{1,3})(\.\d{1,3}){3}(?![\d.])")
 _IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4}(?![\w:])")
 _PHONE = re.compile(r"(?<![\w+])\+\d[\d ()./-]{6,20}\d(?!\w)")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-# A member of an object in a text that is no JSON as a whole; the value may be cut short.
+# A member of an object in text that is not valid JSON; the value may be truncated.
 _MEMBER = re.compile(r'"([^"\\]{1,100})"(\s*:\s*)("(?:[^"\\]|\\.)*(?:"|$)|-?[\d.eE+]+)')
 
 
 def value_shortened(name: str, value: Any, depth: int = 0) -> Any:
-    """Return a field's value, shortened as its name, its members' names and its texts demand."""
+    """Redact a field's value by its name, its members' names and its texts."""
     keep = _kept(name)
     if depth > _DEPTH_MAX:
         return "…"
@@ -63,7 +63,7 @@ def value_shortened(name: str, value: Any, depth: int = 0) -> Any:
 
 
 def text_shortened(text: str) -> str:
-    """Return a text of at most 500 characters whose mail and network addresses and phone numbers are cut."""
+    """Redact mail and network addresses and phone numbers; return at most 500 characters."""
     cut = _encodable(text) if len(text) <= _TEXT_LENGTH_MAX else f"{_encodable(text[:_TEXT_LENGTH_MAX])}…"
     for pattern in (_MAIL, _IPV4, _IPV6, _PHONE):
         cut = pattern.sub(lambda found: _cut(found[0], _CHARACTERS), cut)
@@ -71,7 +71,7 @@ def text_shortened(text: str) -> str:
 
 
 def body_shortened(body: bytes) -> str:
-    """Return a quarantined body as text: JSON member by member, anything else as far as it can be read."""
+    """Return a quarantined body as redacted text: JSON member by member, other bodies as far as readable."""
     text = body.decode("utf-8", "replace")
     try:
         found = json.loads(text)
@@ -92,7 +92,7 @@ def _member_shortened(found: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _kept(name: str) -> int:
-    """Return how many characters the value of such a field keeps; 0: all."""
+    """Return how many characters the value of a field keeps; 0: all."""
     words = " ".join(_WORDS.findall(name.rpartition(".")[2])).lower()
     if _IDS.search(words):
         return _ID_CHARACTERS
@@ -100,10 +100,10 @@ def _kept(name: str) -> int:
 
 
 def _cut(text: str, keep: int) -> str:
-    """Return the beginning of a text: never more than half of it."""
+    """Truncate a text, always to half of it or less."""
     return _encodable(text if text.endswith("…") or not text else f"{text[: min(keep, len(text) // 2)]}…")
 
 
 def _encodable(text: str) -> str:
-    """Return the text with a lone surrogate, which no encoding can hold, as its six characters."""
+    """Replace lone surrogates, which cannot be encoded, by their six characters."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,8 +1,8 @@
-"""A group of the quarantine -> one run of `python -m consumers.replay`, and how far it has come.
+"""A group of the quarantine -> a run of `python -m consumers.replay`, with its progress.
 
-Invariants: one run at a time, in a process of its own: it may take long, and it must not take the page down.
-The condition is made here, of values that ClickHouse told us, as hexadecimal digits: no text of an event
-becomes SQL. To end a run at any time is safe; so is to begin it again.
+Invariants: one run at a time, in its own process, because it may take long and must not affect the page. The
+SQL condition is built here from ClickHouse's values as hexadecimal digits, so no text of an event becomes
+SQL. A run may be stopped and repeated at any time.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Start = Callable[[str, Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
 class Replays:
-    """The runs of one live page process."""
+    """The replays of one live page process."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class Replays:
 
     @property
     def running(self) -> bool:
-        """Return whether a run is under way."""
+        """Whether a replay is running."""
         return self._task is not None and not self._task.done()
 
     def begin(self, group: QuarantineGroup) -> None:
-        """Begin to put back what waits in `group`; the board tells the rest. Only while none is running."""
+        """Start a replay of `group`, if none is running; the board shows its progress."""
         self._board.replay = Replay(
             group.reason, group.pointer, group.source, group.waiting, 0, 0, started_ms=self._clock_ms()
         )
@@ -92,7 +92,7 @@ class Replays:
 
     def _finish(self, status: int, said: list[str], complained: list[str]) -> None:
         result = _RESULTS.get(status, "failed")
-        # The first line of what it said is the sum, which is shown as numbers.
+        # The first line is the total, which is shown as numbers.
         words = said[1:] if result != "failed" else complained[-1:]
         if self._board.replay:
             self._board.replay = replace(
@@ -106,7 +106,7 @@ class Replays:
 
 
 def condition(group: QuarantineGroup) -> str:
-    """Return the SQL that finds the rows of `group`."""
+    """Build the SQL condition for the rows of `group`."""
     columns = (("reason", group.reason), ("pointer", group.pointer), ("source", group.source))
     return " AND ".join(
         f"leftUTF8(toString({name}), {KEY_CHARS_MAX}) = unhex('{value.encode().hex()}')"
@@ -115,7 +115,7 @@ def condition(group: QuarantineGroup) -> str:
 
 
 async def _lines(stream: asyncio.StreamReader | None, take: Callable[[str], None]) -> list[str]:
-    """Return the first lines of a stream and its last, after `take` got each."""
+    """Pass each line of a stream to `take`; return the first lines and the last."""
     lines: list[str] = []
     if stream is None:
         return lines

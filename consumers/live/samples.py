@@ -1,6 +1,6 @@
-"""A body of the quarantine -> text that a person can read, with what names a person shortened.
+"""A quarantined body -> readable, redacted text.
 
-Invariant: what a consumer refused is a Kafka value; it is shown decoded where it can be.
+Invariant: a body refused by a consumer is a Kafka value; it is decoded if possible.
 """
 
 import msgspec
@@ -12,17 +12,17 @@ from schemas.catalog.wire_ids import releases_of
 
 
 class Samples:
-    """Reads bodies by the schemas in use."""
+    """Decodes bodies with the schemas in use."""
 
     def __init__(self, current: SchemaReloader) -> None:
         self._current = current
 
     def text(self, body: bytes, source: str) -> str:
-        """Return the body (or its beginning) as text; `source` is who refused it."""
+        """Return the body (or its beginning) as text; `source` is the component that refused it."""
         if source != "ingest":
-            # By our own id, if the record told it; another's may begin with a registry's.
+            # Uses our own id, if the record had one; other producers' values may start with a registry's id.
             datum = decoded(body, reversed(releases_of(self._current.catalog, body, ())))
             if datum is None:
-                return f"{len(body)} bytes that do not decode, beginning with {body[:32].hex(' ')}"
+                return f"{len(body)} undecodable bytes, starting with {body[:32].hex(' ')}"
             body = msgspec.json.encode(datum)
         return body_shortened(body)

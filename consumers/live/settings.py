@@ -1,8 +1,8 @@
-"""Environment -> one frozen `Settings`, or every problem at once.
+"""Environment -> one frozen `Settings`, or all its problems at once.
 
-Invariants: only this module of the live page reads the environment; no secret has a default, and none shows
-in a repr; the page is never open to other machines without a token.
-Source: the public contract in DESIGN.md; the reason of a bound stands beside it.
+Invariants: only this module of the live page reads the environment; no secret has a default or shows in a
+repr; without a token the page is never open to other machines. Source: the public contract in DESIGN.md.
+Comments explain the bounds.
 """
 
 from collections.abc import Mapping
@@ -25,40 +25,39 @@ def _base_url(value: object) -> object:
 
 
 class Settings(BaseModel):
-    """What a live page process runs with; field names are ours, aliases are the environment's."""
+    """The settings of a live page process; aliases are the names of environment variables."""
 
     model_config = environment.CONFIG
 
     host: str = Field("127.0.0.1", alias="LIVE_HOST")
     port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
-    # Asked for by HTTP Basic (any user name) or Bearer. 16 characters: guessing must be hopeless without a
-    # lock-out.
+    # Required as HTTP Basic (any user name) or Bearer. 16 characters, because guessing is not locked out.
     token: SecretStr | None = Field(None, alias="LIVE_TOKEN", min_length=16)
-    # Ingest's admin port, as this process reaches it; empty: ingest's health is not shown.
+    # ingest's admin port, as seen from this process; empty: ingest's health is not shown.
     ingest_urls: environment.BaseUrls = Field((), alias="LIVE_INGEST_URL")
-    # A new state is sent to every page this often, whether or not the queries behind it have ended.
+    # Every page gets a new state at this interval, even if queries are still running.
     refresh_seconds: float = Field(1.0, alias="LIVE_REFRESH_SECONDS", ge=0.1, le=60)
-    # ClickHouse ends a query that takes longer; it counts as a failed look.
+    # ClickHouse ends a longer query; it counts as a failed poll.
     query_seconds_max: float = Field(5.0, alias="LIVE_QUERY_SECONDS_MAX", ge=0.1, le=60)
-    # A query rests the longer the longer it took: all together, however big the tables are, cost no more
-    # than this share of a core.
+    # Pauses between queries grow with their duration, so that all of them together stay within this share of
+    # a core, whatever the size of the tables.
     query_share_max: float = Field(0.3, alias="LIVE_QUERY_SHARE_MAX", gt=0, le=1)
-    # Pages open at once; one more is answered 503. Each costs a socket and one pending state.
+    # Concurrent pages; one more is answered 503. Each costs a socket and one pending state.
     pages_max: int = Field(200, alias="LIVE_PAGES_MAX", ge=1, le=10_000)
-    # An app is silent that sent nothing for so long at a time of the day when it always does.
+    # An app is silent if it sent nothing for this long at a time of day at which it always sends.
     silent_minutes: int = Field(30, alias="LIVE_SILENT_MINUTES", ge=1, le=60)
-    # Apps watched one by one, the busiest; all others count together. Each costs two time series.
+    # The busiest apps, watched individually; all others count together. Each costs two time series.
     apps_max: int = Field(50, alias="LIVE_APPS_MAX", ge=1, le=500)
-    # What Tapcart posts to, without the path; its certificate is looked at. Empty: none is.
+    # The URL that Tapcart posts to, without the path; its certificate is checked. Empty: no check.
     public_url: Annotated[str, BeforeValidator(_base_url)] = Field("", alias="TAPLINE_PUBLIC_URL")
     # The loader's consumer group, whose lag is shown.
     group: str = Field("tapline.warehouse", alias="LIVE_GROUP", min_length=1)
     clickhouse_url: Annotated[SecretStr, BeforeValidator(_base_url)] = Field(
         SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
     )
-    # Whose today the funnel and the revenue are of; the loader's, by whose days the views count.
+    # Time zone of today's funnel and revenue; must be the loader's, which the views use.
     time_zone: environment.TimeZone = Field("UTC", alias="WAREHOUSE_TIME_ZONE")
-    # Where registry.json and avro/ are, to read the newest events.
+    # Holds registry.json and avro/, for decoding the newest events.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
     kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
@@ -71,11 +70,11 @@ class Settings(BaseModel):
 
     @property
     def loopback(self) -> bool:
-        """Return whether only this machine can reach the port."""
+        """Whether only this machine can reach the port."""
         return hosts.is_loopback(self.host)
 
     def of_replay(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment of a replay: that of this process, and ingest's admin port."""
+        """Return the environment of a replay: this process's, plus ingest's admin port."""
         return {**({"INGEST_ADMIN_URL": ",".join(self.ingest_urls)} if self.ingest_urls else {}), **env}
 
     @classmethod

@@ -1,7 +1,7 @@
-"""What was seen of each component, and the state of the page that is made of it: values only.
+"""Answers of the components, and the state of the page built from them: values only.
 
-Invariants: times are milliseconds since 1970 by the clock named in the field's comment; a number that is
-not known is None, never zero; a number that can be old comes with the time it is of.
+Invariants: times are milliseconds since 1970 by the clock named in the field's comment; an unknown number is
+None, never zero; a number that may be outdated comes with its time.
 """
 
 from enum import StrEnum
@@ -19,7 +19,7 @@ INGEST, KAFKA, WAREHOUSE, CLICKHOUSE, LIVE = "ingest", "kafka", "warehouse", "cl
 
 
 class EventType(Struct, frozen=True):
-    """The events of one type that the window holds."""
+    """The events of one type in the window."""
 
     event_type: str
     count: int
@@ -27,10 +27,10 @@ class EventType(Struct, frozen=True):
 
 
 class Window(Struct, frozen=True):
-    """The distinct events received since `start_ms` that can be queried, by event type."""
+    """The distinct queryable events received since `start_ms`, by event type."""
 
     start_ms: int  # by received_at; start of the first bucket
-    end_ms: int  # when ClickHouse was asked
+    end_ms: int  # time of the query
     bucket_ms: int
     count: int
     per_second: float  # over the last 60 s
@@ -44,7 +44,7 @@ class Window(Struct, frozen=True):
 
 
 class Total(Struct, frozen=True):
-    """All events that can be queried."""
+    """All queryable events."""
 
     count: int
     newest_received_at_ms: int | None
@@ -52,31 +52,31 @@ class Total(Struct, frozen=True):
 
 
 class Day(Struct, frozen=True):
-    """What ClickHouse has of the records received from `start_ms` on and before `end_ms`."""
+    """ClickHouse's count of the records received from `start_ms` on and before `end_ms`."""
 
     start_ms: int  # midnight, UTC
     end_ms: int
-    events: int  # distinct ones
-    refused: int  # acknowledged events that the loader refused; the quarantine has them
-    turned_away: int  # bodies that ingest answered 400 or 422; the quarantine has them
+    events: int  # distinct
+    refused: int  # acknowledged events that the loader rejected; they are in the quarantine
+    turned_away: int  # bodies that ingest answered 400 or 422; they are in the quarantine
     as_of_ms: int
 
 
 class QuarantineGroup(Struct, frozen=True):
-    """Bodies of the quarantine with the same fault."""
+    """Quarantined bodies with the same fault."""
 
     reason: str
-    pointer: str  # JSON pointer of the first fault; "": the whole body, or none is known
-    source: str  # who refused it
+    pointer: str  # JSON pointer of the first fault; "": the whole body, or unknown
+    source: str  # the component that refused it
     count: int
     waiting: int  # not replayed yet
     newest_ms: int  # by received_at
-    detail: str  # of the newest, shortened
-    sample: str  # what the newest body is known by
+    detail: str  # of the newest, redacted
+    sample: str  # key of the newest body
 
 
 class QuarantineSummary(Struct, frozen=True):
-    """What could not be placed."""
+    """Counts of the quarantine."""
 
     count: int
     waiting: int
@@ -104,21 +104,21 @@ class Revenue(Struct, frozen=True):
     currency_code: str
     orders: int
     revenue: str  # decimal
-    unmatched: int  # orders that only the app or only the shop's server reports
+    unmatched: int  # orders reported only by the app or only by the shop's server
 
 
 class ShopSummary(Struct, frozen=True):
-    """What the analytics views say of today and yesterday. None: the view does not exist."""
+    """The analytics of today and yesterday. None: the view does not exist."""
 
     today: str  # YYYY-MM-DD
-    time_zone: str  # whose today
+    time_zone: str  # of `today`
     funnel: tuple[Funnel, ...] | None
     revenue: tuple[Revenue, ...] | None
     as_of_ms: int
 
 
 class ClickHouseStatus(Struct, frozen=True):
-    """What ClickHouse answered."""
+    """The answers of ClickHouse."""
 
     window: Window | None = None
     total: Total | None = None
@@ -126,13 +126,13 @@ class ClickHouseStatus(Struct, frozen=True):
     quarantine: QuarantineSummary | None = None
     shop: ShopSummary | None = None
     apps: tuple[AppActivity, ...] = ()
-    disk: DiskSpace | None = None  # ClickHouse's fullest
-    samples: dict[str, str] = {}  # Group.sample -> that body as text, shortened
-    troubles: dict[str, str] = {}  # of these names: why there is no newer answer
+    disk: DiskSpace | None = None  # the fullest
+    samples: dict[str, str] = {}  # Group.sample -> that body as redacted text
+    troubles: dict[str, str] = {}  # query name -> why there is no newer answer
 
 
 class PartitionPosition(Struct, frozen=True):
-    """How far the loader is behind in one partition."""
+    """The loader's position in one partition."""
 
     topic: str
     partition: int
@@ -141,7 +141,7 @@ class PartitionPosition(Struct, frozen=True):
 
     @property
     def lag(self) -> int:
-        """Return the number of records not loaded."""
+        """The number of records not loaded."""
         return max(0, self.end_offset - self.next_offset)
 
 
@@ -150,11 +150,11 @@ class Mark(Struct, frozen=True):
 
     at_ms: int
     records: int
-    waiting: int  # of them, not loaded when Kafka was asked
+    waiting: int  # of these, the number not loaded at the time of the poll
 
 
 class Today(Struct, frozen=True):
-    """What Kafka received of events since midnight, UTC."""
+    """The records of events that Kafka received since midnight, UTC."""
 
     start_ms: int
     records: int
@@ -162,7 +162,7 @@ class Today(Struct, frozen=True):
 
 
 class RedactedEvent(Struct, frozen=True):
-    """One record of an event, decoded, with what names a person shortened."""
+    """One event record, decoded and redacted."""
 
     key: str  # partition-offset
     received_at_ms: int
@@ -170,22 +170,22 @@ class RedactedEvent(Struct, frozen=True):
     event_type: str
     app_id: str
     device: str
-    fields: bytes  # JSON: path -> value; what is null is left out
+    fields: bytes  # JSON: path -> value; null values are left out
 
 
 class KafkaStatus(Struct, frozen=True):
-    """What Kafka answered."""
+    """The answers of Kafka."""
 
     partitions: tuple[PartitionPosition, ...]
     loaders: int  # members of the loader's group
-    oldest_waiting_ms: int | None  # received_at of the oldest record not loaded; None: none, or not known
+    oldest_waiting_ms: int | None  # received_at of the oldest record not loaded; None: none, or unknown
     as_of_ms: int
     today: Today | None = None
     newest: tuple[RedactedEvent, ...] = ()  # the newest first
 
 
 class PartitionLag(Struct, frozen=True):
-    """One cell of the page's lag."""
+    """One cell of the page's lag panel."""
 
     topic: str
     partition: int
@@ -193,7 +193,7 @@ class PartitionLag(Struct, frozen=True):
 
 
 class Lag(Struct, frozen=True):
-    """Records that wait in Kafka for the loader."""
+    """Records in Kafka that await the loader."""
 
     records: int
     partitions: tuple[PartitionLag, ...]
@@ -209,22 +209,22 @@ class ComponentHealth(StrEnum):
 
 
 class Component(Struct, frozen=True):
-    """One process the pipeline is made of."""
+    """One process of the pipeline."""
 
     name: str
     health: ComponentHealth
     detail: str
-    since_ms: int  # when `health` became what it is
+    since_ms: int  # time of the last change of `health`
 
 
 class Freshness(Struct, frozen=True):
-    """Age of the oldest event that waited, on ingest's disk or in Kafka, when these were asked.
+    """Age of the oldest event waiting on ingest's disk or in Kafka, at the time of the poll.
 
-    0: none did; None: not known.
+    0: none was waiting; None: unknown.
     """
 
     age_ms: int | None
-    as_of_ms: int | None = None  # the older of the two looks; None: it is not known, or may be older
+    as_of_ms: int | None = None  # the older of the two polls; None: unknown, or the true age may be higher
 
 
 class Balance(Struct, frozen=True):
@@ -236,24 +236,24 @@ class Balance(Struct, frozen=True):
     under_way: int  # received since then, or not loaded yet
     spooled: int
     refused: int
-    repeats: int  # records of an event that another record has too: it counts once
+    repeats: int  # further records of an event that has one already; it counts once
     turned_away: int  # not among `acknowledged`
     settled_ms: int
 
 
 class Replay(Struct, frozen=True):
-    """One run of `consumers.replay` that the page began."""
+    """One run of `consumers.replay` started by the page."""
 
     reason: str
     pointer: str
     source: str
-    total: int  # rows that waited when it began
+    total: int  # rows that waited at the start
     placed: int
     stays: int
     started_ms: int
     ended_ms: int | None = None
     result: str = "running"  # | "done" | "stays" | "failed"
-    words: tuple[str, ...] = ()  # what it said at the end
+    words: tuple[str, ...] = ()  # its last lines of output
 
 
 class EventLine(Struct, frozen=True):
@@ -267,7 +267,7 @@ class EventLine(Struct, frozen=True):
 
 
 class PageSnapshot(Struct, frozen=True):
-    """All that a page shows."""
+    """Everything that a page shows."""
 
     now_ms: int
     refresh_ms: int
@@ -281,6 +281,6 @@ class PageSnapshot(Struct, frozen=True):
     troubles: dict[str, str]  # as in Tables
     lag: Lag | None
     spool: SpoolStatus | None
-    topic_problems: tuple[str, ...] | None  # in words; None: not known
+    topic_problems: tuple[str, ...] | None  # as text; None: unknown
     newest: tuple[EventLine, ...]
     replay: Replay | None

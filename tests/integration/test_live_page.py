@@ -130,10 +130,10 @@ def test_funnel_and_revenue_are_those_of_the_views(stack: Stack, live: Live, bro
             currency, count = line.split("\t")
             row = page.locator("#revenue-rows tr", has_text=currency)
             expect(row.locator("td").first).to_have_text(f"{int(count):,}")
-        expect(page.locator("#revenue-lead")).to_contain_text("reported by the app or the shop alone")
+        expect(page.locator("#revenue-lead")).to_contain_text("reported only by the app or only by the shop")
         page.locator("#shop-app").select_option("another")
         expect(page.locator("#funnel-steps tr").first).to_contain_text("Opened the app1")
-        expect(page.locator("#revenue-lead")).to_contain_text("No order today")
+        expect(page.locator("#revenue-lead")).to_contain_text("No orders today")
 
 
 def test_hostile_values_stay_text(stack: Stack, live: Live, browser: Browser) -> None:
@@ -197,7 +197,7 @@ def test_an_event_opens_to_its_fields_and_stays_while_it_is_read(
         expect(line.locator(".fields")).to_contain_text(sent["event_id"])
         expect(line.locator(".fields")).to_contain_text(sent["event_properties"]["checkout_id"])
         post(stack, event("AppOpened"), event("AppOpened"))
-        expect(page.locator("#newest-paused")).to_contain_text("2 newer ones")
+        expect(page.locator("#newest-paused")).to_contain_text("2 new events")
 
         assert sent["device_id"] not in page.content()
         assert sent["event_properties"]["purchase_zip"] not in line.inner_text()
@@ -223,8 +223,8 @@ def test_replay_from_the_button_to_the_table(stack: Stack, live: Live, browser: 
         button.click()
         expect(page.locator("#ask")).to_contain_text("Replay 4 bodies?")
         page.locator("#ask").get_by_role("button", name="Replay 4").click()
-        expect(page.locator("#replay-title")).to_contain_text("Some stay.")
-        expect(page.locator("#replay-text")).to_contain_text("3 put back, 1 stay")
+        expect(page.locator("#replay-title")).to_contain_text("Some were rejected again.")
+        expect(page.locator("#replay-text")).to_contain_text("3 replayed, 1 rejected again")
         expect(page.locator("#replay-words")).to_contain_text("422 /timestamp")
         expect(group(page, "old_rule", "/order").get_by_role("button")).to_have_text("Replayed")
         expect(group(page, "old_rule", "/order").get_by_role("button")).to_be_disabled()
@@ -306,7 +306,7 @@ def test_problems_of_topics_are_notices(live: Live, browser: Browser) -> None:
     board = PageState(ALL, 1_800_000_000_000, 1000)
     problems = ("tapcart.events has one replica. Give it three replicas, or set flush.messages=1.",)
     board.saw(
-        INGEST, IngestStatus("takes events", SpoolStatus(0, 0, 10, None, 0), 0, problems), 1_800_000_000_000
+        INGEST, IngestStatus("accepts events", SpoolStatus(0, 0, 10, None, 0), 0, problems), 1_800_000_000_000
     )
     stream = b"event: state\ndata: " + msgspec.json.encode(board.state(1_800_000_000_000)) + b"\n\n"
 
@@ -323,7 +323,7 @@ def test_the_first_view_says_what_to_do(live: Live, browser: Browser) -> None:
     empty = ClickHouseStatus(nothing, Total(0, None, 0), quarantine=QuarantineSummary(0, 0, (), 0))
     board.saw(CLICKHOUSE, empty, 1_800_000_000_000)
     board.saw(KAFKA, KafkaStatus((), 1, None, 0), 1_800_000_000_000)
-    board.saw(INGEST, IngestStatus("takes events", SpoolStatus(0, 0, 10, None, 0), 0), 1_800_000_000_000)
+    board.saw(INGEST, IngestStatus("accepts events", SpoolStatus(0, 0, 10, None, 0), 0), 1_800_000_000_000)
     stream = b"event: state\ndata: " + msgspec.json.encode(board.state(1_800_000_000_000)) + b"\n\n"
 
     def answer(route: Route) -> None:

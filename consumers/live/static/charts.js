@@ -25,7 +25,7 @@ export function showCharts(state) {
   describe(recent, now);
 }
 
-// The page's colours have changed: canvases know nothing of style sheets.
+// Canvases do not follow style sheets, so redraw the charts when the page's colours change.
 function redraw() {
   Object.keys(charts).forEach((name) => {
     charts[name].destroy();
@@ -101,7 +101,7 @@ function makeDelay() {
   return chart("delay", [line("accent"), line("second")], (n) => (n < 60 ? `${tick(n)} s` : duration(n * 1000)), 0.5);
 }
 
-// What the pointer is over, in words.
+// Describes the values under the pointer.
 function point(name, at) {
   const index = at.cursor.idx;
   if (index == null || at.cursor.left < 0) {
@@ -127,7 +127,7 @@ function describe(recent, now) {
   const delays = known
     ? `half within ${duration(recent.delay_p50_ms)}, 99% within ${duration(recent.delay_p99_ms)}`
     : "no event in 15 minutes";
-  put("delay-lead", `From the answer to the sender until SQL finds it: ${delays}`);
+  put("delay-lead", `From acknowledgement until SQL finds the event: ${delays}`);
   byId("delay-chart").setAttribute("aria-label", `Delay until queryable: ${delays}`);
 }
 
@@ -156,7 +156,7 @@ function makeType(type) {
 }
 
 function fillType(row, type) {
-  const step = 3; // buckets to a point: a line this small shows no more
+  const step = 3; // buckets per point: a line this small shows no more detail
   const sums = [];
   for (let at = 0; at < type.buckets.length; at += step) {
     sums.push(type.buckets.slice(at, at + step).reduce((sum, n) => sum + n, 0));

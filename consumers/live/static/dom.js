@@ -1,10 +1,10 @@
-// Elements of the page. Every value is put in as text, never as markup.
+// Elements of the page. Values are inserted as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
 
-// What an event says, without controls, changes of direction and what nobody sees: as `runtime.printable` has it.
+// Escapes control characters, direction changes and invisible characters, like `runtime.printable`.
 const HIDDEN = /(?![\n\t])[\p{C}\p{Zl}\p{Zp}]/gu;
 const escaped = (hidden) => hidden.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
 export const printable = (text) => text.replace(HIDDEN, escaped);
@@ -37,7 +37,7 @@ export function rowHeader(text) {
   return made;
 }
 
-// Keeps one child per item, in the items' order; `make` builds it once, `fill` brings it up to date.
+// Keeps one child per item, in the items' order; `make` creates it once, `fill` updates it.
 export function list(parent, items, keyOf, make, fill) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   items.forEach((item, index) => {

@@ -1,4 +1,4 @@
-// The headline, and where today's events are.
+// The key figures, and the balance of today's events.
 
 import { byId, element, list, put } from "./dom.js";
 import { UNKNOWN, asOf, clock, compact, count, duration, isOld, plural, rate } from "./text.js";
@@ -16,7 +16,7 @@ function showFreshness({ freshness, window: recent, now_ms: now }) {
   const age = freshness.age_ms;
   put("freshness", age == null ? "–" : duration(age));
   byId("freshness").classList.toggle("behind", age > LATE_MS);
-  const words = age == null ? "not known" : age === 0 ? "all that was acknowledged can be queried" : "age of the oldest event that cannot be queried";
+  const words = age == null ? "unknown" : age === 0 ? "every acknowledged event can be queried" : "age of the oldest event that cannot be queried";
   const delays = recent?.delay_p50_ms == null ? "" : `; half within ${duration(recent.delay_p50_ms)}, 99% within ${duration(recent.delay_p99_ms)}`;
   put("freshness-note", freshness.as_of_ms == null ? words + delays : asOf(freshness.as_of_ms, now, words + delays));
 }
@@ -46,16 +46,16 @@ function showQuarantined({ quarantine, now_ms: now }) {
 
 const PARTS = [
   ["clickhouse", "In ClickHouse"],
-  ["under_way", "On their way"],
+  ["under_way", "In flight"],
   ["spooled", "On ingest's disk"],
-  ["repeats", "Repeats, counted once"],
-  ["refused", "Refused by ClickHouse"],
+  ["repeats", "Duplicates, counted once"],
+  ["refused", "Rejected by the loader"],
 ];
 
 export function showBalance({ balance, troubles }) {
   byId("balance").hidden = !balance;
-  const why = troubles.day ? `ClickHouse ${troubles.day}.` : "Not known yet, or Kafka's log does not go back to midnight.";
-  put("balance-lead", balance ? `received since midnight, UTC; on their way: since ${clock(balance.settled_ms)}, or not loaded` : why);
+  const why = troubles.day ? `ClickHouse ${troubles.day}.` : "Not known yet, or Kafka's records do not go back to midnight.";
+  put("balance-lead", balance ? `received since midnight, UTC; in flight: since ${clock(balance.settled_ms)}, or not loaded yet` : why);
   if (!balance) return;
   const parts = PARTS.map(([key, name]) => ({ key, name, value: balance[key] }));
   list(byId("balance-bar"), parts, (part) => part.key, (part) => element("span", part.key), (bar, part) => {
@@ -67,7 +67,7 @@ export function showBalance({ balance, troubles }) {
     row.lastChild.textContent = count(part.value);
   });
   put("balance-sum", count(balance.acknowledged));
-  put("balance-refused", `${plural(balance.turned_away, "body was", "bodies were")} turned away (400 or 422) and kept in the quarantine.`);
+  put("balance-refused", `${plural(balance.turned_away, "body was", "bodies were")} rejected by ingest (400 or 422) and kept in the quarantine.`);
 }
 
 function makePart(part) {

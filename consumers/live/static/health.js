@@ -1,20 +1,20 @@
-// Which process does its work, what waits where, and what is wrong, in words.
+// The health of the processes, lag and spool, and notices of problems.
 
 import { byId, element, fill, list, put } from "./dom.js";
 import { asOf, bytes, clock, compact, count, duration, plural } from "./text.js";
 
 export const NAMES = { ingest: "ingest", kafka: "Kafka", warehouse: "warehouse", clickhouse: "ClickHouse", live: "live" };
 const ROLES = {
-  ingest: "takes the events",
-  kafka: "keeps the events",
-  warehouse: "loads them",
+  ingest: "receives events",
+  kafka: "stores events",
+  warehouse: "loads events",
   clickhouse: "answers SQL",
   live: "this page",
 };
-const HEALTH = { up: "up", down: "down", unknown: "not known" };
+const HEALTH = { up: "up", down: "down", unknown: "unknown" };
 const CONSEQUENCES = {
-  ingest: "Tapcart repeats what is not answered for 5 minutes, then drops it.",
-  kafka: "ingest keeps new events on its disk meanwhile. Freshness and lag are not known.",
+  ingest: "Tapcart retries unanswered events for 5 minutes, then drops them.",
+  kafka: "Meanwhile ingest keeps new events on its disk. Freshness and lag are unknown.",
   warehouse: "Events wait in Kafka until it runs.",
   clickhouse: "Events wait in Kafka until it is back.",
 };
@@ -92,14 +92,14 @@ function showSpool(spool, now) {
   if (!spool) return;
   byId("spool-bar").max = Math.max(1, spool.bytes_max);
   byId("spool-bar").value = spool.bytes;
-  const oldest = spool.oldest_ms ? `, the oldest for ${duration(Math.max(0, spool.as_of_ms - spool.oldest_ms))}` : "";
+  const oldest = spool.oldest_ms ? `, the oldest received ${duration(Math.max(0, spool.as_of_ms - spool.oldest_ms))} ago` : "";
   const text = spool.bytes
     ? `${plural(spool.records, "record waits", "records wait")} on ingest's disk${oldest}: ${bytes(spool.bytes)} of ${bytes(spool.bytes_max)}`
     : `Spool: empty, room for ${bytes(spool.bytes_max)}`;
   put("spool-text", asOf(spool.as_of_ms, now, text));
 }
 
-// -- what is wrong ---------------------------------------------------------------------------------------
+// -- notices ---------------------------------------------------------------------------------------
 
 export function showNotices(state, disconnected) {
   const notices = disconnected ? [disconnected] : [];
@@ -109,7 +109,7 @@ export function showNotices(state, disconnected) {
     notices.push({ key: one.name, title, text: consequence(one.name, state) });
   }
   for (const words of (disconnected ? [] : state?.topic_problems ?? [])) {
-    notices.push({ key: words, title: "Kafka's topics are not as they have to be", text: words });
+    notices.push({ key: words, title: "Problem with a Kafka topic", text: words });
   }
   list(byId("notices"), notices, (notice) => notice.key, () => {
     const box = element("p", "notice down");
@@ -122,7 +122,7 @@ export function showNotices(state, disconnected) {
 }
 
 function consequence(name, state) {
-  const old = name === "clickhouse" && state.window ? ` The events shown are those of ${clock(state.window.end_ms)}.` : "";
+  const old = name === "clickhouse" && state.window ? ` The events shown are as of ${clock(state.window.end_ms)}.` : "";
   const kept = name === "kafka" && state.spool?.records ? ` There are ${count(state.spool.records)} now.` : "";
   return (CONSEQUENCES[name] ?? "") + old + kept;
 }

@@ -1,4 +1,4 @@
-// States from /events (server-sent events) -> the page; and what to do when none come.
+// States from /events (server-sent events) -> the page; and recovery when none arrive.
 
 import { showCharts } from "./charts.js";
 import { byId, put } from "./dom.js";
@@ -55,19 +55,19 @@ async function watch() {
   if (now - connection.heardAt <= patience) return;
   if (now - connection.triedAt > RETRY_MS) connection.reason = await whyNot();
   if (performance.now() - connection.heardAt <= patience) return;
-  const since = connection.state ? ` The numbers are those of ${clock(connection.state.now_ms)}.` : "";
+  const since = connection.state ? ` The numbers are as of ${clock(connection.state.now_ms)}.` : "";
   say("lost", "Disconnected");
-  showNotices(null, { key: "connection", title: "Disconnected", text: `${connection.reason}${since} Trying again.` });
+  showNotices(null, { key: "connection", title: "Disconnected", text: `${connection.reason}${since} Reconnecting.` });
   if (connection.state) showHealth(connection.state, false);
 }
 
-// Connects again and returns what the server says, because an EventSource tells no status.
+// Reconnects and returns the server's reason, because an EventSource does not expose the status.
 async function whyNot() {
   connect();
   try {
     const answer = await fetch("api/snapshot", { cache: "no-store", signal: AbortSignal.timeout(3000) });
-    if (answer.status === 401) return "The token is no longer accepted: reload the page to give the new one.";
-    if (answer.ok) return "Too many pages are open, or something in between holds the stream back.";
+    if (answer.status === 401) return "The token is no longer accepted: reload the page to enter the new one.";
+    if (answer.ok) return "Too many pages are open, or a proxy delays the stream.";
   } catch { /* the answer below is right */ }
   return NO_ANSWER;
 }

@@ -1,4 +1,4 @@
-// The newest events, one line each; a line opens to the event's fields.
+// The newest events, one line each; opening a line shows the event's fields.
 
 import { byId, element, list, put } from "./dom.js";
 import { clock, plural } from "./text.js";
@@ -17,7 +17,7 @@ byId("newest-resume").addEventListener("click", () => {
   showNewest(latest);
 });
 
-// Lines must not move away under somebody who reads, points or tabs through them.
+// The list must not move while someone reads, points at or tabs through it.
 const isRead = () => hovered || parent.querySelector("details[open]") !== null || parent.contains(document.activeElement);
 
 export function showNewest(state) {
@@ -25,10 +25,10 @@ export function showNewest(state) {
   const paused = shown.length > 0 && isRead();
   const known = new Set(shown.map((event) => event.key));
   const newer = state.newest.filter((event) => !known.has(event.key)).length;
-  const more = newer === state.newest.length ? `${newer} or more newer ones` : plural(newer, "newer one", "newer ones");
+  const more = newer === state.newest.length ? `${newer} or more new events` : plural(newer, "new event", "new events");
   byId("newest-paused").hidden = !(paused && newer);
   put("newest-paused-text", paused && newer ? `Paused while you read; ${more}.` : "");
-  put("newest-lead", state.newest.length ? "as Kafka has them; open one to see its fields" : "None yet.");
+  put("newest-lead", state.newest.length ? "read from Kafka; open one to see its fields" : "None yet.");
   if (paused) return;
   shown = state.newest;
   list(parent, shown, (event) => event.key, make, () => {});

@@ -1,13 +1,13 @@
-// The quarantine by fault: a sample of each, and the button that puts its bodies back.
+// The quarantine by fault: a sample of each, and a button that replays its bodies.
 
 import { byId, element, fill, list, printable, put } from "./dom.js";
 import { asOf, clock, count, duration, plural } from "./text.js";
 
-const SOURCES = { ingest: "turned away by ingest", warehouse: "refused by the loader" };
-const RESULTS = { done: "All were put back.", stays: "Some stay.", failed: "It could not be done." };
+const SOURCES = { ingest: "rejected by ingest", warehouse: "rejected by the loader" };
+const RESULTS = { done: "All were replayed.", stays: "Some were rejected again.", failed: "The replay failed." };
 
 let latest = null;
-let asked = null; // the group whose replay is being asked about
+let asked = null; // the group that awaits confirmation
 let problem = "";
 
 const keyOf = (group) => JSON.stringify([group.reason, group.pointer, group.source]);
@@ -18,9 +18,9 @@ export function showQuarantine(state) {
   const { quarantine, replay, troubles, now_ms: now } = state;
   showReplay(replay);
   if (!quarantine) return;
-  const kept = `${count(quarantine.waiting)} of ${plural(quarantine.count, "body waits", "bodies wait")} to be put back`;
+  const kept = `${count(quarantine.waiting)} of ${plural(quarantine.count, "body waits", "bodies wait")} to be replayed`;
   const why = troubles.quarantine ? `; ClickHouse ${troubles.quarantine}` : "";
-  put("quarantine-lead", quarantine.count ? asOf(quarantine.as_of_ms, now, kept) + why : "Empty: every event found its place.");
+  put("quarantine-lead", quarantine.count ? asOf(quarantine.as_of_ms, now, kept) + why : "Empty: every event was loaded.");
   list(byId("groups"), quarantine.groups, keyOf, makeGroup, (item, group) => fillGroup(item, group, replay));
 }
 
@@ -83,10 +83,10 @@ function ask([reason, pointer, source]) {
   if (!group) return;
   asked = { reason, pointer, source };
   put("ask-title", `Replay ${plural(group.waiting, "body", "bodies")}?`);
-  put("ask-what", `Kept as ${reason} at ${place(group)}.`);
+  put("ask-what", `Reason: ${reason} at ${place(group)}.`);
   put("ask-how", source === "ingest"
-    ? "Each is posted to ingest again, whose rules of today decide."
-    : "Each takes the loader's way into its table again.");
+    ? "Each is posted to ingest again and checked by today's rules."
+    : "Each is loaded into its table again.");
   put("ask-yes", `Replay ${count(group.waiting)}`);
   dialog.showModal();
 }
@@ -117,7 +117,7 @@ function showReplay(replay) {
   byId("replay-bar").value = Math.min(replay.total, replay.placed + replay.stays);
   byId("replay").dataset.result = replay.result;
   const what = `${replay.reason} at ${place(replay)}`;
-  const sums = `${count(replay.placed)} put back, ${count(replay.stays)} stay`;
+  const sums = `${count(replay.placed)} replayed, ${count(replay.stays)} rejected again`;
   put("replay-title", running ? `Replaying ${plural(replay.total, "body", "bodies")}: ${what}` : `Replay of ${what}: ${RESULTS[replay.result] ?? replay.result}`);
   put("replay-text", running ? `${sums} so far` : replay.result === "failed" ? "" : `${sums}, in ${duration(Math.max(100, replay.ended_ms - replay.started_ms))}`);
   list(byId("replay-words"), replay.words.map((text, index) => ({ text, index })), (word) => String(word.index), () => element("li"), (item, word) => {

@@ -1,4 +1,4 @@
-// Funnel and revenue of today (as long as nothing came today: of yesterday), of one app or of all.
+// Funnel and revenue of today, or of yesterday until the first event of today, for one app or all.
 
 import { byId, cell, element, fill, list, put, rowHeader } from "./dom.js";
 import { asOf, count, money, percent, plural } from "./text.js";
@@ -21,10 +21,10 @@ export function showShop(state) {
   const all = [...(shop?.funnel ?? []), ...(shop?.revenue ?? [])];
   showApps([...new Set(all.map((row) => row.app_id))].sort());
   const app = byId("shop-app").value;
-  // One day for both: a funnel of today beside revenue of yesterday would mislead.
+  // One day for both: today's funnel next to yesterday's revenue would mislead.
   const isOfToday = all.some((row) => row.day === shop.today);
   const zone = shop?.time_zone ?? "UTC";
-  const when = isOfToday || !all.length ? `today (${zone})` : `yesterday (${zone}); nothing came today yet`;
+  const when = isOfToday || !all.length ? `today (${zone})` : `yesterday (${zone}); no events yet today`;
   const chosen = (rows) => rows?.filter((row) => (app === ALL || row.app_id === app) && (row.day === shop.today) === isOfToday);
   showFunnel(chosen(shop?.funnel), missing(shop, shop?.funnel, "funnel_daily", troubles), when, shop, now);
   showRevenue(chosen(shop?.revenue), missing(shop, shop?.revenue, "revenue_daily", troubles), when);
@@ -49,7 +49,7 @@ function showApps(apps) {
 function showFunnel(rows, why, when, shop, now) {
   const some = rows?.some((row) => row.opened || row.viewed || row.ordered);
   byId("funnel").hidden = !some;
-  put("funnel-lead", why || (some ? asOf(shop.as_of_ms, now, `devices that came so far in this order, ${when}`) : `No device came ${when}.`));
+  put("funnel-lead", why || (some ? asOf(shop.as_of_ms, now, `devices that reached each step in this order, ${when}`) : `No devices ${when}.`));
   if (!some) return;
   const steps = STEPS.map(([key, name]) => ({ key, name, value: rows.reduce((sum, row) => sum + row[key], 0) }));
   const first = steps[0].value;
@@ -81,9 +81,9 @@ function showRevenue(rows, why, when) {
   const sums = [...currencies.values()].sort((one, other) => other.orders - one.orders || one.code.localeCompare(other.code));
   const orders = sums.reduce((sum, one) => sum + one.orders, 0);
   const unmatched = (rows ?? []).reduce((sum, row) => sum + row.unmatched, 0);
-  const alone = unmatched ? `, ${count(unmatched)} reported by the app or the shop alone` : "";
+  const alone = unmatched ? `, ${count(unmatched)} reported only by the app or only by the shop` : "";
   byId("revenue").hidden = !sums.length;
-  put("revenue-lead", why || (sums.length ? `${plural(orders, "order", "orders")} ${when}${alone}; currencies are never added up` : `No order ${when}.`));
+  put("revenue-lead", why || (sums.length ? `${plural(orders, "order", "orders")} ${when}${alone}; currencies are not added together` : `No orders ${when}.`));
   list(byId("revenue-rows"), sums, (one) => one.code, (one) => {
     const row = element("tr");
     row.append(rowHeader(one.code || "unknown"), cell("", "number"), cell("", "number"), cell("", "number"));

@@ -1,4 +1,4 @@
-// Numbers and times -> the words of the page.
+// Numbers and times -> texts of the page.
 
 const COUNT = new Intl.NumberFormat("en");
 const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
@@ -6,16 +6,16 @@ const TICK = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 const MONEY = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
 export const UNKNOWN = "not known yet";
-const OLD_MS = 15000; // from this age on, a number tells its time
+const OLD_MS = 15000; // older numbers show their time
 
 export const count = (n) => COUNT.format(n);
 export const compact = (n) => (n < 10000 ? COUNT.format(n) : COMPACT.format(n));
-export const tick = (n) => TICK.format(n); // of an axis: exact, else two would look alike
+export const tick = (n) => TICK.format(n); // exact, because two ticks must not look alike
 export const money = (n) => MONEY.format(n);
 export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
 export const minute = (ms) => new Date(ms).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 export const isOld = (ms, now) => now - ms > OLD_MS;
-export const asOf = (ms, now, text) => (isOld(ms, now) ? `${text}; at ${clock(ms)}` : text);
+export const asOf = (ms, now, text) => (isOld(ms, now) ? `${text}; as of ${clock(ms)}` : text);
 export const plural = (n, one, many) => `${COUNT.format(n)} ${n === 1 ? one : many}`;
 
 export function duration(ms) {
@@ -45,5 +45,5 @@ export function percent(part, whole) {
   return `${share >= 10 || share === 0 ? Math.round(share) : share.toFixed(1)}%`;
 }
 
-// The day a moment is in, as the analytics views count days.
+// The day of a moment, as the analytics views count days.
 export const day = (ms) => new Date(ms).toISOString().slice(0, 10);

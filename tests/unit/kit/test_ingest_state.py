@@ -95,7 +95,7 @@ def test_the_page_shows_several_as_one() -> None:
     assert (seen.spool.records, seen.spool.bytes, seen.spool.bytes_max) == (6, 200, 2000)
     assert seen.spool.oldest_ms == 2_000
     assert seen.topic_problems == ("tapcart.events is compacted",)
-    assert "2 processes take events to Kafka or to its disk, for Kafka does not acknowledge" in seen.detail
+    assert "2 processes accept events to Kafka or to its disk, for Kafka does not acknowledge" in seen.detail
 
 
 @pytest.mark.parametrize("state", DeliveryState)
@@ -104,7 +104,7 @@ def test_every_state_of_ingest_has_words(state: DeliveryState) -> None:
     with process(kafka="away", state=state) as port:
         detail = IngestSource([f"http://127.0.0.1:{port}"]).look(9_000).detail
 
-    assert detail.startswith(f"takes events {WAYS[state]}; ")
+    assert detail.startswith(f"accepts events {WAYS[state]}; ")
     assert ("Kafka does not" in detail) == (state is DeliveryState.SPOOLING)
 
 
@@ -112,5 +112,5 @@ def test_the_page_tells_of_one_that_takes_nothing() -> None:
     """Though it answers, and another one is well."""
     with process() as first, process(503, ready=False) as second:
         page = IngestSource([f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"])
-        with pytest.raises(SourceAwayError, match="takes no events"):
+        with pytest.raises(SourceAwayError, match="accepts no events"):
             page.look(9_000)

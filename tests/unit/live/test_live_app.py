@@ -387,7 +387,7 @@ def test_ready_after_the_first_look_at_clickhouse(board: PageState) -> None:
     board.lost(CLICKHOUSE, "does not answer", 2)
     later = get(application, "/readyz")
 
-    assert (before.status_code, before.json()["away"][CLICKHOUSE]) == (503, "not looked at yet")
+    assert (before.status_code, before.json()["away"][CLICKHOUSE]) == (503, "not polled yet")
     assert (after.status_code, after.json()) == (200, {"ready": True, "away": {}})
     assert (later.status_code, later.json()["away"]) == (200, {CLICKHOUSE: "does not answer"})
 

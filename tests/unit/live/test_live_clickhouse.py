@@ -20,7 +20,7 @@ def test_an_answer_of_another_shape_is_no_fault_of_the_page(rows: Any) -> None:
     answer: Any = SimpleNamespace(query=lambda *_, **__: SimpleNamespace(result_rows=rows))
     looking._client = answer
 
-    with pytest.raises(SourceAwayError, match="something else than ClickHouse"):
+    with pytest.raises(SourceAwayError, match="does not answer like ClickHouse"):
         looking.look(1_795_000_000_000)
 
 

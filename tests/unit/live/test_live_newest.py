@@ -136,5 +136,5 @@ def test_a_body_that_the_loader_refused_is_shown_decoded() -> None:
     samples = Samples(CURRENT)
 
     assert '"event_type": "AppOpened"' in samples.text(value("AppOpened"), "warehouse")
-    assert samples.text(b"\0\0", "warehouse") == "2 bytes that do not decode, beginning with 00 00"
+    assert samples.text(b"\0\0", "warehouse") == "2 undecodable bytes, starting with 00 00"
     assert samples.text(b'{"ip":"203.0.113.7"', "ingest") == '{"ip":"2…"'

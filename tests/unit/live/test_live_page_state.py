@@ -45,7 +45,7 @@ def log(next_offset: int = 10, *, loaders: int = 1, oldest_ms: int | None = None
 
 def intake(oldest_ms: int | None, records: int = 3) -> IngestStatus:
     """Return a look at ingest."""
-    return IngestStatus("takes events", SpoolStatus(records if oldest_ms else 0, 0, 1, oldest_ms, NOW), NOW)
+    return IngestStatus("accepts events", SpoolStatus(records if oldest_ms else 0, 0, 1, oldest_ms, NOW), NOW)
 
 
 def day(end_ms: int, events: int) -> ClickHouseStatus:
@@ -235,7 +235,7 @@ def test_a_query_that_costs_too_much_is_no_outage() -> None:
     at.saw(CLICKHOUSE, ClickHouseStatus(troubles={"day": "takes too long"}), NOW)
 
     assert component(at, CLICKHOUSE).health is ComponentHealth.UP
-    assert component(at, CLICKHOUSE).detail == "answers, but not all: day takes too long"
+    assert component(at, CLICKHOUSE).detail == "answers, but not to all queries: day takes too long"
     assert at.state(NOW).troubles == {"day": "takes too long"}
 
 

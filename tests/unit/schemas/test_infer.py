@@ -231,7 +231,7 @@ def test_who_sends_names_without_end_fills_no_memory() -> None:
     found = seen("AppOpened", body)
 
     assert (len(found.paths), found.beyond) == (PATHS_MAX, 7)
-    assert "7 values under more names" in propose(CATALOG, "AppOpened", found).told[-1]
+    assert "7 values under names beyond" in propose(CATALOG, "AppOpened", found).told[-1]
 
 
 def test_a_new_type_has_what_all_types_have() -> None:
