@@ -1,10 +1,10 @@
-# What people and CI call. Every target installs what it needs into .venv first.
+# Commands for people and CI. Every target installs what it needs into .venv first.
 .DEFAULT_GOAL := help
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 SHELL := /bin/sh
 
-# The first of these that runs (a name on PATH may be a version manager's stub); PYTHON=... chooses another.
+# The first that runs (a name on PATH may be a version manager's stub); PYTHON=... chooses another.
 PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
   $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
@@ -12,7 +12,7 @@ STAMP := .venv/installed
 CLIENTS := python sql/python dbt
 TYPED := runtime schemas ingest consumers deploy tests
 
-# Where `make run` is, for commands that talk to it; the variables that move it move these.
+# Addresses of `make run` for the commands that use it; they follow its variables.
 ADMIN_PORT = $${INGEST_ADMIN_PORT:-$$(cat "$${DATA_DIR:-data}/run/ingest-admin-port" 2>/dev/null || echo 8083)}
 AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   INGEST_ADMIN_URL="$${INGEST_ADMIN_URL:-http://127.0.0.1:$(ADMIN_PORT)}" \
@@ -27,16 +27,16 @@ help: ## list the targets
 run: $(STAMP) ## run the whole pipeline on this machine, until Ctrl-C
 	@$(BIN)/python -m deploy.local --with-parent $(ARGS)
 
-demo: $(STAMP) ## send the sample events and show what SQL says of them
+demo: $(STAMP) ## send sample events and query them with SQL
 	@$(BIN)/python -m deploy.demo $(ARGS)
 
-status: $(STAMP) ## show on one screen how everything is
+status: $(STAMP) ## show the state of the stack on one screen
 	@$(BIN)/python -m deploy.status
 
 url: $(STAMP) ## print the webhook URL and a mail to Tapcart; ARGS=https://your.host
 	@$(BIN)/python -m deploy.url $(ARGS)
 
-doctor: $(STAMP) ## tell what Tapcart will meet at a public URL, and how to mend it; ARGS=URL
+doctor: $(STAMP) ## test a public URL as Tapcart uses it, and suggest fixes; ARGS=URL
 	@$(BIN)/python -m deploy.doctor $(ARGS)
 
 prometheus: $(STAMP) ## watch the stack with Prometheus, if it is installed, until Ctrl-C
@@ -45,10 +45,10 @@ prometheus: $(STAMP) ## watch the stack with Prometheus, if it is installed, unt
 test: $(STAMP) ## run the tests that every change needs, on the real broker and the real engine
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-all: $(STAMP) ## run all tests, with those that break, wait and measure; about 20 minutes
+test-all: $(STAMP) ## run all tests, including fault and load tests; about 20 minutes
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-clients: $(STAMP) ## read the topic and ask ClickHouse by other clients, as installed; ARGS=--all for the slow ones too
+test-clients: $(STAMP) ## test other installed Kafka and ClickHouse clients; ARGS=--all includes the slow ones
 	@$(BIN)/python -m tests.clients $(ARGS)
 
 check: $(STAMP) ## check style, types, layers and schemas
@@ -68,28 +68,28 @@ report: $(STAMP) ## write a merchant's week as one HTML page with plots; ARGS="-
 reconcile: $(STAMP) ## prove that every Kafka offset has its row, or list what is missing
 	@$(AT) $(BIN)/python -m consumers.reconcile $(ARGS)
 
-replay: $(STAMP) ## put quarantined events back; ARGS=--untyped gives rows the columns of new schemas
+replay: $(STAMP) ## replay quarantined events; ARGS=--untyped fills the columns of new schemas
 	@$(AT) $(BIN)/python -m consumers.replay $(ARGS)
 
-tail: $(STAMP) ## show events as they come; ARGS="--type AddedToCart --since 1h"
+tail: $(STAMP) ## show events as they arrive; ARGS="--type AddedToCart --since 1h"
 	@$(AT) $(BIN)/python -m consumers.tail $(ARGS)
 
-schemas: $(STAMP) ## list schemas; ARGS="infer --out proposed", then ARGS="add proposed": columns for what is new
+schemas: $(STAMP) ## list schemas; ARGS="infer --out proposed", then ARGS="add proposed" for new fields
 	@$(AT) $(BIN)/python -m schemas $(or $(ARGS),list)
 
-spool: $(STAMP) ## list what ingest keeps on its disk; ARGS="show NAME", ARGS="requeue all"
+spool: $(STAMP) ## list the files that ingest keeps on disk; ARGS="show NAME", ARGS="requeue all"
 	@$(AT) $(BIN)/python -m ingest.spool $(or $(ARGS),list)
 
-faults: $(STAMP) ## break everything while events are sent, then judge that nothing is lost
+faults: $(STAMP) ## break every part while events are sent, then check that none is lost
 	@$(BIN)/python -m tests.faults.harness $(ARGS)
 
-faults-mutants: $(STAMP) ## break our own code, and see that `faults` tells
+faults-mutants: $(STAMP) ## break our own code, and check that `faults` detects it
 	@$(BIN)/python -m tests.faults.harness.mutants $(ARGS)
 
-fuzz: $(STAMP) ## attack every port of a stack of its own, in minutes; ARGS="--requests 1000000 --rate 2000"
+fuzz: $(STAMP) ## attack every port of a separate stack, for minutes; ARGS="--requests 1000000 --rate 2000"
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-bench: $(STAMP) ## measure Tapline beside others, in one sitting; ARGS="--only receivers --rounds 3" a part
+bench: $(STAMP) ## measure Tapline and alternatives; ARGS="--only receivers --rounds 3" for a part
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(STAMP) ## pin the requirements again
@@ -98,7 +98,7 @@ lock: $(STAMP) ## pin the requirements again
 	    --no-emit-find-links --custom-compile-command 'make lock' $(ARGS) -o $$name.txt $$name.in || exit 1; \
 	done
 
-clean: ## remove what is made here, but not the data folder
+clean: ## remove build files, but not the data folder
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -106,7 +106,7 @@ $(STAMP): requirements-dev.txt
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "make: Python 3.11, 3.12 or 3.13 is needed and not on PATH; set PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "make: $(PYTHON) comes without venv or ensurepip; install them (Debian: apt install python3-venv)," >&2; \
+	  echo "make: $(PYTHON) has no venv or ensurepip; install them (Debian: apt install python3-venv)," >&2; \
 	  echo "make: or set PYTHON=/path/to/another" >&2; exit 1; }
 	@echo "installing into .venv with $$("$(PYTHON)" --version), once; it takes a minute or two" >&2
 	@rm -f $@

@@ -1,11 +1,11 @@
-"""Prove that every record of our topics has its place in ClickHouse, or list what is missing.
+"""Proves that every Kafka record has its place in ClickHouse, or lists missing records.
 
 `python -m consumers.reconcile [--repair] [--json] [--wait SECONDS]`, with the loader's environment, and
-INGEST_ADMIN_URL for ingest's own counters. What counts as a place: see
-`consumers.warehouse.repair.reconciliation`; how gaps are found: reconcile.sql. `--repair` loads what is
-missing on the loader's own path.
+INGEST_ADMIN_URL for ingest's own counters. Which rows count as a place: see
+`consumers.warehouse.repair.reconciliation`; how gaps are found: reconcile.sql. `--repair` loads missing
+records as the loader does.
 
-Exit status: 0 nothing is missing, 1 something is, 2 it could not be found out.
+Exit status: 0 nothing is missing, 1 records are missing, 2 the check failed.
 """
 
 import argparse
@@ -34,13 +34,13 @@ from schemas.catalog.catalog import CatalogError
 from schemas.catalog.wire_ids import looking_up
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
-_NAME_CHARS_MAX = 32  # of an event type: the width of its column
+_NAME_CHARS_MAX = 32  # width of the event type column
 _TYPES_MAX = 200
-_NOTE = "kafka: records it still has; raw: rows, older ones too, as far as merges left them; view: events"
+_NOTE = "kafka: records it still has; raw: rows, including old versions not merged yet; view: events"
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Reconcile, print, and return the exit status."""
+    """Reconcile, print the report, and return the exit status."""
     options = _options(arguments)
     try:
         settings, access = Settings.from_env(env), IngestAccess.from_env(env)
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
         logs = accounting.wait(options.wait)
         report = accounting.report(logs, _now_ms())
         if options.repair and report.missing:
-            sys.stderr.write(f"loaded {accounting.repair(report.missing)} records again\n")
-            # What the repair sent to the quarantine is the loader's to load.
+            sys.stderr.write(f"loaded {accounting.repair(report.missing)} missing records\n")
+            # The loader must still load the records that the repair sent to the quarantine.
             logs = accounting.wait(options.wait)
             report = accounting.report(logs, _now_ms())
         types = accounting.types(report, logs)
@@ -66,10 +66,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="reconcile", description="Prove that every Kafka record has its place."
     )
-    parser.add_argument("--repair", action="store_true", help="load what is missing once more")
+    parser.add_argument("--repair", action="store_true", help="load missing records")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
-        "--wait", type=float, default=30, metavar="SECONDS", help="for the loader, at most (30)"
+        "--wait", type=float, default=30, metavar="SECONDS", help="wait at most this long for the loader (30)"
     )
     return parser.parse_args(arguments)
 
@@ -79,12 +79,12 @@ def _now_ms() -> int:
 
 
 def _received(urls: Sequence[str]) -> Counter[str]:
-    """Return event type -> events that ingest acknowledged since its start; nothing if it does not say."""
+    """Return event type -> events acknowledged since ingest started; empty if unavailable."""
     found: Counter[str] = Counter()
     try:
         texts = ingest_state.metrics(urls)
         families = [*chain.from_iterable(map(text_string_to_metric_families, texts))]
-    except (ingest_state.IngestAwayError, ValueError):  # nobody answers, or somebody else
+    except (ingest_state.IngestAwayError, ValueError):  # no answer, or not from ingest
         return found
     for family in families:
         for sample in family.samples:
@@ -138,14 +138,14 @@ def _lines(
 
 def _type_lines(types: Mapping[str, tuple[int, int, int]], received: Counter[str]) -> Iterable[str]:
     yield f"{'event type':<34}{'kafka':>10}{'raw':>10}{'view':>10}{'ingest':>10}"
-    # Whoever posts names types: those with most rows are shown. `--json` has them all.
+    # Senders choose type names, so only the types with most rows are shown. `--json` lists all.
     frequent = sorted(types, key=lambda name: -types[name][1])[:_TYPES_MAX]
     for name in sorted(frequent):
         counts = "".join(f"{count:>10}" for count in types[name])
         yield f"{printable(name, _NAME_CHARS_MAX):<34}{counts}{received.get(name, '-'):>10}"
     if len(types) > _TYPES_MAX:
         yield f"and {len(types) - _TYPES_MAX} other types"
-    yield f"({_NOTE}; ingest: acknowledged since its start)"
+    yield f"({_NOTE}; ingest: acknowledged since ingest started)"
 
 
 def _words(one: OffsetRange) -> str:

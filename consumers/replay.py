@@ -1,19 +1,19 @@
-"""Quarantined bodies -> events after all; untyped rows -> typed ones; Kafka's log -> the tables once more.
+"""Replays quarantined bodies, types untyped rows, or reloads the tables from Kafka.
 
-`python -m consumers.replay --where "<SQL condition>" [--dry-run]` takes the rows of `tapcart.quarantine` that
-the condition finds and that were not replayed yet. What ingest had refused is posted to ingest, whose rules
-of today decide; what the loader had refused takes the loader's own path. What passes is marked
-(`replayed_at`); what fails stays, with its new reason. Safe to repeat and to kill: identities make duplicates
-of what is sent twice.
+`python -m consumers.replay --where "<SQL condition>" [--dry-run]` replays the rows of `tapcart.quarantine`
+that match the condition and were not replayed before. Bodies rejected by ingest are posted to ingest and
+checked by today's rules; records rejected by the loader are loaded again. Accepted rows are marked
+(`replayed_at`); the others stay, with the new reason. Repeating or killing a replay is safe: events sent
+twice are deduplicated.
 
-`python -m consumers.replay --untyped [--event-type TYPE] [--dry-run]` gives what was kept untyped its columns
-once `python -m schemas add` released a schema for it: see `consumers.warehouse.repair.retype`. First it
-waits, within bounds, until ingest uses that release and the loader has loaded what was received before.
+`python -m consumers.replay --untyped [--event-type TYPE] [--dry-run]` fills the columns of untyped events
+after `python -m schemas add` released a schema for them: see `consumers.warehouse.repair.retype`. It first
+waits, up to a limit, until ingest uses that release and the loader has loaded everything received before.
 
-`python -m consumers.replay --from DATE --to DATE` loads what Kafka received from the one (inclusive) to the
-other (exclusive, UTC) once more, and types it as `--untyped` does. Committed offsets are not moved.
+`python -m consumers.replay --from DATE --to DATE` reloads the events that Kafka received between the two
+dates (UTC, the second exclusive) and types them like `--untyped`. Committed offsets do not move.
 
-Exit status: 0 all was put back, 1 something stays, 2 it could not be done.
+Exit status: 0 all done, 1 some rows stay, 2 the replay failed.
 """
 
 import argparse
@@ -50,23 +50,23 @@ from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import looking_up
 
 _ATTEMPTS_MAX = 8
-_FAILED_MAX = 3  # rows one after the other that ingest fails to answer for: then it is not the rows
-# Before untyped rows are typed: for ingest to use what was released, for the loader to load what came before.
+_FAILED_MAX = 3  # consecutive rows that ingest fails to answer; then the rows are not to blame
+# Waits before typing rows: for ingest to use the new release, and for the loader to load earlier events.
 _USED_SECONDS_MAX, _WAIT_SECONDS_MAX = 10.0, 60.0
 _LOOK_SECONDS = 0.2
 _SCHEMAS = re.compile(r"^tapline_ingest_schemas ([0-9.]+)$", re.MULTILINE)
-# Marked together; what was posted but not marked is posted again by the next run.
+# Rows marked together; the next run repeats rows that were posted but not marked.
 _MARKED_TOGETHER = 500
 
 
 def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: bool) -> int:
-    """Put back what the condition finds; return the exit status. Raises: TransientError, SettingsError."""
+    """Replay the matching rows; return the exit status. Raises: TransientError, SettingsError."""
     quarantine = QuarantineTable(settings.clickhouse_url.get_secret_value())
     if dry_run:
         found = Counter((row.source, row.reason) for row in quarantine.rows(where))
         for (source, reason), rows in found.most_common():
-            print(f"{rows} rows that {printable(source)} refused as {printable(reason)}")
-        print(f"{found.total()} rows would be sent again; nothing was")
+            print(f"{rows} rows rejected by {printable(source)}: {printable(reason)}")
+        print(f"{found.total()} rows would be replayed; this was a dry run")
         return 0
     replayer = Replayer(
         LoaderParts(settings, looking_up(settings.schemas_dir, settings.schema_registry)), access
@@ -86,7 +86,10 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
 
 
 def _putting_back(replayer: Replayer) -> Callable[[QuarantineRow], bool]:
-    """Return what puts a row back, with retries. Raises: RowFailedError, when that is no fault of the row."""
+    """Return a function that replays a row, with retries.
+
+    It raises RowFailedError if several rows in a row fail, since then the rows are not to blame.
+    """
     again, failed = _again(), 0
 
     def put_back(row: QuarantineRow) -> bool:
@@ -106,7 +109,10 @@ def _putting_back(replayer: Replayer) -> Callable[[QuarantineRow], bool]:
 
 
 def reload(settings: Settings, start: datetime, end: datetime) -> int:
-    """Load what Kafka received between two moments; return the exit status. Raises: TransientError."""
+    """Reload the records that Kafka received between two moments; return the exit status.
+
+    Raises: TransientError.
+    """
     kafka = OffsetReader(settings.kafka, settings.group)
     ranges = kafka.received(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
     records = sum(one.end - one.start for one in ranges)
@@ -117,21 +123,21 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
         done += count
         print(f"{done} of about {records} records loaded", file=sys.stderr)
     kafka.close()
-    print(f"{done} records loaded once more")
+    print(f"{done} records reloaded")
     return _give_columns(settings, None)
 
 
 def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *, dry_run: bool) -> int:
-    """Give untyped rows their columns; return the exit status. Raises: TransientError."""
+    """Type untyped rows; return the exit status. Raises: TransientError."""
     current = looking_up(settings.schemas_dir, settings.schema_registry)
     if dry_run:
         untyped = _untyped(settings, current)
         for source in sources(current.catalog, event_type):
             if rows := sum(untyped.days(source).values()):
-                print(f"{source.event_type}: {rows} rows of {source.table} would be read again")
+                print(f"{source.event_type}: {rows} rows of {source.table} would be typed")
         return 0
     if not _is_used(access, len(current.catalog.releases)):
-        print("ingest does not tell that it uses all releases: repeat this once it does", file=sys.stderr)
+        print("ingest does not use all releases yet: repeat this once it does", file=sys.stderr)
     Reconciliation(settings, current).wait(_WAIT_SECONDS_MAX)
     return _give_columns(settings, event_type)
 
@@ -148,7 +154,7 @@ def _give_columns(settings: Settings, event_type: str | None) -> int:
             refused += report.refused
             print(f"{source.event_type}: {day} done", file=sys.stderr)
         if written:
-            words = f"moved out of {source.table}" if source.moves else f"of {source.table} read again"
+            words = f"moved out of {source.table}" if source.moves else f"of {source.table} typed"
             print(f"{source.event_type}: {written} rows {words}")
     for reason, count in refused.most_common():
         print(f"  {count} stay: {printable(reason)}")
@@ -162,7 +168,7 @@ def _untyped(settings: Settings, current: SchemaReloader) -> Retyper:
 
 
 def _is_used(access: IngestAccess, releases: int) -> bool:
-    """Return whether every ingest process uses so many releases, within a bound."""
+    """Return whether every ingest process uses this many releases, waiting up to a limit."""
     deadline = time.monotonic() + _USED_SECONDS_MAX
     while time.monotonic() < deadline:
         try:
@@ -185,7 +191,7 @@ def _again() -> Retrying:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the arguments say; return the exit status."""
+    """Run the command in `arguments`; return the exit status."""
     options = _options(arguments)
     try:
         settings, access = Settings.from_env(os.environ), IngestAccess.from_env(os.environ)
@@ -201,14 +207,18 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="replay", description="Put quarantined events back, type untyped rows, or reload tables."
+        prog="replay", description="Replay quarantined events, type untyped rows, or reload tables."
     )
-    parser.add_argument("--where", metavar="SQL", help="which rows of tapcart.quarantine; 1 means all")
-    parser.add_argument("--untyped", action="store_true", help="give rows columns that schemas have by now")
-    parser.add_argument("--event-type", metavar="TYPE", help="with --untyped: rows of this type alone")
-    parser.add_argument("--dry-run", action="store_true", help="only count them")
-    parser.add_argument("--from", dest="start", type=_moment, metavar="DATE", help="reload from then, UTC")
-    parser.add_argument("--to", dest="end", type=_moment, metavar="DATE", help="reload what came before then")
+    parser.add_argument("--where", metavar="SQL", help="condition on tapcart.quarantine; 1 means all rows")
+    parser.add_argument("--untyped", action="store_true", help="fill columns that schemas have gained")
+    parser.add_argument("--event-type", metavar="TYPE", help="with --untyped: only rows of this type")
+    parser.add_argument("--dry-run", action="store_true", help="only count the rows")
+    parser.add_argument(
+        "--from", dest="start", type=_moment, metavar="DATE", help="reload from this date, UTC"
+    )
+    parser.add_argument(
+        "--to", dest="end", type=_moment, metavar="DATE", help="reload up to this date, exclusive"
+    )
     options = parser.parse_args(arguments)
     ways = (options.where is not None, options.untyped, options.start is not None)
     if sum(ways) != 1 or (options.start is None) != (options.end is None):

@@ -1,8 +1,9 @@
-"""`python -m consumers.tail`: events as they come, a line each, like `tail -f`.
+"""`python -m consumers.tail`: prints events as they arrive, one per line, like `tail -f`.
 
 `[--type TYPE]... [--app APP] [--since 1h] [--fields a,b.c] [--json]`; coloured on a terminal, plain in a
-pipe. Invariants: joins no group and commits nothing; no text of an event reaches the terminal as a command.
-While Kafka is away it waits, and says so. Exit status: 0, 2 for wrong options, 130 after Ctrl-C.
+pipe.
+Invariants: joins no group and commits nothing; no text of an event reaches the terminal unescaped. While
+Kafka is unavailable it waits and says so. Exit status: 0, 2 for wrong options, 130 after Ctrl-C.
 """
 
 import argparse
@@ -50,7 +51,7 @@ _STYLES = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Show events until told to stop; return the exit status."""
+    """Print events until stopped; return the exit status."""
     options = _options(arguments)
     try:
         settings = Settings.from_env(env)
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read has enough; what is still buffered has no reader.
+        # The reader has closed the pipe, so discard the buffered output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -97,7 +98,7 @@ def _events(
 
 
 def _begin(consumer: Consumer, since: datetime | None) -> frozenset[Place]:
-    """Be at the right offset of each partition, and return them; waits for Kafka, and for the topic."""
+    """Assign every partition at its start offset and return them; waits for Kafka and for the topic."""
     said = ""
     while True:
         try:
@@ -118,11 +119,11 @@ def _begin(consumer: Consumer, since: datetime | None) -> frozenset[Place]:
 
 
 def _follow(consumer: Consumer, known: frozenset[Place]) -> frozenset[Place]:
-    """Read partitions that the topic got meanwhile, too, and return all."""
+    """Also read partitions added to the topic meanwhile; return all partitions."""
     try:
         places = frozenset(offsets.places(consumer, (topics.EVENTS,), _FOLLOW_SECONDS_MAX))
     except KafkaException:
-        return known  # that Kafka is away is said elsewhere
+        return known  # reported elsewhere
     if new := places - known:
         consumer.incremental_assign([TopicPartition(*place, OFFSET_BEGINNING) for place in sorted(new)])
     return places | known
@@ -132,7 +133,7 @@ def _look(current: SchemaReloader) -> None:
     try:
         current.look()
     except CatalogError as error:
-        _say(f"the schemas in use stay: {error}")
+        _say(f"keeping the schemas in use: {error}")
 
 
 def _event(catalog: Catalog, asked: EventFilter, message: Message) -> dict[str, Any] | None:
@@ -143,9 +144,9 @@ def _event(catalog: Catalog, asked: EventFilter, message: Message) -> dict[str, 
         value = sound(record.value(), header(record, topics.CRC32))
         release = release_of(catalog, value, record.headers())
         if release is None:
-            raise InvalidRecordError("unknown_schema", "its schema is not known here")  # noqa: TRY301
+            raise InvalidRecordError("unknown_schema", "its schema is unknown")  # noqa: TRY301
         if release.name == catalog.quarantine.name:
-            raise InvalidRecordError("wrong_topic", "it belongs into the quarantine")  # noqa: TRY301
+            raise InvalidRecordError("wrong_topic", "it belongs in the quarantine topic")  # noqa: TRY301
         event: dict[str, Any] | None = asked.event(*typed(catalog, release, fields_of(release, value)))
     except InvalidRecordError as error:
         _say(f"{record.topic()}/{record.partition()}/{record.offset()}: {error.detail}")
@@ -178,18 +179,18 @@ def _print(event: dict[str, Any], record: Message, options: argparse.Namespace) 
 def _time(at_ms: int) -> str:
     try:
         return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    except (ValueError, OverflowError, OSError):  # Kafka takes any time from a producer
+    except (ValueError, OverflowError, OSError):  # Kafka accepts any timestamp from a producer
         return f"{at_ms} ms"
 
 
 def _shown(event: Mapping[str, Any]) -> frozenset[str]:
-    """Return the members that a line shows if nobody chose: those that differ from event to event."""
+    """Return the members that a line shows by default: those that vary between events."""
     blocks = frozenset(name for name, value in event.items() if isinstance(value, dict))
     return (frozenset(event) - blocks - _ENVELOPE - _TIMES) | {"event_properties"}
 
 
 def _flat(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is said, by path."""
+    """Return the non-empty values by path."""
     said: dict[str, Any] = {}
     for name, value in event.items():
         if isinstance(value, dict):
@@ -205,12 +206,14 @@ def _text(value: Any) -> str:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tail", description="Show events as they come.")
-    parser.add_argument("--type", action="append", help="events of this type alone; may be given again")
-    parser.add_argument("--app", metavar="APP_ID", help="events of this app alone")
-    parser.add_argument("--since", type=_moment, help="begin then: 90s, 30m, 1h, 2d ago, or a date")
-    parser.add_argument("--fields", type=_paths, default=(), help="show these: event_id,device_properties.os")
-    parser.add_argument("--json", action="store_true", help="a JSON object for each event")
+    parser = argparse.ArgumentParser(prog="tail", description="Print events as they arrive.")
+    parser.add_argument("--type", action="append", help="only events of this type; may be repeated")
+    parser.add_argument("--app", metavar="APP_ID", help="only events of this app")
+    parser.add_argument("--since", type=_moment, help="start at: 90s, 30m, 1h, 2d ago, or a date")
+    parser.add_argument(
+        "--fields", type=_paths, default=(), help="show only these: event_id,device_properties.os"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per event")
     return parser.parse_args(arguments)
 
 
@@ -229,7 +232,7 @@ def _paths(text: str) -> tuple[str, ...]:
 
 
 def _check_fields(catalog: Catalog, asked: EventFilter, paths: Sequence[str]) -> None:
-    """Check that a type has each field. Raises: SettingsError."""
+    """Check that each field exists in some type. Raises: SettingsError."""
     releases = [one for one in catalog.newest_releases() if not asked.types or one.name in asked.types]
     known = {path for release in releases for path in schema_model.leaves(release.schema)}
     if strange := [path for path in paths if path not in known]:

@@ -1,7 +1,7 @@
-"""The public host -> the webhook URL, and the text of the mail to Tapcart: `python -m deploy.url HOST`.
+"""The public host -> the webhook URL and a mail to Tapcart: `python -m deploy.url HOST`.
 
 Exit status: 0 printed, 1 there is no token yet, 2 wrong options or settings. Source: Tapcart's documents of
-2026: the Mobile Event Webhook is asked for by mail, the Clickstream Webhook is entered in the dashboard.
+2026: the Mobile Event Webhook is requested by mail; the Clickstream Webhook is entered in the dashboard.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from deploy.local.secret import secret
 from deploy.local.settings import Settings
 
 _MAIL = """\
-Mail to Tapcart (developertools@tapcart.co, or whoever looks after you there):
+Mail to Tapcart (developertools@tapcart.co, or your contact there):
 
     Subject: Mobile Event Webhook (Insights Data Stream) for our app
 
@@ -24,15 +24,15 @@ Mail to Tapcart (developertools@tapcart.co, or whoever looks after you there):
 
         {url}
 
-    It takes one JSON event per POST over HTTPS and answers 200 once the event is safe; please retry 500.
-    The address holds a secret: please keep it confidential. Please tell us when you begin to send, and from
+    It accepts one JSON event per POST over HTTPS, and answers 200 once it is stored; please retry on 500.
+    The address contains a secret; please keep it confidential. Please tell us when you start, and from
     which network addresses, if they are fixed.
 
 Clickstream Webhook: enter the same address in Tapcart's dashboard under Settings, Webhooks."""
 
 
 def main() -> int:
-    """Return the exit status."""
+    """Print the URL and the mail; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.url", description="Print the webhook URL, and a mail to Tapcart."
     )
@@ -46,16 +46,16 @@ def main() -> int:
         return error.exit_status
     public = (host if "://" in host or not host else f"https://{host}") or settings.public_url
     if public and (urlsplit(public).scheme != "https" or not urlsplit(public).hostname):
-        print(f"url: Tapcart posts to https://<host>; {public} is not of that kind", file=sys.stderr)
+        print(f"url: Tapcart posts to https://<host>; {public} is not such a URL", file=sys.stderr)
         return 2
     if not token:
-        print("url: there is no token: `make run` makes one at its first start", file=sys.stderr)
+        print("url: there is no token: `make run` creates one at its first start", file=sys.stderr)
         return 1
     url = f"{public or 'https://<your host>'}/tapcart_webhooks/{token}"
     print(f"{url}\n\n{_MAIL.format(url=url)}")
     if not public:
         print("\n<your host> is the HTTPS address in front of ingest: `make url ARGS=https://<your host>`.")
-    print(f"\nFirst see what Tapcart will meet there: make doctor ARGS={public or 'https://<your host>'}")
+    print(f"\nTest it first: make doctor ARGS={public or 'https://<your host>'}")
     return 0
 
 

@@ -1,11 +1,11 @@
-"""A cart without an order for some minutes -> one HTTP call-out.
+"""A cart without an order for some minutes -> one HTTP call.
 
 `python -m consumers.examples.abandoned_carts URL [MINUTES]`; in production also: pip install httpx tenacity.
-An update is held until its cart is settled: ordered, updated again, emptied or called out. So a restart reads
-every pending cart again, and what came behind it; a call-out may be repeated with the same Idempotency-Key.
-Minutes count from receipt, and only once all that was received until then is read: an order that waits in
-Kafka, or in ingest's spool, counts.
-Which of two events is the later one is the device's word: late and repeated events change nothing.
+An update is held until its cart is settled: ordered, updated again, emptied or reported. A restart therefore
+reads every pending cart again, and the events after it; a call may be repeated, with the same
+Idempotency-Key. Minutes count from receipt, and only up to the moment until which all events were read, so an
+order still in Kafka or in ingest's spool counts. The device's clock orders its events: late and repeated ones
+change nothing.
 """
 
 import sys
@@ -16,10 +16,10 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_rand
 
 from consumers.kit import Hold, events, run
 
-_REMEMBERED_MS = 86_400_000  # so late an event may be
+_REMEMBERED_MS = 86_400_000  # how late an event may arrive
 
 
-# Past four minutes the process ends, the cart is still held, and the next start tries again.
+# After four minutes the process exits. The cart is still held, so the next start retries.
 @retry(
     retry=retry_if_exception_type((httpx.TransportError, httpx.HTTPStatusError)),
     wait=wait_random_exponential(0.1, 10),
@@ -27,24 +27,24 @@ _REMEMBERED_MS = 86_400_000  # so late an event may be
     reraise=True,
 )
 def call_out(url: str, event: Any) -> None:
-    """Tell of a cart; a receiver that answers with an error is asked again."""
+    """Report a cart; retry if the receiver fails."""
     cart = {"app_id": event.app_id, "device_id": event.device_id, "updated_at_ms": event.timestamp}
     cart["items"] = event.event_properties.cart_total_items_list
     httpx.post(url, json=cart, headers={"Idempotency-Key": event.event_id}, timeout=10).raise_for_status()
 
 
 def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> None:
-    """Call out until stopped."""
-    # Made of the schemas, so here: `run` says what is wrong with them.
+    """Report abandoned carts until stopped."""
+    # These classes are built from the schemas; importing them here lets `run` report schema errors.
     from consumers.kit.types import CartUpdated, OrderCreated  # noqa: PLC0415
 
     pending: dict[tuple[str, str], tuple[Any, Hold]] = {}  # the cart's last update
-    # Until which time of the device its cart is settled, and when that was received.
+    # Key -> device time up to which the cart is settled, and its receive time.
     settled: dict[tuple[str, str], tuple[int, int]] = {}
     stream = events(group, types=[CartUpdated, OrderCreated])
     for event in stream.ticking(1.0):
         if event is not None:
-            if not event.device_id:  # a cart is a device's
+            if not event.device_id:  # a cart belongs to a device
                 continue
             key = event.app_id, event.device_id
             known = pending.get(key)

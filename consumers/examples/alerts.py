@@ -1,10 +1,10 @@
-"""Many uninstalls of an app within an hour, or an app that falls silent -> a line of JSON on standard output.
+"""Many uninstalls of an app within an hour, or a silent app -> a line of JSON on standard output.
 
-`python -m consumers.examples.alerts [UNINSTALLS] [SILENT_MINUTES]`. Tapcart documents no uninstall event:
-one that it may send is kept untyped under its own name; PushNotificationDisabled is the nearest documented.
-What an alert may still need is held: uninstalls for an hour, and each app's last event. So a restart knows it
-again; an alert may be repeated. Now is the time until which everything was read: lag is no silence, nor is an
-outage of Kafka.
+`python -m consumers.examples.alerts [UNINSTALLS] [SILENT_MINUTES]`. Tapcart documents no uninstall event; if
+it sends one, it is kept untyped under its own name. PushNotificationDisabled is the closest documented event.
+Events that an alert may still need are held: uninstalls for an hour, and each app's last event. A restart
+therefore reads them again, and an alert may be repeated. The current time is the moment until which
+everything was read, so neither lag nor an outage of Kafka counts as silence.
 """
 
 import json
@@ -26,13 +26,13 @@ class HeldEvent(NamedTuple):
 
 
 def alert(what: str, app_id: str, count: int) -> None:
-    """Tell it; put your pager here."""
+    """Print an alert; replace this with your pager."""
     sys.stdout.write(json.dumps({"alert": what, "app_id": app_id, "count": count}) + "\n")
     sys.stdout.flush()
 
 
 def needed(seen: list[HeldEvent], now_ms: int) -> list[HeldEvent]:
-    """Return what an alert may still need of an app; let go of the rest."""
+    """Return the events that alerts of an app may still need; release the others."""
     kept = [one for one in seen[:-1] if one.is_uninstall and one.at_ms > now_ms - _WINDOW_MS] + seen[-1:]
     for one in seen:
         if one not in kept:
@@ -41,7 +41,7 @@ def needed(seen: list[HeldEvent], now_ms: int) -> list[HeldEvent]:
 
 
 def main(uninstalls: float = 50, silent_minutes: float = 60, *, group: str = "alerts") -> None:
-    """Watch until stopped."""
+    """Watch all apps until stopped."""
     apps: dict[str, list[HeldEvent]] = {}
     told: set[tuple[str, str]] = set()
     stream = events(group)

@@ -1,8 +1,9 @@
 """Every event -> one row of a Parquet file: `FOLDER/app=.../date=.../<partition>-<first offset>.parquet`.
 
-`python -m consumers.examples.parquet FOLDER [SECONDS]`; in production also: pip install pyarrow.
-Exactly once by offset: rows are held until their file is whole (written beside it, synced, then linked under
-its name: of two processes one fails); what is not beyond the last row of a partition's files is passed.
+`python -m consumers.examples.parquet FOLDER [SECONDS]`; in production also: pip install pyarrow. Exactly
+once, by offset: rows are held until their file is complete. A file is written under a temporary name, synced,
+then linked under its own name, so one of two competing processes fails. Rows up to the last offset in a
+partition's files are skipped.
 """
 
 import os
@@ -28,7 +29,7 @@ _SCHEMA = pa.schema(
 
 
 def write(folder: Path, partition: int, rows: list[dict[str, Any]]) -> None:
-    """Add the rows, in order, that the folder does not have yet. Raises: FileExistsError (another's)."""
+    """Append the rows that the folder lacks, in order. Raises: FileExistsError if another process wrote."""
     folder.mkdir(parents=True, exist_ok=True)
     last = max(folder.glob(f"{partition:04}-*.parquet"), default=None)
     done = pq.read_table(last, columns=["_offset"])["_offset"][-1].as_py() if last else -1
@@ -43,7 +44,7 @@ def write(folder: Path, partition: int, rows: list[dict[str, Any]]) -> None:
 
 
 def main(root: Path, seconds: float = 60, *, group: str = "parquet") -> None:
-    """Write until stopped; what is not written then comes again."""
+    """Write files until stopped; unwritten events are read again after a restart."""
     held: list[tuple[Path, int, dict[str, Any], Hold]] = []
     stream, written_at = events(group), time.monotonic()
     for event in stream.ticking(min(seconds, 1.0)):

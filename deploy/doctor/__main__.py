@@ -1,6 +1,6 @@
-"""A public URL -> what Tapcart will meet there, and how to mend it: `python -m deploy.doctor URL`.
+"""Tests a public webhook URL as Tapcart uses it, and suggests fixes: `python -m deploy.doctor URL`.
 
-Without a URL it takes TAPLINE_PUBLIC_URL and the stack's token. Exit status: 0 Tapcart can deliver, 1 it
+Without a URL it uses TAPLINE_PUBLIC_URL and the stack's token. Exit status: 0 Tapcart can deliver, 1 it
 cannot, 2 wrong options.
 """
 
@@ -22,11 +22,11 @@ from runtime.printable import printable
 
 _PATH = "/tapcart_webhooks/"
 _WAIT_SECONDS_MAX = 30.0
-_CHARS_MAX = 1_000  # of a line: the server at the URL may answer anything
+_CHARS_MAX = 1_000  # per line: the server at the URL may answer anything
 
 
 def main() -> int:
-    """Return the exit status."""
+    """Run all checks; return the exit status."""
     try:
         settings = Settings.from_env(os.environ)
         arguments = _arguments()
@@ -48,34 +48,34 @@ def main() -> int:
     except KeyboardInterrupt:
         return 1
     faults = levels.count(Level.FAULT)
-    print(f"\n{faults} fault(s): mend them first." if faults else "\nTapcart can deliver.")
+    print(f"\n{faults} fault(s): fix them first." if faults else "\nTapcart can deliver.")
     return 1 if faults else 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.doctor", description="Tell what Tapcart will meet at a webhook URL."
+        prog="python -m deploy.doctor", description="Test a webhook URL as Tapcart uses it."
     )
     parser.add_argument("url", nargs="?", default="", help="https://<host> (default: TAPLINE_PUBLIC_URL)")
-    parser.add_argument("--no-clickhouse", action="store_true", help="do not look where the probes arrive")
+    parser.add_argument("--no-clickhouse", action="store_true", help="do not check that the probes arrive")
     return parser.parse_args()
 
 
 def _with_token(parts: SplitResult, settings: Settings) -> SplitResult:
-    """Return the webhook's URL: of a host alone with the stack's token, which is then on no command line."""
+    """Add the stack's token to a URL that has only a host, which keeps it off the command line."""
     token = "" if parts.path.strip("/") else secret(settings)
     return parts._replace(path=_PATH + token) if token else parts
 
 
 def _parts(url: str) -> SplitResult | str:
-    """Return the URL's parts, or what is wrong with it."""
+    """Parse the URL, or return the problem."""
     if not url:
-        return "which URL? Give https://<host>, or set TAPLINE_PUBLIC_URL"
+        return "no URL given: pass https://<host>, or set TAPLINE_PUBLIC_URL"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        return f"that is no URL: {error}"
+        return f"not a valid URL: {error}"
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         return "the URL must be https://<host>/tapcart_webhooks/<token>"
     return parts
@@ -105,8 +105,8 @@ def _findings(parts: SplitResult, login: str) -> Iterator[Finding]:
 
 def _shape(parts: SplitResult) -> Finding:
     if parts.scheme != "https":
-        mend = "Put a proxy with a certificate in front (README): else the token is for all to read."
-        return fault("URL", "plain http: nothing is encrypted, and Tapcart asks for https", mend)
+        mend = "Put a proxy with a certificate in front (README): otherwise the token can be intercepted."
+        return fault("URL", "plain http: nothing is encrypted, and Tapcart requires https", mend)
     token = parts.path.removeprefix(_PATH)
     if not parts.path.startswith(_PATH) or not token or "/" in token:
         mend = "Unless the proxy changes the path, it must be /tapcart_webhooks/<token>: see `make url`."

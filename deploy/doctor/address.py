@@ -1,7 +1,7 @@
-"""A host and port -> who answers there: its addresses, and the certificate that each of them shows.
+"""A host and port -> its addresses, and the certificate that each of them serves.
 
-Invariants: every address of the name is looked at, for Tapcart may use any; each look takes a bounded time.
-The authorities are the system's; OpenSSL's `SSL_CERT_FILE` names others. Source of the codes: OpenSSL's
+Invariants: every address of the name is checked, because Tapcart may use any; each check is bounded in time.
+The authorities are the system's; OpenSSL's `SSL_CERT_FILE` overrides them. Source of the codes: OpenSSL's
 x509_vfy.h.
 """
 
@@ -16,13 +16,13 @@ from deploy.doctor.finding import Finding, fault, ok, warning
 
 _SECONDS_MAX = 5.0
 _ADDRESSES_MAX = 8
-_DAYS_LEFT_MIN = 14  # as the alert
+_DAYS_LEFT_MIN = 14  # same as the alert
 _DAY_SECONDS = 86_400
 _EXPIRED, _NOT_YET, _WRONG_HOST, _WRONG_ADDRESS = 10, 9, 62, 64
 _MENDS = {
-    _EXPIRED: "Renew the certificate, have the proxy load the new one, and find out why that did not happen.",
-    _NOT_YET: "Look at this machine's clock, and at that of whoever issued it.",
-    _WRONG_HOST: "Get a certificate for this very name, or give Tapcart the name that the certificate has.",
+    _EXPIRED: "Renew the certificate, reload the proxy, and find out why automatic renewal failed.",
+    _NOT_YET: "Check this machine's clock and the issuer's.",
+    _WRONG_HOST: "Get a certificate for this name, or give Tapcart a name that the certificate covers.",
     _WRONG_ADDRESS: "Give Tapcart a name instead of an address, and get a certificate for it.",
 }
 _UNTRUSTED = (
@@ -33,7 +33,7 @@ _UNTRUSTED = (
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a URL leads."""
+    """The address that a URL leads to."""
 
     host: str
     port: int
@@ -41,23 +41,23 @@ class Address:
 
 
 def resolve(at: Address) -> tuple[Finding, list[str]]:
-    """Return what DNS says, and the addresses."""
+    """Resolve the name; return the finding and the addresses."""
     try:
         found = socket.getaddrinfo(at.host, at.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        mend = f"Make an A or AAAA record for {at.host} at whoever runs its DNS; look at the spelling."
+        mend = f"Check the spelling, and create an A or AAAA record for {at.host}."
         return fault("DNS", f"{at.host} has no address: {error.strerror or error}", mend), []
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))[:_ADDRESSES_MAX]
     text = f"{at.host} is {', '.join(addresses)}"
     private = [address for address in addresses if not ip_address(address.partition("%")[0]).is_global]
     if private:
-        mend = "Well, if the internet sees another address than this machine; else Tapcart cannot come."
-        return warning("DNS", f"{text}: not an address of the internet", mend), addresses
+        mend = "Fine if the internet resolves another address; otherwise Tapcart cannot connect."
+        return warning("DNS", f"{text}: not a public address", mend), addresses
     return ok("DNS", text), addresses
 
 
 def connections(at: Address, addresses: list[str]) -> Iterator[Finding]:
-    """Yield what each address does with a connection."""
+    """Yield the result of connecting to each address."""
     for address in addresses:
         try:
             with socket.create_connection((address, at.port), _SECONDS_MAX) as plain:
@@ -67,8 +67,8 @@ def connections(at: Address, addresses: list[str]) -> Iterator[Finding]:
                     yield ok("connection", f"{address} port {at.port} is open")
         except OSError as error:
             mend = (
-                f"See that the proxy runs and listens on port {at.port}, and that firewalls let all in; "
-                f"or take {address} out of DNS."
+                f"Check that the proxy listens on port {at.port}, and that firewalls admit everyone; "
+                f"or remove {address} from DNS."
             )
             yield fault("connection", f"{address} port {at.port}: {error.strerror or error}", mend)
 
@@ -83,13 +83,13 @@ def _handshake(at: Address, address: str, plain: socket.socket) -> Finding:
         mend = _MENDS.get(error.verify_code, _UNTRUSTED)
         return fault("certificate", f"{address}: {error.verify_message}", mend)
     except ssl.SSLError as error:
-        mend = "See that this port speaks TLS 1.2 or newer; a port for plain HTTP does not."
+        mend = "Make sure that this port speaks TLS 1.2 or newer, not plain HTTP."
         return fault("TLS", f"{address} port {at.port}: {error.reason or error}", mend)
     except OSError as error:
-        mend = "Something takes the connection and says nothing: see the proxy's log."
+        mend = "The server accepts connections but does not respond: see the proxy's log."
         return fault("TLS", f"{address} port {at.port}: {error.strerror or error}", mend)
     days = (ssl.cert_time_to_seconds(str(expires)) - time.time()) / _DAY_SECONDS
-    text = f"{address}: {version}, good for {days:.0f} days"
+    text = f"{address}: {version}, valid for {days:.0f} days"
     if days < _DAYS_LEFT_MIN:
-        return warning("certificate", text, "Renew it now, and see why that did not happen by itself.")
+        return warning("certificate", text, "Renew it now, and find out why automatic renewal failed.")
     return ok("certificate", text)

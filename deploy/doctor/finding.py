@@ -1,11 +1,11 @@
-"""What the doctor found: a check, how it went, and how to mend it."""
+"""A finding of the doctor: the check, its result, and a fix."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How it went. Only a fault keeps Tapcart from delivering."""
+    """The result of a check. Only a fault keeps Tapcart from delivering."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,24 +20,24 @@ class Finding:
     level: Level
     check: str
     text: str
-    mend: str = ""  # what to do; of warnings and faults
+    mend: str = ""  # remedy, for warnings and faults
 
 
 def ok(check: str, text: str) -> Finding:
-    """Return that a check went well."""
+    """Return a passed check."""
     return Finding(Level.OK, check, text)
 
 
 def warning(check: str, text: str, mend: str) -> Finding:
-    """Return what is not well, but keeps no event away."""
+    """Return a problem that does not keep events from arriving."""
     return Finding(Level.WARNING, check, text, mend)
 
 
 def fault(check: str, text: str, mend: str) -> Finding:
-    """Return what keeps events away."""
+    """Return a problem that keeps events from arriving."""
     return Finding(Level.FAULT, check, text, mend)
 
 
 def skipped(check: str, text: str) -> Finding:
-    """Return that a check could not be made, and why."""
+    """Return a check that could not be made, with the reason."""
     return Finding(Level.SKIPPED, check, text)

@@ -1,8 +1,8 @@
-"""A webhook URL -> what it does with probes: its status, how long it takes, what it lets through.
+"""A webhook URL -> its answers to probes: status, latency and body limit.
 
-Invariants: a probe is an event of a reserved type, which ingest answers and keeps like any other but which is
-in no view; no redirect is followed; the token is in no text. A probe takes the quarantine's topic and table,
-so that no count of events ever has it. Source of the statuses: "HTTP answers" in DESIGN.md.
+Invariants: a probe is an event of a reserved type, which ingest answers and keeps like any other, but no view
+shows it. No redirect is followed; no text holds the token. Probes go to the quarantine's topic and table, so
+no count of events includes them. Source of the statuses: "HTTP answers" in DESIGN.md.
 """
 
 import json
@@ -22,36 +22,36 @@ from deploy.doctor.finding import Finding, fault, ok, warning
 from runtime import probe
 
 _POSTS = 3
-_LARGE_BYTES = 1_000_000  # ingest takes 1 MiB
+_LARGE_BYTES = 1_000_000  # ingest accepts 1 MiB
 _SECONDS_MAX = 10.0
 _SLOW_SECONDS = 1.0
 _SKEW_SECONDS, _SKEW_SECONDS_MAX = 5.0, 60.0
 _OK, _UNAUTHORIZED = 200, 401
 _MENDS = {
-    401: "The token in the URL is none of INGEST_TOKENS: `make url` prints the right one.",
-    403: "INGEST_ADDRESSES or the proxy refuses this address; Tapcart publishes none, so admit all.",
+    401: "The token in the URL is not in INGEST_TOKENS: `make url` prints the right one.",
+    403: "INGEST_ADDRESSES or the proxy refuses this address; Tapcart publishes no addresses, so admit all.",
     404: "The proxy must pass on the path /tapcart_webhooks/<token>, unchanged, to ingest.",
     405: "The proxy or another server answers here: it must pass on POST to ingest.",
-    411: "The proxy must pass on bodies of every kind.",
+    411: "The proxy must pass on bodies without Content-Length.",
     413: "The proxy refuses even small bodies: nginx's client_max_body_size.",
     429: "INGEST_REQUESTS_PER_SECOND_MAX or the proxy limits the rate; Tapcart does not retry this.",
-    500: "ingest can keep nothing: neither Kafka nor its spool takes it. See its log and /readyz.",
-    502: "The proxy cannot reach ingest: see that it runs, and the proxy's address for it.",
-    503: "The proxy has no ingest to pass on to: see that it runs.",
-    504: "The proxy waited in vain for ingest: see that it runs, and its log.",
+    500: "ingest cannot keep events: neither Kafka nor the spool accepts them. See its log and /readyz.",
+    502: "The proxy cannot reach ingest: check that it runs, and the proxy's address for it.",
+    503: "The proxy finds no running ingest: check that it runs.",
+    504: "ingest did not answer the proxy in time: check that it runs, and its log.",
 }
 
 
 @dataclass(slots=True)
 class Posts:
-    """Posts probes to one URL, and remembers those that were acknowledged."""
+    """Posts probes to one URL, and records the acknowledged ones."""
 
     url: str = field(repr=False)
     acknowledged: list[str] = field(default_factory=list)  # event ids
     spooled: bool = False
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what became of the probes; after a first one that fails, no more are sent."""
+        """Post probes and yield the findings; stop after a first failure."""
         with httpx.Client(verify=ssl.create_default_context(), timeout=_SECONDS_MAX, trust_env=False) as http:
             try:
                 answer, seconds = self._post(http)
@@ -81,17 +81,17 @@ class Posts:
         status = answer.status_code
         if answer.is_redirect:
             where = answer.headers.get("location", "nowhere")
-            mend = "A redirected POST is lost with most senders. Give Tapcart the address it leads to."
+            mend = "Most senders do not follow a redirected POST. Give Tapcart the target address."
             return fault("answer", f"{status}: a redirect to {self._masked(where)}", mend)
         if self.acknowledged:
             text = "200: kept in Kafka"
             if self.spooled:
-                mend = "Bring Kafka back before the spool is full: deploy/runbook.md, TaplineDown."
-                return warning("answer", "200: kept in the spool, for Kafka is away", mend)
+                mend = "Restore Kafka before the spool is full: deploy/runbook.md, TaplineDown."
+                return warning("answer", "200: kept in the spool, because Kafka is unavailable", mend)
             return ok("answer", text)
         if status == _OK:
             mend = "Another server answers here: the proxy must pass /tapcart_webhooks/ on to ingest."
-            return fault("answer", "200, but not of Tapline's ingest", mend)
+            return fault("answer", "200, but not from Tapline's ingest", mend)
         return fault("answer", f"{status}: {_detail(answer)}", _MENDS.get(status, _MENDS[500]))
 
     def _stranger(self, http: httpx.Client) -> Finding:
@@ -99,16 +99,16 @@ class Posts:
         path = parts.path.rpartition("/")[0] + "/no-such-token"
         answer, _ = self._post(http, parts._replace(path=path).geturl())
         if answer.status_code == _UNAUTHORIZED:
-            return ok("token", "a wrong one is refused")
-        mend = "The proxy must not put a token of its own into what it passes on."
-        return fault("token", f"a wrong one is answered {answer.status_code}", mend)
+            return ok("token", "a wrong token is refused")
+        mend = "The proxy must not add its own token to requests."
+        return fault("token", f"a wrong token is answered {answer.status_code}", mend)
 
     def _large(self, http: httpx.Client) -> Finding:
         size = f"{_LARGE_BYTES:,} bytes"
         try:
             answer, _ = self._post(http, padding=_LARGE_BYTES)
         except httpx.HTTPError as error:
-            mend = "The proxy ends the connection of large bodies: nginx's client_max_body_size."
+            mend = "The proxy closes the connection on large bodies: nginx's client_max_body_size."
             return fault("body limit", f"{size}: {error or type(error).__name__}", mend)
         if answer.status_code == _OK:
             return ok("body limit", f"{size} get through")
@@ -134,12 +134,12 @@ def _probe(event_id: str, padding: int) -> bytes:
         "timestamp": time.time_ns() // 1_000_000,
     }
     body = json.dumps(event).encode()
-    # White space is JSON's own: the event is the same, whatever a limit says.
+    # JSON ignores white space, so the event is the same at any size.
     return body + b" " * max(0, padding - len(body))
 
 
 def _kept(answer: httpx.Response) -> str:
-    """Return where ingest says that it keeps the event; empty: it was not ingest, or it does not."""
+    """Return where ingest kept the event; empty if it did not, or if another server answered."""
     try:
         said = answer.json()
     except ValueError:
@@ -156,10 +156,10 @@ def _detail(answer: httpx.Response) -> str:
 
 
 def _latency(seconds: list[float]) -> Finding:
-    text = f"{median(seconds) * 1000:.0f} ms in the middle, {max(seconds) * 1000:.0f} ms at most"
+    text = f"{median(seconds) * 1000:.0f} ms median, {max(seconds) * 1000:.0f} ms at most"
     if median(seconds) > _SLOW_SECONDS:
         return warning(
-            "latency", text, "Find what is slow: tapline_ingest_request_seconds shows ingest's part."
+            "latency", text, "Find the slow part: tapline_ingest_request_seconds shows ingest's share."
         )
     return ok("latency", text)
 
@@ -169,9 +169,9 @@ def _skew(answer: httpx.Response) -> Finding:
         theirs = parsedate_to_datetime(answer.headers.get("date", ""))
     except ValueError:
         return warning("clock", "no Date in the answer", "Have the proxy pass the Date header on.")
-    # A Date is of a whole second.
+    # A Date has a resolution of one second.
     seconds = (theirs - datetime.now(UTC)).total_seconds() + 0.5
-    text = f"the server's differs from this machine's by {abs(seconds):.0f} s"
+    text = f"the server's clock differs from this machine's by {abs(seconds):.0f} s"
     mend = "Have both machines follow a time server (chrony, systemd-timesyncd)."
     if abs(seconds) > _SKEW_SECONDS_MAX:
         return fault("clock", text, mend)

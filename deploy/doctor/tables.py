@@ -1,4 +1,4 @@
-"""Ids of acknowledged probes -> whether ClickHouse has them: whether the whole way works."""
+"""Ids of acknowledged probes -> whether they reach ClickHouse through the whole pipeline."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _POLL_SECONDS = 0.2
 
 
 def arrived(login: str, event_ids: Sequence[str], seconds_max: float, *, spooled: bool) -> Finding:
-    """Return whether all of them are in the table of what is no event, within `seconds_max`."""
+    """Wait until the quarantine table has all probes, for at most `seconds_max`."""
     where = login.rpartition("@")[2].removeprefix("http://").removeprefix("https://")
     clickhouse = QueryClient(login)
     began = time.monotonic()
@@ -26,7 +26,9 @@ def arrived(login: str, event_ids: Sequence[str], seconds_max: float, *, spooled
         mend = "Set CLICKHOUSE_URL to where this machine reaches it, or pass --no-clickhouse."
         return fault("QueryClient", f"{where} does not answer", mend)
     except QueryError as error:
-        mend = "The loader makes the tables when it starts: see that it runs; or the login may not read them."
+        mend = (
+            "The loader creates the tables at startup: check that it runs and that the login may read them."
+        )
         return fault("QueryClient", f"{where}: {str(error)[:200]}", mend)
     finally:
         clickhouse.close()
@@ -34,8 +36,8 @@ def arrived(login: str, event_ids: Sequence[str], seconds_max: float, *, spooled
 
 
 def not_asked() -> Finding:
-    """Return that ClickHouse was left out."""
-    return skipped("QueryClient", "not asked (--no-clickhouse)")
+    """Return that ClickHouse was not checked."""
+    return skipped("QueryClient", "not checked (--no-clickhouse)")
 
 
 def _missing(found: int, posted: int, seconds: float, *, spooled: bool) -> Finding:
@@ -43,7 +45,7 @@ def _missing(found: int, posted: int, seconds: float, *, spooled: bool) -> Findi
     if spooled:
         return warning("QueryClient", text, "They are in the spool until Kafka is back.")
     mend = (
-        "They are in Kafka, safe. Is this the ClickHouse of that ingest? See deploy/runbook.md, TaplineLate."
+        "They are safe in Kafka. Is this the ClickHouse of that ingest? See deploy/runbook.md, TaplineLate."
     )
     return fault("QueryClient", text, mend)
 
@@ -51,7 +53,7 @@ def _missing(found: int, posted: int, seconds: float, *, spooled: bool) -> Findi
 def _found(clickhouse: QueryClient, event_ids: Sequence[str]) -> int:
     ids = ", ".join(f"'{event_id}'" for event_id in event_ids)
     sql = (
-        "SELECT uniqExact(event_id) FROM tapcart_raw.quarantine "  # noqa: S608 - ids of our own
+        "SELECT uniqExact(event_id) FROM tapcart_raw.quarantine "  # noqa: S608 - our own ids
         f"WHERE reason = '{probe.REASON}' AND event_id IN ({ids})"
     )
     return int(clickhouse.ask(sql))

@@ -1,4 +1,4 @@
-"""ingest's admin port -> whether Kafka's topics keep what is acknowledged."""
+"""ingest's admin port -> whether Kafka's topics keep acknowledged events."""
 
 from collections.abc import Iterator
 
@@ -9,16 +9,16 @@ _CHECK = "topics"
 
 
 def findings(admin: str) -> Iterator[Finding]:
-    """Yield what ingest found of the topics; the address that Tapcart knows does not tell."""
+    """Yield ingest's findings on the topics; the public address does not expose them."""
     try:
         (found, *_) = ask([admin])
     except IngestAwayError as error:
-        yield skipped(_CHECK, f"not asked: {admin} {error}")
+        yield skipped(_CHECK, f"not checked: {admin} {error}")
         return
     if found.topic_problems is None:
-        yield skipped(_CHECK, "ingest has not compared them: Kafka does not answer it")
+        yield skipped(_CHECK, "ingest could not check them: Kafka does not answer")
         return
     for one in found.topic_problems:
         yield warning(_CHECK, f"{one.topic} {one.words}", "See deploy/runbook.md, TaplineTopics.")
     if not found.topic_problems:
-        yield ok(_CHECK, "as they have to be")
+        yield ok(_CHECK, "configured correctly")

@@ -1,8 +1,8 @@
 """`python -m deploy.local` -> the whole pipeline on this machine, until Ctrl-C or SIGTERM.
 
 Standard output gets one line: `ready <ingest URL> clickhouse=<URL> kafka=<host:port> live=<URL>`; all else
-is on standard error. Exit status: 0 stopped as asked, 1 could not start or go on, 2 wrong arguments or
-settings, or a port is taken.
+goes to standard error. Exit status: 0 stopped on request, 1 could not start or continue, 2 invalid arguments
+or settings, or a port is taken.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from deploy.local.settings import Settings
 from runtime import descriptors
 
 _LOOK_SECONDS = 0.5
-_METRICS_PORT = 8082  # of the loader, after live's
+_METRICS_PORT = 8082  # the loader's, next after live's
 
 
 class _Stopped(BaseException):
@@ -53,7 +53,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m deploy.local", description="Run Tapline on this machine."
     )
     parser.add_argument(
-        "--only", type=_names, default=list(services.NAMES), help="start these alone, e.g. kafka,clickhouse"
+        "--only", type=_names, default=list(services.NAMES), help="start only these, e.g. kafka,clickhouse"
     )
     parser.add_argument("--with-parent", action="store_true", help="stop when the parent process ends")
     return parser.parse_args()
@@ -74,7 +74,7 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
     settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     folder, at = settings.data_dir, services.addresses(settings)
     names = services.started(settings, only)
-    # The tokens are written later, to a folder that is known to be sound by then.
+    # The tokens are written later, after the folder has been checked.
     given = {"INGEST_TOKENS": settings.ingest_tokens.get_secret_value()}
     environment.check(
         environment.of_services(os.environ, str(folder), secret.path(settings), at) | given, names
@@ -82,7 +82,7 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
     data_folder.check(folder, settings.disk_free_bytes_min)
     with data_folder.locked(folder):
         for name in data_folder.clean_up(folder):
-            _say(f"{name}: left by a crash, ended")
+            _say(f"{name}: left over from a crash; ended")
         if "ingest" in names:
             settings = _with_admin_port(settings, services.ports(settings, names))
             at = services.addresses(settings)
@@ -108,7 +108,7 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
             print(_ready_line(at, secret.secret(settings), only), flush=True)
             _wait(supervisor, with_parent=with_parent)
             raise StackError(
-                f"the supervisor ended by itself. Its log is {folder / 'log' / 'supervisord.log'}"
+                f"the supervisor ended unexpectedly. Its log is {folder / 'log' / 'supervisord.log'}"
             )
 
 
@@ -122,7 +122,7 @@ def _wait(supervisor: subprocess.Popen[bytes], *, with_parent: bool) -> None:
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[None]:
-    """Say so when the stack stops, and heed no further signals then: supervisord has bounds of its own."""
+    """Announce the stop, and ignore further signals meanwhile: supervisord bounds its duration."""
     try:
         yield
     finally:
@@ -132,7 +132,7 @@ def _stopping() -> Iterator[None]:
 
 
 def _with_admin_port(settings: Settings, ports: list[tuple[str, int, str]]) -> Settings:
-    """Return the settings with a port for ingest's health, metrics and registry."""
+    """Return the settings with a free port for ingest's health, metrics and registry."""
     taken = {port for _, port, _ in ports}
 
     def is_free(port: int) -> bool:
@@ -140,34 +140,34 @@ def _with_admin_port(settings: Settings, ports: list[tuple[str, int, str]]) -> S
 
     port = admin_port.choose(settings, is_free)
     if port != (settings.ingest_admin_port or admin_port.USUAL):
-        _say(f"ingest: admin port {port}, for {admin_port.USUAL} is taken; INGEST_ADMIN_PORT chooses another")
+        _say(f"ingest: admin port {port}, as {admin_port.USUAL} is taken; change it with INGEST_ADMIN_PORT")
     return settings.model_copy(update={"ingest_admin_port": port})
 
 
 def _metrics_port(settings: Settings, ports: list[tuple[str, int, str]]) -> int:
-    """Return the loader's port for metrics; 0, which is off, when it cannot be had: it loads all the same."""
+    """Return the port for the loader's metrics; 0 (off) if it is taken, because loading needs no port."""
     port = _METRICS_PORT if settings.warehouse_metrics_port is None else settings.warehouse_metrics_port
     is_taken = port in {port for _, port, _ in ports} or _bind_error(settings.warehouse_metrics_host, port)
     if port and is_taken:
-        _say(f"warehouse: no metrics, for port {port} is taken; WAREHOUSE_METRICS_PORT chooses another")
+        _say(f"warehouse: no metrics, because port {port} is taken; change it with WAREHOUSE_METRICS_PORT")
     return 0 if is_taken else port
 
 
 def _check_ports(ports: list[tuple[str, int, str]]) -> None:
-    """Raise WrongSettingsError naming every port that cannot be had, and the variable that changes it."""
+    """Raise WrongSettingsError naming every unavailable port and the variable that changes it."""
     faults, seen = [], set()
     for host, port, variable in ports:
         if port in seen:
-            faults.append(f"  port {port} is given to two services: change {variable}")
+            faults.append(f"  port {port} is set for two services: change {variable}")
         seen.add(port)
         if error := _bind_error(host, port):
-            faults.append(f"  {host}:{port} cannot be had ({error}): change {variable}")
+            faults.append(f"  {host}:{port} cannot be bound ({error}): change {variable}")
     if faults:
         raise WrongSettingsError("\n".join(["some ports are taken:", *faults]))
 
 
 def _bind_error(host: str, port: int) -> str:
-    """Return why `port` cannot be had, nothing if it can."""
+    """Return why `port` cannot be bound, or ""."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

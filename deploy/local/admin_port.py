@@ -1,7 +1,7 @@
 """Settings of the stack -> the port of ingest's health, metrics and registry.
 
-Invariant: a port that was chosen because the usual one was taken is kept in the data folder, so that all
-commands find it.
+Invariant: if the usual port was taken, the chosen one is stored in the data folder, where all commands find
+it.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _CANDIDATES = range(USUAL, 9083, 10)
 
 
 def of(settings: Settings) -> int:
-    """Return the port that is set, else the one that the running stack chose, else the usual one."""
+    """Return the port that is set, else the running stack's choice, else the usual one."""
     if settings.ingest_admin_port:
         return settings.ingest_admin_port
     try:
@@ -24,7 +24,7 @@ def of(settings: Settings) -> int:
 
 
 def choose(settings: Settings, is_free: Callable[[int], bool]) -> int:
-    """Return the port for a stack that starts; `make run` finds out itself that one that was set is taken."""
+    """Choose the port of a starting stack; a port that is set is returned without a check."""
     if settings.ingest_admin_port:
         return settings.ingest_admin_port
     port = next(filter(is_free, _CANDIDATES), USUAL)

@@ -1,9 +1,8 @@
 """`python -m deploy.local.child RUN_DIR NAME SIGNAL VARIABLES COMMAND...` -> the command, as this process.
 
-Invariants: the process gets SIGNAL when its parent ends, however that ends (Linux); RUN_DIR/NAME.pid holds
-its id; its environment has the VARIABLES (a list with commas) and no others, and names RUN_DIR, so that a
-later start knows an orphan for its own. A command that ended as it started waits here before it is tried
-again.
+Invariants: the process gets SIGNAL when its parent ends in any way (Linux). RUN_DIR/NAME.pid holds its id.
+Its environment has only the VARIABLES (comma separated) and the name of RUN_DIR, by which a later start
+recognises an orphan. A command that ended right after its start waits here before the next attempt.
 """
 
 import ctypes
@@ -20,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Become the command. Does not return."""
+    """Become the command; never returns."""
     run_dir, name, signal_name, variables, *command = arguments
     die_with_parent(signal.Signals[signal_name])
     path = Path(run_dir) / f"{name}.pid"
@@ -31,11 +30,11 @@ def main(arguments: list[str]) -> None:
     starts.write(path.parent, name, start)
     time.sleep(start.pause_seconds)
     env = {name: os.environ[name] for name in variables.split(",") if name in os.environ}
-    os.execvpe(command[0], command, env | {MARK: run_dir})  # noqa: S606 - becoming another program is the point
+    os.execvpe(command[0], command, env | {MARK: run_dir})  # noqa: S606 - replaces this process on purpose
 
 
 def die_with_parent(number: signal.Signals) -> None:
-    """Have the kernel send `number` to this process when its parent ends; nothing but Linux can."""
+    """Have the kernel send `number` to this process when its parent ends; only Linux can."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
@@ -47,10 +46,10 @@ def die_with_parent(number: signal.Signals) -> None:
 
 
 def parent_handles(number: signal.Signals) -> bool:
-    """Return whether the parent has `number` blocked, as it has while its handler runs.
+    """Return whether the parent blocks `number`, as it does while its handler runs.
 
-    GNU make that alone gets SIGINT (`kill -INT`, not Ctrl-C) sits in its handler until its child ends, and
-    does not tell the child.
+    If only GNU make gets SIGINT (`kill -INT`, not Ctrl-C), it stays in its handler until its child ends,
+    without signalling the child.
     """
     try:
         status = Path(f"/proc/{os.getppid()}/status").read_text()

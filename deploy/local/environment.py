@@ -1,8 +1,8 @@
-"""The environment as given -> that of the services, checked by each of them before any is started.
+"""The environment as given -> the environment of each service, checked before any is started.
 
-Invariants: all that is wrong with it is told at once, whichever service would have told it; a secret reaches
-the processes that need it and no other. ClickHouse, which answers whatever SQL asks, gets none: its password
-is in a file that it cannot read any more once it runs.
+Invariants: all problems are reported at once, for all services; a secret reaches only the processes that need
+it. ClickHouse, which runs arbitrary SQL, gets none: its password is in a file that it can no longer read once
+it runs.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,12 +25,12 @@ _CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {
 }
 
 _BY_FILE = frozenset({"CLICKHOUSE_PASSWORD", "INGEST_TOKENS"})
-# Of those that run others' code: what it needs, by the beginning of the name.
+# For services that run third-party code: the prefixes of the variables that they need.
 _ALLOWED = {
     "clickhouse": ("CLICKHOUSE_", "DATA_DIR", "LANG", "LC_", "PATH", "PYTHON", "TZ"),
     "kafka": ("HOME", "JAVA_", "LANG", "LC_", "PATH", "TZ"),
 }
-# Who gets it; a name that ends with _ is the beginning of many.
+# Owners of each secret; a name ending in _ is a prefix.
 _SECRETS: dict[str, set[str]] = {
     "CLICKHOUSE_URL": {"live", "warehouse"},
     "KAFKA_": {"ingest", "live", "warehouse"},
@@ -40,7 +40,7 @@ _SECRETS: dict[str, set[str]] = {
 
 
 def variables(service: str, env: Mapping[str, str]) -> list[str]:
-    """Return the names of those in `env` that `service` gets."""
+    """Return the names of the variables that `service` gets."""
     allowed = _ALLOWED.get(service, ("",))
     others = _BY_FILE | {secret for secret, owners in _SECRETS.items() if service not in owners}
     beginnings = tuple(secret for secret in others if secret.endswith("_"))
@@ -49,7 +49,7 @@ def variables(service: str, env: Mapping[str, str]) -> list[str]:
 
 
 def of_services(env: Mapping[str, str], data_dir: str, tokens: Path, at: Addresses) -> dict[str, str]:
-    """Return what the services get: all of `env` but secrets that come by file, and where everything is."""
+    """Return the services' environment: `env` without secrets passed by file, plus all addresses."""
     return {name: value for name, value in env.items() if name not in _BY_FILE} | {
         "DATA_DIR": data_dir,
         "INGEST_TOKENS_FILE": str(tokens),
@@ -64,7 +64,7 @@ def of_services(env: Mapping[str, str], data_dir: str, tokens: Path, at: Address
 
 
 def check(env: Mapping[str, str], names: set[str]) -> None:
-    """Have the services in `names` check `env`. Raises: WrongSettingsError with all their findings."""
+    """Have the services in `names` check `env`. Raises: WrongSettingsError with all problems."""
     problems: dict[str, None] = {}
     for name in sorted(names & _CHECKS.keys()):
         try:
@@ -72,4 +72,4 @@ def check(env: Mapping[str, str], names: set[str]) -> None:
         except SettingsError as error:
             problems |= dict.fromkeys(str(error).splitlines())
     if problems:
-        raise WrongSettingsError("\n  ".join(["these settings cannot be used:", *problems]))
+        raise WrongSettingsError("\n  ".join(["these settings are invalid:", *problems]))

@@ -1,16 +1,16 @@
-"""What keeps the one-machine stack from starting, told to the person at the terminal.
+"""Errors that keep the one-machine stack from starting, shown at the terminal.
 
-Invariant: the text is whole sentences with the remedy; it is printed without a traceback.
+Invariant: the text is complete sentences with the remedy, printed without a traceback.
 """
 
 
 class StackError(Exception):
-    """The stack cannot start, or a part of it cannot be made ready."""
+    """The stack cannot start, or one of its parts cannot be prepared."""
 
     exit_status = 1
 
 
 class WrongSettingsError(StackError):
-    """So it cannot start: only other settings, or a free port, help."""
+    """The stack cannot start until settings change or a port becomes free."""
 
     exit_status = 2

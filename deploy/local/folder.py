@@ -1,8 +1,7 @@
-"""The data folder: checked, locked for one stack, rid of what a crash left behind.
+"""The data folder: checked, locked for one stack, and cleaned up after a crash.
 
-Invariants: the lock is the kernel's (flock), so no crash leaves it behind; a process is ended only when its
-own environment says that it belongs to this folder. Source: proc(5); elsewhere than on Linux orphans are
-not looked for.
+Invariants: the lock is the kernel's (flock), so a crash releases it. A process is ended only if its own
+environment says that it belongs to this folder. Source: proc(5); orphans are found only on Linux.
 """
 
 import contextlib
@@ -20,17 +19,17 @@ from deploy.local.child import MARK
 from deploy.local.errors import StackError
 from ingest.token_file import write_secret
 
-PASSWORD_FILE = "run/clickhouse-password"  # noqa: S105 - where it is
-_CONFINED = "run/clickhouse/confined"  # by the process itself, in deploy.local.clickhouse
+PASSWORD_FILE = "run/clickhouse-password"  # noqa: S105 - a path, not a password
+_CONFINED = "run/clickhouse/confined"  # written by the process itself, in deploy.local.clickhouse
 
 _PARTS = ("run", "log")
-# Made by what writes there; an earlier release left some of them open to everybody.
+# Created by the processes that write there; an earlier release left some of them open to everybody.
 _PRIVATE = (*_PARTS, "backups", "clickhouse", "clickhouse-server", "kafka")
 _ORPHAN_SECONDS_MAX = 15.0
 
 
 def check(folder: Path, free_bytes_min: int) -> None:
-    """Make `folder` and its parts. Raises: StackError when it cannot be written or the disk is full."""
+    """Create `folder` and its parts. Raises: StackError if it is not writable or the disk is full."""
     try:
         for part in _PARTS:
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -55,7 +54,7 @@ def check(folder: Path, free_bytes_min: int) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process. Raises: StackError when another stack runs on it."""
+    """Lock `folder` for this process. Raises: StackError if another stack runs on it."""
     with (folder / "run" / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,7 +66,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def clean_up(folder: Path) -> list[str]:
-    """End what a crashed stack left running on `folder`; return the names. The lock must be held."""
+    """End processes that a crashed stack left on `folder`; return their names. The lock must be held."""
     run_dir = folder / "run"
     orphans = dict(_processes(run_dir))
     deadline = time.monotonic() + _ORPHAN_SECONDS_MAX
@@ -85,20 +84,20 @@ def clean_up(folder: Path) -> list[str]:
 
 
 def write_password(folder: Path, password: str) -> None:
-    """Put ClickHouse's password, which may be empty, where the process finds it when it starts."""
+    """Write ClickHouse's password, which may be empty, to the file read at its start."""
     write_secret(folder / PASSWORD_FILE, password + "\n")
 
 
 def confinement(folder: Path) -> str:
-    """Return what the kernel keeps ClickHouse's process from; empty: nothing is known of one."""
+    """Describe the kernel's confinement of ClickHouse's process; empty if unknown."""
     try:
         held = (folder / _CONFINED).read_text().split()
     except OSError:
         return ""
     free = [name for name in ("files", "network", "programs") if name not in held]
     if not free:
-        return "has its own files only, opens no connection and starts no program"
-    return f"is not kept by this kernel from other {', '.join(free)}: only by its own access rights"
+        return "can access only its own files, and cannot open connections or start programs"
+    return f"is not confined by this kernel from other {', '.join(free)}, only by its access rights"
 
 
 def _processes(run_dir: Path) -> Iterator[tuple[int, str]]:

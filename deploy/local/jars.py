@@ -1,10 +1,9 @@
-"""The list `kafka-jars.sha256` -> Kafka's jars on disk, each with exactly the bytes of the list.
+"""The list `kafka-jars.sha256` -> Kafka's jars on disk, with exactly the listed bytes.
 
-Invariants: a jar enters the cache by an atomic rename, after its SHA-256 was found right; two processes
-that fetch at once wait for each other; what was fetched stays, so a run after a failure goes on where it
-ended.
-Source: Maven Central by `jgo`; the list was resolved from org.apache.kafka:kafka_2.13:4.3.1, plus the SLF4J
-binding org.apache.logging.log4j:log4j-slf4j-impl:2.25.4.
+Invariants: a jar enters the cache by an atomic rename after its SHA-256 was verified; concurrent processes
+wait for each other; downloaded jars are kept, so a run after a failure continues. Source: Maven Central by
+`jgo`; the list was resolved from org.apache.kafka:kafka_2.13:4.3.1, plus the SLF4J binding
+org.apache.logging.log4j:log4j-slf4j-impl:2.25.4.
 """
 
 import fcntl
@@ -24,7 +23,7 @@ from deploy.local.errors import StackError
 
 LIST = Path(__file__).with_name("kafka-jars.sha256")
 
-# More do not fetch faster from Maven Central, and it asks for modesty.
+# More are not faster from Maven Central, which asks for moderation.
 _DOWNLOADS_AT_ONCE = 4
 
 
@@ -48,7 +47,7 @@ def read_list(path: Path = LIST) -> list[Jar]:
 
 
 def fetch(folder: Path, jars: list[Jar], say: Callable[[str], None]) -> None:
-    """Make `folder` hold `jars` and nothing else. Raises: StackError naming the jar that is in the way."""
+    """Make `folder` hold exactly `jars`. Raises: StackError naming the failing jar."""
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
         missing = [jar for jar in jars if not (folder / jar.name).exists()]
@@ -58,7 +57,7 @@ def fetch(folder: Path, jars: list[Jar], say: Callable[[str], None]) -> None:
 
 
 def verify(folder: Path, jars: list[Jar]) -> None:
-    """Check `folder` against `jars`. Raises: StackError naming each jar that is missing, extra or differs."""
+    """Check `folder` against `jars`. Raises: StackError naming each missing, extra or differing jar."""
     found = {path.name: path for path in folder.iterdir()}
     faults = [f"{name}: not in the list" for name in sorted(found.keys() - {jar.name for jar in jars})]
     for jar in jars:
@@ -68,7 +67,7 @@ def verify(folder: Path, jars: list[Jar]) -> None:
             faults.append(f"{jar.name}: differs from its SHA-256 in {LIST.name}")
     if faults:
         raise StackError(
-            f"Kafka's jars in {folder} are refused; delete what is named and run again:\n  "
+            f"Kafka's jars in {folder} are invalid; delete the files listed here and run again:\n  "
             + "\n  ".join(faults)
         )
 
@@ -104,10 +103,12 @@ def _download_one(context: MavenContext, jar: Jar, folder: Path) -> None:
     except (RuntimeError, OSError) as error:
         raise StackError(
             f"could not download {jar.name} from {', '.join(context.remote_repos.values())}:\n  {error}\n"
-            "What was downloaded is kept: run again to go on."
+            "Downloaded jars are kept: run again to continue."
         ) from error
     if _sha256(path) != jar.sha256:
-        raise StackError(f"{jar.name} as downloaded differs from its SHA-256 in {LIST.name}; it is refused.")
+        raise StackError(
+            f"{jar.name} as downloaded differs from its SHA-256 in {LIST.name}; it was rejected."
+        )
     path.replace(folder / jar.name)
 
 

@@ -1,9 +1,8 @@
-"""Settings -> a formatted data folder and the command of one Kafka broker that is its own controller (KRaft).
+"""Settings -> a formatted data folder and the command of one Kafka broker with its own controller (KRaft).
 
-Invariants: every acknowledged record is on disk (`log.flush.interval.messages=1`); topics are made on
-purpose only.
-Source: measured with Apache Kafka 4.3.1 on 2 cores: 3 s to the first acknowledged write, 375 MB resident;
-an fsync per produce batch costs a receiver at 64 connections 14% (DESIGN.md).
+Invariants: every acknowledged record is on disk (`log.flush.interval.messages=1`); topics are only created
+explicitly. Source: measured with Apache Kafka 4.3.1 on 2 cores: 3 s to the first acknowledged write, 375 MB
+resident; an fsync per produce batch costs a receiver at 64 connections 14% (DESIGN.md).
 """
 
 import base64
@@ -39,14 +38,14 @@ share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
-# One broker: what it acknowledges must be on disk, for no other has a copy.
+# A single broker has no replica, so it must sync a record before acknowledging it.
 log.flush.interval.messages=1
 message.max.bytes=4194304
-# A machine of two cores and a heap of half a gigabyte; the default buffer of the log cleaner alone is 128 MB.
+# For two cores and a heap of half a gigabyte; the log cleaner's default buffer alone is 128 MB.
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
-# A broker that died is let back in at once, not after nine seconds.
+# Lets a crashed broker rejoin at once, not after nine seconds.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 """
@@ -62,9 +61,9 @@ _LOGGING = """\
 
 
 def command(folder: Path, cache: Path, host: str, port: int, say: Callable[[str], None]) -> list[str]:
-    """Return the command that runs the broker on `folder`, once jars and folder are as they must be.
+    """Prepare jars and folder, and return the broker's command.
 
-    Raises: StackError when a jar cannot be had or the folder cannot be formatted.
+    Raises: StackError if a jar is unavailable or the folder cannot be formatted.
     """
     java = jvm(folder, cache, say)
     log_dir = folder / "log"
@@ -77,9 +76,9 @@ def command(folder: Path, cache: Path, host: str, port: int, say: Callable[[str]
 
 
 def jvm(folder: Path, cache: Path, say: Callable[[str], None]) -> list[str]:
-    """Return the command of a Java machine that has Kafka's classes; `folder` is made.
+    """Return the command of a JVM with Kafka's classes; creates `folder`.
 
-    Raises: StackError when a jar cannot be had.
+    Raises: StackError if a jar is unavailable.
     """
     jar_dir = cache.resolve() / f"kafka-{VERSION}"
     jars.fetch(jar_dir, jars.read_list(), say)
@@ -100,8 +99,8 @@ def jvm(folder: Path, cache: Path, say: Callable[[str], None]) -> list[str]:
 
 
 def format_folder(java: list[str], properties: Path, cluster_id: str) -> None:
-    """Make the data folder that `properties` names. Raises: StackError."""
-    # It runs for a second: compiling well would take longer than it saves.
+    """Format the data folder named in `properties`. Raises: StackError."""
+    # It runs for a second; optimising the code would take longer than it saves.
     quick, options = "-XX:TieredStopAtLevel=1", ["-c", str(properties), "--ignore-formatted"]
     tool = [java[0], quick, *java[1:], "kafka.tools.StorageTool", "format", "-t", cluster_id, *options]
     done = subprocess.run(tool, capture_output=True, text=True, check=False)
@@ -111,5 +110,5 @@ def format_folder(java: list[str], properties: Path, cluster_id: str) -> None:
 
 def _cluster_id() -> str:
     raw = uuid.uuid4().bytes
-    # The highest bit off: Kafka takes a leading "-" for an option.
+    # Clears the highest bit: Kafka takes a leading "-" for an option.
     return base64.urlsafe_b64encode(bytes([raw[0] & 0x7F]) + raw[1:]).rstrip(b"=").decode()

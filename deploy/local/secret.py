@@ -1,6 +1,6 @@
-"""Settings of the stack -> the file of ingest's tokens, and the secret that stands in the webhook URL.
+"""Settings of the stack -> ingest's tokens file, and the secret in the webhook URL.
 
-Invariant: services get tokens by file, never by environment, which others of the same user may read.
+Invariant: services get tokens by file, never by environment, which other processes of the user may read.
 """
 
 import secrets
@@ -15,14 +15,14 @@ _RANDOM_BYTES = 24
 
 
 def path(settings: Settings) -> Path:
-    """Return the file that ingest gets: the one that is set, else one that `make run` writes."""
+    """Return ingest's tokens file: the one that is set, else one written by `make run`."""
     if settings.ingest_tokens.get_secret_value():
         return settings.data_dir / "run" / "ingest-tokens"
     return settings.ingest_tokens_file or settings.data_dir / "token"
 
 
 def keep(settings: Settings) -> Path:
-    """Return that file, written where it is the stack's own. Raises: WrongSettingsError, OSError."""
+    """Return that file, written if it belongs to the stack. Raises: WrongSettingsError, OSError."""
     file, given = path(settings).absolute(), settings.ingest_tokens.get_secret_value()
     if given:
         write_secret(file, given + "\n")
@@ -33,7 +33,7 @@ def keep(settings: Settings) -> Path:
 
 
 def secret(settings: Settings) -> str:
-    """Return the first token's secret; empty: there is none yet. Raises: WrongSettingsError."""
+    """Return the first token's secret; empty if there is none yet. Raises: WrongSettingsError."""
     given, file = settings.ingest_tokens.get_secret_value(), path(settings)
     try:
         text = given or file.read_text()

@@ -1,7 +1,6 @@
-"""Settings -> the services of the stack: how each is started, reached, and known to be ready.
+"""Settings -> the services of the stack: how each is started, reached and checked for readiness.
 
-Invariant: order of the list is the order of start; the stack stops in the reverse order, so no one loses
-whom it needs.
+Invariant: the list is in order of start; the stack stops in reverse, so no service loses one that it needs.
 """
 
 import shutil
@@ -22,7 +21,7 @@ from deploy.local.settings import Settings
 
 NAMES = ("clickhouse", "kafka", "live", "warehouse", "ingest")
 
-# Written once per start; nobody reads it.
+# Written once per start; never read.
 _PROBE_TOPIC = "tapline.start"
 _PROBE_SECONDS = 2.0
 
@@ -51,23 +50,23 @@ class Service:
 
     name: str
     command: list[str]
-    ready: Callable[[], bool]  # asked until it says yes; OSError means not yet
+    ready: Callable[[], bool]  # polled until true; OSError means not ready
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the services are reached, by people and by each other."""
+    """The addresses of the services, for people and for each other."""
 
     ingest: str
     ingest_admin: str  # health, metrics, registry
     live: str
     clickhouse: str  # for people: without a password
-    clickhouse_login: str = field(repr=False)  # for services: with one, if there is one
+    clickhouse_login: str = field(repr=False)  # for services: with the password, if any
     kafka: str
 
 
 def addresses(settings: Settings) -> Addresses:
-    """Return the addresses; outside services keep theirs."""
+    """Return the addresses; external services keep theirs."""
     login = settings.clickhouse_url or _clickhouse_login(settings)
     host = urlsplit(login).netloc.rpartition("@")[2]
     return Addresses(
@@ -81,7 +80,7 @@ def addresses(settings: Settings) -> Addresses:
 
 
 def ports(settings: Settings, names: set[str]) -> list[tuple[str, int, str]]:
-    """Return (host, port, the variable that changes it) of each port that the services in `names` open."""
+    """Return (host, port, variable that changes it) of each port that the services in `names` open."""
     opened = {
         "ingest": [
             (settings.ingest_host, settings.ingest_port, "INGEST_PORT"),
@@ -102,7 +101,7 @@ def ports(settings: Settings, names: set[str]) -> list[tuple[str, int, str]]:
 
 
 def started(settings: Settings, only: set[str]) -> set[str]:
-    """Return the names of what is to be started: of `only`, what is not outside."""
+    """Return the services of `only` that are not external."""
     outside = {"clickhouse"} if settings.clickhouse_url else set()
     if settings.kafka_bootstrap_servers:
         outside.add("kafka")
@@ -110,7 +109,7 @@ def started(settings: Settings, only: set[str]) -> set[str]:
 
 
 def services(settings: Settings, names: set[str], say: Callable[[str], None]) -> list[Service]:
-    """Return the services in `names`, made ready to be started. Raises: StackError."""
+    """Prepare the services in `names` and return them. Raises: StackError."""
     at = addresses(settings)
     make: dict[str, Callable[[], Service]] = {
         "clickhouse": lambda: Service(
@@ -164,7 +163,7 @@ def _get(url: str) -> bytes:
 
 
 def _loads(at: Addresses) -> bool:
-    """Return whether the loader made its tables: it does before the first event, `tapcart.events` last."""
+    """Return whether the loader has created its tables; `tapcart.events` comes last."""
     request = urllib.request.Request(f"{at.clickhouse}/", data=b"EXISTS VIEW tapcart.events")  # noqa: S310
     login = urlsplit(at.clickhouse_login)
     if login.username:
@@ -175,7 +174,7 @@ def _loads(at: Addresses) -> bool:
 
 
 def _produces(servers: str) -> bool:
-    """Metadata come before the broker can take an idempotent write; only a write acknowledged is proof."""
+    """Return whether the broker acknowledges an idempotent write; metadata are available earlier."""
     quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": servers, "log_level": 0}
     topic = NewTopic(_PROBE_TOPIC, 1, config={"retention.ms": "60000", "segment.bytes": "1048576"})
     admin = AdminClient(quiet)

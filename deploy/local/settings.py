@@ -1,7 +1,7 @@
-"""Environment -> what the one-machine stack runs with, or every problem at once.
+"""Environment -> settings of the one-machine stack, or all their problems at once.
 
-Invariant: what the environment gives to the services themselves is handed on to them as it is.
-Source: ports and names are the public contract in DESIGN.md.
+Invariant: the services' own variables are passed on to them unchanged. Source: ports and names are the public
+contract in DESIGN.md.
 """
 
 from collections.abc import Mapping
@@ -17,54 +17,54 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Settings(BaseModel):
-    """The stack's own settings; field names are ours, aliases are the environment's."""
+    """The stack's own settings; aliases are the names of environment variables."""
 
     model_config = environment.CONFIG
 
     data_dir: Path = Field(Path("data"), alias="DATA_DIR")
-    # Kafka's jars; one folder serves any number of data folders.
+    # Kafka's jars; several data folders can share it.
     cache_dir: Path = Field(ROOT / ".cache", alias="TAPLINE_CACHE")
     ingest_host: str = Field("127.0.0.1", alias="INGEST_HOST")
     ingest_port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
     ingest_admin_host: str = Field("127.0.0.1", alias="INGEST_ADMIN_HOST")
-    # Not set: 8083, or another when somebody has that, for a second stack on this machine did not ask for it.
+    # Unset: 8083, or another port if that is taken, as by a second stack on this machine.
     ingest_admin_port: int | None = Field(None, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
     ingest_tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
     ingest_tokens_file: Path | None = Field(None, alias="INGEST_TOKENS_FILE")
     live_host: str = Field("127.0.0.1", alias="LIVE_HOST")
     live_port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
     live_token: SecretStr = Field(SecretStr(""), alias="LIVE_TOKEN")
-    # Of `make prometheus`; no part of the stack.
+    # Port of `make prometheus`, which is not part of the stack.
     prometheus_port: int = Field(9090, alias="PROMETHEUS_PORT", ge=1, le=65535)
-    # Not set: 8082 when nobody has it, for a second stack on this machine did not ask for it.
+    # Unset: 8082, or none if that is taken, as by a second stack on this machine.
     warehouse_metrics_port: int | None = Field(None, alias="WAREHOUSE_METRICS_PORT", ge=0, le=65535)
     warehouse_metrics_host: str = Field("127.0.0.1", alias="WAREHOUSE_METRICS_HOST")
     clickhouse_host: str = Field("127.0.0.1", alias="CLICKHOUSE_HOST")
     clickhouse_port: int = Field(8123, alias="CLICKHOUSE_PORT", ge=1, le=65535)
     clickhouse_password: SecretStr = Field(SecretStr(""), alias="CLICKHOUSE_PASSWORD")
-    # Set: an outside one is used, and none is started.
+    # Set: use an external ClickHouse, and start none.
     clickhouse_url: str = Field("", alias="CLICKHOUSE_URL")
-    # Not KAFKA_HOST: every KAFKA_* but the port is a property of the Kafka clients.
+    # Not KAFKA_HOST, because every KAFKA_* except the port is a property of the Kafka clients.
     kafka_host: str = Field("127.0.0.1", alias="TAPLINE_KAFKA_HOST")
     kafka_port: int = Field(9092, alias="KAFKA_PORT", ge=1, le=65534)
-    # Set `KAFKA_BOOTSTRAP_SERVERS`: an outside one is used, and none is started.
+    # `KAFKA_BOOTSTRAP_SERVERS` set: use an external Kafka, and start none.
     kafka: environment.AnyKafkaProperties = Field({}, alias="KAFKA_BOOTSTRAP_SERVERS", repr=False)
-    # What Tapcart posts to, without the path.
+    # The URL that Tapcart posts to, without the path.
     public_url: str = Field("", alias="TAPLINE_PUBLIC_URL", pattern=r"^(https?://[^/]+)?$")
     start_seconds_max: float = Field(120.0, alias="TAPLINE_START_SECONDS_MAX", ge=1, le=3600)
     disk_free_bytes_min: int = Field(512 * 1024 * 1024, alias="TAPLINE_DISK_FREE_BYTES_MIN", ge=0)
 
     @property
     def kafka_bootstrap_servers(self) -> str:
-        """Return where an outside Kafka is; empty: there is none."""
+        """The address of an external Kafka; empty if there is none."""
         return self.kafka.get("bootstrap.servers", "")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Return the settings in `env`. Raises: WrongSettingsError, naming all that are wrong."""
+        """Return the settings in `env`. Raises: WrongSettingsError naming all problems."""
         try:
             return environment.read(cls, env)
         except environment.SettingsError as error:
             raise WrongSettingsError(
-                "\n  ".join(["these settings cannot be used:", *str(error).splitlines()])
+                "\n  ".join(["these settings are invalid:", *str(error).splitlines()])
             ) from None

@@ -1,27 +1,27 @@
-"""How often a service was started, and how long it waits before the next time: RUN_DIR/NAME.starts.
+"""Number of starts of a service, and the pause before its next start: RUN_DIR/NAME.starts.
 
-Invariants: one that ran for a while comes back at once; one that ends as it starts waits twice as long each
-time, up to a bound, and is tried for ever. The count begins anew with each start of the stack.
+Invariants: a service that ran for a while restarts at once. One that ends right after its start waits twice
+as long each time, up to a limit, and is restarted forever. The count restarts with each start of the stack.
 """
 
 from pathlib import Path
 
 import msgspec
 
-_RAN_SECONDS = 3.0  # then it had started
+_RAN_SECONDS = 3.0  # a service that ran this long had started
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.5, 15.0
 
 
 class Start(msgspec.Struct, frozen=True):
     """The last start of a service."""
 
-    count: int  # how many there were
-    pause_seconds: float  # waited before it
-    at: float  # when the pause had ended: seconds since 1970
+    count: int  # number of starts
+    pause_seconds: float  # pause before this start
+    at: float  # end of the pause: seconds since 1970
 
 
 def following(last: Start | None, now: float) -> Start:
-    """Return the start that follows at `now`."""
+    """Return the next start, at `now`."""
     if last is None:
         return Start(1, 0.0, now)
     has_run = now - last.at >= _RAN_SECONDS
@@ -30,7 +30,7 @@ def following(last: Start | None, now: float) -> Start:
 
 
 def read(run_dir: Path, name: str) -> Start | None:
-    """Return the last start of a service; None: there was none, or it cannot be read."""
+    """Return the last start of a service; None if there was none or it is unreadable."""
     try:
         return msgspec.json.decode(_path(run_dir, name).read_bytes(), type=Start)
     except (OSError, msgspec.DecodeError):
@@ -38,14 +38,14 @@ def read(run_dir: Path, name: str) -> Start | None:
 
 
 def write(run_dir: Path, name: str, start: Start) -> None:
-    """Note a start."""
+    """Record a start."""
     new = _path(run_dir, name).with_suffix(".starts.new")
     new.write_bytes(msgspec.json.encode(start))
     new.replace(_path(run_dir, name))
 
 
 def forget(run_dir: Path) -> None:
-    """Count from one again."""
+    """Reset all counts."""
     for path in run_dir.glob("*.starts"):
         path.unlink(missing_ok=True)
 

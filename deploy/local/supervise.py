@@ -1,9 +1,9 @@
-"""Services -> one supervisord that keeps them running, until it is told to stop.
+"""Services -> one supervisord that keeps them running until stopped.
 
-Invariants: a service that dies is started again within about a second, and for ever, see `starts`; all end
-when supervisord ends, and supervisord when this process does, whatever ends them; they stop one after the
-other, in reverse order of their start.
-Source: supervisord stops groups by falling priority, each before the next; PR_SET_PDEATHSIG, prctl(2).
+Invariants: a service that dies is restarted within about a second, forever (see `starts`). All services end
+when supervisord ends in any way, and supervisord ends with this process. They stop one after the other, in
+reverse order of their start. Source: supervisord stops groups by falling priority, each before the next;
+PR_SET_PDEATHSIG, prctl(2).
 """
 
 import os
@@ -30,7 +30,7 @@ from deploy.local.errors import StackError
 from deploy.local.services import Service, log_tail
 from deploy.local.settings import ROOT
 
-# So often a service may end before it is ready; then it is not going to be.
+# A service that ends this often before it is ready is considered broken.
 _STARTS_MAX = 4
 _POLL_SECONDS = 0.1
 
@@ -45,7 +45,7 @@ logfile_backups=1
 pidfile={run}/supervisord-own.pid
 {user}
 """
-# startsecs: supervisord starts whatever ends at once, for ever; `child` makes it wait if it must.
+# startsecs: supervisord restarts at once and forever; `child` adds the pauses.
 _PROGRAM = """
 [program:{name}]
 command={command}
@@ -68,12 +68,12 @@ _STOP_SECONDS = 30
 def running(
     services: list[Service], folder: Path, env: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `services` on `folder` with `env`; on leaving, stop them in order and wait for their end."""
+    """Run `services` on `folder` with `env`; on exit, stop them in order and wait."""
     config = folder / "run" / "supervisord.conf"
     config.write_text(_config(services, folder, env))
     command = _wrapped(folder, "supervisord", "SIGTERM", env)
     command += [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
-    # A session of its own: Ctrl-C at the terminal reaches this process alone, which stops the others.
+    # In its own session, so that Ctrl-C reaches only this process, which stops the others.
     with subprocess.Popen(command, cwd=ROOT, env=dict(env), start_new_session=True) as process:
         try:
             yield process
@@ -86,14 +86,14 @@ def running(
 
 
 def wait_ready(service: Service, folder: Path, process: subprocess.Popen[bytes], seconds_max: float) -> None:
-    """Return once `service` is ready. Raises: StackError with the end of its log when it never is."""
+    """Wait until `service` is ready. Raises: StackError with the end of its log if it never is."""
     log = folder / "log" / f"{service.name}.log"
     pids: set[str] = set()
 
     def ask() -> bool:
         pids.add(_pid(folder, service.name))
         if len(pids) > _STARTS_MAX:
-            raise StackError(f"{service.name} ends when it starts. The end of {log}:\n{log_tail(log)}")
+            raise StackError(f"{service.name} ends right after its start. The end of {log}:\n{log_tail(log)}")
         if process.poll() is not None:
             raise StackError(f"the supervisor ended. Its log is {log.parent / 'supervisord.log'}")
         return service.ready()

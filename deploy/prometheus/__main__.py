@@ -1,6 +1,6 @@
-"""`python -m deploy.prometheus` -> a Prometheus beside the stack, with its rules, until Ctrl-C.
+"""`python -m deploy.prometheus` -> a Prometheus that watches the stack, with its rules, until Ctrl-C.
 
-Exit status: Prometheus's own; 1 it is not installed, 2 wrong settings.
+Exit status: Prometheus's own; 1 not installed, 2 wrong settings.
 """
 
 import os
@@ -33,7 +33,7 @@ def main() -> int:
     print(f"alerts: http://{at}/alerts", flush=True)
     options = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", "--log.level=warn"]
     command = ["prometheus", *options, f"--web.listen-address={at}"]
-    return os.execv(binary, command)  # noqa: S606 - becoming it is the point
+    return os.execv(binary, command)  # noqa: S606 - replaces this process on purpose
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The shipped configuration and rules -> the same for a stack on ports of its own."""
+"""The shipped configuration and rules -> the same with the stack's own ports."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from deploy.local import admin_port
 from deploy.local.settings import Settings
 
 HERE = Path(__file__).parent
-_LOADER_PORT = 8082  # where `make run` puts the loader's metrics, unless told otherwise
+_LOADER_PORT = 8082  # the default port of the loader's metrics in `make run`
 
 
 def write(folder: Path, settings: Settings) -> Path:
@@ -22,13 +22,13 @@ def write(folder: Path, settings: Settings) -> Path:
 
 
 def located(text: str, settings: Settings) -> str:
-    """Return the configuration with the stack's ports, and the password of its live page if it has one."""
+    """Fill in the stack's ports, and the password of its live page, if any."""
     ports = {
         8081: settings.live_port,
         8082: settings.warehouse_metrics_port or _LOADER_PORT,
         8083: admin_port.of(settings),
     }
-    # Through marks, for one's port may be another's default.
+    # Via placeholders, because one port may equal another's default.
     for port in ports:
         text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:<{port}>")
     for port, actual in ports.items():

@@ -1,6 +1,7 @@
-"""The stack's settings -> one screen that tells how it is: `python -m deploy.status`.
+"""The stack's settings -> its state on one screen: `python -m deploy.status`.
 
-Exit status: 0 all is well, 1 something is not, 2 wrong settings, 3 nothing runs. In a pipe it is plain text.
+Exit status: 0 all is well, 1 there is a problem, 2 wrong settings, 3 nothing runs. In a pipe it prints plain
+text.
 """
 
 import os
@@ -16,13 +17,13 @@ from deploy.status.collect import Status, look
 from deploy.status.formatting import span
 from runtime.printable import printable
 
-_PIPE_WIDTH = 160  # nothing is folded where nobody sees a width
+_PIPE_WIDTH = 160  # wide enough to avoid wrapping where there is no terminal
 _NOTHING_RUNS = 3
 _CHARS_MAX = 1_000  # of one cell
 
 
 def main() -> int:
-    """Return the exit status."""
+    """Print the status; return the exit status."""
     try:
         settings = Settings.from_env(os.environ)
     except StackError as error:
@@ -54,7 +55,9 @@ def _show(status: Status) -> None:
         console.print(table)
         console.print()
     well = (
-        "[green]All is well.[/]" if status.is_well else "[bold red]Not all is well: see deploy/runbook.md.[/]"
+        "[green]All is well.[/]"
+        if status.is_well
+        else "[bold red]There are problems: see deploy/runbook.md.[/]"
     )
     console.print(well)
 

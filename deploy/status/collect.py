@@ -1,7 +1,7 @@
-"""Settings of a stack -> what can be seen of it now, whichever of its parts run.
+"""Settings of a stack -> its current state, whichever of its parts run.
 
-Invariants: nothing is changed; each look takes a bounded time; what cannot be known is told, never guessed. A
-process is up when it answers; its id comes from DATA_DIR/run, for what runs on this machine.
+Invariants: read-only; each check is bounded in time; unknown values are reported as unknown, never guessed. A
+process is up if it answers; its id comes from DATA_DIR/run, if it runs on this machine.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from deploy.status.formatting import amount, bytes_text
 
 _SECONDS_MAX = 2.5
 _NAMES = ("ingest", "kafka", "warehouse", "clickhouse", "live")
-# As the alerts.
+# same as the alerts
 _FRESHNESS_MS_MAX, _KNOWN_MS_MAX, _LAG_MAX, _SPOOL_MAX, _FREE_MIN = 120_000, 60_000, 100_000, 0.5, 0.1
 
 _Json = dict[str, Any]
@@ -37,7 +37,7 @@ class ProcessStatus:
     detail: str
     pid: int | None
     uptime_seconds: float | None
-    starts: int = 1  # since the stack's; more: it ended, and was started again
+    starts: int = 1  # since the stack's start; more than 1: it ended and was restarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All of it."""
+    """The state of the whole stack."""
 
     processes: tuple[ProcessStatus, ...]
     facts: tuple[Fact, ...]
@@ -59,17 +59,17 @@ class Status:
 
     @property
     def runs(self) -> bool:
-        """Return whether anything does."""
+        """Whether any process runs."""
         return any(process.is_up or process.pid for process in self.processes)
 
     @property
     def is_well(self) -> bool:
-        """Return whether all is."""
+        """Whether all processes and facts are well."""
         return all(process.is_up for process in self.processes) and all(fact.is_well for fact in self.facts)
 
 
 def look(settings: Settings) -> Status:
-    """Return what can be seen now."""
+    """Collect the current state."""
     at = services.addresses(settings)
     token = settings.live_token.get_secret_value()
     headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -94,9 +94,9 @@ def look(settings: Settings) -> Status:
 def _seen(
     intake: _Json | None, page: _Json | None, kafka: str, *, pings: bool
 ) -> dict[str, tuple[bool, str]]:
-    """Return of each process whether it is up, and what it says; the loader tells nobody but Kafka."""
+    """Return whether each process is up, with its detail; only Kafka knows about the loader."""
     told = {one["name"]: (one["health"], one["detail"]) for one in (page or {}).get("components", ())}
-    nobody = ("unknown", "only the live page knows, and it does not answer")
+    nobody = ("unknown", "unknown, because the live page does not answer")
     kafka_health, kafka_detail = told.get("kafka", nobody)
     warehouse_health, warehouse_detail = told.get("warehouse", nobody)
     reached = kafka_health == "up" if page else _connects(kafka)
@@ -113,8 +113,8 @@ def _of_intake(intake: _Json | None) -> tuple[bool, str]:
     if intake is None:
         return False, "does not answer"
     if not intake.get("ready"):
-        return False, f"takes no events: {intake.get('spool_unavailable') or 'the spool is full'}"
-    return True, f"takes events {WAYS.get(intake.get('state', ''), 'to Kafka or to its disk')}"
+        return False, f"accepts no events: {intake.get('spool_unavailable') or 'the spool is full'}"
+    return True, f"accepts events {WAYS.get(intake.get('state', ''), 'to Kafka or to its disk')}"
 
 
 def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> ProcessStatus:
@@ -125,7 +125,7 @@ def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> ProcessStatus
         if found.status() == psutil.STATUS_STOPPED:
             is_up, detail = False, f"is stopped: kill -CONT {pid}"
         elif name == "warehouse" and not _listens(found):
-            detail += "; it has no port for metrics (WAREHOUSE_METRICS_PORT)"
+            detail += "; it serves no metrics (WAREHOUSE_METRICS_PORT)"
         start = starts.read(data_dir / "run", name)
         uptime = time.time() - found.create_time()
         return ProcessStatus(name, is_up, detail, pid, uptime, start.count if start else 1)
@@ -134,12 +134,16 @@ def _process(data_dir: Path, name: str, seen: tuple[bool, str]) -> ProcessStatus
 
 
 def _listens(process: psutil.Process) -> bool:
-    """Return whether a process has a port of its own, as a loader has that shows its metrics."""
+    """Return whether a process listens on a port, as a loader with metrics does."""
     return any(one.status == psutil.CONN_LISTEN for one in process.net_connections(kind="tcp"))
 
 
 def _facts(intake: _Json, page: _Json | None) -> Iterator[Fact]:
-    yield from _of_page(page) if page else [Fact("numbers", "only the live page has them", is_well=False)]
+    yield from (
+        _of_page(page)
+        if page
+        else [Fact("numbers", "unavailable, because the live page does not answer", is_well=False)]
+    )
     if "topic_problems" in intake:
         yield _topics(intake["topic_problems"])
     if "spool_bytes" in intake:
@@ -147,32 +151,34 @@ def _facts(intake: _Json, page: _Json | None) -> Iterator[Fact]:
         text = f"{amount(intake['spool_records'], 'record')}, {bytes_text(intake['spool_bytes'])}"
         yield Fact("spool", f"{text}, {full:.0%} full", full < _SPOOL_MAX)
     if files := intake.get("set_aside_files"):
-        text = f"{amount(files, 'file')} that no topic takes, {bytes_text(intake['set_aside_bytes'])}"
+        text = f"{amount(files, 'file')} that no topic accepts, {bytes_text(intake['set_aside_bytes'])}"
         yield Fact("set aside", f"{text}: make spool", is_well=False)
 
 
 def _topics(problems: list[_Json] | None) -> Fact:
     if problems is None:
-        return Fact("topics", "not known", is_well=False)
+        return Fact("topics", "unknown", is_well=False)
     text = "; ".join(f"{one['topic']} {one['words']}" for one in problems)
-    return Fact("topics", text or "as they have to be", not problems)
+    return Fact("topics", text or "configured correctly", not problems)
 
 
 def _of_page(page: _Json) -> Iterator[Fact]:
     age_ms = page["freshness"]["age_ms"]
-    text = "not known" if age_ms is None else f"{age_ms / 1000:.1f} s" if age_ms else "all can be queried"
+    text = (
+        "unknown" if age_ms is None else f"{age_ms / 1000:.1f} s" if age_ms else "every event can be queried"
+    )
     known_ms = page["now_ms"] - (page["freshness"]["as_of_ms"] or page["now_ms"])
     is_old = known_ms > _KNOWN_MS_MAX
     text += f", as of {known_ms / 1000:.0f} s ago" if is_old else ""
     yield Fact("freshness", text, age_ms is not None and age_ms <= _FRESHNESS_MS_MAX and not is_old)
     if window := page["window"]:
         delay = window["delay_p99_ms"]
-        late = f", 99 of 100 within {delay / 1000:.1f} s" if delay is not None else ""
-        yield Fact("events", f"{window['per_second']:.1f} a second{late}")
+        late = f", 99% queryable within {delay / 1000:.1f} s" if delay is not None else ""
+        yield Fact("events", f"{window['per_second']:.1f} per second{late}")
     if total := page["total"]:
         yield Fact("in ClickHouse", amount(total["count"], "event"))
     if lag := page["lag"]:
-        text = f"{amount(lag['records'], 'record')} in Kafka are not loaded"
+        text = f"{amount(lag['records'], 'record')} in Kafka not loaded yet"
         yield Fact("lag", text, lag["records"] < _LAG_MAX)
     if quarantine := page["quarantine"]:
         text = f"{amount(quarantine['count'], 'body', 'bodies')}, {quarantine['waiting']:,} not replayed"
@@ -190,7 +196,7 @@ def _disk(data_dir: Path) -> Iterator[Fact]:
     except OSError:
         return
     free = usage.free / usage.total
-    yield Fact("disk", f"{bytes_text(usage.free)} are free, {free:.0%}", free >= _FREE_MIN)
+    yield Fact("disk", f"{bytes_text(usage.free)} free, {free:.0%}", free >= _FREE_MIN)
 
 
 def _alerts(http: httpx.Client, port: int) -> Fact:
@@ -199,7 +205,7 @@ def _alerts(http: httpx.Client, port: int) -> Fact:
         return Fact("alerts", "no Prometheus runs here (`make prometheus`)")
     firing = [alert for alert in answer["data"]["alerts"] if alert["state"] == "firing"]
     text = "; ".join(f"{alert['labels']['alertname']}: {alert['annotations']['summary']}" for alert in firing)
-    return Fact("alerts", text or "none fires", not firing)
+    return Fact("alerts", text or "none firing", not firing)
 
 
 def _connects(address: str) -> bool:
@@ -219,7 +225,7 @@ def _text(http: httpx.Client, url: str) -> str:
 
 
 def _json(http: httpx.Client, url: str, headers: dict[str, str] | None = None) -> _Json | None:
-    """Return the JSON object that a URL answers, None when there is none."""
+    """Return the JSON object at a URL, or None."""
     try:
         found = http.get(url, headers=headers or {}).json()
     except (httpx.HTTPError, ValueError):

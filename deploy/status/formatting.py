@@ -1,4 +1,4 @@
-"""Numbers -> texts for people."""
+"""Numbers -> readable texts."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024

@@ -266,7 +266,7 @@ def test_a_topic_that_grows_is_followed(readers: Readers, admin: AdminClient) ->
     assert sum(one["topic"] == topics.EVENTS for one in report["partitions"]) == _GROWN
     assert report["totals"]["offsets"] == before + len(posted)
     assert report["totals"]["missing"] == 0
-    assert f"{before + len(posted)} records loaded once more" in again
+    assert f"{before + len(posted)} records reloaded" in again
     assert readers.loader.metric('tapline_warehouse_lag_records{partition="59",topic="tapcart.events"}') == 0
     rows = Tables(readers.clickhouse).one("SELECT count() FROM tapcart.app_opened WHERE app_id LIKE 'grow-%'")
     assert rows == len(posted)

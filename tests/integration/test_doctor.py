@@ -208,7 +208,7 @@ def test_a_body_limit_that_is_too_small_is_told(stack: Stack, authority: Authori
     ("answer", "word"),
     [
         ((308, {"location": "https://elsewhere/secret"}, b""), "a redirect to https://elsewhere/<token>"),
-        ((200, {"content-type": "text/html"}, b"<h1>Welcome</h1>"), "not of Tapline's ingest"),
+        ((200, {"content-type": "text/html"}, b"<h1>Welcome</h1>"), "not from Tapline's ingest"),
         ((404, {}, b""), "must pass on the path"),
         ((502, {}, b""), "cannot reach ingest"),
     ],

@@ -424,7 +424,7 @@ def test_a_port_in_use_is_told_in_one_sentence(ingest: Ingest, tmp_path: Path, v
 
     assert second.process.wait(20) == 2
     said = second.log.read_text()
-    assert f"{variable}: 127.0.0.1:{ingest.port} cannot be had" in said
+    assert f"{variable}: 127.0.0.1:{ingest.port} cannot be bound" in said
     assert "Traceback" not in said
 
 

@@ -104,7 +104,7 @@ def test_deleted_rows_are_listed_and_repaired(site: Site) -> None:
     assert sorted(missing) == sorted((partition, offset) for partition, offset in places)
     assert text.count("missing: tapcart.events/") == len(report["missing"])
     assert (repaired, again, after["totals"]["missing"]) == (0, 0, 0)
-    assert "loaded 3 records again" in said
+    assert "loaded 3 missing records" in said
     site.tables.wait(f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{site.app}'", 30)
 
 

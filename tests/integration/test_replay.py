@@ -138,7 +138,7 @@ def test_a_dry_run_changes_nothing(stack: Stack) -> None:
     done = replay(stack, "--where", f"event_id = '{good['event_id']}'", "--dry-run")
 
     assert done.returncode == 0
-    assert "1 rows would be sent again; nothing was" in done.stdout
+    assert "1 rows would be replayed; this was a dry run" in done.stdout
     assert orders(stack, good["event_id"]) == 0
 
 

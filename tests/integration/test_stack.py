@@ -91,7 +91,7 @@ def test_names_taken_ports_and_their_variables(services: Stack, tmp_path: Path) 
     second = Stack(tmp_path, "kafka,clickhouse", services.env | {"DATA_DIR": str(tmp_path)})
     said = refused(second, 2)
 
-    assert f":{services.env['CLICKHOUSE_PORT']} cannot be had" in said
+    assert f":{services.env['CLICKHOUSE_PORT']} cannot be bound" in said
     assert "change CLICKHOUSE_PORT" in said
     assert "change KAFKA_PORT" in said
 
@@ -194,8 +194,8 @@ def test_the_loader_without_a_port_for_metrics_says_so(services: Stack, tmp_path
         )  # fmt: skip
         second.stop()
 
-    assert "no metrics, for port 8082 is taken" in second.said
-    assert "it has no port for metrics (WAREHOUSE_METRICS_PORT)" in status.stdout
+    assert "no metrics, because port 8082 is taken" in second.said
+    assert "it serves no metrics (WAREHOUSE_METRICS_PORT)" in status.stdout
 
 
 def test_stops_in_order(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_three_commands_say_what_they_do(said: Said) -> None:
         "Event_AppOpened_5_1_0", "Event_Wished_5_0_0",
     ]  # fmt: skip
     assert sorted(said.replayed.splitlines()) == [
-        "AppOpened: 30 rows of app_opened read again", "Wished: 30 rows moved out of unmodelled",
+        "AppOpened: 30 rows of app_opened typed", "Wished: 30 rows moved out of unmodelled",
     ]  # fmt: skip
 
 

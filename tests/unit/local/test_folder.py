@@ -73,9 +73,18 @@ def test_ends_its_own_orphans_only(tmp_path: Path) -> None:
     ("held", "text"),
     [
         (None, ""),
-        ("files network programs", "has its own files only, opens no connection and starts no program"),
-        ("network programs", "is not kept by this kernel from other files: only by its own access rights"),
-        ("", "is not kept by this kernel from other files, network, programs: only by its own access rights"),
+        (
+            "files network programs",
+            "can access only its own files, and cannot open connections or start programs",
+        ),
+        (
+            "network programs",
+            "is not confined by this kernel from other files, only by its own access rights",
+        ),
+        (
+            "",
+            "is not confined by this kernel from other files, network, programs, only by its own access rights",
+        ),
     ],
 )
 def test_says_what_the_kernel_keeps_clickhouse_from(tmp_path: Path, held: str | None, text: str) -> None:

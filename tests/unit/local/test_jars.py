@@ -45,7 +45,7 @@ def test_says_in_words_that_a_download_failed(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(StackError, match=r"could not download b-1\.jar from http://127\.0\.0\.1:9") as failed:
         jars.fetch(tmp_path / "k", [ONE], print)
 
-    assert "run again to go on" in str(failed.value)
+    assert "run again to continue" in str(failed.value)
     assert list((tmp_path / "k").iterdir()) == []
 
 
