@@ -79,11 +79,11 @@ def test_ends_its_own_orphans_only(tmp_path: Path) -> None:
         ),
         (
             "network programs",
-            "is not confined by this kernel from other files, only by its own access rights",
+            "is not confined by this kernel from other files, only by its access rights",
         ),
         (
             "",
-            "is not confined by this kernel from other files, network, programs, only by its own access rights",
+            "is not confined by this kernel from other files, network, programs, only by its access rights",
         ),
     ],
 )
