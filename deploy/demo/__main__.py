@@ -1,8 +1,8 @@
-"""Send the samples and some days of invented shoppers, then show them in ClickHouse: `python -m deploy.demo`.
+"""Sends samples and some days of invented shoppers, then queries them: `python -m deploy.demo`.
 
-Invariants: uses the stack that runs, else one of its own for as long as it takes. What it invents depends
-on seed and dates alone: run again, it adds only what happened since. Exit code 1: something acknowledged
-cannot be queried, or ingest answered otherwise than it should; 2: wrong options or settings.
+Invariants: uses the running stack, or starts one for the duration. The invented events depend only on seed
+and dates, so another run adds only events since the last. Exit code 1: an acknowledged event cannot be
+queried, or ingest answered unexpectedly; 2: wrong options or settings.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _BAR_WIDTH = 32
 
 
 def main() -> int:
-    """Return the exit code."""
+    """Run the demo; return the exit code."""
     arguments = _arguments()
     try:
         with _stack(arguments.url) as at:
@@ -50,22 +50,23 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.demo", description="Send Tapcart's samples and invented shoppers' events."
+        prog="python -m deploy.demo",
+        description="Send Tapcart's sample events and those of invented shoppers.",
     )
-    parser.add_argument("--url", default="", help="ingest URL with its token (default: the stack that runs)")
-    parser.add_argument("--rate", type=_positive, default=0.0, help="posts a second (default: as many as go)")
+    parser.add_argument("--url", default="", help="ingest URL with its token (default: the running stack)")
+    parser.add_argument("--rate", type=_positive, default=0.0, help="posts per second (default: unlimited)")
     parser.add_argument(
-        "--events", type=_positive, default=1500.0, help="events a day, all apps (default: 1500)"
+        "--events", type=_positive, default=1500.0, help="events per day over all apps (default: 1500)"
     )
     parser.add_argument("--days", type=_count, default=1, help="whole days before today (default: 1)")
     parser.add_argument("--apps", type=_count, default=3, help="number of invented apps (default: 3)")
-    parser.add_argument("--seed", type=int, default=1, help="another seed, other shoppers (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the invented shoppers (default: 1)")
     return parser.parse_args()
 
 
 def _show(at: stack.Stack, arguments: argparse.Namespace) -> int:
     posts = _posts(arguments)
-    back = f"{arguments.days} day(s) back till now"
+    back = f"{arguments.days} day(s) back until now"
     print(f"Sending {len(posts):,} posts: the 14 samples, and shoppers from {back}")
     with _bar(len(posts)) as progress:
         tally = asyncio.run(send(at.ingest_url, posts, Pace(arguments.rate), lambda t: progress(t.sent)))
@@ -108,10 +109,10 @@ def _wait(clickhouse: QueryClient, tally: Tally) -> int:
 
 def _print_tally(tally: Tally) -> None:
     answers = ", ".join(f"{count:,} x {_status(status)}" for status, count in sorted(tally.statuses.items()))
-    again = f"; {tally.retries:,} sent again, as Tapcart does after 400 and 500" if tally.retries else ""
+    again = f"; {tally.retries:,} retried, as Tapcart does after 400 and 500" if tally.retries else ""
     print(f"Answers: {answers}{again}")
     for (expected, status), count in sorted(tally.unexpected.items()):
-        print(f"  not as expected: {count:,} x {_status(status)} instead of {expected}")
+        print(f"  unexpected: {count:,} x {_status(status)} instead of {expected}")
 
 
 def _status(status: int) -> str:
@@ -120,7 +121,7 @@ def _status(status: int) -> str:
 
 def _print_end(at: stack.Stack) -> None:
     if at.ours:
-        print("\nThe stack of this demo stops now, its data stay. `make run` keeps one running.")
+        print("\nThis demo's stack stops now; its data is kept. `make run` starts it again.")
     else:
         print(f"\nLive page: {at.live_url}   SQL: {at.clickhouse_url}")
 
@@ -146,7 +147,7 @@ def _bar(total: int) -> Iterator["_Bar"]:
 
 
 class _Bar:
-    """A line on standard error that is drawn again and again; nothing where nobody looks."""
+    """A progress line on standard error; silent without a terminal."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -155,7 +156,7 @@ class _Bar:
         self._drawn = 0.0
 
     def __call__(self, done: int) -> None:
-        """Draw it, but not more often than an eye can see."""
+        """Draw the line, at a limited rate."""
         now = time.monotonic()
         if not self._shown or (now - self._drawn < _PROGRESS_SECONDS and done < self._total):
             return
@@ -166,7 +167,7 @@ class _Bar:
         print(line, end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Go to the next line."""
+        """End the line."""
         if self._shown:
             print(file=sys.stderr)
 

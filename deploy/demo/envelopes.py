@@ -1,8 +1,7 @@
-"""A journey -> JSON bodies as Tapcart posts them: envelope, blocks, ids, and the time as the phone has it.
+"""A journey -> JSON bodies as Tapcart posts them: envelope, blocks, ids, and the phone's time.
 
-Invariants: PurchaseCompleted comes from the shop's own server: none of the four blocks, the right time, and
-not always the ids of session and device.
-All other events of a session carry the same blocks, which are encoded once.
+Invariants: PurchaseCompleted comes from the shop's own server: it has none of the four blocks, the true time,
+and not always session and device ids. All other events of a session share the same blocks, encoded once.
 Source: Tapcart's public documentation of the Mobile Event Webhook.
 """
 
@@ -23,7 +22,7 @@ Event = dict[str, Any]
 
 
 class Envelopes:
-    """Puts the events of one session into envelopes."""
+    """Wraps the events of one session into envelopes."""
 
     def __init__(self, journey: Journey) -> None:
         who, shop = journey.shopper, journey.shop
@@ -41,7 +40,7 @@ class Envelopes:
         }
 
     def event(self, rng: Random, happening: Happening) -> Event:
-        """Return the event, ready for JSON."""
+        """Build the event, ready for JSON."""
         of_server = happening.event_type == "PurchaseCompleted"
         at_ms = happening.at_ms + (0 if of_server else self._skew_ms)
         event_id = str(UUID(int=rng.getrandbits(128), version=4))
@@ -69,7 +68,7 @@ class Envelopes:
 
 
 def iso(at_ms: int, zone: timezone) -> str:
-    """Return the time as Tapcart writes it: milliseconds and a numeric offset, never Z."""
+    """Format the time like Tapcart: milliseconds and a numeric offset, never Z."""
     seconds, milliseconds = divmod(at_ms, 1000)
     local = datetime.fromtimestamp(seconds, UTC).astimezone(zone)
     return local.replace(microsecond=milliseconds * 1000).isoformat(timespec="milliseconds")
@@ -106,7 +105,7 @@ def _device(who: Shopper, session_type: str) -> Event:
 
 
 def hash_bit(text: str) -> bool:
-    """Return one bit of the text's bytes (Python's own hash differs from process to process)."""
+    """Return a stable bit for a text; Python's own hash differs between processes."""
     return sum(text.encode()) % 2 == 0
 
 

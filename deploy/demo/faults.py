@@ -1,6 +1,6 @@
-"""A good event -> one that Tapcart might send some day (drift), or one that cannot be placed (broken).
+"""A valid event -> one that Tapcart might send some day (drift), or one that cannot be placed (broken).
 
-Invariants: what drifts is answered 200 and keeps its required fields; what is broken is answered 400 when it
+Invariants: a drifted event is answered 200 and keeps its required fields; a broken one is answered 400 if it
 is not JSON, else 422.
 """
 
@@ -33,7 +33,7 @@ def drifted(rng: Random, event: Event) -> Event:
 
 
 def broken(rng: Random, event: Event) -> tuple[bytes, int]:
-    """Return a body that cannot be placed, and the status that says so."""
+    """Return a body that cannot be placed, and its expected status."""
     body = json.encode(event)
     match rng.randrange(6):
         case 0:

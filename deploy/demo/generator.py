@@ -1,9 +1,9 @@
-"""Seed and period -> the POSTs that Tapcart would send, in the order it would send them.
+"""Seed and period -> the POSTs that Tapcart would send, in the order of sending.
 
-Invariants: pure: the same plan gives the same bytes. Every UTC day of every app is a stream of its own, so
-a longer period only adds posts: what a shorter one gave comes again, byte by byte (posting it again changes
-nothing in any view). `status` is what ingest must answer. Every valid event has an event_id of its own; a
-duplicate is the same bytes again.
+Invariants: pure: the same plan gives the same bytes. Every UTC day of every app is a separate stream, so a
+longer period only adds posts and repeats those of a shorter one byte by byte (posting them again changes no
+view). `status` is the expected answer of ingest. Every valid event has its own event_id; a duplicate is the
+same bytes again.
 """
 
 from collections.abc import Iterator
@@ -34,23 +34,23 @@ Kind = Literal["event", "duplicate", "drift", "broken"]
 
 
 class Post(Struct, frozen=True, gc=False):
-    """One request of Tapcart's."""
+    """One request of Tapcart."""
 
     sent_at_ms: int
     body: bytes
-    status: int  # what ingest answers: 200, 400, 422
+    status: int  # expected answer: 200, 400, 422
     kind: Kind
     app_id: str
     event_type: str
     event_id: str  # "" when broken
-    timestamp_ms: int  # as the event says
+    timestamp_ms: int  # the event's own time
 
 
 class Plan(Struct, frozen=True):
-    """What is invented."""
+    """The parameters of the invented events."""
 
-    start_ms: int  # the first UTC day begins here
-    end_ms: int  # nothing is sent from here on
+    start_ms: int  # start of the first UTC day
+    end_ms: int  # end of sending
     seed: int = 1
     apps: int = 3
     events_per_day: float = 2_000.0  # over all apps
@@ -86,7 +86,7 @@ def _app_day(seed: int, at: Shop, day: int, events: float) -> Iterator[Post]:
 def _visit(rng: Random, at: Shop, visit: Visit) -> Iterator[Post]:
     journey = Journey(rng, at, visit)
     envelopes = Envelopes(journey)
-    # A phone without a network sends everything later: a minute, or the next day.
+    # A phone without a network sends everything later: after a minute, or on the next day.
     offline_ms = round(60_000 * exp(rng.uniform(0, 7.5))) if rng.random() < _OFFLINE_SHARE else 0
     for happening in journey.events():
         at_ms = happening.at_ms + offline_ms + round(rng.expovariate(1 / 800))

@@ -1,9 +1,9 @@
-"""A visit -> what the app reports of it, in order: (true time, event type, event_properties).
+"""A visit -> the app's reports in order: (true time, event type, event_properties).
 
-Invariants: first launch is AppInstalled + AppOpened + SessionStarted; an add is AddedToCart + CartUpdated;
+Invariants: a first launch is AppInstalled + AppOpened + SessionStarted; an add is AddedToCart + CartUpdated;
 a purchase is CheckoutCreated, then OrderCreated + PurchaseCompleted; a tapped push is
-PushNotificationReceived + AppOpened.
-Source: the firing rules in Tapcart's public documentation of the Mobile Event Webhook.
+PushNotificationReceived + AppOpened. Source: the firing rules in Tapcart's public documentation of the Mobile
+Event Webhook.
 """
 
 from random import Random
@@ -39,7 +39,7 @@ class Happening(Struct, frozen=True, gc=False):
 
 
 class Journey:
-    """One session as it goes on. `events` may be called once."""
+    """One session; `events` may be called once."""
 
     def __init__(self, rng: Random, shop: Shop, visit: Visit) -> None:
         self.shop = shop
@@ -55,7 +55,7 @@ class Journey:
         self._happened: list[Happening] = []
 
     def events(self) -> list[Happening]:
-        """Return all that happens, by time."""
+        """Return all events of the session, in order of time."""
         self._open()
         for _ in range(self._rng.randint(1, _LOOKS_MAX)):
             self._look_around()
@@ -153,7 +153,7 @@ class Journey:
             self._update(line, None, ("delete", "delete"), self._pause(8))
 
     def _check_out(self) -> None:
-        """Pay, or go away; some come back at once and buy once more."""
+        """Pay or leave; some pay again at once."""
         for _ in range(_CHECKOUTS_MAX):
             self._pay()
             if not chance(self._rng, 0.12):

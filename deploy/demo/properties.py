@@ -1,7 +1,7 @@
-"""What happened in a session -> `event_properties`, every documented field of the type, in Tapcart's words.
+"""An action in a session -> `event_properties` with every documented field of the type, in Tapcart's format.
 
-Invariants: numbers are strings, as Tapcart sends them; `event_id` is filled in with the envelope.
-Source: Tapcart's public documentation of the Mobile Event Webhook, one page per event type.
+Invariants: numbers are strings, as Tapcart sends them; `event_id` is filled in by the envelope. Source:
+Tapcart's public documentation of the Mobile Event Webhook, one page per event type.
 """
 
 from typing import Any
@@ -22,12 +22,12 @@ class Line(Struct):
 
     product: Product
     variant: Variant
-    cents: int  # of one piece, in the shopper's currency
+    cents: int  # per piece, in the shopper's currency
     quantity: int = 1
 
 
 class SessionOrigin(Struct, frozen=True):
-    """Where a session came from."""
+    """The origin of a session."""
 
     source: str  # direct | notification | deep_link
     push: Push | None = None
@@ -43,7 +43,7 @@ class SessionOrigin(Struct, frozen=True):
 
 
 def money(cents: int) -> str:
-    """Return whole cents as Tapcart writes amounts: `18.00`."""
+    """Format whole cents like Tapcart: `18.00`."""
     return f"{cents // 100}.{cents % 100:02d}"
 
 
@@ -161,7 +161,7 @@ def product_viewed(
 
 
 def added_to_cart(who: Shopper, line: Line, collection: Collection | None, cart: list[Line]) -> Properties:
-    """Return AddedToCart's fields; `cart` holds the line already."""
+    """Return AddedToCart's fields; `cart` already has the line."""
     return {
         "source": None,
         **_line(line, collection),
@@ -178,7 +178,7 @@ def added_to_cart(who: Shopper, line: Line, collection: Collection | None, cart:
 def cart_updated(
     who: Shopper, line: Line, collection: Collection | None, cart: list[Line], how: tuple[str, str]
 ) -> Properties:
-    """Return CartUpdated's fields; `cart` is as it became, `how` update_type and cart_update_source."""
+    """Return CartUpdated's fields; `cart` is the new cart, `how` is update_type and cart_update_source."""
     return {
         "event_id": None,
         "quantity_updated": "1",

@@ -1,7 +1,7 @@
-"""A cart that is paid for -> `event_properties` of CheckoutCreated, OrderCreated and PurchaseCompleted.
+"""A paid cart -> `event_properties` of CheckoutCreated, OrderCreated and PurchaseCompleted.
 
 Invariants: the totals of one purchase agree. Its ids mostly do not, as in Tapcart's public examples:
-OrderCreated names the checkout by a number, PurchaseCompleted by a hexadecimal token, either may name none.
+OrderCreated names the checkout by a number, PurchaseCompleted by a hexadecimal token; either may name none.
 Source: Tapcart's public documentation of the Mobile Event Webhook, one page per event type.
 """
 
@@ -24,7 +24,7 @@ _ADDRESSES = {
 
 
 class Ids(Struct, frozen=True):
-    """One checkout as each event names it."""
+    """One checkout, by the id of each event."""
 
     checkout_created: str  # 32 hex digits
     order_created: str | None
@@ -47,7 +47,7 @@ def invented_ids(rng: Random) -> Ids:
 
 
 class Checkout(Struct, frozen=True):
-    """What is being paid."""
+    """A checkout being paid."""
 
     ids: Ids
     cart_id: str
@@ -59,7 +59,7 @@ class Checkout(Struct, frozen=True):
 
     @property
     def due(self) -> str:
-        """Return what is to be paid."""
+        """Return the amount to pay."""
         return money(subtotal(self.cart) - self.discount_cents)
 
     @property

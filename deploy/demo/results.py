@@ -1,7 +1,7 @@
-"""A ClickHouse URL -> proof that what was acknowledged can be queried, and the tables that a newcomer sees.
+"""A ClickHouse URL -> a check that acknowledged events can be queried, and tables for newcomers.
 
-Invariants: every query is shown with its answer, ready to be copied; ClickHouse itself draws the tables.
-Only the public views are read.
+Invariants: every query is shown with its answer, ready to copy; ClickHouse draws the tables. Only public
+views are read.
 """
 
 import time
@@ -69,11 +69,11 @@ _PAUSE_SECONDS = 0.25
 
 
 class QueryError(Exception):
-    """ClickHouse refused a query; the text is its own."""
+    """ClickHouse refused a query; the text is ClickHouse's."""
 
 
 class QueryClient:
-    """ClickHouse's HTTP interface; the URL may hold a login."""
+    """ClickHouse's HTTP interface; the URL may contain a login."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=_REQUEST_SECONDS_MAX, trust_env=False)
@@ -87,7 +87,7 @@ class QueryClient:
         return answer.text
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._client.close()
 
 
@@ -97,7 +97,7 @@ def wait_queryable(
     seconds_max: float,
     progress: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Return how many acknowledged events cannot be queried; 0 as soon as all can."""
+    """Return how many acknowledged events cannot be queried yet; 0 once all can."""
     waiting = [(app_id, ids) for app_id, all_ids in acknowledged.items() for ids in _chunks(all_ids)]
     deadline = time.monotonic() + seconds_max
     while True:

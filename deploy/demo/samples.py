@@ -1,6 +1,6 @@
-"""deploy/samples -> posts: the 14 documented event types, one each, with fixed ids and times.
+"""deploy/samples -> posts: one of each of the 14 documented event types, with fixed ids and times.
 
-Invariant: the bodies are posted as they lie there, so posting them twice changes nothing in any view.
+Invariant: the bodies are posted unchanged, so posting them twice changes no view.
 """
 
 from pathlib import Path

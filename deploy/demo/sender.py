@@ -1,10 +1,8 @@
-"""Posts -> requests to an ingest URL, each sent as Tapcart would; and a tally of the answers.
+"""Posts -> requests to an ingest URL, sent like Tapcart's, and a tally of the answers.
 
-Invariants: only 400, 500 and a lost connection are tried again, until a time limit, then the event is
-dropped, as Tapcart drops it. A post counts once, under its last answer. At most `connections` requests are
-under way.
-Source: Tapcart's public documentation ("after a 400 or 500 response" the event is sent again for 5
-minutes).
+Invariants: only 400, 500 and a lost connection are retried, up to a time limit; then the event is dropped, as
+by Tapcart. A post counts once, under its last answer. At most `connections` requests are in flight. Source:
+Tapcart's public documentation ("after a 400 or 500 response" the event is sent again for 5 minutes).
 """
 
 import asyncio
@@ -23,22 +21,22 @@ NO_ANSWER = 0  # instead of a status: the connection was refused or lost
 _BAD_REQUEST, _OK, _ERROR = 400, 200, 500
 _REQUEST_SECONDS_MAX = 15.0
 _ONE = httpx.Limits(max_connections=1)
-# A body that is no JSON stays so: two seconds show what Tapcart does for five minutes.
+# A body that is not JSON never succeeds: two seconds show what Tapcart does for five minutes.
 _PATIENCE_SECONDS = {_BAD_REQUEST: 2.0, _ERROR: 300.0, NO_ANSWER: 300.0}
 
 
 @dataclass
 class Tally:
-    """What became of the posts."""
+    """The results of the posts."""
 
-    sent: int = 0  # posts with a last answer
+    sent: int = 0  # posts with a final answer
     retries: int = 0  # requests beyond the first of a post
     statuses: Counter[int] = field(default_factory=Counter)
     unexpected: Counter[tuple[int, int]] = field(default_factory=Counter)  # (expected, answered)
     acknowledged: dict[str, set[str]] = field(default_factory=dict)  # app id -> event ids
 
     def add(self, post: Post, status: int) -> None:
-        """Take the last answer to a post."""
+        """Count the final answer to a post."""
         self.sent += 1
         self.statuses[status] += 1
         if status != post.status:
@@ -49,7 +47,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast posts are sent."""
+    """The rate of posts."""
 
     per_second: float = 0.0  # 0: as fast as they are answered
     connections: int = 16
@@ -66,7 +64,7 @@ async def send(
 
     async def work() -> None:
         nonlocal taken
-        # A client of its own: searching a shared pool cost more than the requests (140/s against 400/s).
+        # One client per worker: searching a shared pool cost more than the requests (140/s against 400/s).
         async with httpx.AsyncClient(timeout=_REQUEST_SECONDS_MAX, limits=_ONE, trust_env=False) as client:
             for post in queue:
                 due = started + taken / pace.per_second if pace.per_second else 0.0
@@ -85,7 +83,7 @@ async def send(
 
 
 async def _post(client: httpx.AsyncClient, url: str, body: bytes) -> tuple[int, int]:
-    """Return the last answer's status and the number of requests."""
+    """Return the final status and the number of requests."""
     attempts = AsyncRetrying(
         wait=wait_random_exponential(multiplier=0.5, max=10.0),
         retry=_is_sent_again,

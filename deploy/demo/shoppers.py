@@ -1,8 +1,8 @@
-"""Seed, shop, day of install and number -> a shopper with a phone; and who comes on a day.
+"""Seed, shop, install day and number -> a shopper with a phone; and the visitors of a day.
 
-Invariants: a shopper is a pure function of its key, so that it is the same person on every day it comes
-back, and the stream of a day needs no other day's. A phone's clock may be wrong by hours; the shopper's
-address is one of those reserved for documentation (RFC 5737).
+Invariants: a shopper is a pure function of its key, so it is the same person on every day and no day needs
+another. A phone's clock may be wrong by hours; the shopper's address is reserved for documentation (RFC
+5737).
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ _NETWORKS = ("203.0.113", "198.51.100", "192.0.2")
 _NEW_SHARE = 0.18
 _RETENTION_DAYS = 45
 _DEBUG_SHARE = 0.01
-# How the day is spent, by local hour: quiet nights, a lunch break, the evening on the sofa.
+# Sessions by local hour: quiet nights, a lunch break, the evening on the sofa.
 _HOUR_WEIGHTS = (2, 1, 1, 1, 1, 2, 4, 6, 7, 7, 8, 9, 11, 10, 8, 8, 9, 10, 12, 15, 17, 15, 9, 4)
 
 
@@ -52,13 +52,13 @@ class Shopper(Struct, frozen=True):
     model: str
     push_enabled: bool
     shopify_user_id: str | None
-    skew_ms: int  # what the phone's clock is ahead
+    skew_ms: int  # how far the phone's clock is ahead
     eagerness: float  # 0..1, how likely to buy
-    debug: bool  # one of the app's makers, with a debug build
+    debug: bool  # a developer of the app, with a debug build
 
 
 class Visit(Struct, frozen=True):
-    """One session to be."""
+    """A planned session."""
 
     start_ms: int
     shopper: Shopper
@@ -79,7 +79,7 @@ def visits(seed: int, app_id: str, day: int, sessions: float) -> list[Visit]:
 
 
 def shopper(seed: int, app_id: str, install_day: int, number: int) -> Shopper:
-    """Return the shopper who was the `number`th to install the app on that day."""
+    """Return the `number`th shopper to install the app on that day."""
     rng = Random(f"{seed}/{app_id}/{install_day}/{number}")  # noqa: S311 - invented data
     country, locale, currency, offset, rate = rng.choices(_HOMES, _HOME_WEIGHTS)[0]
     ios = chance(rng, 0.62)

@@ -1,7 +1,7 @@
 """Seed and number -> a merchant's app with its catalogue, campaigns and customers' currencies; all invented.
 
-Invariants: every app id begins with `demo-`, so that invented events are never taken for a merchant's.
-Prices are whole cents of the shop's currency. The same seed and number give the same shop.
+Invariants: every app id begins with `demo-`, so invented events are never mistaken for a merchant's. Prices
+are whole cents of the shop's currency. The same seed and number give the same shop.
 """
 
 from random import Random
@@ -60,7 +60,7 @@ class Product(Struct, frozen=True):
 
 
 class Collection(Struct, frozen=True):
-    """A named choice of products."""
+    """A named selection of products."""
 
     collection_id: str
     title: str
@@ -110,12 +110,12 @@ def shop(seed: int, number: int) -> Shop:
 
 
 def chance(rng: Random, share: float) -> bool:
-    """Return True in this share of cases."""
+    """Return True with this probability."""
     return rng.random() < share
 
 
 def opaque_id(rng: Random) -> str:
-    """Return ten letters and digits, as Tapcart names notifications and blocks."""
+    """Return ten letters and digits, as in Tapcart's ids of notifications and blocks."""
     return "".join(rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789", k=10))
 
 

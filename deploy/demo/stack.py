@@ -1,7 +1,7 @@
-"""Environment -> a running stack: the one of `make run`, else one of our own for as long as it is used.
+"""Environment -> a running stack: the one of `make run`, else a temporary one.
 
-Invariants: a stack that runs is never stopped by us; one of our own ends with us.
-Source: the ready line and the files of the data folder are the public contract in DESIGN.md.
+Invariants: a stack found running is never stopped; a temporary one ends with the demo. Source: the ready line
+and the files of the data folder are the public contract in DESIGN.md.
 """
 
 import os
@@ -29,17 +29,17 @@ class NoStackError(Exception):
 
 @dataclass(frozen=True)
 class Stack:
-    """Where a stack is reached."""
+    """The addresses of a stack."""
 
     ingest_url: str  # with the token
     clickhouse_url: str  # for people: without a password
     clickhouse_login: str = field(repr=False)
     live_url: str
-    ours: bool = False  # it ends with us
+    ours: bool = False  # temporary
 
 
 def running(env: Mapping[str, str]) -> Stack | None:
-    """Return the stack of the environment's data folder and ports, if it takes events."""
+    """Return the stack of the environment's data folder and ports, if it accepts events."""
     settings = Settings.from_env(env)
     at = services.addresses(settings)
     try:
@@ -53,7 +53,7 @@ def running(env: Mapping[str, str]) -> Stack | None:
 
 @contextmanager
 def started() -> Iterator[Stack]:
-    """Yield a stack of our own. Raises: NoStackError."""
+    """Yield a temporary stack. Raises: NoStackError."""
     process = subprocess.Popen(
         [sys.executable, "-m", "deploy.local", "--with-parent"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -66,7 +66,7 @@ def started() -> Iterator[Stack]:
 
 
 def outside(url: str) -> Stack:
-    """Return the stack behind an ingest URL; the rest is where the environment says."""
+    """Return the stack behind an ingest URL; its other addresses come from the environment."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise NoStackError("--url must be http:// or https://, with the token in its path")

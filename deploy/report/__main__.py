@@ -1,7 +1,6 @@
-"""A merchant's week as one HTML file with plots: `python -m deploy.report`, beside a stack that runs.
+"""Writes a merchant's week as one HTML file with plots: `python -m deploy.report`, next to a running stack.
 
-Exit status: 0 written, 1 there is nothing to report or ClickHouse does not answer, 2 wrong options or
-settings.
+Exit status: 0 written, 1 nothing to report or ClickHouse does not answer, 2 wrong options or settings.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from runtime.printable import printable, printable_lines
 
 
 def main() -> int:
-    """Return the exit status."""
+    """Write the report; return the exit status."""
     arguments = _arguments()
     try:
         url = services.addresses(Settings.from_env(os.environ)).clickhouse_login
@@ -34,7 +33,7 @@ def main() -> int:
         print(f"report: {printable_lines(error)}", file=sys.stderr)
         return 1
     except httpx.HTTPError as error:
-        print(f"report: ClickHouse does not answer ({error}); does `make run` run?", file=sys.stderr)
+        print(f"report: ClickHouse does not answer ({error}); is `make run` running?", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"report: {arguments.out} cannot be written: {error.strerror}", file=sys.stderr)
@@ -47,8 +46,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.report", description="Write a merchant's week as one HTML file."
     )
-    parser.add_argument("--app", default="", help="app id (default: that with most devices)")
-    parser.add_argument("--week", type=date.fromisoformat, help="a day of the week (default: the newest one)")
+    parser.add_argument("--app", default="", help="app id (default: the one with most devices)")
+    parser.add_argument(
+        "--week", type=date.fromisoformat, help="a day of the week (default: the latest week)"
+    )
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="default: report.html")
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
-"""A week's numbers and plots -> one HTML file that needs nothing else. Pure.
+"""A week's numbers and plots -> one self-contained HTML file. Pure.
 
-Invariant: whatever comes from an event is escaped; there is no script, and nothing is fetched.
+Invariant: everything from an event is escaped; there is no script, and nothing is fetched.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _MATCHED_BY = {
     "device": "the device",
     "session": "the session",
     "shopper": "the shopper",
-    "none": "only one of the two came",
+    "none": "only one of the two arrived",
 }
 
 
@@ -31,14 +31,14 @@ def page(week: Week) -> str:
     title = f"{week.app}: {week.monday:%d %B} to {week.sunday:%d %B %Y}"
     rows = week.rows
     cards = [
-        _plot("Active devices", "By day; those seen for the first time apart.", plots.devices(week)),
-        _plot("Sessions by source", "Where they came from, as the app says.", plots.sessions(week)),
+        _plot("Active devices", "By day; new devices are shown separately.", plots.devices(week)),
+        _plot("Sessions by source", "By source, as reported by the app.", plots.sessions(week)),
         _plot(
             "From opening to order",
             "Devices that reached each step in order within a day, all days.",
             plots.funnel(week),
         ),
-        _plot("Revenue by day", "By currency: they are never added up.", plots.revenue(week)),
+        _plot("Revenue by day", "By currency; currencies are not added together.", plots.revenue(week)),
         _table(
             "Revenue",
             ("Currency", "Orders", "Revenue", "Average order", "On week before"),
@@ -57,7 +57,7 @@ def page(week: Week) -> str:
         _table("Push", ("Notification", "Received", "Opened", "Ordered in 24 h"), _plain(rows["pushes"])),
         _table("Orders by touch", ("First or last touch", "First", "Last"), _plain(rows["touches"])),
         _table("Abandoned carts", ("Currency", "Carts", "Left in them"), _carts(rows["carts"])),
-        _plot("Retention", "Share of a week's new devices that came again.", plots.retention(week)),
+        _plot("Retention", "Share of a week's new devices that returned.", plots.retention(week)),
     ]
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -1,7 +1,7 @@
-"""The numbers of a week -> plots, as SVG to stand in a page. Pure.
+"""The numbers of a week -> plots, as SVG to embed in a page. Pure.
 
-Invariants: no text of an event is markup (matplotlib escapes it) or mathematics; ids differ from plot to
-plot, for they share a page; the same numbers give the same bytes.
+Invariants: text of an event is neither markup (matplotlib escapes it) nor mathematics; ids differ between
+plots, because they share a page; the same numbers give the same bytes.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from deploy.report.week import Rows, Week
 from runtime.printable import printable
 
 _INK, _QUIET, _GRID = "#1f2933", "#52606d", "#e4e7eb"
-# Told apart also by those who do not see all colours (Okabe and Ito).
+# Distinguishable with colour blindness (Okabe and Ito).
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -66,7 +66,7 @@ def sessions(week: Week) -> str:
 
 
 def funnel(week: Week) -> str:
-    """Return how far devices came."""
+    """Return how many devices reached each step."""
     figure, axes = _figure()
     counts = [int(count) for count in week.rows["funnel"][0]]
     axes.barh(range(len(counts)), counts, color=_COLORS[0], height=0.62)
@@ -99,7 +99,7 @@ def revenue(week: Week) -> str:
 
 
 def retention(week: Week) -> str:
-    """Return the share of each cohort that came in each week after."""
+    """Return the share of each cohort that returned in each later week."""
     rows = week.rows["retention"]
     cohorts = sorted({row[0] for row in rows})
     width = max((row[1] for row in rows), default=0) + 1

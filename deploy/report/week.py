@@ -1,7 +1,7 @@
-"""ClickHouse, app, Monday -> the numbers of a merchant's week, each from one analytics view.
+"""ClickHouse, app and Monday -> the numbers of a merchant's week, each from one analytics view.
 
-Invariants: only the public views are read; values go to ClickHouse as parameters, never as SQL.
-Source: consumers/warehouse/analytics/README.md defines every number.
+Invariants: reads only the public views; values reach ClickHouse as parameters, never as SQL. Source:
+consumers/warehouse/analytics/README.md defines every number.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from msgspec import json
 Rows = Sequence[Sequence[Any]]
 
 _REQUEST_SECONDS_MAX = 60.0
-# A parameter in a URL is read as a field of TabSeparated.
+# URL parameters are parsed as fields of TabSeparated.
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n"})
-# The parts of queries.sql: a line with a name, then what it asks.
+# The parts of queries.sql: a line with a name, then its query.
 _QUERIES = {
     name: sql.strip()
     for part in Path(__file__).with_name("queries.sql").read_text().split("-- ")[1:]
@@ -27,7 +27,7 @@ _QUERIES = {
 
 
 class ReportError(Exception):
-    """There is nothing to report, or ClickHouse refused to say it; the text tells what to do."""
+    """There is nothing to report, or ClickHouse refused a query; the text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Week:
 
     app: str
     monday: date
-    rows: dict[str, Rows]  # by the names above
+    rows: dict[str, Rows]  # by query name
 
     @property
     def sunday(self) -> date:
@@ -45,7 +45,7 @@ class Week:
 
 
 def week(clickhouse: str, app: str, day: date | None) -> Week:
-    """Return the week of a day. Without app that with most devices, without day the newest.
+    """Read the week of a day. Default app: the one with most devices; default day: the latest.
 
     Raises: ReportError, httpx.HTTPError.
     """

@@ -1,7 +1,7 @@
 """Environment -> the embedded ClickHouse engine behind ClickHouse's HTTP interface, until SIGTERM.
 
-Invariant: the port, the settings and the password come first; then the process gives up whatever SQL has no
-use for, and only then is the engine loaded. `run/clickhouse/confined` names what the kernel holds it to.
+Invariant: the port, the settings and the password are read first; then the process gives up every right that
+SQL does not need; only then is the engine loaded. `run/clickhouse/confined` lists what the kernel enforces.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from runtime.http.server import Port, bind, serve
 from runtime.process import Process, main
 
 _CODE = tuple(Path(__file__).resolve().parents[3] / name for name in ("deploy", "runtime"))
-# A server's http_max_uri_size, and room for headers.
+# A server's http_max_uri_size, plus room for headers.
 _HEAD_BYTES_MAX = 1024 * 1024 + 64 * 1024
-# Libraries, time zones, and what the engine asks the kernel about its limits and load.
+# Libraries, time zones, and the files from which the engine reads the kernel's limits and load.
 _SYSTEM = """
     /lib /lib64 /usr/lib /usr/lib64 /usr/local/lib /etc/ld.so.cache /etc/localtime /usr/share/zoneinfo
     /dev/null /dev/zero /dev/random /dev/urandom
@@ -38,22 +38,22 @@ def _serve(process: Process) -> None:
     settings = Settings.from_env(os.environ).with_password()
     sockets = bind(settings.host, settings.port, "CLICKHOUSE_PORT")
     config = configuration.write(settings)
-    # The library makes an engine of its own when it is loaded, in a folder there.
+    # When loaded, the library creates an engine of its own, in a folder there.
     os.environ["TMPDIR"] = str(configuration.folder(settings) / "tmp")
     holds = _confine(settings)
     print(f"confined: {', '.join(holds) or 'nothing'}", file=sys.stderr, flush=True)
-    # Loaded, the engine has threads, and what a process gives up is given up by later threads only.
+    # The loaded engine has threads, and giving up rights affects only threads started later.
     from deploy.local.clickhouse.app import make_app  # noqa: PLC0415
     from deploy.local.clickhouse.engine import Engine  # noqa: PLC0415
 
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    # Not uvloop: it closes a pipe's descriptor twice, the second time when it is another's already.
+    # Not uvloop: it closes a pipe's descriptor twice, and by then another file may have its number.
     asyncio.run(_run(process, make_app(Engine(settings, config), settings), sockets, settings))
 
 
 async def _run(process: Process, app: ASGIApp, sockets: Sequence[socket], settings: Settings) -> None:
     stopping, seconds_max = asyncio.Event(), settings.shutdown_seconds_max
-    # An insert may take as long as its sender does.
+    # An insert may take as long as its sender.
     gate = Gate(ConnectionLimits(request_seconds_max=math.inf, head_bytes_max=_HEAD_BYTES_MAX))
     port = Port(app, sockets, gate)
     serving = serve([port], stopping, lifespan="on", timeout_graceful_shutdown=seconds_max)

@@ -1,7 +1,7 @@
-"""Headers of one request -> nothing, or the fault that refuses it. Pure.
+"""Headers of one request -> nothing, or a fault that refuses it. Pure.
 
-Invariants: a browser of this machine reaches the port, so any web page that it shows may try: by a name of
-its own (Host), by an image or a form (Sec-Fetch-Site), by a script (Origin). None of them runs a query.
+Invariants: a browser on this machine can reach the port, so any web page may try: by its own host name
+(Host), by an image or a form (Sec-Fetch-Site), by a script (Origin). None of them can run a query.
 """
 
 import base64
@@ -19,7 +19,7 @@ _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 def check(headers: Headers, params: Mapping[str, str], settings: Settings) -> None:
-    """Let pass who may query. Raises: FrontError."""
+    """Check that the request may query. Raises: FrontError."""
     _check_host(hosts.without_port(headers.get("host", "")).lower(), settings)
     _check_page(headers)
     _check_password(params, headers, settings.password.get_secret_value())
@@ -30,7 +30,7 @@ def _check_host(host: str, settings: Settings) -> None:
         return
     if settings.host in _WILDCARDS and hosts.is_address(host):
         return
-    detail = f"default: This server is not known as {host!r}: CLICKHOUSE_HOSTNAMES does not have it."
+    detail = f"default: This server is not known as {host!r}: CLICKHOUSE_HOSTNAMES does not list it."
     raise FrontError(497, "ACCESS_DENIED", detail)
 
 
@@ -43,7 +43,7 @@ def _check_page(headers: Headers) -> None:
 
 
 def _check_password(params: Mapping[str, str], headers: Headers, password: str) -> None:
-    """Compare the password sent, in whichever way, with `password`, if any. Raises: FrontError."""
+    """Check the password, however it was sent, if one is set. Raises: FrontError."""
     if not password:
         return
     sent = (

@@ -1,8 +1,7 @@
 """Outcome, fault or pipe of a query -> ASGI messages with ClickHouse's headers.
 
-Invariant: a fault that comes when the answer has begun is appended to the body between exception tags, and
-the connection is cut.
-Source: ClickHouse's HTTP interface; the tags as of server 25.11.
+Invariant: a fault after the answer has started is appended to the body between exception tags, and the
+connection is closed. Source: ClickHouse's HTTP interface; the tags as of server 25.11.
 """
 
 import json
@@ -33,7 +32,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the headers of every answer to a query say."""
+    """The headers of every answer to a query."""
 
     query_id: str
     version: str
@@ -42,7 +41,7 @@ class Head:
     encoding: str = ""
 
     def message(self, status: int, outcome: Outcome | None, extra: dict[str, str]) -> Message:
-        """Return the ASGI message that starts the answer."""
+        """Build the ASGI message that starts the answer."""
         headers = {
             "X-ClickHouse-Query-Id": self.query_id,
             "X-ClickHouse-Server-Display-Name": "tapline",
@@ -68,7 +67,7 @@ def content_type(name: str) -> str:
 
 
 async def whole(send: Send, head: Head, outcome: Outcome) -> None:
-    """Send the answer of a query whose output is at hand."""
+    """Send the answer of a query with complete output."""
     await send(head.message(200, outcome, {"Content-Length": str(len(outcome.output))}))
     await send({"type": "http.response.body", "body": outcome.output})
 
@@ -85,12 +84,12 @@ async def fault(send: Send, head: Head, error: FrontError) -> None:
 
 
 def new_tag() -> str:
-    """Return a tag that no data holds."""
+    """Return a random tag that occurs in no data."""
     return secrets.token_hex(8)
 
 
 def tail(error: FrontError, version: str, tag: str) -> bytes:
-    """Return what is appended to a body whose query failed midway."""
+    """Build the text appended to the body of a query that failed midway."""
     text = error.text(version)
     size = len(text.encode(errors="surrogateescape"))
     return f"\r\n__exception__\r\n{tag}\r\n{text}{size} {tag}\r\n__exception__\r\n".encode(

@@ -1,4 +1,4 @@
-"""The addresses that a ClickHouse server has -> what answers them: the ASGI application."""
+"""The paths of a ClickHouse server -> their endpoints: the ASGI application."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from deploy.local.clickhouse.settings import Settings
 
 
 def make_app(engine: Engine, settings: Settings) -> Starlette:
-    """Return the application; its lifespan closes `engine`."""
+    """Build the application; its lifespan closes `engine`."""
     runner = Runner(engine, settings)
 
     @contextlib.asynccontextmanager
@@ -27,8 +27,8 @@ def make_app(engine: Engine, settings: Settings) -> Starlette:
         await runner.close()
 
     async def unknown(_: Request, error: Exception) -> Response:
-        # The server logs its traceback.
-        fault = FrontError(1001, "STD_EXCEPTION", f"std::exception. Of the front: {type(error).__name__}")
+        # The server logs the traceback.
+        fault = FrontError(1001, "STD_EXCEPTION", f"std::exception. In the front: {type(error).__name__}")
         code = {"X-ClickHouse-Exception-Code": str(fault.code)}
         return PlainTextResponse(fault.text(engine.version), fault.status, code)
 

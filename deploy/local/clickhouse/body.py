@@ -1,9 +1,9 @@
 """A request's body as sent -> its plain bytes, piece by piece, bounded.
 
-Invariants: no piece is larger than `_PIECE_BYTES_MAX`, whatever the compression; a cut body raises, it
-never passes for a short one. Source: Content-Encoding as clickhouse-connect sends it (one frame per block,
-so frames may follow each other), and ClickHouse's own blocks for `decompress=1`, whose checksums are not
-looked at on this loopback.
+Invariants: no piece exceeds `_PIECE_BYTES_MAX` under any compression; a truncated body raises instead of
+passing for a shorter one. Source: Content-Encoding as clickhouse-connect sends it (one frame per block, so
+several frames may follow each other), and ClickHouse's own blocks for `decompress=1`, whose checksums are not
+verified on this loopback.
 """
 
 import zlib
@@ -18,10 +18,11 @@ from starlette.requests import Request
 from deploy.local.clickhouse.faults import FrontError
 
 _PIECE_BYTES_MAX = 1024 * 1024
-# ClickHouse's block: 16 bytes of checksum, then method, compressed size with these nine bytes, plain size.
+# ClickHouse's block: 16 bytes of checksum, then method, compressed size including these nine bytes, plain
+# size.
 _CHECKSUM_BYTES, _HEADER_BYTES = 16, 9
 _LZ4, _ZSTD, _NONE = 0x82, 0x90, 0x02
-# What clients make is of 1 MiB; a size is only claimed, and memory for it would be had at once.
+# Clients use 1 MiB. The size is only a claim, and its memory would be allocated at once.
 _BLOCK_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -36,7 +37,7 @@ class _Decompressor(Protocol):
 
 
 class _Zlib:
-    """zlib's decompressor with the manners of the others."""
+    """zlib's decompressor with the interface of the others."""
 
     def __init__(self, window_bits: int) -> None:
         self._one = zlib.decompressobj(window_bits)
@@ -69,9 +70,9 @@ _DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
 
 
 async def plain(request: Request, *, blocks: bool, bytes_max: int) -> AsyncIterator[bytes]:
-    """Yield the plain bytes of the body; `blocks`: it is in ClickHouse's own compression.
+    """Yield the plain bytes of the body; `blocks`: it uses ClickHouse's own compression.
 
-    Raises: FrontError; ClientDisconnect when the client goes away before the end.
+    Raises: FrontError; ClientDisconnect if the client disconnects early.
     """
     encoding = request.headers.get("content-encoding", "").lower()
     if encoding not in ("", "identity", *_DECOMPRESSORS):

@@ -1,11 +1,11 @@
-"""Settings -> the engine's configuration: its limits, and all that SQL may do here.
+"""Settings -> the engine's configuration: its limits, and the rights of SQL.
 
-Invariants: what is not granted is refused by the engine itself, whatever the text of a statement looks like:
-no file, address, program, dictionary, function, named collection or user, and no SYSTEM command but STOP and
-START MERGES. A setting that names a file, a disk or an address, or that changes how a statement is parsed,
-cannot be changed. Backups go to the disk `backups` alone.
-Source: system.privileges, system.settings and system.merge_tree_settings of ClickHouse 26.9; a test tries
-every table function, table engine, database engine, dictionary source and format of the engine in use.
+Invariants: the engine itself refuses everything that is not granted, however a statement is written: files,
+addresses, programs, dictionaries, functions, named collections, users, and every SYSTEM command except STOP
+and START MERGES. Settings that name a file, a disk or an address, or that change parsing, are constant.
+Backups go only to the disk `backups`. Source: system.privileges, system.settings and
+system.merge_tree_settings of ClickHouse 26.9; a test tries every table function, table engine, database
+engine, dictionary source and format of the engine in use.
 """
 
 import os
@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 from deploy.local.clickhouse.settings import Settings
 
-# What chDB makes of the database of this name shows files as tables; nobody may enter it.
+# chDB presents files as tables in a database of this name, so no one may access it.
 _FILES_DATABASE = "_files"
 _GRANTED = (
     "GRANT SHOW, SELECT, INSERT, CHECK, ALTER TABLE, ALTER VIEW, ALTER MODIFY DATABASE COMMENT,"
@@ -28,11 +28,11 @@ _GRANTS = (
     "GRANT READ, WRITE ON DISK",
     f"REVOKE ALL ON {_FILES_DATABASE}.*",
     "REVOKE INSERT, ALTER, CREATE, DROP, TRUNCATE ON system.*",
-    # A connection without it cannot be made any more.
+    # Without it no connection can be opened any more.
     "REVOKE DROP DATABASE ON default.*",
 )
 CONSTANTS = (
-    # How a statement is parsed: the front must know what the engine will take it for.
+    # Parsing: the front must know how the engine reads a statement.
     "allow_settings_after_format_in_insert",
     "dialect",
     "implicit_select",
@@ -88,8 +88,8 @@ _CONFIG = """\
   <user_directories><users_xml><path>{users}</path></users_xml></user_directories>
 </clickhouse>
 """
-# implicit_select: on in chDB, off in a server; a bare word is a syntax error then, not a column's name.
-# max_threads_min_free_memory_per_thread: a GiB to each thread would leave one core of two unused.
+# implicit_select: on in chDB, off in a server, where a bare word is a syntax error and not a column name.
+# max_threads_min_free_memory_per_thread: a GiB per thread would leave one of two cores unused.
 _USERS = """\
 <clickhouse>
   <profiles><default>
@@ -126,12 +126,12 @@ def backups(settings: Settings) -> Path:
 
 
 def files(settings: Settings) -> Path:
-    """Return the folder of the configuration, which the engine reads again by itself."""
+    """Return the folder of the configuration, which the engine reloads by itself."""
     return settings.data_dir.resolve() / "run" / "clickhouse"
 
 
 def write(settings: Settings) -> Path:
-    """Make the folders, and the files of the configuration; return the main one's path."""
+    """Create the folders and the configuration files; return the main file's path."""
     for path in (folder(settings) / "tmp", backups(settings), files(settings)):
         path.mkdir(parents=True, exist_ok=True)
     users, config = files(settings) / "users.xml", files(settings) / "config.xml"
@@ -157,10 +157,11 @@ def write(settings: Settings) -> Path:
 
 
 def make_default_database(settings: Settings) -> None:
-    """Have the engine find `default` as a plain database, in a new folder and in one that chDB made.
+    """Make `default` a plain database, in a new folder and in one created by chDB.
 
-    chDB makes it of two layers, the second of which shows files. Its tables lie where the link points, under
-    an id that the statement here repeats; the engine makes the link again, and would take it for its own.
+    chDB builds it from two layers, the second of which exposes files. Its tables lie where the link points,
+    under an id that this statement repeats. The engine recreates the link, and would otherwise treat it as
+    its own.
     """
     metadata = folder(settings) / "metadata"
     metadata.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,10 @@
-"""Queries as text -> rows in a pipe, or a fault. The only module that knows chDB.
+"""Queries as text -> rows in a pipe, or a fault. The only module that uses chDB.
 
-Invariants: one process opens a data folder; each query runs on a connection of its own, or on that of its
-session, so that settings, database and read-only mode end with it; limits and rights are the engine's own,
-which no query can raise.
-Source: chDB 4.4 (ClickHouse 26.9). Verified: queries release the GIL; a connection costs 0.3 ms; INTO
-OUTFILE writes any format into a pipe with back-pressure; KILL QUERY ends a query within 0.1 s; a statement is
-taken as bytes too, and an error whose text is no UTF-8 comes as a UnicodeDecodeError that holds it.
+Invariants: one process opens a data folder. Each query runs on its own connection, or on its session's, so
+that settings, database and read-only mode end with it. The engine enforces limits and rights, which no query
+can raise. Source: chDB 4.4 (ClickHouse 26.9). Verified: queries release the GIL; a connection costs 0.3 ms;
+INTO OUTFILE writes any format into a pipe with back-pressure; KILL QUERY ends a query within 0.1 s;
+statements may be bytes, and an error whose text is not UTF-8 raises UnicodeDecodeError, which holds the text.
 """
 
 import contextlib
@@ -24,23 +23,23 @@ from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.settings import Settings
 from deploy.local.clickhouse.statement import parse_row
 
-# A server's default of max_query_size holds for what is run; the other is for what is only parsed.
+# A server's default of max_query_size applies to queries that run; the larger limit to those only parsed.
 _QUERY_BYTES_MAX, _PARSED_BYTES_MAX = 256 * 1024, 64 * 1024 * 1024
-# The setting by which a query is found, for its text is not kept as it came. It names chDB to other servers,
-# which nothing here may reach.
+# The setting that identifies a query, whose text is not kept as sent. It names chDB to other servers, which
+# are unreachable from here.
 _MARKER = "chdb_client_name"
 _ROW = "JSONCompactEachRow"
 
 
 class EngineConnection:
-    """A connection that outlives a query; made with the first one. One query at a time."""
+    """A connection that outlives a query, opened by the first one. One query at a time."""
 
     def __init__(self) -> None:
         self.marker = secrets.token_hex(8)
         self.connection: Connection | None = None
 
     def close(self) -> None:
-        """End it, and all that is temporary on it."""
+        """Close it, and drop its temporary objects."""
         if self.connection is not None:
             self.connection.close()
             self.connection = None
@@ -48,12 +47,12 @@ class EngineConnection:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One statement and what it is to run under."""
+    """One statement and its context."""
 
     text: bytes
-    marker: str  # of its connection, a setting there: so the query can be found and killed
-    query_id: str = ""  # the client's; the engine has ids of its own
-    format: str = "TabSeparated"  # of the output of a statement that names none
+    marker: str  # a setting of its connection that identifies the query, for killing it
+    query_id: str = ""  # from the client; the engine uses its own ids
+    format: str = "TabSeparated"  # of the output, if the statement names none
     database: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +62,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a finished query did."""
+    """The result of a finished query."""
 
     output: bytes
     read_rows: int
@@ -74,7 +73,7 @@ class Outcome:
 
 
 class Engine:
-    """The engine on one data folder; safe to use from many threads."""
+    """The engine on one data folder; thread-safe."""
 
     def __init__(self, settings: Settings, config: Path) -> None:
         configuration.make_default_database(settings)
@@ -87,7 +86,7 @@ class Engine:
         self.formats = frozenset(map(str, names))
 
     def run(self, query: Query) -> Outcome:
-        """Run `query` to its end and return what it did. Raises: FrontError."""
+        """Run `query` to its end. Raises: FrontError."""
         with _faults(), self._connection(query) as connection:
             result = _run(connection, query.text, query.format)
             return Outcome(
@@ -101,7 +100,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _connection(self, query: Query) -> Iterator[Connection]:
-        """Yield a connection on which all is as the query wants it; one that is held gets its own back."""
+        """Yield a connection set up for the query; a held connection is restored afterwards."""
         with contextlib.ExitStack() as undoing:
             if query.held is None:
                 connection = undoing.enter_context(contextlib.closing(self._connected(query.marker)))
@@ -119,7 +118,7 @@ class Engine:
         return connection
 
     def ask(self, text: str) -> list[object]:
-        """Return the one row that answers a question of the front's own. Raises: FrontError."""
+        """Return the single row of an internal query. Raises: FrontError."""
         try:
             connection = self._asking.get_nowait()
         except queue.Empty:
@@ -132,7 +131,7 @@ class Engine:
             self._asking.put(connection)
 
     def query_ids(self, markers: Sequence[str]) -> dict[str, str]:
-        """Return the engine's own ids of those queries of `markers` that run."""
+        """Return the engine's ids of the running queries with these markers."""
         (pairs,) = self.ask(
             f"SELECT groupArray((Settings['{_MARKER}'] AS marker, query_id)) FROM system.processes"  # noqa: S608 - ours
             f" WHERE marker IN {list(markers)}"
@@ -141,7 +140,7 @@ class Engine:
         return {str(marker): str(query_id) for marker, query_id in pairs}
 
     def kill(self, marker: str) -> None:
-        """Ask the query of `marker` to end, if it runs."""
+        """Ask the query with `marker` to end, if it runs."""
         with (
             contextlib.suppress(RuntimeError),
             contextlib.closing(Connection(self._path)) as connection,
@@ -149,7 +148,7 @@ class Engine:
             connection.query(f"KILL QUERY WHERE Settings['{_MARKER}'] = '{marker}' ASYNC")
 
     def close(self) -> None:
-        """Close the data folder. No query may run any more."""
+        """Close the data folder. No query may be running."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self._asking.get_nowait().close()
@@ -167,7 +166,7 @@ def _faults() -> Iterator[None]:
 
 
 def _fault(text: str) -> FrontError:
-    """Return the fault without the front's own words: a server's client sent its data, not a file."""
+    """Build the fault without the front's own clauses, because a server's client sent data, not a file."""
     text = re.sub(r":? \(in file/uri /dev/fd/\d+\)", "", text)
     text = text.replace(
         "While executing File: data for INSERT was parsed from file", "data for INSERT was parsed from query"
@@ -181,7 +180,7 @@ def _run(connection: Connection, text: bytes, form: str = _ROW) -> Any:
 
 
 def _undoing(connection: Connection, query: Query) -> list[bytes]:
-    """Return what makes a session what it is now, once the query's own settings are gone."""
+    """Return the statements that restore the session after the query's own settings."""
     statements = []
     if query.database:
         (now,) = parse_row(_run(connection, b"SELECT hex(currentDatabase())").bytes())
@@ -199,7 +198,7 @@ def _preparation(query: Query) -> list[bytes]:
     statements = [b"USE " + _name(query.database)] if query.database else []
     changes = [_name(name) + b" = " + _literal(value) for name, value in query.settings.items()]
     changes += [_name("param_" + name) + b" = " + _literal(value) for name, value in query.parameters.items()]
-    # In a session it would stay; the front lets nothing but reads come by GET anyway.
+    # In a session it would persist; by GET the front accepts only reads anyway.
     if query.readonly and query.held is None:
         changes.append(b"readonly = 2")
     if changes:
@@ -208,7 +207,7 @@ def _preparation(query: Query) -> list[bytes]:
 
 
 def _setting(statement: bytes, query: Query) -> list[bytes]:
-    """Return what runs a SET of any length: a server bounds statements, not the values in a URL or form."""
+    """Return statements for a SET of any length: a server limits statements, not values in a URL or form."""
     if len(statement) < _QUERY_BYTES_MAX:
         return [statement]
     own = query.settings.get("max_query_size")

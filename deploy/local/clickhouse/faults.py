@@ -8,7 +8,7 @@ import re
 _TEXT = re.compile(
     r"Code: (?P<code>\d+)\. DB::\w*Exception: (?P<detail>.*)\((?P<name>[A-Z0-9_]+)\)\s*\Z", re.DOTALL
 )
-# A text ends at a NUL byte, which only a statement's own words have.
+# A text ends at a NUL byte, which can only come from the statement itself.
 _CUT = re.compile(r"Code: 62\. DB::\w*Exception: (?P<detail>.*)", re.DOTALL)
 
 _WRAPPED = re.compile(
@@ -38,7 +38,7 @@ _STATUSES = {name: status for status, names in _NAMES_BY_STATUS.items() for name
 
 
 class FrontError(Exception):
-    """What went wrong with a request, as a server would tell it."""
+    """A failed request, as a server would report it."""
 
     def __init__(self, code: int, name: str, detail: str) -> None:
         super().__init__(code, name, detail)
@@ -48,7 +48,7 @@ class FrontError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status that the server gives with this error."""
+        """The HTTP status that a server uses for this error."""
         return _STATUSES.get(self.name, 500)
 
     def text(self, version: str) -> str:
@@ -57,13 +57,13 @@ class FrontError(Exception):
 
 
 def from_text(text: str) -> FrontError:
-    """Return the fault that the engine's message `text` tells of; UNKNOWN_EXCEPTION if it has no code."""
+    """Parse the engine's error message `text`; UNKNOWN_EXCEPTION if it has no code."""
     match = _TEXT.search(text)
     if not match:
         if cut := _CUT.match(text):
             return FrontError(62, "SYNTAX_ERROR", cut["detail"])
         return FrontError(1002, "UNKNOWN_EXCEPTION", text.strip())
-    # The embedded client wraps what the embedded server says; a server's client sees the inner words.
+    # The embedded client wraps the embedded server's message; a server's client sees only the inner one.
     inner = _WRAPPED.fullmatch(match["detail"].strip())
     if inner:
         return from_text(inner["text"])

@@ -1,7 +1,7 @@
-"""A body of multipart/form-data -> the parameters in it: drivers send long ones so.
+"""A body of multipart/form-data -> its parameters; drivers send long ones this way.
 
-Invariants: what a request holds in memory is bounded; bytes that are no UTF-8 stay what they are
-(surrogateescape); files, which a server takes for tables, are refused.
+Invariants: memory per request is bounded; bytes that are not UTF-8 are preserved (surrogateescape); files,
+which a server treats as tables, are refused.
 """
 
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from deploy.local.clickhouse.faults import FrontError
 
-# Of a whole form: as much as the text of a query may have.
+# for the whole form: the limit of a query's text
 _BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -22,7 +22,7 @@ def is_form(http: Request) -> bool:
 
 
 async def fields(http: Request, pieces: AsyncIterator[bytes]) -> dict[str, str]:
-    """Return the fields of a form; of one that comes twice, the last. Raises: FrontError."""
+    """Parse the fields of a form; the last one of a name counts. Raises: FrontError."""
     found: dict[str, str] = {}
     ended: list[bool] = []
 

@@ -1,10 +1,10 @@
-"""Format Native as the engine writes it -> Native as a client with a `client_protocol_version` reads it.
+"""Format Native as the engine writes it -> Native as expected by a client with `client_protocol_version`.
 
-For such clients a server writes BlockInfo before each block, and from revision 54454 on one byte after each
-column's type: 0, for the usual serialization. The engine writes neither. Only its type tells where a column
-ends, so its data is walked, but not decoded. Types that cannot be walked are refused.
-Inserts are as ever: a server reads them without a revision. Source: ClickHouse's NativeWriter and the
-serializations of its types; held by clickhouse-go in test-clients.
+For such clients a server writes BlockInfo before each block and, from revision 54454 on, one byte after each
+column's type: 0, for default serialization. The engine writes neither. Only the types tell where a column
+ends, so its data is walked but not decoded. Unsupported types are refused. Inserts are unaffected: a server
+reads them without a revision. Source: ClickHouse's NativeWriter and the serializations of its types; checked
+with clickhouse-go in test-clients.
 """
 
 import re
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 
 from deploy.local.clickhouse.faults import FrontError
 
-Read = Callable[[int], bytes]  # at most so many bytes; none at the end
+Read = Callable[[int], bytes]  # at most this many bytes; none at the end
 Write = Callable[[bytes], object]
 
 REVISION_WITH_SERIALIZATION = 54454
-CUT = 33  # the code of a fault that says that data are missing at the end
-_BLOCK_INFO = bytes([1, 0, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0])  # not an overflow block, of no bucket
+CUT = 33  # code of the fault for truncated data
+_BLOCK_INFO = bytes([1, 0, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0])  # not an overflow block, no bucket
 _PIECE_BYTES = 256 * 1024
 _VARINT_SHIFT_MAX = 63
-# Bytes of a value.
+# Bytes per value.
 _WIDTHS = {f"{sign}Int{bits}": bits // 8 for sign in ("", "U") for bits in (8, 16, 32, 64, 128, 256)}
 _WIDTHS |= {"Bool": 1, "Nothing": 1, "Enum8": 1, "Enum16": 2, "BFloat16": 2, "Float32": 4, "Float64": 8}
 _WIDTHS |= {"Date": 2, "Date32": 4, "DateTime": 4, "DateTime64": 8, "Time": 4, "Time64": 8}
 _WIDTHS |= {"UUID": 16, "IPv4": 4, "IPv6": 16}
 _INTERVAL_BYTES = 8
-_JSON_AS_TEXT = 1  # the engine writes it so by output_format_native_write_json_as_string
+_JSON_AS_TEXT = 1  # written by the engine with output_format_native_write_json_as_string
 _GEO = {
     "Point": "Tuple(Float64, Float64)",
     "Ring": "Array(Point)",
@@ -37,14 +37,14 @@ _GEO = {
     "MultiLineString": "Array(LineString)",
     "MultiPolygon": "Array(Polygon)",
 }
-_DECIMAL_BYTES = ((9, 4), (18, 8), (38, 16), (76, 32))  # (digits at most, bytes)
-# Flags of a LowCardinality block: the width of its indexes in the lowest byte, and whether it has keys.
+_DECIMAL_BYTES = ((9, 4), (18, 8), (38, 16), (76, 32))  # (maximum digits, bytes)
+# Flags of a LowCardinality block: the index width in the lowest byte, and whether it has keys.
 _HAS_KEYS = 1 << 9
 _PART = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[^'`]", re.DOTALL)
 
 
 def frame(read: Read, write: Write, revision: int) -> None:
-    """Write the engine's blocks as a client of `revision` reads them. Raises: FrontError."""
+    """Write the engine's blocks for a client of `revision`. Raises: FrontError."""
     stream = _Stream(read, write)
     while not stream.at_end():
         write(_BLOCK_INFO)
@@ -55,7 +55,7 @@ def frame(read: Read, write: Write, revision: int) -> None:
 
 
 def _columns(stream: "_Stream") -> Iterator[None]:
-    """Walk one block; stop between each column's type and its data."""
+    """Walk one block; yield between each column's type and its data."""
     columns, rows = stream.varint(), stream.varint()
     for _ in range(columns):
         stream.text()
@@ -69,13 +69,13 @@ def _columns(stream: "_Stream") -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Type:
-    """`Array(String)`: a name and what stands in its brackets."""
+    """A type such as `Array(String)`: its name and arguments."""
 
     name: str
     arguments: tuple[str, ...]
 
     def inner(self) -> Iterator["_Type"]:
-        """Yield the types of the parts."""
+        """Yield the types of the arguments."""
         for argument in self.arguments:
             pieces = _split(argument, " ") if self.name in ("Tuple", "Nested") else [argument]
             yield _type(pieces[-1])
@@ -94,7 +94,7 @@ def _type(text: str) -> _Type:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split where no bracket or quote is open."""
+    """Split outside of brackets and quotes."""
     found, depth = [""], 0
     for part in _PART.findall(text):
         depth += (part == "(") - (part == ")")
@@ -106,7 +106,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _prefix(stream: "_Stream", kind: _Type) -> None:
-    """Walk what stands before a column's data: the version of each dictionary in it."""
+    """Walk the prefix of a column's data: the versions of its dictionaries."""
     if kind.name == "LowCardinality":
         stream.skip(8)
     elif kind.name == "JSON":
@@ -158,7 +158,7 @@ def _width(kind: _Type) -> int:
 
 
 class _Stream:
-    """Bytes that are walked, then written as they are."""
+    """Bytes that are walked, then written unchanged."""
 
     def __init__(self, read: Read, write: Write) -> None:
         self._read = read
@@ -167,44 +167,44 @@ class _Stream:
         self._at = 0
 
     def at_end(self) -> bool:
-        """Return whether nothing follows."""
+        """Return whether the data ends here."""
         return self._at == len(self._bytes) and not self._more()
 
     def flush(self) -> None:
-        """Write what was walked."""
+        """Write the bytes walked so far."""
         self._write(bytes(self._bytes[: self._at]))
         del self._bytes[: self._at]
         self._at = 0
 
     def skip(self, size: int) -> None:
-        """Walk so many bytes."""
+        """Walk `size` bytes."""
         self._at += size
         while len(self._bytes) < self._at:
             self._need_more()
 
     def number(self, size: int) -> int:
-        """Walk an unsigned number of so many bytes, and return it."""
+        """Walk an unsigned number of `size` bytes and return it."""
         self.skip(size)
         return int.from_bytes(self._bytes[self._at - size : self._at], "little")
 
     def varint(self) -> int:
-        """Walk a number in 7 bits a byte, and return it."""
+        """Walk a number with 7 bits per byte and return it."""
         value = 0
         for shift in range(0, _VARINT_SHIFT_MAX, 7):
             byte = self.number(1)
             value |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more follow
+            if byte < 0x80:  # noqa: PLR2004 - the highest bit means that more bytes follow
                 return value
         raise _broken("a number has too many bytes")
 
     def text(self) -> str:
-        """Walk a text, and return it."""
+        """Walk a text and return it."""
         size = self.varint()
         self.skip(size)
         return self._bytes[self._at - size : self._at].decode(errors="surrogateescape")
 
     def strings(self, count: int) -> None:
-        """Walk so many texts: the one loop over rows, so without a call for short texts."""
+        """Walk `count` texts: the only loop over rows, so short texts need no call."""
         data, at = self._bytes, self._at
         for _ in range(count):
             while at >= len(data):

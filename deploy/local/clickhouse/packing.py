@@ -1,6 +1,6 @@
-"""Bytes -> ClickHouse's own blocks of LZ4: what `compress=1` asks for.
+"""Bytes -> ClickHouse's own LZ4 blocks, as requested by `compress=1`.
 
-Source: ClickHouse's CompressedWriteBuffer; clients check the checksum, CityHash128 of version 1.0.2.
+Source: ClickHouse's CompressedWriteBuffer; clients verify the checksum, CityHash128 of version 1.0.2.
 """
 
 import struct
@@ -9,13 +9,13 @@ import lz4.block
 from clickhouse_cityhash.cityhash import CityHash128
 
 _LZ4 = 0x82
-_HEADER_BYTES = 9  # method, size with this header, plain size
+_HEADER_BYTES = 9  # method, size including this header, plain size
 _CHECKSUM = struct.Struct("<QQ")
 _LOW = (1 << 64) - 1
 
 
 def pack(data: bytes) -> bytes:
-    """Return `data` as one block; nothing of nothing."""
+    """Return `data` as one block; empty for no data."""
     if not data:
         return b""
     packed: bytes = lz4.block.compress(data, store_size=False)

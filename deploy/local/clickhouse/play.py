@@ -1,6 +1,6 @@
-"""The engine's library -> ClickHouse's own query page, which a server has at /play.
+"""The engine's library -> ClickHouse's own query page, which a server offers at /play.
 
-Invariant: the page is the engine's, byte for byte, so it always fits it; when it is not found there is none.
+Invariant: the page is the engine's, byte for byte, so it always matches; there is none if it is not found.
 Source: the library embeds the server's resources, each ended by a NUL byte; searching its 0.5 GB takes 0.2 s.
 """
 
@@ -16,7 +16,7 @@ _START = b"<!DOCTYPE html>"
 
 @cache
 def page() -> bytes | None:
-    """Return the page, or None when this engine has none."""
+    """Return the page, or None if this engine has none."""
     with (
         Path(_chdb.__file__).open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as library,

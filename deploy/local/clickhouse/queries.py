@@ -1,8 +1,8 @@
-"""HTTP requests -> queries on the engine, as a ClickHouse server answers them: an ASGI endpoint.
+"""HTTP requests -> queries on the engine, answered like a ClickHouse server: an ASGI endpoint.
 
-Invariants: memory per request is bounded, whatever the size of body or result; an insert begins when its
-body is there whole, so a client that dies midway inserts nothing; a reader that goes away takes its query
-with it; a GET reads.
+Invariants: memory per request is bounded for any size of body or result. An insert starts once its body is
+complete, so a client that dies midway inserts nothing. A disconnecting reader cancels its query. GET only
+reads.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from deploy.local.clickhouse.running import Runner, finished
 from deploy.local.clickhouse.settings import Settings
 from deploy.local.clickhouse.statement import READS, Command, Insert, Read, Statement
 
-# What a server buffers before it sends the status: a fault up to here gets a status of its own.
+# As a server buffers before it sends the status, so a fault within this gets its own status.
 _HELD_BYTES = 1024 * 1024
 _PIECE_BYTES = 256 * 1024
-# The statement of an insert must end within this; a server's max_query_size is the same.
+# The statement of an insert must end within this, like a server's max_query_size.
 _STATEMENT_BYTES_MAX = 256 * 1024
 # The text of any other query.
 _QUERY_BYTES_MAX = 16 * 1024 * 1024
-# For clients whose revision knows no other.
+# For clients whose revision supports nothing else.
 _JSON_AS_TEXT = {"output_format_native_write_json_as_string": "1"}
 
 
@@ -55,7 +55,7 @@ class Queries:
             access.check(http.headers, params, self._settings)
             is_packed = request.is_on(params, "decompress")
             pieces = body.plain(http, blocks=is_packed, bytes_max=self._settings.body_bytes_max)
-            if form.is_form(http):  # then nothing is left of the body
+            if form.is_form(http):  # consumes the body
                 params |= await form.fields(http, pieces)
             asked = request.read(params, http.headers)
             head = replace(head, query_id=asked.query_id)
@@ -109,9 +109,9 @@ class Queries:
                 await answer.whole(send, head, outcome)
 
     async def _statement(self, query: bytes, pieces: AsyncIterator[bytes]) -> tuple[Statement, bytes]:
-        """Return the statement, of the URL, the body or both, and what of an insert's data came with it."""
+        """Return the statement from URL and body, and the part of an insert's data already read."""
         if query:
-            # A server parses URL and body as one text; an insert that the URL holds whole ends there.
+            # A server parses URL and body as one text; an insert that is complete in the URL ends there.
             query += b"\n"
             with contextlib.suppress(FrontError):
                 statement = await self._runner.parse(query)
@@ -135,12 +135,12 @@ class Queries:
 
     async def _read(self, query: Query, statement: Read, asked: HttpQuery, head: Head, send: Send) -> None:
         if asked.framed:
-            # As a server from before framing says; the page at /play, which asks for it, then goes without.
+            # As a server without framing answers; the page at /play, which requests it, then does without.
             raise FrontError(115, "UNKNOWN_SETTING", "Unknown setting 'framing_output_format'.")
         head = replace(head, format=statement.format or asked.format, encoding=asked.encoding)
         convert = None
         if asked.revision and head.format == "Native":
-            head = replace(head, encoding="")  # the engine's own, which would hide the blocks
+            head = replace(head, encoding="")  # the engine's own encoding would hide the blocks
             query = replace(query, settings={**_JSON_AS_TEXT, **query.settings})
             convert = partial(native.frame, revision=asked.revision)
 
@@ -191,9 +191,9 @@ async def _hold(rows: asyncio.StreamReader, held: IO[bytes], bytes_max: int | No
 
 
 async def _end(send: Send, work: asyncio.Future[Outcome], head: Head, tag: str) -> None:
-    """End a streamed answer; with a fault, by not ending it, so that the client knows.
+    """End a streamed answer; after a fault leave it unfinished, so that the client notices.
 
-    `tag` is empty when the body is compressed, so that nothing can be appended.
+    `tag` is empty if the body is compressed, because then nothing can be appended.
     """
     try:
         await finished(work)
@@ -205,7 +205,7 @@ async def _end(send: Send, work: asyncio.Future[Outcome], head: Head, tag: str) 
 
 
 async def _unless_gone(http: Request, work: Coroutine[Any, Any, None]) -> None:
-    """Run `work`, and cancel it when the client goes away."""
+    """Run `work`; cancel it if the client disconnects."""
     answering = asyncio.ensure_future(work)  # noqa: TID251 - awaited below
     gone = asyncio.ensure_future(_gone(http))  # noqa: TID251 - cancelled below
     try:

@@ -1,7 +1,7 @@
-"""URL and headers of one request -> what it asks for. Pure.
+"""URL and headers of one request -> its query and options. Pure.
 
-Invariant: bytes that are no UTF-8 stay what they are (surrogateescape), up to the engine. Source:
-ClickHouse's HTTP interface. A URL parameter that is none of its own names is a setting of the query.
+Invariant: bytes that are not UTF-8 are preserved (surrogateescape) up to the engine. Source: ClickHouse's
+HTTP interface. Any other URL parameter is a setting of the query.
 """
 
 import re
@@ -16,7 +16,7 @@ from deploy.local.clickhouse import native
 from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.sessions import SessionRequest
 
-# Parameters of the interface itself. Those without effect here are taken, so that clients need not know.
+# Parameters of the interface itself. Those without effect here are accepted, for clients that send them.
 _OWN = frozenset(
     [
         "query",
@@ -48,41 +48,41 @@ _OWN = frozenset(
         "http_response_buffer_size",
     ]
 )
-# In the order in which a server prefers them; the engine writes them all by itself.
+# In the order of a server's preference; the engine writes all of them.
 _ENCODINGS = ("br", "xz", "zstd", "lz4", "gzip", "deflate")
 
 
 @dataclass(frozen=True, slots=True)
 class HttpQuery:
-    """What the URL and the headers of a request say."""
+    """The options in URL and headers of a request."""
 
     query: bytes
     query_id: str
     database: str
-    format: str  # of the answer when the query names none
+    format: str  # of the answer, if the query names none
     settings: Mapping[str, str]
     parameters: Mapping[str, str]  # without the prefix `param_`
     encoding: str  # of the answer: "" or a Content-Encoding
-    is_packed: bool  # the answer is to be in ClickHouse's own compression
-    revision: int  # of the client's protocol, which decides how Native is written; 0: as the engine writes it
-    wait_end: bool  # nothing is sent before the query ended
+    is_packed: bool  # the answer uses ClickHouse's own compression
+    revision: int  # of the client's protocol, which affects format Native; 0: as the engine writes it
+    wait_end: bool  # send nothing before the query has ended
     session: SessionRequest
-    framed: bool  # rows, progress and logs in one stream: a server's newest way to answer
+    framed: bool  # rows, progress and logs in one stream: a server's newest kind of answer
 
 
 def url_parameters(query_string: bytes) -> dict[str, str]:
-    """Return the parameters of a URL; of one that comes twice, the last."""
+    """Parse the parameters of a URL; the last one of a name counts."""
     pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape")
     return dict(pairs)
 
 
 def is_on(params: Mapping[str, str], name: str) -> bool:
-    """Return whether a parameter says yes."""
+    """Return whether a parameter is true."""
     return params.get(name, "").lower() in ("1", "true")
 
 
 def read(params: Mapping[str, str], headers: Headers) -> HttpQuery:
-    """Return what is asked for. Raises: FrontError for what this front does not do."""
+    """Parse the request. Raises: FrontError for unsupported options."""
     is_packed = is_on(params, "compress")
     return HttpQuery(
         query=params.get("query", "").encode(errors="surrogateescape"),
@@ -113,7 +113,7 @@ def _query_id(params: Mapping[str, str]) -> str:
 
 
 def _revision(params: Mapping[str, str]) -> int:
-    """Return the client's revision if it needs more than the engine writes; older ones do without."""
+    """Return the client's revision if it changes the format; 0 for older clients."""
     text = params.get("client_protocol_version", "")
     revision = int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0
     return revision if revision >= native.REVISION_WITH_SERIALIZATION else 0

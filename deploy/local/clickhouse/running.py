@@ -1,8 +1,7 @@
-"""Queries -> threads beside the event loop: a place for each, rows through a pipe, an end when nobody waits.
+"""Queries -> threads beside the event loop, with limits, output through a pipe, and cancellation.
 
-Invariants: no query outlives its `async with`: whoever leaves early (the client is gone, the server stops)
-kills it and waits for its thread; reads and writes have places of their own, so readers never shut a writer
-out.
+Invariants: no query outlives its `async with`: leaving early (the client is gone, the server stops) kills it
+and waits for its thread. Reads and writes have separate limits, so readers never block a writer.
 """
 
 import asyncio
@@ -26,12 +25,12 @@ from deploy.local.clickhouse.statement import Command, Statement, Statements
 
 _PIPE_BYTES = 1024 * 1024
 _KILL_AGAIN_SECONDS = 0.1
-# A text is parsed in a millisecond or two; nobody queues behind a query for it.
+# A text is parsed in a millisecond or two, and must not queue behind a query.
 _PARSERS = 4
 
 
 Convert = Callable[[Callable[[int], bytes], Callable[[bytes], object]], None]
-Output = contextlib.AbstractContextManager[None]  # closes what the query writes to
+Output = contextlib.AbstractContextManager[None]  # closes the query's output
 Piped = tuple[asyncio.StreamReader, asyncio.Future[Outcome]]
 
 
@@ -42,16 +41,16 @@ class Runner:
         self._engine = engine
         self._reads = _Places(settings.queries_max)
         self._writes = _Places(settings.inserts_max)
-        # Two more, to kill what fills all the others.
+        # Two more, for killing queries when all others are busy.
         self._threads = ThreadPoolExecutor(settings.queries_max + settings.inserts_max + 2, "query")
         self._statements = Statements(engine.ask)
         self._parsing = ThreadPoolExecutor(_PARSERS, "parse")
-        self._markers: dict[str, str] = {}  # of what runs, by the client's query_id
+        self._markers: dict[str, str] = {}  # of running queries, by the client's query_id
         self.sessions = Sessions(settings.sessions_max)
         self._converting = ThreadPoolExecutor(settings.queries_max, "convert")
 
     async def parse(self, text: bytes) -> Statement:
-        """Return what the engine takes `text` for. Raises: FrontError."""
+        """Parse `text` as the engine does. Raises: FrontError."""
         if known := self._statements.known(text):
             return known
         loop = asyncio.get_running_loop()
@@ -61,10 +60,10 @@ class Runner:
     async def pipe(
         self, query: Query, make_text: Callable[[str], bytes], convert: Convert | None = None
     ) -> AsyncIterator[Piped]:
-        """Run a query that writes into a pipe: yield the pipe and the outcome to come.
+        """Run a query that writes into a pipe; yield the pipe and the future outcome.
 
-        `make_text` gets the path to write to; `convert` changes what is written. Raises: FrontError, when
-        all places are taken.
+        `make_text` gets the path to write to; `convert` changes the output. Raises: FrontError if the limit
+        of queries is reached.
         """
         with self._reads.taken():
             read_fd, write_fd = os.pipe()
@@ -79,7 +78,7 @@ class Runner:
                         yield reader, work
 
     def _converted(self, convert: Convert, out_fd: int) -> tuple[int, Output]:
-        """Return a descriptor whose bytes go through `convert` to `out_fd`, and what closes both."""
+        """Return a descriptor that feeds `convert`, and a context that closes everything."""
         in_fd, write_fd = os.pipe()
 
         def job() -> None:
@@ -95,7 +94,7 @@ class Runner:
                 return await finished(work)
 
     async def killing(self, command: Command, query: Query) -> Query:
-        """Return a KILL with the engine's own ids in the place of the clients', in text and parameters."""
+        """Replace the clients' query ids in a KILL by the engine's own, in text and parameters."""
         strings = (command.text[start + 1 : end - 1] for start, end in command.strings)
         values = {*(string.decode(errors="replace") for string in strings), *query.parameters.values()}
         asked = values & self._markers.keys()
@@ -141,24 +140,24 @@ class Runner:
             while not work.done():
                 await loop.run_in_executor(self._threads, self._engine.kill, query.marker)
                 await asyncio.wait({work}, timeout=_KILL_AGAIN_SECONDS)
-            work.exception()  # looked at, so that asyncio does not report it: it was the client's, who left
+            work.exception()  # retrieved, so that asyncio does not log it: the client has left
 
 
 async def finished(work: asyncio.Future[Outcome]) -> Outcome:
-    """Return what the query did. Unlike `await`, a cancellation here spares `work`. Raises: FrontError."""
+    """Return the outcome; unlike `await`, a cancellation here does not cancel `work`. Raises: FrontError."""
     await asyncio.wait({work})
     return work.result()
 
 
 @contextlib.contextmanager
 def _closing(fd: int, converting: Future[None] | None = None) -> Iterator[None]:
-    """Close `fd` at the end, and wait for what converts its bytes. Raises: FrontError."""
+    """Close `fd` at the end, and wait for the converter. Raises: FrontError."""
     try:
         yield
     except FrontError:
         os.close(fd)
         error = converting.exception() if converting else None
-        # Bytes are missing because the query failed, or the client is gone.
+        # Bytes are missing because the query failed or the client disconnected.
         if error and not isinstance(error, BrokenPipeError) and getattr(error, "code", 0) != native.CUT:
             raise error from None
         raise
@@ -179,7 +178,7 @@ def _write(target: FileIO, data: bytes) -> None:
 
 
 class _Places:
-    """A bounded number of places; nobody queues."""
+    """A limited number of places; no queue."""
 
     def __init__(self, places_max: int) -> None:
         self._max = places_max

@@ -1,9 +1,9 @@
-"""Folders -> this process, for the rest of its life, without all other files, new connections and programs.
+"""Folders -> permanently denies this process all other files, new connections and programs.
 
-Invariants: what is given up is given up by this thread and every later one, so it comes before the engine is
-loaded, and nothing takes it back; what is open already stays open, so the port and the settings come first.
-Needs no privilege, and binds root too. What the kernel cannot do is missing in the answer; the rest holds.
-Source: landlock(7), seccomp(2), and the kernel's include/uapi/linux/{landlock,seccomp,filter,audit}.h.
+Invariants: restrictions apply to this thread and all later ones and cannot be undone, so this runs before the
+engine is loaded. Open files stay open, so the port and the settings come first. Needs no privilege, and binds
+root too. Restrictions that the kernel does not support are missing from the result; the others hold. Source:
+landlock(7), seccomp(2), and the kernel's include/uapi/linux/{landlock,seccomp,filter,audit}.h.
 """
 
 import ctypes
@@ -23,30 +23,30 @@ _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH = 1, 1
 
 # LANDLOCK_ACCESS_FS_*: EXECUTE is bit 0, which no rule allows.
 _WRITE_FILE, _READ_FILE, _READ_DIR, _REFER, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 13, 1 << 14
-# By version of the interface: how many of the bits the kernel knows.
+# The number of bits that the kernel knows, by version of the interface.
 _FILE_BITS = {1: 13, 2: 14, 3: 15, 4: 15}
 _FILE_BITS_NEWEST = 16
 _OF_A_FILE = _WRITE_FILE | _READ_FILE | _TRUNCATE
 # BIND_TCP and CONNECT_TCP; abstract sockets and signals to processes outside.
 _NETWORK_SINCE, _NETWORK_BITS, _SCOPE_SINCE, _SCOPE_BITS = 4, 0b11, 6, 0b11
 
-# An operation of the filter: load a word of `seccomp_data`, jump, return.
+# Operations of the filter: load a word of `seccomp_data`, jump, return.
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT = 0, 4
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 1  # with EPERM
-# Numbers from here on are of the x32 interface, which names the same calls otherwise.
+# Numbers from here on belong to the x32 interface, which has other numbers for the same calls.
 _X32 = 0x40000000
 # AUDIT_ARCH_*; execve, execveat; socket, connect, bind; ptrace, process_vm_readv, process_vm_writev.
 _CALLS = {
     "x86_64": (0xC000003E, (59, 322), (41, 42, 49), (101, 310, 311)),
     "aarch64": (0xC00000B7, (221, 281), (198, 203, 200), (117, 270, 271)),
 }
-# Of every architecture: io_uring_setup, which passes by this filter; pidfd_getfd.
+# On every architecture: io_uring_setup, which bypasses this filter; pidfd_getfd.
 _CALLS_OF_ALL = (425, 438)
 
 
 def enter(readable: Iterable[Path], writable: Iterable[Path]) -> tuple[str, ...]:
-    """Give up all but reading `readable` and changing `writable`; return which of `ALL` now hold."""
+    """Deny all but reading `readable` and changing `writable`; return the parts of `ALL` in force."""
     if sys.platform != "linux":
         return ()
     libc = ctypes.CDLL(None, use_errno=True)
@@ -83,7 +83,7 @@ def _confine_files(libc: ctypes.CDLL, readable: Iterable[Path], writable: Iterab
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, access: int) -> None:
     try:
-        # Never closed: a rule is of the inode, and /proc would forget it.
+        # Never closed: the rule refers to the inode, which /proc would drop.
         beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
@@ -95,7 +95,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, access: int) -> None:
 
 
 def _refuse_calls(libc: ctypes.CDLL) -> bool:
-    """Refuse to start a program, open a socket or reach into a process; a socket that is open goes on."""
+    """Deny starting programs, opening sockets and accessing processes; open sockets keep working."""
     calls = _CALLS.get(platform.machine())
     if calls is None:
         return False

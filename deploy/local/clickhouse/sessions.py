@@ -1,7 +1,7 @@
-"""`session_id` -> the connection that its queries share, for temporary tables and SET.
+"""`session_id` -> the connection shared by its queries, for temporary tables and SET.
 
-Invariants: one query of a session at a time; a session that nobody used for its time ends, and with it what
-is temporary; their number is bounded, and the one that rested longest makes room. For the event loop alone.
+Invariants: one query of a session at a time. An unused session ends after its timeout, with its temporary
+objects. The number of sessions is limited, and the longest unused one is evicted. For the event loop only.
 Source: a server's session_id, session_timeout, session_check and close_session.
 """
 
@@ -21,7 +21,7 @@ _SECONDS, _SECONDS_MAX = 60, 3600
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """What a request says of its session."""
+    """The session options of a request."""
 
     session_id: str
     seconds: str = ""
@@ -46,7 +46,7 @@ class Sessions:
 
     @contextlib.asynccontextmanager
     async def of(self, wish: SessionRequest) -> AsyncIterator[EngineConnection | None]:
-        """Yield what the queries of the session share; nothing without one. Raises: FrontError."""
+        """Yield the connection of the session, or None without a session. Raises: FrontError."""
         if not wish.session_id:
             yield None
             return
@@ -64,7 +64,7 @@ class Sessions:
                 session.ending = loop.call_later(seconds, self._end, wish.session_id)
 
     async def close(self) -> None:
-        """End all of them. No query may run any more."""
+        """End all sessions. No query may be running."""
         for session_id in list(self._sessions):
             self._end(session_id)
         await asyncio.to_thread(self._closing.shutdown)
@@ -76,7 +76,7 @@ class Sessions:
                 raise FrontError(372, "SESSION_NOT_FOUND", f"Session {wish.session_id!r} not found")
             self._make_room()
             session = _Session()
-        # Last in the order of use.
+        # Moves it to the end of the order of use.
         self._sessions[wish.session_id] = session
         if session.busy:
             detail = f"Session {wish.session_id!r} is locked by a concurrent client"

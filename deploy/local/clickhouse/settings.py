@@ -1,7 +1,7 @@
-"""Environment -> the frozen `Settings` of the ClickHouse front, or every problem at once.
+"""Environment -> the frozen `Settings` of the ClickHouse front, or all their problems at once.
 
-Invariant: limits have defaults that keep a machine of 2 cores and 4 GiB alive; a query may lower them, not
-raise them.
+Invariant: the default limits protect a machine with 2 cores and 4 GiB; a query may lower them but not raise
+them.
 """
 
 from collections.abc import Mapping
@@ -20,34 +20,34 @@ def _names(value: object) -> object:
 
 
 class Settings(BaseModel):
-    """What the front runs with; field names are ours, aliases are the environment's."""
+    """The settings of the front; aliases are the names of environment variables."""
 
     model_config = environment.CONFIG
 
     host: str = Field("127.0.0.1", alias="CLICKHOUSE_HOST")
     port: int = Field(8123, alias="CLICKHOUSE_PORT", ge=1, le=65535)
-    # Names beside localhost and CLICKHOUSE_HOST by which clients may call this server.
+    # Names of this server for clients, besides localhost and CLICKHOUSE_HOST.
     hostnames: Annotated[frozenset[str], BeforeValidator(_names)] = Field(
         frozenset(), alias="CLICKHOUSE_HOSTNAMES"
     )
     data_dir: Path = Field(Path("data"), alias="DATA_DIR")
-    # Without one, everybody who reaches the port may query: it is bound to 127.0.0.1.
+    # Without one, everyone who can reach the port may query; it is bound to 127.0.0.1.
     password: SecretStr = Field(SecretStr(""), alias="CLICKHOUSE_PASSWORD")
-    # Where it stands instead: SQL can read the environment of this process, and not this file.
+    # File with the password: SQL can read the environment of this process, but not this file.
     password_file: Path | None = Field(None, alias="CLICKHOUSE_PASSWORD_FILE")
-    # All queries together; the engine then ends the one that took most beyond its share.
+    # All queries together; beyond it the engine ends the largest one.
     memory_bytes_max: int = Field(2048 * _MEBIBYTE, alias="CLICKHOUSE_MEMORY_BYTES_MAX", ge=512 * _MEBIBYTE)
     query_memory_bytes_max: int = Field(
         1024 * _MEBIBYTE, alias="CLICKHOUSE_QUERY_MEMORY_BYTES_MAX", ge=_MEBIBYTE
     )
     query_seconds_max: float = Field(60.0, alias="CLICKHOUSE_QUERY_SECONDS_MAX", gt=0, le=86_400)
     result_bytes_max: int = Field(4096 * _MEBIBYTE, alias="CLICKHOUSE_RESULT_BYTES_MAX", ge=1)
-    # Reading and writing have places of their own, so that no number of readers shuts the loader out.
+    # Reads and writes have separate limits, so that readers cannot shut the loader out.
     queries_max: int = Field(16, alias="CLICKHOUSE_QUERIES_MAX", ge=1, le=1000)
     inserts_max: int = Field(16, alias="CLICKHOUSE_INSERTS_MAX", ge=1, le=1000)
-    # Each keeps a connection until its time ends; the one that rested longest makes room.
+    # Each keeps a connection until its timeout; the longest unused one is evicted.
     sessions_max: int = Field(100, alias="CLICKHOUSE_SESSIONS_MAX", ge=1, le=10_000)
-    # After decompression. An insert's body waits on disk until it is there whole.
+    # After decompression. An insert's body is kept on disk until it is complete.
     body_bytes_max: int = Field(1024 * _MEBIBYTE, alias="CLICKHOUSE_BODY_BYTES_MAX", ge=1024)
     shutdown_seconds_max: int = Field(10, alias="CLICKHOUSE_SHUTDOWN_SECONDS_MAX", ge=1, le=300)
 

@@ -1,11 +1,10 @@
-"""The text of one query -> where the front may put `INTO OUTFILE` or `FROM INFILE` into it.
+"""The text of one query -> the place where the front may insert `INTO OUTFILE` or `FROM INFILE`.
 
-Invariants: the engine parses, never the front: it tells which bytes are keywords and names, and what the text
-means; what the front writes between them counts only if the engine finds it where it belongs. All other
-bytes stay as the client sent them, so the engine reports its faults in the client's words. Of an INSERT's
-data nothing is looked at.
-Source: ClickHouse's functions highlightQuery and formatQuery; a server's rule for where data begins behind
-FORMAT is in its src/Parsers/ParserInsertQuery.cpp.
+Invariants: only the engine parses: it reports which bytes are keywords and names, and what the text means. An
+insertion counts only if the engine finds it in its place. All other bytes stay as sent, so the engine's
+errors match the client's text. The data of an INSERT is not examined. Source: ClickHouse's functions
+highlightQuery and formatQuery; where data starts after FORMAT is defined in a server's
+src/Parsers/ParserInsertQuery.cpp.
 """
 
 import json
@@ -18,14 +17,14 @@ from dataclasses import dataclass
 
 from deploy.local.clickhouse.faults import FrontError
 
-# First words, in the engine's own writing, of statements that answer with rows and change nothing.
+# First words, as the engine writes them, of statements that return rows and change nothing.
 READS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "EXISTS", "EXPLAIN"})
-# Texts up to this are remembered, so many of them: loaders and dashboards send the same ones again.
+# Texts up to this size are cached, this many of them: loaders and dashboards repeat theirs.
 _REMEMBERED_BYTES_MAX, _REMEMBERED_MAX = 8 * 1024, 512
-# An INSERT has its data's format behind the keywords of its head; more are inside of names and arguments.
+# An INSERT names its format after the keywords of its head; more keywords are inside names and arguments.
 _PLACES_MAX = 32
 
-# What the engine knows of a text: how it would write it; where it ends, data excluded; its words.
+# The engine's analysis of a text: its formatted form; its end, without data; its words.
 _ASK = """\
 SELECT extract(formatQuerySingleLine(text) AS written, '\\\\w+') AS kind,
   highlightQuery(text) AS parts, parts[-1].2 AS end,
@@ -50,8 +49,8 @@ class Read:
     """A query whose rows are streamed: `head` INTO OUTFILE ... FORMAT `format` `tail`."""
 
     head: bytes
-    format: str  # "" when the text names none
-    tail: bytes  # a SETTINGS clause that stood behind FORMAT
+    format: str  # "" if the text names none
+    tail: bytes  # a SETTINGS clause after FORMAT
 
     def text(self, path: str, compression: str, default_format: str) -> bytes:
         """Return the query that writes its rows to `path`."""
@@ -67,7 +66,7 @@ class Insert:
     head: bytes
     middle: bytes  # SETTINGS, or a SELECT from input()
     format: bytes
-    data_start: int  # index of the first byte of data behind the statement; its length when there is none
+    data_start: int  # index of the first byte of data after the statement, or the statement's length
 
     def text(self, path: str) -> bytes:
         """Return the query that reads its data from `path`."""
@@ -77,11 +76,11 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Anything else: small or no output."""
+    """Any other statement: little or no output."""
 
     text: bytes
     kind: str  # its first word
-    strings: tuple[tuple[int, int], ...] = ()  # of a KILL: where its quoted strings are
+    strings: tuple[tuple[int, int], ...] = ()  # positions of the quoted strings, for a KILL
 
 
 Statement = Read | Insert | Command
@@ -90,13 +89,13 @@ Statement = Read | Insert | Command
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     kind: str
-    end: int  # of the last word; for an INSERT what follows may be data
-    takes_data: bool  # anything may follow `end`, which is not looked into
+    end: int  # of the last word; an INSERT may have data after it
+    takes_data: bool  # anything may follow `end`, and is not examined
     parts: tuple[_Part, ...]
 
 
 class Statements:
-    """Parses by `ask`, which has the engine answer a query with one row; safe to use from many threads."""
+    """Parses with `ask`, which runs a query with a one-row answer; thread-safe."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
@@ -104,7 +103,7 @@ class Statements:
         self._lock = threading.Lock()
 
     def known(self, text: bytes) -> Statement | None:
-        """Return what `text` is, if it was parsed lately."""
+        """Return the cached statement of `text`, if any."""
         with self._lock:
             statement = self._known.get(text)
             if statement:
@@ -112,7 +111,7 @@ class Statements:
             return statement
 
     def parse(self, text: bytes) -> Statement:
-        """Return what `text` is; for an INSERT it may go on with data. Raises: FrontError."""
+        """Parse `text`; an INSERT may be followed by data. Raises: FrontError."""
         line = text[: text.find(b"\n") + 1 or len(text)]
         # Clients that send statement and data in one body end the statement's line.
         if len(line) < len(text):
@@ -144,7 +143,7 @@ class Statements:
         if insert:
             return insert
         if parsed.takes_data:
-            # A second statement could stand there, for the embedded client runs more than one.
+            # A second statement could follow, and the embedded client runs more than one.
             text = text[: parsed.end]
         read = self._read(text, parsed) if parsed.kind in READS else None
         if read:
@@ -169,7 +168,7 @@ class Statements:
         return None
 
     def _ends(self, text: bytes) -> Iterator[int]:
-        """Yield where a query may end, without semicolons."""
+        """Yield possible ends of a query, without semicolons."""
         yield len(_without_semicolon(text))
         (end,) = self._ask(_ASK_END.format(text=text.hex()))
         assert isinstance(end, int)
@@ -196,21 +195,21 @@ class Statements:
         return inserts[index]
 
     def _is_written(self, texts: list[bytes], clause: str) -> int | None:
-        """Return the index of the first text in which the engine, too, finds `clause`; None if in none."""
+        """Return the index of the first text in which the engine also finds `clause`, or None."""
         (written,) = self._ask(_ASK_WRITTEN.format(texts=[text.hex() for text in texts]))
         assert isinstance(written, list)
         return next((index for index, text in enumerate(written) if text and clause in text), None)
 
 
 def parse_row(output: bytes) -> list[object]:
-    """Return the row that the engine's answer to a question is, in the format JSONCompactEachRow."""
+    """Parse the engine's one-row answer in the format JSONCompactEachRow."""
     row = json.loads(output.decode(errors="replace"))
     assert isinstance(row, list)
     return row
 
 
 def _no_place() -> FrontError:
-    return FrontError(62, "SYNTAX_ERROR", "Syntax error: where the data begins cannot be found.")
+    return FrontError(62, "SYNTAX_ERROR", "Syntax error: cannot find where the data begins.")
 
 
 def _without_semicolon(text: bytes) -> bytes:
@@ -237,12 +236,12 @@ def _cut_at_format(text: bytes, parts: tuple[_Part, ...]) -> Read:
 
 
 def _data_start(text: bytes, end: int) -> int:
-    """Return where data begins behind `FORMAT name`: behind blanks and one line end."""
+    """Return where data starts after `FORMAT name`: after blanks and one line end."""
     match = re.compile(rb"[ \t\f]*\r?\n?").match(text, end)
     return match.end() if match else end
 
 
 def _word(text: bytes, part: _Part) -> bytes:
-    """Return a keyword in upper case; nothing for any other part."""
+    """Return a keyword in upper case; empty for any other part."""
     start, end, role = part
     return text[start:end].upper() if role == "keyword" else b""
