@@ -1,7 +1,7 @@
-"""librdkafka properties -> a consumer, with the choices that all of ours share; and what it reads.
+"""librdkafka properties -> a consumer with our shared defaults; and its messages, safe to read.
 
-Invariants: nothing is committed but what is asked for, nothing is skipped because an offset is gone, no topic
-is made by reading it. Source: librdkafka's CONFIGURATION.md.
+Invariants: commits only what the caller commits, skips nothing when an offset is gone, and never creates a
+topic by reading it. Source: librdkafka's CONFIGURATION.md.
 """
 
 import logging
@@ -13,22 +13,22 @@ from confluent_kafka import Consumer, KafkaException, Message
 
 from runtime.environment import SettingsError
 
-# What a user's property may not change.
+# User properties must not change these.
 _REQUIRED = {
     "auto.offset.reset": "earliest",
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "allow.auto.create.topics": False,
 }
-# Called so, Python finds an error beside a result, which is how the client fails; by a plain call it may not.
+# Called this way, Python detects an error set beside a result, as the client fails; a plain call may not.
 _headers = methodcaller("headers")
 _DEFAULTS = {"reconnect.backoff.max.ms": 1_000, "socket.keepalive.enable": True}
 
 
 def consumer(kafka: Mapping[str, Any], group: str, log: logging.Logger, **more: Any) -> Consumer:
-    """Return a consumer; `more`: properties with `_` for `.`, or callbacks. Raises: SettingsError.
+    """Build a consumer; `more`: properties with `_` for `.`, or callbacks. Raises: SettingsError.
 
-    librdkafka wants the name of a group also from those who never join one.
+    librdkafka requires a group name even of consumers that never join one.
     """
     properties = {
         **_DEFAULTS,
@@ -44,10 +44,10 @@ def consumer(kafka: Mapping[str, Any], group: str, log: logging.Logger, **more: 
 
 
 def readable(messages: Iterable[Message]) -> list[Message]:
-    """Return the messages, those without headers whose headers cannot be read.
+    """Return the messages; those with unreadable headers lose all their headers.
 
-    Kafka takes any bytes for a header's name. confluent_kafka 2.16 raises at the first that is not UTF-8, and
-    returns names that end the process at the next call: so each is asked once, here.
+    Kafka accepts any bytes as a header's name. confluent_kafka 2.16 raises at the first name that is not
+    UTF-8, and crashes the process at the next call. So each message's headers are read once, here.
     """
     found = [*messages]
     for index, message in enumerate(found):

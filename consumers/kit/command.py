@@ -1,4 +1,4 @@
-"""The main function of a consumer -> its process's exit status."""
+"""A consumer's main function -> the exit status of its process."""
 
 import sys
 from collections.abc import Callable
@@ -9,8 +9,9 @@ from runtime import process
 
 
 def run(main: Callable[..., object], *arguments: object) -> NoReturn:
-    """Call `main` with these arguments, then exit; logs are JSON on standard error.
+    """Run `main` with these arguments, then exit; logs are JSON on standard error.
 
-    Status 0: it returned. 2: a setting is wrong, told in a sentence. 1: anything else, with its traceback.
+    Status 0: it returned. 2: a setting is invalid, reported in one sentence. 1: any other failure, with
+    traceback.
     """
     sys.exit(process.run(Path(sys.argv[0]).stem, lambda _: main(*arguments)))

@@ -1,7 +1,7 @@
-"""A record's value -> its release and its fields; or why it has none. Pure.
+"""A record's value -> its release and its fields, or the reason why it has none. Pure.
 
-Invariants: a value is taken only if its checksum is right or missing and it decodes to its last byte. Times
-are milliseconds since 1970, for a datetime ends at the year 9999. fastavro decodes.
+Invariants: a value is accepted only if its checksum is correct or missing and it decodes to its last byte.
+Times are milliseconds since 1970, because a datetime ends at the year 9999. fastavro decodes.
 """
 
 import io
@@ -29,9 +29,9 @@ DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED, SET_ASIDE = (
     "refused",
     "set_aside",
 )
-# 2010-01-01: what ingest takes. 2100-01-01: ClickHouse counts hours from 1970 to 2106.
+# 2010-01-01: ingest's minimum. 2100-01-01: ClickHouse counts hours from 1970 to 2106.
 EVENT_MS_MIN, EVENT_MS_MAX = 1_262_304_000_000, 4_102_444_800_000
-# What DateTime64(3) shows in every version of ClickHouse: 1900 to 2299.
+# The range of DateTime64(3) in every version of ClickHouse: 1900 to 2299.
 _SHOWN_MS_MIN, _SHOWN_MS_MAX = -2_208_988_800_000, 10_413_791_999_999
 
 
@@ -41,21 +41,21 @@ _BOUNDED = frozenset({*IDS, "event"})  # `event` is a clickstream event's type
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A record that is of no use, on its way to the quarantine."""
+    """An invalid record on its way to the quarantine."""
 
     reason: str  # one of the constants above
     detail: str
-    body: bytes  # the value, verbatim; with our own id where the record says that its id is a registry's
+    body: bytes  # the value, verbatim; with our own id if the record's id belongs to a registry
     received_at_ms: int  # the record's timestamp
     record: str  # topic/partition/offset
     app_id: str | None = None
     event_id: str | None = None
-    is_ours: bool = False  # its checksum is right, so a producer of ours wrote it
-    source: str = "warehouse"  # who refused it
+    is_ours: bool = False  # its checksum is correct, so one of our producers wrote it
+    source: str = "warehouse"  # the component that refused it
 
 
 class InvalidRecordError(Exception):
-    """Why a value is none."""
+    """The reason why a value is invalid."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
@@ -63,23 +63,23 @@ class InvalidRecordError(Exception):
 
 
 def sound(value: bytes | None, given: bytes | None) -> bytes:
-    """Return the value; `given`: the header crc32. Raises: InvalidRecordError."""
+    """Check the value; `given`: the header crc32. Raises: InvalidRecordError."""
     if value is None:
         raise InvalidRecordError(NO_VALUE, "the record has no value")
     if given is not None and given != checksum(value):
-        raise InvalidRecordError(DAMAGED, "the value is not the one its header crc32 was made of")
+        raise InvalidRecordError(DAMAGED, "the value does not match its header crc32")
     return value
 
 
 def fields_of(release: Release, value: bytes) -> dict[str, Any]:
-    """Return the fields of a value that `release` wrote. Raises: InvalidRecordError."""
+    """Decode a value that `release` wrote. Raises: InvalidRecordError."""
     stream = io.BytesIO(value)
     stream.seek(HEADER_BYTES)
     try:
         datum = fastavro.schemaless_reader(stream, plain(release.text), None)
     except (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError) as error:
         raise InvalidRecordError(
-            DAMAGED, f"the value does not decode: {type(error).__name__}: {error}"[:500]
+            DAMAGED, f"the value is undecodable: {type(error).__name__}: {error}"[:500]
         ) from error
     rest = len(value) - stream.tell()
     if rest or not isinstance(datum, dict):
@@ -88,7 +88,7 @@ def fields_of(release: Release, value: bytes) -> dict[str, Any]:
 
 
 def require(release: Release, datum: dict[str, Any]) -> None:
-    """Check what ingest would have checked: required fields, ids, times. Raises: InvalidRecordError."""
+    """Check the same as ingest: required fields, ids, times. Raises: InvalidRecordError."""
     for field in release.schema["fields"]:
         name, avro = field["name"], field["type"]
         if avro == "string" and name not in _MAY_BE_EMPTY and not datum[name]:
@@ -105,7 +105,7 @@ def require(release: Release, datum: dict[str, Any]) -> None:
 
 
 def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: str = "warehouse") -> Refusal:
-    """Return the quarantine's entry for an invalid record."""
+    """Build the quarantine entry for an invalid record."""
     value = record.value()
     is_ours = value is not None and header(record, topics.CRC32) == checksum(value)
     own = header(record, topics.SCHEMA_REGISTRY) if is_ours else None
@@ -123,7 +123,7 @@ def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: st
 
 
 def encode_refusal(catalog: Catalog, refusal: Refusal) -> bytes:
-    """Return the Kafka value that keeps a refused record."""
+    """Encode a refused record as a value for the quarantine topic."""
     return encode_quarantine(
         catalog,
         received_at_ms=refusal.received_at_ms,
@@ -140,22 +140,22 @@ def encode_refusal(catalog: Catalog, refusal: Refusal) -> bytes:
 
 @lru_cache(maxsize=256)
 def plain(schema: str) -> Schema:
-    """Return a release's schema (its text) parsed, with times as numbers."""
+    """Parse a release's schema text, with times as numbers."""
     return fastavro.parse_schema(_plain(json.loads(schema)))
 
 
 def is_registered(record: Record) -> bool:
-    """Return whether the schema's id is a registry's."""
+    """Return whether the value starts with a registry's schema id."""
     return any(name == topics.SCHEMA_REGISTRY for name, _ in record.headers() or ())
 
 
 def header(record: Record, name: str) -> bytes | None:
-    """Return a header; the last of that name."""
+    """Return a header, or None; the last one of a name counts."""
     return dict(record.headers() or ()).get(name)
 
 
 def text(given: bytes | None) -> str | None:
-    """Return a key or header as text, cut to an id's bound; None when it says nothing."""
+    """Decode a key or header, truncated to the length of an id; None if it is empty."""
     return given[:ID_BYTES_MAX].decode(errors="replace") if given else None
 
 

@@ -1,5 +1,5 @@
-"""What may go wrong and be right later."""
+"""Errors that may pass."""
 
 
 class TransientError(Exception):
-    """The same call may succeed later: pause, back off, try again, never drop."""
+    """The same call may succeed later: pause, back off, retry, never drop."""

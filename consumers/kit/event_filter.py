@@ -1,8 +1,8 @@
-"""What a consumer asks for -> which records it gets, and as what. Pure.
+"""A consumer's types and app -> the records it gets, and their form. Pure.
 
-Invariants: a record that says by its key or its headers that it is of another app or type is passed without a
-look at its value; what says nothing is decoded to find out. An event that was kept untyped and whose type has
-a schema by now is read by that, as `replay --untyped` does.
+Invariants: a record whose key or headers name another app or type is skipped without decoding its value; a
+record that names none is decoded to find out. An event that was kept untyped before its type got a schema is
+decoded by that schema, as `replay --untyped` does.
 """
 
 from collections.abc import Iterable
@@ -24,21 +24,21 @@ from schemas.codec.row_to_json import RowError, event_of
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Types and app that are asked for."""
+    """The requested types and app."""
 
-    types: dict[str, type[Any] | None]  # name -> what its events become; None: a dict. Empty: all, as dicts
-    names: frozenset[bytes]  # the headers event_type that they have; empty: any
+    types: dict[str, type[Any] | None]  # name -> class, or None for a dict. Empty: all, as dicts
+    names: frozenset[bytes]  # accepted event_type headers; empty: any
     app_id: str | None
 
     def admits(self, record: Record) -> bool:
-        """Return whether the record may be one that is asked for."""
+        """Return whether the record may match."""
         key = record.key() if self.app_id is not None else None
         if key is not None and key != (self.app_id or "").encode():
             return False
         return not self.names or (header(record, topics.EVENT_TYPE) or None) in {*self.names, None}
 
     def event(self, release: Release, datum: dict[str, Any]) -> Any:
-        """Return the event as it was asked for; None: it was not."""
+        """Return the event in the requested form, or None if it does not match."""
         if self.app_id is not None and datum.get("app_id") != self.app_id:
             return None
         if not self.types:
@@ -52,12 +52,12 @@ class EventFilter:
 def event_filter(
     catalog: Catalog, types: Iterable[type[Any] | str] | None, app_id: str | None
 ) -> EventFilter:
-    """Return what is asked for: a type by its name or by a class of that name. Raises: SettingsError."""
+    """Build a filter; a type is given by name or by a class of that name. Raises: SettingsError."""
     found = {one if isinstance(one, str) else one.__name__: one for one in types or ()}
     known = {release.name: release for release in catalog.newest_releases() if release != catalog.quarantine}
     if strange := sorted(found.keys() - known.keys()):
         raise SettingsError(f"no event type {', '.join(strange)}; there are {', '.join(sorted(known))}")
-    # Those of no schema, and of Clickstream, have headers of any name.
+    # Events without a schema and Clickstream events have any name in their header.
     is_closed = bool(found) and all(known[name].family == "mobile" for name in found)
     return EventFilter(
         {name: None if isinstance(one, str) else one for name, one in found.items()},
@@ -67,9 +67,10 @@ def event_filter(
 
 
 def typed(catalog: Catalog, release: Release, datum: dict[str, Any]) -> tuple[Release, dict[str, Any]]:
-    """Return an event by the schema that its type has by now, if it came before that ("" becomes null).
+    """Decode an untyped event by the schema that its type has gained ("" becomes null).
 
-    Raises: InvalidRecordError, if another producer kept it untyped, for it does not fit.
+    Raises: InvalidRecordError, if the event does not fit the schema, because another producer kept it
+    untyped.
     """
     if release.name != catalog.unmodelled.name or catalog.newest(datum["event_type"]) is None:
         return release, datum
@@ -81,7 +82,9 @@ def typed(catalog: Catalog, release: Release, datum: dict[str, Any]) -> tuple[Re
     try:
         event = event_of(_decoder(catalog), schema_model.fields(release.schema), columns)
     except RowError as error:
-        raise InvalidRecordError(INVALID, f"untyped, and no {datum['event_type']}: {error}"[:500]) from error
+        raise InvalidRecordError(
+            INVALID, f"untyped, and not a valid {datum['event_type']}: {error}"[:500]
+        ) from error
     return event.release, fields_of(event.release, event.encode(datum["received_at"]))
 
 

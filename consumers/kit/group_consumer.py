@@ -1,10 +1,11 @@
-"""Kafka -> records; and how far they are done, back to Kafka: one member of a consumer group.
+"""One member of a consumer group: Kafka -> records, and committed offsets back to Kafka.
 
-Invariants: nothing is committed but what `commit` was given, and only of partitions that are ours now; a
-failed commit is tried again with the next turn. No record is returned of a partition that went before. Where
-`since` counts, it is committed before the first record comes, so that the next member begins there too.
-Where a partition begins is asked for here: librdkafka asks once, and a partition whose coordinator has just
-moved stands for good (its issue 5586). Source: librdkafka's CONFIGURATION.md.
+Invariants: commits only what `commit` was given, and only for partitions that are ours; a failed commit is
+retried with the next poll. No record is returned from a revoked partition. The offsets of `since` are
+committed before the first record is returned, so the next member starts there too. Start offsets are fetched
+here, because librdkafka asks only once, and a partition whose coordinator has just moved would stall forever
+(its issue 5586).
+Source: librdkafka's CONFIGURATION.md.
 """
 
 import logging
@@ -31,24 +32,24 @@ from runtime.kafka import topics
 _log = logging.getLogger(__name__)
 
 _RECORDS_MAX = 5_000
-# For what is asked of a broker that has just answered; past that the process ends and begins again.
+# For requests to a broker that has just answered; after this the process exits and restarts.
 _START_SECONDS_MAX = 20.0
 _REQUEST_SECONDS_MAX = 5.0
 _DEFAULTS = {
-    # A trickle is waited for, not fetched record by record: half of the loader's CPU and a seventh of the
-    # broker's at 1,000 events/s (10 -> 5% and 49 -> 42% of a core).
+    # Wait for more records instead of fetching one by one: saves half of the loader's CPU and a seventh of
+    # the broker's at 1,000 events/s (10 -> 5% and 49 -> 42% of a core).
     "fetch.min.bytes": 65_536,
     "fetch.wait.max.ms": 50,
     "fetch.queue.backoff.ms": 50,
-    # A connection that has fallen silent is left after this, not after a minute.
+    # A silent connection is dropped after this, not after a minute.
     "socket.timeout.ms": 10_000,
-    # What librdkafka holds beside our batches: four times as much gained no speed and cost 150 MB.
+    # librdkafka's buffer, on top of our batches: four times as much gained no speed and cost 150 MB.
     "queued.max.messages.kbytes": 8_192,
     "fetch.max.bytes": 4_194_304,
-    # Topics that ingest is about to make are found within this.
+    # Topics that ingest is about to create are found within this.
     "topic.metadata.refresh.interval.ms": 1_000,
-    # A loader that was killed is replaced after this (45 s by default): the least that brokers allow.
-    # Heartbeats come from librdkafka's own thread, so no insert, however slow, makes us late.
+    # A killed loader is replaced after this (default 45 s); the minimum that brokers allow. librdkafka's own
+    # thread sends heartbeats, so a slow insert cannot delay them.
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 1_500,
 }
@@ -56,15 +57,15 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What to be a member of."""
+    """The group to join, and where to start."""
 
     group: str
     topics: tuple[str, ...] = topics.ALL
-    since_ms: int | None = None  # where to begin with partitions of which the group has committed nothing
+    since_ms: int | None = None  # start time for partitions without a committed offset
 
 
 class GroupConsumer:
-    """One member of the consumer group. Every method is called by one thread. Raises: SettingsError."""
+    """One member of the consumer group. Call every method from one thread. Raises: SettingsError."""
 
     def __init__(
         self,
@@ -74,15 +75,15 @@ class GroupConsumer:
         on_commit_failed: Callable[[], object],
     ) -> None:
         self._on_commit_failed = on_commit_failed
-        self._starts: dict[Place, int] = {}  # as committed when the partition came
+        self._starts: dict[Place, int] = {}  # committed offset at the time of assignment
         self._uncommitted: dict[Place, int] = {}
         self._committing: dict[Place, int] = {}
         self._on_revoked = on_revoked
         self._since_ms = membership.since_ms
-        self._gone: set[Place] = set()  # since the last record came
+        self._gone: set[Place] = set()  # since the last record arrived
         self._bytes_per_record = 1_000.0
         self._paused = False
-        self.joined = False  # the group has told us our partitions, be it none
+        self.joined = False  # whether the group has assigned partitions, even if none
         self.owned: set[Place] = set()
         self._consumer = client.consumer(
             {**_DEFAULTS, **kafka},
@@ -97,16 +98,16 @@ class GroupConsumer:
         self.ends = TopicEnds(kafka, membership.group, membership.topics)
 
     def poll(self, seconds_max: float, records_max: int, bytes_max: int) -> list[Record]:
-        """Return records that came within `seconds_max`; of `bytes_max` about, and at least one."""
+        """Return records that arrive within `seconds_max`: about `bytes_max`, and at least one."""
         self._commit_rest()
         count = max(1, min(_RECORDS_MAX, records_max, int(bytes_max / self._bytes_per_record)))
-        # Wait for one, then take what is there: librdkafka's bound on its queue bounds this too, whatever the
-        # sizes of the records.
+        # Wait for one record, then take those already fetched: librdkafka's queue limit also bounds these,
+        # whatever the sizes of the records.
         found = self._consumer.consume(1, seconds_max)
         if found and count > 1:
             self._gone.clear()
             rest = self._consumer.consume(count - 1, 0)
-            # Its partition may have gone while the others were taken, and even be back.
+            # Its partition may have been revoked meanwhile, and even assigned again.
             found = [one for one in found if (one.topic(), one.partition()) not in self._gone] + rest
         records = client.readable(record for record in found if record.error() is None)
         for error in filter(None, (record.error() for record in found)):
@@ -117,23 +118,23 @@ class GroupConsumer:
         return cast("list[Record]", records)
 
     def pause(self) -> None:
-        """Fetch nothing until `resume`; to be repeated, for partitions may come meanwhile."""
+        """Stop fetching until `resume`. Repeat the call, because partitions may be assigned meanwhile."""
         self._paused = True
         self._consumer.pause(self._consumer.assignment())
 
     def resume(self) -> None:
-        """Fetch again."""
+        """Continue fetching."""
         if self._paused:
             self._paused = False
             self._consumer.resume(self._consumer.assignment())
 
     def commit(self, due: Mapping[Place, int]) -> None:
-        """Have these offsets committed, now or in a later turn."""
+        """Commit these offsets now, or with a later poll."""
         self._uncommitted |= {place: offset for place, offset in due.items() if place in self.owned}
         self._commit_rest()
 
     def positions(self) -> dict[Place, int]:
-        """Return the next offset to poll of each of our partitions, once it is known of all; else nothing."""
+        """Return the next offset to poll of each of our partitions; empty until all are known."""
         positions = {}
         for place in self._consumer.position([TopicPartition(*place) for place in self.owned]):
             low, _ = self._consumer.get_watermark_offsets(place, cached=True)
@@ -144,16 +145,16 @@ class GroupConsumer:
         return positions if all(offset >= 0 for offset in positions.values()) else {}
 
     def lags(self) -> dict[Place, int]:
-        """Return records not yet polled, by partition, as far as Kafka says now where it ends."""
+        """Return the number of unpolled records of each partition whose end Kafka has reported recently."""
         ends = self.ends.now()
         return {
             place: max(0, ends[place] - offset) for place, offset in self.positions().items() if place in ends
         }
 
     def close(self, seconds_max: float) -> None:
-        """Commit what was given, wait for it, and leave the group."""
+        """Commit all pending offsets, wait for that, and leave the group."""
         self.ends.close()
-        # A broker that hangs must not keep us: then the last offsets are not committed, and read again.
+        # A hanging broker must not block us: then the last offsets stay uncommitted, and are read again.
         closing = threading.Thread(target=self._close, name="close", daemon=True)
         closing.start()
         closing.join(seconds_max)
@@ -206,7 +207,7 @@ class GroupConsumer:
         _log.info("partitions_assigned", extra={"partitions": _names(places), "owned": len(self.owned)})
 
     def _starting(self, places: Iterable[Place]) -> dict[Place, int]:
-        """Return where each partition begins. Raises: KafkaException."""
+        """Return the start offset of each partition. Raises: KafkaException."""
         committed = offsets.committed(self._consumer, sorted(places), _REQUEST_SECONDS_MAX)
         new = [place for place, offset in committed.items() if offset is None]
         begun = dict.fromkeys(new, OFFSET_BEGINNING)
@@ -215,7 +216,7 @@ class GroupConsumer:
         return {place: begun[place] if offset is None else offset for place, offset in committed.items()}
 
     def _begin(self, new: Sequence[Place], since_ms: int) -> dict[Place, int]:
-        """Return the offsets of `since`, once they are committed. Raises: KafkaException."""
+        """Commit the offsets of `since` and return them. Raises: KafkaException."""
         begun = offsets.since(self._consumer, new, since_ms, _REQUEST_SECONDS_MAX)
         offsets.commit(self._consumer, begun)
         return begun
@@ -229,7 +230,7 @@ class GroupConsumer:
 
     def _lost(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
         gone = _places(places)
-        self._disown(gone)  # before anything else: they are another's already
+        self._disown(gone)  # first of all: another member has them already
         self._on_revoked(sorted(gone))
         _log.warning("partitions_lost", extra={"partitions": _names(places), "owned": len(self.owned)})
 

@@ -1,7 +1,7 @@
-"""ingest's admin URLs -> what every ingest process behind them says of itself.
+"""ingest's admin URLs -> the state reported by every ingest process behind them.
 
-Invariants: all of them answer, or the question has no answer: one that is away may hold events that nobody
-else has. An answer is bounded, and so is its time; no redirect is followed.
+Invariants: either all processes answer, or the query fails, because a silent one may hold events that no
+other has. Answers are bounded in size and time; redirects are not followed.
 """
 
 import socket
@@ -16,11 +16,11 @@ _BYTES_MAX = 4_000_000  # metrics: a line for each type and field that drifts
 
 
 class IngestAwayError(Exception):
-    """An ingest process does not answer, or not as one; the text is fit for people. It may do so later."""
+    """An ingest process does not answer, or not like ingest. The same call may succeed later."""
 
 
 class TopicProblem(msgspec.Struct, frozen=True):
-    """What is wrong with a topic, as ingest sees it."""
+    """A problem of a topic, as reported by ingest."""
 
     topic: str
     words: str
@@ -35,24 +35,24 @@ class Readiness(msgspec.Struct, frozen=True):
     spool_bytes: int
     spool_bytes_max: int
     spool_oldest_ms: int | None
-    # All that was received before is in Kafka; None: not known.
+    # Kafka has every event received before this moment; None: unknown.
     delivered_until_ms: int | None = None
-    topic_problems: tuple[TopicProblem, ...] | None = None  # None: not known
-    state: str = ""  # of delivery: a key of WAYS; an ingest of before has none
-    set_aside_files: int = 0  # what no topic takes
+    topic_problems: tuple[TopicProblem, ...] | None = None  # None: unknown
+    state: str = ""  # of delivery: a key of WAYS; empty for older versions of ingest
+    set_aside_files: int = 0  # records that no topic accepts
     set_aside_bytes: int = 0
 
 
-# Where an event goes that arrives in a state of ingest's delivery, in words.
+# The path of a new event, by state of ingest's delivery, as text.
 WAYS = {
     "direct": "to Kafka",
-    "spooling": "to its disk, for Kafka does not acknowledge",
-    "catching_up": "behind those on its disk, which go to Kafka",
+    "spooling": "to its disk, because Kafka does not acknowledge",
+    "catching_up": "to its disk, which is being drained to Kafka",
 }
 
 
 def way(readiness: Readiness) -> str:
-    """Return where an event goes that arrives now, in words."""
+    """Describe the path of a new event."""
     return WAYS.get(readiness.state, "to Kafka" if readiness.kafka == "direct" else "to its disk")
 
 
@@ -60,7 +60,7 @@ _readiness = msgspec.json.Decoder(Readiness).decode
 
 
 def ask(urls: Iterable[str]) -> list[Readiness]:
-    """Return what each process says of itself. Raises: IngestAwayError."""
+    """Return the readiness of each process. Raises: IngestAwayError."""
     return [_parsed(*answer) for answer in _answers(urls, "/readyz")]
 
 
@@ -70,19 +70,19 @@ def metrics(urls: Iterable[str]) -> list[str]:
 
 
 def _answers(urls: Iterable[str], path: str) -> list[tuple[int, bytes]]:
-    # A name with several addresses (a headless service, say) stands for as many processes.
+    # A name with several addresses (such as a headless service) stands for as many processes.
     return [_answer(parts, address, path) for parts in map(urlsplit, urls) for address in _addresses(parts)]
 
 
 def _addresses(parts: SplitResult) -> list[str]:
     host = parts.hostname or ""
     if parts.scheme == "https":
-        return [host]  # the certificate is for the name
+        return [host]  # the certificate is issued for the name
     try:
         found = socket.getaddrinfo(host, parts.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise IngestAwayError(f"{host} has no address") from error
-    # Of a name with addresses of both kinds, `localhost` say, one kind is enough.
+    # If a name has addresses of both families, like `localhost`, one family suffices.
     family = found[0][0]
     return list(dict.fromkeys(str(entry[4][0]) for entry in found if entry[0] == family))
 
@@ -104,4 +104,4 @@ def _parsed(status: int, body: bytes) -> Readiness:
     try:
         return _readiness(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise IngestAwayError(f"/readyz answers {status}, and not as ingest does") from error
+        raise IngestAwayError(f"/readyz answers {status}, which is not ingest's answer") from error

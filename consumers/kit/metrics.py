@@ -1,4 +1,4 @@
-"""What an operator watches of a consumer of the kit, under `tapline_kit_`.
+"""The metrics of a consumer of the kit, under `tapline_kit_`.
 
 Invariant: every label is bounded: partitions, reasons, names of releases.
 """
@@ -14,18 +14,20 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self.events = self._counter("events", "Events handed to the loop, by schema.", "event_type")
-        self.passed = self._counter("passed_records", "Records that were not asked for.")
-        self.quarantined = self._counter("quarantined", "Records of no use, by reason.", "reason")
-        self.retries = self._counter("retries", "Tries after a transient error, by what failed.", "target")
-        self.commits_failed = self._counter("commits_failed", "Commits that failed and are tried again.")
-        self.lag = self._gauge("lag_records", "Records in Kafka not yet polled.", "partition")
-        self._gauge("started_at_seconds", "When it started: seconds since 1970.").set_to_current_time()
+        self.events = self._counter("events", "Events passed to the loop, by schema.", "event_type")
+        self.passed = self._counter("passed_records", "Records skipped by the filter.")
+        self.quarantined = self._counter(
+            "quarantined", "Invalid records sent to the quarantine, by reason.", "reason"
+        )
+        self.retries = self._counter("retries", "Retries after a transient error, by target.", "target")
+        self.commits_failed = self._counter("commits_failed", "Failed commits, which are retried.")
+        self.lag = self._gauge("lag_records", "Records in Kafka that are not polled yet.", "partition")
+        self._gauge("started_at_seconds", "Start of the process: seconds since 1970.").set_to_current_time()
         self.read_until = self._gauge(
             "read_until_seconds",
-            "All that was received until then was polled, as the consumer was told last: seconds since 1970.",
+            "Moment until which all received events were polled, at the last query: seconds since 1970.",
         )
-        self.turned_at = self._gauge("turned_at_seconds", "When Kafka was polled last: seconds since 1970.")
+        self.turned_at = self._gauge("turned_at_seconds", "Last poll of Kafka: seconds since 1970.")
         self.turned_at.set_to_current_time()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

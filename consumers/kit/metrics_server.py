@@ -1,9 +1,9 @@
 """Metrics and health of a consumer, on one port.
 
-Invariants: `/healthz`: the loop turns. `/readyz`: what comes now is worked on. That something outside is away
-is a metric, and no reason for a restart. Requests that a page of another site may have sent are refused: see
-runtime/http/hosts.py. A port that cannot be had, or a
-server that fails, keeps nobody from work: it is logged.
+Invariants: `/healthz`: the loop runs. `/readyz`: new records are processed. The failure of an external
+service is a metric, not a reason for a restart. Requests that a page of another site may have sent are
+refused: see runtime/http/hosts.py. If the port is taken or the server fails, that is logged, and the consumer
+keeps working.
 """
 
 import logging
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """What is listened on, and the setting that says so."""
+    """The address to listen on, and the setting that defines it."""
 
     host: str
     port: int
@@ -36,7 +36,7 @@ def serve(
     is_alive: Callable[[], bool],
     is_ready: Callable[[], bool],
 ) -> None:
-    """Answer `/metrics`, `/healthz` and `/readyz` while the process lives, if the port can be had."""
+    """Serve `/metrics`, `/healthz` and `/readyz` until the process ends, if the port is free."""
     exposition = make_wsgi_app(registry)
     questions = {"/healthz": is_alive, "/readyz": is_ready}
 

@@ -1,10 +1,10 @@
-"""Questions about partitions and offsets -> an answer for every partition, or an error.
+"""Queries of partitions and offsets -> an answer for every partition, or an error.
 
-Invariants: librdkafka answers a question about many partitions also when it has no answer for some of them;
-here an error of one partition is one of the whole question. How many partitions a topic has, the cluster
-says. No other module asks a consumer these questions (a test holds that). Source: librdkafka's rdkafka.h.
+Invariants: librdkafka answers a query of several partitions even if some fail; here an error of one partition
+fails the whole query. Only the cluster knows the number of partitions. No other module sends these queries (a
+test checks that). Source: librdkafka's rdkafka.h.
 
-Every function raises: KafkaException, and but for `commit` takes `seconds_max` at most.
+Every function raises: KafkaException. All but `commit` take at most `seconds_max`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ def places(consumer: Consumer, topics: Iterable[str], seconds_max: float) -> lis
 
 
 def committed(consumer: Consumer, of: Iterable[Place], seconds_max: float) -> dict[Place, int | None]:
-    """Return what the consumer's group has committed; None: nothing."""
+    """Return the group's committed offset of each partition, or None."""
     asked = [TopicPartition(*place) for place in of]
     return _found(consumer.committed(asked, timeout=seconds_max) if asked else [])
 
@@ -41,35 +41,35 @@ def committed(consumer: Consumer, of: Iterable[Place], seconds_max: float) -> di
 def first_at(
     consumer: Consumer, ends: Mapping[Place, int], moment_ms: int, seconds_max: float
 ) -> dict[Place, int]:
-    """Return the first offset whose record was received at `moment_ms` or later; the end where none was.
+    """Return the first offset received at `moment_ms` or later; the end if there is none.
 
-    `ends` were read before, so that what comes from then on lies behind them.
+    `ends` were read before, so records received later are behind them.
     """
     found = _offsets(consumer, ends, max(0, moment_ms), seconds_max)
     return {place: ends[place] if offset is None else offset for place, offset in found.items()}
 
 
 def since(consumer: Consumer, of: Iterable[Place], moment_ms: int, seconds_max: float) -> dict[Place, int]:
-    """Return where to begin, to read all that was received at `moment_ms` or later.
+    """Return the offsets from which all records received at `moment_ms` or later are read.
 
-    `OFFSET_END` would not do where nothing was yet: librdkafka reads the end only when it begins to read, and
-    what came in between would be skipped.
+    `OFFSET_END` would not do for an empty partition: librdkafka resolves it only when it starts reading, and
+    would skip records that arrive in between.
     """
     return first_at(consumer, ends(consumer, of, seconds_max), moment_ms, seconds_max)
 
 
 def starts(consumer: Consumer, of: Iterable[Place], seconds_max: float) -> dict[Place, int]:
-    """Return the first offset that is still there."""
+    """Return the first offset still available."""
     return _known(_offsets(consumer, of, OFFSET_BEGINNING, seconds_max))
 
 
 def ends(consumer: Consumer, of: Iterable[Place], seconds_max: float) -> dict[Place, int]:
-    """Return the offset of the record to come (the high watermark)."""
+    """Return the next offset to be written (the high watermark)."""
     return _known(_offsets(consumer, of, OFFSET_END, seconds_max))
 
 
 def commit(consumer: Consumer, found: Mapping[Place, int]) -> None:
-    """Commit the next offset of each partition, and wait for the answer."""
+    """Commit the next offset of each partition and wait for the answer."""
     asked = [TopicPartition(*place, offset) for place, offset in found.items()]
     _found(consumer.commit(offsets=asked, asynchronous=False) or [])
 
@@ -77,7 +77,7 @@ def commit(consumer: Consumer, found: Mapping[Place, int]) -> None:
 def _offsets(
     consumer: Consumer, of: Iterable[Place], moment: int, seconds_max: float
 ) -> dict[Place, int | None]:
-    # Kafka's protocol knows the beginning and the end as moments of their own: one request to each broker.
+    # In Kafka's protocol the beginning and the end are special moments: one request to each broker.
     asked = [TopicPartition(*place, moment) for place in of]
     return _found(consumer.offsets_for_times(asked, timeout=seconds_max) if asked else [])
 

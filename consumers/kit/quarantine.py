@@ -1,8 +1,7 @@
 """Refused records -> the quarantine topic, acknowledged.
 
-Invariant: `write` returns only when Kafka has every one of them but those it has no room for; whatever else
-happens is transient, and the offsets stay where they are. Writing twice is harmless: the table holds a body
-once.
+Invariant: `write` returns only when Kafka has all records except those too large for it; any other failure is
+transient, and the offsets stay uncommitted. Writing twice is harmless: the table holds each body once.
 """
 
 import logging
@@ -30,7 +29,7 @@ _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})
 
 
 class QuarantineWriter:
-    """A consumer's way into the quarantine topic. One thread at a time.
+    """Writes a consumer's refused records to the quarantine topic. One thread at a time.
 
     Its first use raises: SettingsError.
     """
@@ -41,7 +40,7 @@ class QuarantineWriter:
         self._producer: Producer | None = None
 
     def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
-        """Return, when all others are kept, those that are too large to keep. Raises: TransientError."""
+        """Write all refusals; return those too large for Kafka. Raises: TransientError."""
         too_large: list[Refusal] = []
         for start in range(0, len(refusals), _CHUNK):
             too_large += self._write(refusals[start : start + _CHUNK])
@@ -59,7 +58,7 @@ class QuarantineWriter:
                 raise TransientError("librdkafka's queue is full") from error
         try:
             producer.flush(_ACKNOWLEDGE_SECONDS_MAX)
-        except KafkaException as error:  # it is fatal
+        except KafkaException as error:  # fatal
             self._producer = None
             raise TransientError(f"the quarantine topic: {error.args[0].str()}") from error
         too_large = [index for index, error in answers.items() if error and error.code() in _TOO_LARGE]
@@ -67,7 +66,7 @@ class QuarantineWriter:
         if failed or len(answers) < len(refusals):
             producer.purge()
             producer.flush(0)
-            # With connections of its own: one that is silent is not left while what it owes is purged.
+            # Use new connections next: librdkafka does not drop a silent one whose requests were purged.
             self._producer = None
             why = failed[0].str() if failed else "no acknowledgement in time"
             raise TransientError(f"the quarantine topic: {why}")
@@ -98,9 +97,7 @@ class QuarantineWriter:
                 self._current.look()
             return registered(self._current.catalog, value)
         except (KeyError, CatalogError) as error:
-            raise TransientError(
-                f"the registry has told no id of the quarantine's schema: {error}"
-            ) from error
+            raise TransientError(f"the registry has no id for the quarantine's schema: {error}") from error
 
     def _connected(self) -> Producer:
         if self._producer is None:

@@ -1,8 +1,8 @@
-"""Kafka -> events that are asked for, and the offsets of those that are done, back to Kafka.
+"""Kafka -> matching events; and the offsets of those that are done, back to Kafka.
 
-Invariants: a record's offset counts as done once its event is, or if it was not asked for, or when the
-quarantine has acknowledged it. A failed quarantine write is tried again until it succeeds or the reader is
-told to stop, which leaves the offset where it is. One thread at a time; only `stopping` is for any.
+Invariants: an offset counts as done once its event is done, if its record did not match, or once the
+quarantine topic has acknowledged it. A failed quarantine write is retried until it succeeds or the reader is
+stopped, which leaves the offset uncommitted. One thread at a time, except that any may set `stopping`.
 """
 
 import logging
@@ -45,22 +45,22 @@ from schemas.catalog.wire_ids import release_of
 
 _log = logging.getLogger(__name__)
 
-# What is decoded and held at once, and what a stop waits for at most besides the loop's body.
+# Decoded and held at once; a stop waits for at most this, besides the loop's body.
 _RECORDS_MAX, _BYTES_MAX = 500, 8 << 20
-_COMMIT_SECONDS = 0.5  # commits are sent this often; what was done since is read again after a kill
+_COMMIT_SECONDS = 0.5  # commit interval; work done since the last commit is repeated after a kill
 _LAG_SECONDS = 1.0
 _RETRY_SECONDS_MAX = 5.0
 _CLOSE_SECONDS_MAX = 15.0
-# A folder of schemas may reach us later than ingest: so long its records are waited for, once per id.
+# The schemas folder may be updated later here than at ingest: wait this long for a schema, once per id.
 _SCHEMA_SECONDS_MAX = 15.0
 _AWAITED_MAX = 1000
-_ALIVE_SECONDS_MAX = 300.0  # Kafka's own bound for the time between two polls (max.poll.interval.ms)
+_ALIVE_SECONDS_MAX = 300.0  # Kafka's own limit between two polls (max.poll.interval.ms)
 _KEPT_BYTES_MAX = 1 << 20  # of a body that is too large for the quarantine topic
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event, the record that it came in, and what keeps its offset from being committed."""
+    """An event, its record, and the hold on its offset."""
 
     event: Any
     record: Record
@@ -91,16 +91,16 @@ class Reader:
 
     @property
     def is_alive(self) -> bool:
-        """Whether Kafka is polled as often as it wants to be."""
+        """Whether Kafka is polled often enough."""
         return time.monotonic() - self._turned_at < _ALIVE_SECONDS_MAX
 
     @property
     def is_ready(self) -> bool:
-        """Whether the group has told us our partitions."""
+        """Whether the group has assigned partitions."""
         return self._consumer.joined
 
     def take(self, seconds_max: float) -> list[Arrival]:
-        """Return events that came within `seconds_max`. Raises: what no retry can cure."""
+        """Return events that arrive within `seconds_max`. Raises: any permanent error."""
         self._note(time.monotonic())
         arrivals: list[Arrival] = []
         passed = 0
@@ -121,7 +121,7 @@ class Reader:
         return arrivals
 
     def read_until_ms(self) -> int:
-        """Return the moment until which all that was received was polled; 0 while that is not known."""
+        """Return the moment until which all received events were polled; 0 if unknown."""
         for look in self._consumer.ends.looks(self._ingest):
             self._until.take(look)
         until_ms = self._until.of(self._consumer.positions())
@@ -129,7 +129,7 @@ class Reader:
         return until_ms
 
     def close(self) -> None:
-        """Commit what is done, and leave the group."""
+        """Commit finished work, and leave the group."""
         self._consumer.commit(self._tracker.due())
         self._consumer.close(_CLOSE_SECONDS_MAX)
 
@@ -138,12 +138,12 @@ class Reader:
         self._tracker.forget(places)
 
     def _read(self, topic: str, record: Record) -> tuple[str, Any] | Refusal | None:
-        """Return the event and its schema's name; None: it is not asked for."""
+        """Return the schema's name and the event; None if it does not match."""
         try:
             value = sound(record.value(), header(record, topics.CRC32))
             release = self._release(value, record)
             if release.name == self._current.catalog.quarantine.name:
-                raise InvalidRecordError(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")  # noqa: TRY301
+                raise InvalidRecordError(WRONG_TOPIC, f"{release.schema_id} does not belong in {topic}")  # noqa: TRY301
             datum = fields_of(release, value)
             if header(record, topics.CRC32) is None:
                 require(release, datum)
@@ -154,7 +154,7 @@ class Reader:
         return None if event is None else (release.name, event)
 
     def _release(self, value: bytes, record: Record) -> Release:
-        """Return the release that wrote a value; wait for one of ours. Raises: InvalidRecordError."""
+        """Return the release that wrote a value, waiting for one of ours. Raises: InvalidRecordError."""
         headers, wire_id = record.headers(), wire_id_of(value)
         key = (is_registered(record), wire_id)
         deadline = time.monotonic() + _SCHEMA_SECONDS_MAX
@@ -171,7 +171,7 @@ class Reader:
         return release
 
     def _keep(self, refusal: Refusal) -> bool:
-        """Return whether the record is in the quarantine; if not, we are stopping."""
+        """Write the record to the quarantine; return False if stopped before that."""
         again = Retrying(
             retry=retry_if_exception_type(TransientError),
             wait=wait_random(0.1, _RETRY_SECONDS_MAX),
@@ -182,7 +182,9 @@ class Reader:
         )
         try:
             if again(self._quarantine.write, [refusal]):
-                cut = f"{refusal.detail}; the first of {len(refusal.body)} bytes: {refusal.record} has them"
+                cut = (
+                    f"{refusal.detail}; the first of {len(refusal.body)} bytes, which are in {refusal.record}"
+                )
                 again(
                     self._quarantine.write,
                     [replace(refusal, body=refusal.body[:_KEPT_BYTES_MAX], detail=cut)],

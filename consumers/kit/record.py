@@ -1,4 +1,4 @@
-"""What the pure parts need to know of a Kafka message, and nothing of the client library."""
+"""The parts of a Kafka message that pure modules need, without the client library."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ Place = tuple[str, int]  # topic, partition
 
 
 class Record(Protocol):
-    """One Kafka message, as confluent_kafka has it."""
+    """One Kafka message, with confluent_kafka's methods."""
 
     def topic(self) -> str | None: ...  # noqa: D102
     def partition(self) -> int | None: ...  # noqa: D102

@@ -1,4 +1,4 @@
-"""Environment -> what a consumer of the kit runs with, or every problem at once.
+"""Environment -> settings of a consumer of the kit, or all their problems at once.
 
 Invariants: only this module of the kit reads the environment; no secret shows in a repr.
 """
@@ -12,22 +12,22 @@ from pydantic import BaseModel, Field
 from runtime import environment
 from schemas.catalog.catalog import HERE
 
-_KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}  # where `make run` is
+_KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}  # the address of `make run`
 _INGEST = ("http://127.0.0.1:8083",)
 
 
 class Settings(BaseModel):
-    """Field names are ours, aliases are the environment's."""
+    """The settings of a consumer; aliases are the names of environment variables."""
 
     model_config = environment.CONFIG
 
     kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS", repr=False)
-    # Where registry.json and avro/ are; changes are taken up within a second or two.
+    # Holds registry.json and avro/; changes are loaded within a second or two.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
-    # Where ingest has registered them, if it has: that registry's ids are in Kafka.
+    # The registry where ingest registers them, if any: its ids are in Kafka.
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
-    # The admin ports of all ingest processes, for `read_until_ms`: their spools may hold what is to come.
-    # `none` where they cannot be asked: then it goes by Kafka alone.
+    # The admin ports of all ingest processes, for `read_until_ms`, because their spools may hold events.
+    # `none` if they are unreachable: then only Kafka counts.
     ingest_urls: environment.BaseUrls = Field(_INGEST, alias="INGEST_ADMIN_URL")
     # 0: no metrics and no health. Two consumers on one machine need two ports.
     metrics_port: int = Field(0, alias="KIT_METRICS_PORT", ge=0, le=65535)

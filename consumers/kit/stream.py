@@ -26,11 +26,11 @@ from schemas.catalog.wire_ids import following
 
 T = TypeVar("T")
 
-_POLL_SECONDS_MAX = 0.2  # so soon a stop is noticed
+_POLL_SECONDS_MAX = 0.2  # a stop is noticed within this
 
 
 class Events(Generic[T]):
-    """Events one after another. One loop at a time."""
+    """Yields events one by one. One loop at a time."""
 
     def __init__(self, open_reader: Callable[[threading.Event], Reader]) -> None:
         self._open = open_reader
@@ -41,28 +41,28 @@ class Events(Generic[T]):
 
     @property
     def record(self) -> Message:
-        """The record of the event under way, as confluent_kafka has it: partition, offset, headers."""
+        """The record of the current event, as a confluent_kafka message: partition, offset, headers."""
         return cast("Message", self._under_way().record)
 
     def hold(self) -> Hold:
-        """Keep the event under way from being committed until `release` is called on what this returns.
+        """Keep the current event uncommitted until `release` is called on the returned hold.
 
-        Nothing behind it in its partition is committed either: after a restart all of it is read again.
+        Later records of its partition stay uncommitted too, so a restart reads all of them again.
         """
         self._is_held = True
         return self._under_way().hold
 
     @property
     def read_until_ms(self) -> int:
-        """The moment until which all that was received has come, of our partitions; for ticks.
+        """The moment until which all received events of our partitions were read; for ticks.
 
-        It stands still while there is more to read, in Kafka or in a spool, and while Kafka or an ingest
-        process does not answer; 0: not known yet. See `consumers.kit.received_until`.
+        It does not advance while more is waiting in Kafka or in a spool, or while Kafka or an ingest process
+        does not answer; 0: unknown. See `consumers.kit.received_until`.
         """
         return self._reader.read_until_ms() if self._reader else 0
 
     def stop(self) -> None:
-        """End the loop after the body that is under way, which counts as done. From any thread."""
+        """End the loop after the current body, whose event counts as done. Thread-safe."""
         self._stopping.set()
 
     def __iter__(self) -> Iterator[T]:
@@ -72,19 +72,19 @@ class Events(Generic[T]):
         return cast("AsyncIterator[T]", self._run_async(float("inf")))
 
     def ticking(self, seconds: float) -> Iterator[T | None]:
-        """Yield events, and None every `seconds`, whether events come or not.
+        """Yield events, and None every `seconds`, even without events.
 
-        It comes when the events at hand, 500 at most, are done.
+        A tick waits until the events already read, at most 500, are done.
         """
         return self._run(seconds)
 
     def ticking_async(self, seconds: float) -> AsyncIterator[T | None]:
-        """Yield what `ticking` does, in async code."""
+        """Yield the same as `ticking`, in async code."""
         return self._run_async(seconds)
 
     def _under_way(self) -> Arrival:
         if self._arrival is None:
-            raise RuntimeError("no event is under way: this is for the body of the loop")
+            raise RuntimeError("there is no current event: call this in the loop's body")
         return self._arrival
 
     def _run(self, tick_seconds: float) -> Iterator[T | None]:
@@ -106,7 +106,7 @@ class Events(Generic[T]):
 
     async def _run_async(self, tick_seconds: float) -> AsyncGenerator[T | None, None]:
         ticks = _Ticks(tick_seconds)
-        # One thread, so that a task which is cancelled while it waits closes after the poll.
+        # One thread, so that a task cancelled while waiting closes only after the poll.
         with ThreadPoolExecutor(1, "kit") as thread, _stopped_by_signals(self.stop):
             ask = asyncio.get_running_loop().run_in_executor
             reader = self._reader = await ask(thread, self._open, self._stopping)
@@ -128,7 +128,7 @@ class Events(Generic[T]):
         return cast("T", arrival.event)
 
     def _end(self) -> None:
-        """Count what the body did not hold as done."""
+        """Mark the event as done unless the body holds it."""
         if self._arrival and not self._is_held:
             self._arrival.hold.release()
         self._arrival = None
@@ -157,11 +157,11 @@ def events(
     since: timedelta | datetime | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Events[Any]:
-    """Return the events that a consumer group has not done yet, and those to come.
+    """Return the events that a consumer group has not done yet, and all new ones.
 
-    `types`: a class (of `consumers.kit.types`, or your own of the same name) gives its objects, a name gives
-    dicts; None: dicts of all. `since`: where a partition of which the group has committed nothing begins;
-    else at the beginning. `env`: in place of the environment. Raises: SettingsError, CatalogError.
+    `types`: a class (of `consumers.kit.types`, or your own with the same name) yields its objects, a name
+    yields dicts; None: dicts of all types. `since`: where to start partitions without a committed offset;
+    default: at the beginning. `env`: replaces the environment. Raises: SettingsError, CatalogError.
     """
     settings = Settings.from_env(os.environ if env is None else env)
     current = following(settings.schemas_dir, settings.schema_registry)
@@ -196,12 +196,12 @@ class _Ticks:
 
     @property
     def wait(self) -> float:
-        """How long Kafka may be waited for."""
+        """How long to wait for Kafka."""
         return min(_POLL_SECONDS_MAX, max(0.0, self._due - time.monotonic()))
 
     @property
     def are_due(self) -> bool:
-        """Whether it is time; then the next one is `seconds` from now."""
+        """Whether a tick is due; if so, the next one is `seconds` from now."""
         now = time.monotonic()
         is_due = now >= self._due
         if is_due:
@@ -211,7 +211,7 @@ class _Ticks:
 
 @contextmanager
 def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first SIGTERM or SIGINT end the loop in order; a second one does what it did before."""
+    """Let the first SIGTERM or SIGINT end the loop in order; a second one acts as before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,8 +1,8 @@
-"""Kafka, and ingest if wanted, once a second -> where our topics end now, and looks for `ReceivedUntil`.
+"""Kafka and, if requested, ingest, once a second -> our topics' current ends, and delivery snapshots.
 
-Invariants: what is known is of the last seconds, or it is not known: a client's own idea of a topic's end
-stands still when the broker does. ingest is asked before Kafka: what it has delivered lies before the ends.
-A thread of its own with a client of its own: nothing here waits for a network where events are handled.
+Invariants: data is either a few seconds old or unknown, because a client's own view of a topic's end freezes
+when the broker does. ingest is asked before Kafka, so delivered events lie before the ends. It uses its own
+thread and client, so that event handling never waits for the network here.
 """
 
 import logging
@@ -23,16 +23,16 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 _REQUEST_SECONDS_MAX = 2.0
 _FRESH_SECONDS_MAX = 5.0
-_LOOKS_MAX = 100  # that nobody has taken
+_LOOKS_MAX = 100  # unused snapshots
 
 
 class TopicEnds:
-    """One thread. Every other method is called by one thread, too. Raises: SettingsError."""
+    """Runs one thread; call the other methods from one thread. Raises: SettingsError."""
 
     def __init__(self, kafka: Mapping[str, str], group: str, topics: Sequence[str]) -> None:
         self._topics = topics
-        self._urls: Sequence[str] | None = None  # None: nobody wants to know of ingest
-        self._known: tuple[float, dict[Place, int]] = (float("-inf"), {})  # asked at
+        self._urls: Sequence[str] | None = None  # None: ingest is not asked
+        self._known: tuple[float, dict[Place, int]] = (float("-inf"), {})  # time of the query, and ends
         self._looks: deque[DeliverySnapshot] = deque(maxlen=_LOOKS_MAX)
         self._said = ""
         self._failure: Exception | None = None
@@ -42,19 +42,19 @@ class TopicEnds:
         self._thread.start()
 
     def now(self) -> Mapping[Place, int]:
-        """Return where each partition ended within the last seconds; empty: that is not known."""
+        """Return the recent end of each partition; empty if unknown."""
         self._check()
         asked_at, ends = self._known
         return ends if time.monotonic() - asked_at < _FRESH_SECONDS_MAX else {}
 
     def looks(self, urls: Sequence[str]) -> list[DeliverySnapshot]:
-        """Return looks since the last call; `urls`: ingest's admin ports, none for what Kafka alone knows."""
+        """Return the snapshots since the last call; `urls`: ingest's admin ports, if any."""
         self._check()
         self._urls = urls
         return [self._looks.popleft() for _ in range(len(self._looks))]
 
     def close(self) -> None:
-        """Have the thread end; a request under way is not waited for."""
+        """Stop the thread, without waiting for a pending request."""
         self._stopping.set()
 
     def _check(self) -> None:
@@ -68,7 +68,7 @@ class TopicEnds:
                 self._stopping.wait(_LOOK_SECONDS)
             consumer.close()
         except Exception as error:
-            self._failure = error  # for those who rely on it; and what no thread expects ends the process
+            self._failure = error  # for callers; an unexpected exception ends the process
             raise
 
     def _look(self, consumer: Consumer) -> None:
@@ -89,7 +89,7 @@ class TopicEnds:
         self._say(why if self._urls is not None else "")
 
     def _delivered_ms(self) -> int | None:
-        """Return until when ingest has delivered; None: nobody wants to know. Raises: IngestAwayError."""
+        """Return the moment until which ingest has delivered; None if not asked. Raises: IngestAwayError."""
         if self._urls is None:
             return None
         now_ms = time.time_ns() // 1_000_000
@@ -99,7 +99,7 @@ class TopicEnds:
         return min((until_ms for until_ms in found if until_ms is not None), default=now_ms)
 
     def _say(self, why: str) -> None:
-        """Log once what keeps the moment from moving on, and once that nothing does."""
+        """Log each reason that stops the moment once, and its end once."""
         if why and why != self._said:
             _log.warning("read_until_stands", extra={"why": why})
         elif self._said and not why:

@@ -1,9 +1,9 @@
 """A class for each event type: `from consumers.kit.types import AddedToCart`.
 
-Each is a frozen msgspec Struct made of the newest release: its fields under their own names (`class_` for one
-that is a keyword), blocks as Structs of their own that are never None, times in milliseconds since 1970.
-Invariant: every release of the type fits: what an older one lacks is None, what a newer one adds (released
-while the process runs) is left out until it starts again; a dict has it at once.
+Each is a frozen msgspec Struct built from the newest release: fields under their own names (`class_` for a
+keyword), blocks as Structs that are never None, times in milliseconds since 1970. Invariant: every release of
+the type fits: fields missing in an older one are None, and fields added by a newer one (released while the
+process runs) are left out until a restart; a dict has them at once.
 """
 
 import os

@@ -1,6 +1,6 @@
 """`python -m consumers.warehouse`: the loader, until SIGTERM or SIGINT.
 
-Exit status: see `runtime.process`. What was not committed is read again by the next start.
+Exit status: see `runtime.process`. The next start reads uncommitted records again.
 """
 
 import gc
@@ -26,7 +26,7 @@ def _load(process: Process) -> None:
             lambda: loader.is_ready,
         )
     topic_watch.start(settings.kafka)
-    # Records come by the thousand and make no cycles: the collector took a fifth of the loop's time.
+    # Records come by the thousand and make no cycles; garbage collection took a fifth of the loop's time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     process.stops_by(loader.stop, 2 * settings.shutdown_seconds_max)

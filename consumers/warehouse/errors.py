@@ -1,10 +1,10 @@
-"""What can go wrong with a write, told apart by one question: whether the same call may succeed later."""
+"""Errors of a write, distinguished by whether the same call may succeed later."""
 
 from consumers.kit.errors import TransientError
 
 
 class ServerError(TransientError):
-    """It may: ClickHouse answers, with an error that passes as a rule."""
+    """May succeed later: ClickHouse answers with an error that usually passes."""
 
     def __init__(self, text: str, code: int | None) -> None:
         super().__init__(text)
@@ -12,23 +12,23 @@ class ServerError(TransientError):
 
 
 class TablesError(ServerError):
-    """It may, once tables are made again: one is gone or lacks a column."""
+    """May succeed once the tables are repaired: one is missing or lacks a column."""
 
 
 class BrokenError(ServerError):
-    """It may, but ClickHouse is there and fails in itself: somebody has to look."""
+    """May succeed later, but ClickHouse has an internal failure that needs an operator."""
 
 
 class InsertTooLargeError(ServerError):
-    """It may in smaller pieces."""
+    """May succeed in smaller pieces."""
 
 
 class StuckError(TransientError):
-    """In smaller pieces it may: it failed again and again for one reason, while ClickHouse answered."""
+    """May succeed in smaller pieces: it kept failing for one reason while ClickHouse answered."""
 
 
 class PermanentError(Exception):
-    """It never will: a row among those written cannot be stored."""
+    """Will never succeed: one of the rows cannot be stored."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -36,8 +36,8 @@ class PermanentError(Exception):
 
 
 class SetAsideError(PermanentError):
-    """It has not for so long that the rest goes on without it: a row that fails while others are stored."""
+    """A row kept failing for so long, while others were stored, that loading continues without it."""
 
 
 class TooManyRefusedError(Exception):
-    """More rows of one batch were refused than the operator allows: the process stops."""
+    """ClickHouse rejected more rows of one batch than the operator allows: the process stops."""

@@ -1,8 +1,8 @@
-"""What an operator watches of the loader, under `tapline_warehouse_`; see `kit.serving` for its health.
+"""The metrics of the loader, under `tapline_warehouse_`; for its health see `kit.metrics_server`.
 
-Invariants: every label is bounded: topics, partitions, reasons, tables. `/healthz`: the loop turns.
-`/readyz`: the tables are made and the group has given out its partitions. That ClickHouse is away is a
-metric, and no reason for a restart.
+Invariants: every label is bounded: topics, partitions, reasons, tables. `/healthz`: the loop runs. `/readyz`:
+the tables exist and the group has assigned partitions. An outage of ClickHouse is a metric, not a reason for
+a restart.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -20,46 +20,49 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self.flushes = self._counter("flushes", "Batches inserted, by what made them due.", "reason")
+        self.flushes = self._counter("flushes", "Inserted batches, by reason of the flush.", "reason")
         self.rows = self._counter("rows", "Rows inserted, by table; repeated inserts count again.", "table")
         self.bytes = self._counter("bytes", "Bytes of containers inserted.")
         self.checked = self._counter(
-            "checked_records", "Records without a right checksum, decoded one by one."
+            "checked_records", "Records without a correct checksum, decoded one by one."
         )
         self.quarantined = self._counter(
-            "quarantined", "Records that went to the quarantine, by reason.", "reason"
+            "quarantined", "Records sent to the quarantine, by reason.", "reason"
         )
         for reason in _REASONS:
-            self.quarantined.labels(reason)  # from 0 on: Prometheus cannot tell the rise of what begins at 1
-        self.retries = self._counter("retries", "Tries after a transient error, by what failed.", "target")
+            self.quarantined.labels(reason)  # at 0: Prometheus misses the first rise otherwise
+        self.retries = self._counter("retries", "Retries after a transient error, by target.", "target")
         self.broken_answers = self._counter(
-            "broken_answers", "Answers of a ClickHouse that is there and fails in itself."
+            "broken_answers", "Answers that report an internal failure of ClickHouse."
         )
         self.refused_inserts = self._counter(
-            "refused_inserts", "Inserts that ClickHouse refused for their data."
+            "refused_inserts", "Inserts that ClickHouse rejected because of their data."
         )
         self.stuck = self._gauge(
-            "stuck", "1 while ClickHouse answers, and an insert fails again and again for one reason."
+            "stuck", "1 while ClickHouse answers but an insert keeps failing for one reason."
         )
-        self.schemas = self._gauge("schemas", "Releases in use.")
-        self.schemas_refused = self._counter(
-            "schemas_refused", "Looks at a changed registry.json that found it of no use."
+        self.schemas = self._gauge("schemas", "Schema releases in use.")
+        self.schemas_refused = self._counter("schemas_refused", "Failed reloads of registry.json.")
+        self.commits_failed = self._counter("commits_failed", "Failed commits, which are retried.")
+        self.lag = self._gauge(
+            "lag_records", "Records in Kafka that are not polled yet.", "topic", "partition"
         )
-        self.commits_failed = self._counter("commits_failed", "Commits that failed and are tried again.")
-        self.lag = self._gauge("lag_records", "Records in Kafka not yet polled.", "topic", "partition")
-        self.held_bytes = self._gauge("held_bytes", "Bytes of records in memory: filling and being inserted.")
-        self.held_bytes_max = self._gauge("held_bytes_max", "The most that `held_bytes` may reach.")
+        self.held_bytes = self._gauge(
+            "held_bytes", "Bytes of records in memory: batches being filled and inserted."
+        )
+        self.held_bytes_max = self._gauge("held_bytes_max", "Limit of `held_bytes`.")
         self.freshness = self._gauge(
-            "freshness_seconds", "Age of the oldest record polled that cannot be queried yet; 0 when all can."
+            "freshness_seconds",
+            "Age of the oldest polled record that cannot be queried yet; 0 if there is none.",
         )
-        self._gauge("started_at_seconds", "When it started: seconds since 1970.").set_to_current_time()
-        self.turned_at = self._gauge("turned_at_seconds", "When the loop turned last: seconds since 1970.")
+        self._gauge("started_at_seconds", "Start of the process: seconds since 1970.").set_to_current_time()
+        self.turned_at = self._gauge("turned_at_seconds", "Last turn of the loop: seconds since 1970.")
         self.turned_at.set_to_current_time()
-        self.ready = self._gauge("ready", "1 when tables are made and the group has given out partitions.")
-        self.paused = self._gauge("paused", "1 while nothing is fetched because memory is full.")
+        self.ready = self._gauge("ready", "1 once the tables exist and the group has assigned partitions.")
+        self.paused = self._gauge("paused", "1 while fetching is paused because memory is full.")
         self.insert_seconds = Histogram(
             f"{_PREFIX}_insert_seconds",
-            "Time of one insert, refused ones too.",
+            "Duration of one insert, including rejected ones.",
             buckets=_SECONDS,
             registry=self.registry,
         )

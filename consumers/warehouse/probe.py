@@ -1,7 +1,7 @@
-"""Inserts that change nothing: whether ClickHouse stores anything at all, before a row is blamed.
+"""Inserts that change nothing, to test whether ClickHouse stores other rows before one is blamed.
 
-Invariant: a probe takes the way of a real insert (same table and partition, an Avro container over HTTP), so
-that a fault of the server, of a table or of a proxy fails the probe as it fails the row.
+Invariant: a probe works like a real insert (same table and partition, an Avro container over HTTP), so a
+fault of the server, a table or a proxy fails the probe like the row.
 """
 
 import io
@@ -26,9 +26,9 @@ _MARK_SCHEMA = fastavro.parse_schema(
 
 
 def write_again(run: Client, form: Format, day: int | None, settings: dict[str, int]) -> None:
-    """Write again a row that the table has, of this day (20260131) if there is one; none if it is empty.
+    """Write again a row of the table, preferably of this day (20260131); nothing if the table is empty.
 
-    FINAL reads the version that counts. Raises: clickhouse_connect's errors.
+    FINAL reads the current version. Raises: clickhouse_connect's errors.
     """
     names, source = ", ".join(map(quoted, form.columns)), f"{RAW}.{form.table}"
     conditions = ["1"] if day is None else [f"toYYYYMMDD(timestamp) = {day}", "1"]
@@ -42,7 +42,7 @@ def write_again(run: Client, form: Format, day: int | None, settings: dict[str, 
 
 
 def write_mark(run: Client, settings: dict[str, int]) -> None:
-    """Write a container of one row, a mark that no body has. Raises: clickhouse_connect's errors."""
+    """Write a container of one row, a mark for no body. Raises: clickhouse_connect's errors."""
     stream = io.BytesIO()
     fastavro.writer(
         stream, _MARK_SCHEMA, [{"body_hash": bytes(16), "replayed_at": time.time_ns() // 1_000_000}]

@@ -1,8 +1,8 @@
-"""Tables -> the views of `tapcart`, which people query, as DDL. Pure.
+"""Tables -> the public views of `tapcart`, as DDL. Pure.
 
-Invariants: every view reads FINAL, so an event counts once; `do_not_merge_across_partitions_select_final`
-makes that cheap and is right, because the partition is a function of the event. Columns are listed, derived
-ones too: `*` leaves them out. Source: DESIGN.md, "ClickHouse", with the cost of FINAL.
+Invariants: every view reads FINAL, so an event counts once. `do_not_merge_across_partitions_select_final`
+makes that cheap, and is correct because the partition is a function of the event. Columns, including derived
+ones, are listed, because `*` omits the latter. Source: DESIGN.md, "ClickHouse", with the cost of FINAL.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ _REPLAYED_AT = Column(
 
 
 def views(tables: Sequence[Table], options: Options) -> Iterator[str]:
-    """Yield the statements that make every view, or replace it by what it should be now."""
+    """Yield the statements that create or replace every view."""
     for table in tables:
         if table.name == "quarantine":
             yield _quarantine(table, options)
@@ -35,7 +35,7 @@ def views(tables: Sequence[Table], options: Options) -> Iterator[str]:
 
 def _events(typed: Sequence[Table], options: Options) -> Iterator[str]:
     everywhere = set.intersection(*({(c.name, c.type) for c in table.columns} for table in typed))
-    # Documented as for the events without a table of their own, whose words fit all types.
+    # Uses the comments of events without their own table, which fit all types.
     words = next(table for table in typed if table.name == "unmodelled")
     shared = [column for column in words.columns if (column.name, column.type) in everywhere]
     names = "|".join(sorted(table.name for table in typed))
@@ -44,7 +44,7 @@ def _events(typed: Sequence[Table], options: Options) -> Iterator[str]:
         f"CREATE OR REPLACE TABLE {RAW}.{_EVENTS}{on_cluster(options)} (\n  {columns}\n)\n"
         f"ENGINE = Merge({literal(RAW)}, {literal(f'^({names})$')})"
     )
-    # Last of all: who finds this view finds the others.
+    # Last, so that its existence implies that of all others.
     yield _view(_EVENTS, _public(shared), f"{RAW}.{_EVENTS} {_FINAL}", options)
 
 

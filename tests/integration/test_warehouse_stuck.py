@@ -84,7 +84,7 @@ def test_a_row_that_is_refused_for_ever_is_set_aside(site: Site, code: int) -> N
     [[reason, detail]] = site.kept()
 
     assert reason == "set_aside"
-    assert detail.startswith("again and again, while other rows were stored")
+    assert detail.startswith("repeatedly failed while other rows were stored")
     eventually(lambda: site.loader.metric(STUCK) == 0, 10, "the end of it")
     assert site.loader.metric(SET_ASIDE) == before + 1
 

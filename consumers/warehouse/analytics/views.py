@@ -1,8 +1,8 @@
-"""The .sql files beside this one -> the analytics views of `tapcart`, as DDL. Pure but for reading them once.
+"""The .sql files in this folder -> the analytics views of `tapcart`, as DDL. Pure, but reads them once.
 
 Invariants: a file's first comment is the exact definition, and the view's comment in ClickHouse; a view whose
-sources are not there is left out. All read deduplicated events: `FINAL` views, or `visits`.
-Source: analytics/README.md.
+sources are missing is left out. All read deduplicated events: `FINAL` views, or `visits`. Source:
+analytics/README.md.
 """
 
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 from consumers.warehouse.analytics import visits
 from consumers.warehouse.tables import PUBLIC, RAW, Options, literal, on_cluster
 
-# A view comes after those that it reads.
+# Each view comes after those that it reads.
 NAMES = (
     "orders",
     "revenue_daily",
@@ -37,7 +37,7 @@ class View:
     """One analytics view."""
 
     name: str
-    definition: str  # in words
+    definition: str  # as text
     sql: str
 
     @property
@@ -57,7 +57,7 @@ VIEWS = tuple(map(_read, NAMES))
 
 
 def statements(tables: Iterable[str], options: Options) -> Iterator[tuple[str, str]]:
-    """Yield (view, statement that makes or replaces it) for all whose sources are there."""
+    """Yield (view, statement that creates or replaces it) for all whose sources exist."""
     there = {*tables, visits.NAME}
     for view in VIEWS:
         if view.sources <= there:
@@ -70,7 +70,7 @@ def statements(tables: Iterable[str], options: Options) -> Iterator[tuple[str, s
 
 
 def _settings(options: Options) -> dict[str, str]:
-    """Return what stands in the files for a setting -> its SQL."""
+    """Return the placeholders in the files -> their SQL."""
     return {
         "$ZONE": literal(options.time_zone),
         "$MATCH_MS": str(options.match_minutes * 60_000),
@@ -79,9 +79,9 @@ def _settings(options: Options) -> dict[str, str]:
 
 
 def _counted(options: Options) -> str:
-    """Return the condition on environment, session_id and device_id for what is of no environment left out.
+    """Return the condition that keeps events of environments that are not excluded.
 
-    An event without an environment has that of its session, or without a session that of its device.
+    An event without an environment gets its session's, or without a session its device's.
     """
     if not options.environments_excluded:
         return "1"

@@ -1,9 +1,8 @@
-"""Tables of events -> `tapcart_raw.visits`, what a device did in a session on a day, kept current. Pure.
+"""Event tables -> `tapcart_raw.visits`: a device's actions per session and day, kept current. Pure.
 
-Invariants: a row's values are minima, maxima and sets, so an event that comes twice, late, or again by a
-replay changes nothing, and filling the table from the events while others are inserted is right too. The
-comment tells by which definition it is filled; another definition or time zone makes it anew.
-Source: analytics/README.md; measured in DESIGN.md, "Analytics".
+Invariants: values are minima, maxima and sets, so duplicates, late events and replays change nothing, and
+filling the table while events are inserted is safe. The table's comment holds the definition that filled it;
+another definition or time zone rebuilds it. Source: analytics/README.md; measured in DESIGN.md, "Analytics".
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from consumers.warehouse.tables import RAW, Options, Table, literal, on_cluster
 from schemas.catalog.catalog import table_name
 
 NAME = "visits"
-_OF_ANY_TYPE = ("events", "unmodelled")  # the others have events of one type
+_OF_ANY_TYPE = ("events", "unmodelled")  # the others hold one type each
 _MOMENT = "DateTime64(3, 'UTC')"
 _KEY = {
     "app_id": ("LowCardinality(String)", "app_id"),
@@ -31,14 +30,14 @@ _MOMENTS = f"SimpleAggregateFunction(groupUniqArrayArray, Array({_MOMENT}))"
 _VALUES = {
     "started_at": (f"SimpleAggregateFunction(min, {_MOMENT})", "min(timestamp)"),
     "ended_at": (f"SimpleAggregateFunction(max, {_MOMENT})", "max(timestamp)"),
-    # An event_id is unique within its type only. 64 bits: they are compared within one session.
+    # An event_id is unique only within its type. 64 bits suffice to compare within one session.
     "events": (
         "SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64))",
         "groupUniqArray(cityHash64(event_type, event_id))",
     ),
 }
-# name -> type, aggregate of `timestamp`, the types of events that count. For the order of steps within a day
-# the first of the first and the last of the last do.
+# name -> type, aggregate of `timestamp`, counted event types. The order of steps within a day uses the
+# earliest first step and the latest last step.
 _STEPS = {
     "opened_at": (f"SimpleAggregateFunction(min, Nullable({_MOMENT}))", "minOrNull", ("AppOpened",)),
     "viewed_at": (_MOMENTS, "groupUniqArray", ("ProductViewed",)),
@@ -53,14 +52,14 @@ _STEPS = {
 
 
 def fingerprint(options: Options) -> str:
-    """Return what tells this definition from others."""
+    """Return a hash of this definition."""
     stepping = [table_name(name) for *_, names in _STEPS.values() for name in names]
     selections = [_selection(table, "", options) for table in (*_OF_ANY_TYPE, "", *stepping)]
     return sha256("\n".join([*_tables(options, ""), *selections]).encode()).hexdigest()[:12]
 
 
 def mark(options: Options, *, filled: bool) -> str:
-    """Return the comment of a table that has, or has not yet, all rows of before it was made."""
+    """Return the comment of a table that has, or lacks, the rows older than itself."""
     return f"{'filled' if filled else 'filling'} by definition {fingerprint(options)}"
 
 
@@ -70,18 +69,18 @@ def feeder(table: str) -> str:
 
 
 def sources(found: Sequence[Table]) -> list[str]:
-    """Return the tables whose events have a time of their own."""
+    """Return the tables whose events have their own time."""
     return [table.name for table in found if table.partition_by]
 
 
 def removals(feeders: Sequence[str], options: Options) -> Iterator[str]:
-    """Yield the statements that take everything of another definition away."""
+    """Yield the statements that remove everything of another definition."""
     names = [*feeders, NAME, *([f"{NAME}_local"] if options.cluster else [])]
     return (f"DROP TABLE IF EXISTS {RAW}.{name}{on_cluster(options)} SYNC" for name in names)
 
 
 def creations(found: Sequence[str], options: Options) -> Iterator[str]:
-    """Yield the statements that make the table, and what feeds it from the tables `found`, where absent."""
+    """Yield the statements that create the table and its feeders from the tables `found`."""
     yield from _tables(options, mark(options, filled=False))
     local = "_local" if options.cluster else ""
     for name in found:
@@ -92,7 +91,7 @@ def creations(found: Sequence[str], options: Options) -> Iterator[str]:
 
 
 def marking(options: Options, *, filled: bool) -> str:
-    """Return the statement that says whether it is filled."""
+    """Return the statement that records whether it is filled."""
     return (
         f"ALTER TABLE {RAW}.{NAME}{on_cluster(options)}"
         f" MODIFY COMMENT {literal(mark(options, filled=filled))}"
@@ -100,12 +99,12 @@ def marking(options: Options, *, filled: bool) -> str:
 
 
 def days() -> str:
-    """Return the query for the days that have events: partitions, as numbers like 20260131."""
+    """Return the query for the days with events: partitions, as numbers like 20260131."""
     return f"SELECT DISTINCT toYYYYMMDD(timestamp) AS day FROM {RAW}.events ORDER BY day"  # noqa: S608 - our names
 
 
 def filling(day: int, options: Options) -> str:
-    """Return the statement that takes in the events of a day once more."""
+    """Return the statement that adds the events of a day again."""
     selection = _selection("events", "", options, f"toYYYYMMDD(timestamp) = {day}")
     return f"INSERT INTO {RAW}.{NAME} ({', '.join(_KEY | _VALUES | _STEPS)})\n{selection}"
 
@@ -133,9 +132,9 @@ def _tables(options: Options, comment: str) -> Iterator[str]:
 
 
 def _selection(table: str, local: str, options: Options, where: str = "") -> str:
-    """Return what a table adds; `local`: what its name ends in on a server of a cluster.
+    """Return what a table adds; `local`: suffix of its name on a server of a cluster.
 
-    A table of one type needs no condition for each row and step (measured in DESIGN.md).
+    A table of one type needs no condition per row and step (measured in DESIGN.md).
     """
     named = {name: expression for name, (_, expression) in (_KEY | _VALUES).items()}
     for name, (_, aggregate, types) in _STEPS.items():
@@ -145,7 +144,7 @@ def _selection(table: str, local: str, options: Options, where: str = "") -> str
             named[name] = f"{aggregate}(timestamp)"
     selected = ",\n  ".join(f"{expression} AS {name}" for name, expression in named.items())
     zone = literal(options.time_zone)
-    # An event of no device and no session is part of no visit: all of an app's would share one row.
+    # An event without device and session belongs to no visit: all those of an app would share one row.
     condition = f"({_OF_A_VISIT}) AND {where}" if where else _OF_A_VISIT
     return (
         f"SELECT\n  {selected.replace('{zone}', zone)}\nFROM {RAW}.{table}{local}\nWHERE {condition}\n"

@@ -1,8 +1,8 @@
-"""Kafka records -> rows grouped by release, and when to insert them. Pure: the clock is the caller's.
+"""Kafka records -> rows grouped by release, and the time to insert them. Pure: the caller has the clock.
 
-Invariants: a record becomes a row by its bytes alone only if its checksum and its schema's id are right, and
-the schema belongs to its topic. All others go through `foreign`, one by one. Every record added has a place:
-a row or a refusal, and its offset is in `offsets`. Measured on one slow core: see DESIGN.md, "Data path".
+Invariants: a record becomes a row without decoding only if its checksum and schema id are correct and the
+schema belongs to its topic. All others are checked one by one, by `revalidation`. Every record becomes a row
+or a refusal, and its offset is in `offsets`. Measured on one slow core: see DESIGN.md, "Data path".
 """
 
 import sys
@@ -18,13 +18,13 @@ from runtime.kafka import topics
 from schemas.catalog.wire import HEADER_BYTES, checksum
 from schemas.codec.varint import long
 
-# What Python keeps beside a row's bytes: two objects and their places in a list.
+# Python's overhead per row: two objects and their places in a list.
 _ROW_BYTES = 150
 _NEVER_MS = sys.maxsize
 
 
 class FlushReason(StrEnum):
-    """Why a batch is inserted now."""
+    """Why a batch is due."""
 
     ROWS = "rows"
     BYTES = "bytes"
@@ -34,7 +34,7 @@ class FlushReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """When a batch is full."""
+    """The limits of a batch."""
 
     rows_max: int
     bytes_max: int
@@ -43,7 +43,7 @@ class BatchLimits:
 
 @dataclass(slots=True)
 class RowGroup:
-    """Rows of one release out of one topic."""
+    """Rows of one release from one topic."""
 
     form: Format
     topic: str
@@ -51,14 +51,14 @@ class RowGroup:
 
 
 class RecordCheck(Protocol):
-    """What `revalidation.Revalidation` does."""
+    """The port of `revalidation.Revalidation`."""
 
     def __call__(self, topic: str, record: Record) -> tuple[Format, bytes] | Refusal:
-        """Return the record as a row, or why it is none."""
+        """Return the record as a row, or its refusal."""
 
 
 class Formats:
-    """Which schemas belong to which topic: values of the others are foreign."""
+    """The schemas of each topic; values of other schemas are checked one by one."""
 
     def __init__(self, formats: Iterable[Format]) -> None:
         by_topic: dict[str, dict[bytes, Format]] = {topics.EVENTS: {}, topics.QUARANTINE: {}}
@@ -68,12 +68,12 @@ class Formats:
 
 
 class Batch:
-    """Rows that are inserted together."""
+    """Rows to be inserted together."""
 
     def __init__(self, limits: BatchLimits, formats: Formats, check: RecordCheck) -> None:
         self.rows = 0
         self.bytes = 0
-        self.offsets: dict[Place, int] = {}  # the next to read once this batch is inserted
+        self.offsets: dict[Place, int] = {}  # the next offsets once this batch is inserted
         self.refusals: list[Refusal] = []
         self.checked = 0  # records that went through `check`
         self.oldest_ms = _NEVER_MS  # the earliest record's timestamp
@@ -101,7 +101,7 @@ class Batch:
         return self._limits.rows_max - self.rows, self._limits.bytes_max - self.bytes
 
     def due(self, now: float) -> FlushReason | None:
-        """Return why the batch should be inserted at `now` (seconds, as `add` gets it), if it should."""
+        """Return why the batch is due at `now` (seconds, as for `add`), or None."""
         if self._began is None:
             return None
         if self.rows >= self._limits.rows_max:
@@ -111,7 +111,7 @@ class Batch:
         return FlushReason.AGE if now - self._began >= self._limits.age_seconds_max else None
 
     def seconds_left(self, now: float) -> float:
-        """Return how long the batch may wait for more."""
+        """Return how long the batch may wait for more records."""
         waited = 0.0 if self._began is None else now - self._began
         return max(0.0, self._limits.age_seconds_max - waited)
 
@@ -139,7 +139,7 @@ class Batch:
             self._began = now
 
     def forget(self, places: Iterable[Place]) -> None:
-        """Leave these partitions' offsets alone: they are another loader's now. Their rows may stay."""
+        """Drop the offsets of revoked partitions; their rows may stay."""
         for place in places:
             self.offsets.pop(place, None)
 
@@ -154,7 +154,7 @@ class Batch:
 
 
 def _prefix(value: bytes, headers: list[tuple[str, bytes | None]] | None) -> bytes | None:
-    """Return how an intact record of ours begins by our own ids; None for all others."""
+    """Return how an intact record of ours would start with our own id; None for other records."""
     if not headers:
         return None
     (name, given), prefix = headers[-1], value[:HEADER_BYTES]

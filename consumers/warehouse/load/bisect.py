@@ -1,8 +1,8 @@
-"""Rows of which some are refused -> which ones they are. Pure but for what the caller gives.
+"""Rows of which some are rejected -> the rejected ones. Pure, except for the given functions.
 
-Invariants: every row that is not refused was in a call of `insert` that succeeded; a refused row was refused
-alone. Rows may be inserted more than once (their identity decides). Calls: one for each row that is suspect
-and refused, and about 2 x log2(rows) for each that is refused and not suspect.
+Invariants: every accepted row was in a successful call of `insert`; a rejected row was rejected alone. Rows
+may be inserted more than once (their identity decides). Calls: one for each rejected suspect, and about 2 x
+log2(rows) for each rejected row that was not suspect.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from consumers.warehouse.errors import InsertTooLargeError, PermanentError, Stuc
 def refused_rows(
     rows: int, insert: Callable[[Sequence[int]], None], is_suspect: Callable[[int], bool], refused_max: int
 ) -> list[tuple[int, PermanentError]]:
-    """Insert rows 0 to `rows`; return (row, error) of those that are refused, in order.
+    """Insert rows 0 to `rows`; return (row, error) of the rejected ones, in order.
 
-    `insert` gets rows in order: all, or, once these are refused, suspects one by one and the others together.
-    What is refused, too large or stuck is halved.
-    Raises: TooManyRefusedError beyond `refused_max`, TransientError.
+    `insert` gets rows in order: first all, then, if they are rejected, suspects one by one and the others
+    together. A piece that is rejected, too large or stuck is halved. Raises: TooManyRefusedError beyond
+    `refused_max`, TransientError.
     """
     refused: dict[int, PermanentError] = {}
     pieces: list[Sequence[int]] = [range(rows)] if rows else []

@@ -1,9 +1,9 @@
-"""Avro bodies as they lie in Kafka -> one Avro object container file, without decoding any of them.
+"""Avro bodies as in Kafka -> one Avro object container file, without decoding them.
 
-Invariants: the container's schema is three fields, where a row was in Kafka, and the value's schema; so a row
-is its head, the three numbers, and its body. Each row is a block of its own, and a reader keeps to it: a body
-that is not what its schema says costs its own row alone. Source: Avro 1.12, "Object Container Files".
-Measured on one slow core: see DESIGN.md, "Data path".
+Invariants: the container's schema is the row's place in Kafka, as three fields, and the value's schema; so a
+row is its head, the three numbers, and its body. Each row is its own block, which readers respect: an invalid
+body affects only its own row. Source: Avro 1.12, "Object Container Files". Measured on one slow core: see
+DESIGN.md, "Data path".
 """
 
 import json
@@ -15,33 +15,33 @@ from schemas.catalog import wire
 from schemas.catalog.catalog import Release, table_name
 from schemas.codec.varint import long
 
-# Where a row was in Kafka; `_appended_at` is the record's timestamp.
+# A row's place in Kafka; `_appended_at` is the record's timestamp.
 PLACE_FIELDS: tuple[dict[str, Any], ...] = (
     {"name": "_partition", "type": "int"},
     {"name": "_offset", "type": "long"},
     {"name": "_appended_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
 )
 
-# Any 16 bytes do: readers find the end of a block by its size.
+# Any 16 bytes work: readers find the end of a block by its size.
 _SYNC = b"tapline container"[:16]
 _ONE = long(1)
-_MORE = 0x80  # set in every byte of a number but the last
+_MORE = 0x80  # set in every byte of a number except the last
 _SHAPE = frozenset({"type", "name", "fields", "items", "logicalType"})
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What every container of one release has in common."""
+    """The constant parts of all containers of one release."""
 
     release: Release
     table: str
-    columns: tuple[str, ...]  # of the table, by name, as the container fills them
+    columns: tuple[str, ...]  # columns of the table, in the order of the container's fields
     prefix: bytes  # of every Kafka value of this release
     header: bytes
 
 
 def format_of(release: Release) -> Format:
-    """Return the format of a release's containers."""
+    """Build the format of a release's containers."""
     schema = {"type": "record", "name": release.name, "fields": [*PLACE_FIELDS, *release.schema["fields"]]}
     text = json.dumps(_stripped(schema), separators=(",", ":")).encode()
     entries = ((b"avro.schema", text), (b"avro.codec", b"null"))
@@ -56,7 +56,7 @@ def format_of(release: Release) -> Format:
 
 
 def container(form: Format, parts: Sequence[bytes]) -> bytes:
-    """Return the container of rows whose bodies and heads lie in `parts` by turns."""
+    """Build the container of rows; `parts`: their bodies and heads, alternating."""
     blocks = [form.header]
     for body, head in zip(parts[::2], parts[1::2], strict=True):
         blocks += (_ONE, long(len(head) + len(body)), head, body, _SYNC)
@@ -64,7 +64,7 @@ def container(form: Format, parts: Sequence[bytes]) -> bytes:
 
 
 def place_of(head: bytes) -> tuple[int, int, int]:
-    """Return partition, offset and timestamp (ms) out of a row's head."""
+    """Decode partition, offset and timestamp (ms) from a row's head."""
     numbers, number, shift = [], 0, 0
     for byte in head:
         number |= (byte & 0x7F) << shift
@@ -77,7 +77,7 @@ def place_of(head: bytes) -> tuple[int, int, int]:
 
 
 def _stripped(avro: Any) -> Any:
-    """Return the schema without words for people: it is sent with every insert."""
+    """Return the schema without documentation, because it is sent with every insert."""
     if isinstance(avro, dict):
         return {key: _stripped(value) for key, value in avro.items() if key in _SHAPE}
     return [_stripped(part) for part in avro] if isinstance(avro, list) else avro

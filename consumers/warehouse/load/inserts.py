@@ -1,16 +1,16 @@
-"""Containers -> ClickHouse, retried until stored; a row that always fails is set aside, but in no outage.
+"""Containers -> ClickHouse, retried until stored; a row that always fails is set aside, but not in an outage.
 
 | state | after a failure | ends when |
 |---|---|---|
-| trying | the insert is retried, with growing pauses | it is stored; it fails for one reason for long |
+| trying | the insert is retried, with growing pauses | it is stored; it keeps failing for one reason |
 | stuck | several rows: StuckError, so that the caller halves them; one row: it is judged | the batch ends |
 | judging | a probe writes other rows, then the row is retried | it is stored or set aside |
 
-`Policy.stuck_seconds_max` says what is long. A row is set aside (SetAsideError) when the probe was stored and
-the row was not, for the same reason, `_ROUNDS` times in a row.
+`Policy.stuck_seconds_max` limits the time in `trying`. A row is set aside (SetAsideError) if the probe was
+stored and the row was not, for the same reason, `_ROUNDS` times in a row.
 
-Invariants: while ClickHouse is away, or stores nothing, no row is set aside, however long that takes: time
-and failures count only while it answers, and a row is blamed only if others are stored at the same time. One
+Invariants: while ClickHouse is down or stores nothing, no row is set aside, however long that takes: time and
+failures count only while it answers, and a row is blamed only if others are stored at the same time. One
 thread at a time. Source: DESIGN.md, "From Kafka to ClickHouse".
 """
 
@@ -40,31 +40,31 @@ _log = logging.getLogger(__name__)
 _PAUSE_SECONDS_MIN = 0.1
 _TRIES_MIN = 3
 _ROUNDS = 5
-_JUDGING_SECONDS = 1.0  # between two rounds: long enough for what passes by itself
+_JUDGING_SECONDS = 1.0  # between two rounds: long enough for a passing failure to end
 _LOST = "the connection is lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long and how often."""
+    """Limits of retries."""
 
-    retry_seconds_max: float  # the longest pause between two tries
+    retry_seconds_max: float  # the longest pause between two attempts
     refused_rows_max: int  # per batch
-    schema_seconds_max: float  # how long a batch waits for schemas that are not known yet
+    schema_seconds_max: float  # how long a batch waits for unknown schemas
     stuck_seconds_max: float = 60.0  # how long an insert may fail for one reason before its rows are divided
 
 
 class Store(Protocol):
-    """Where rows go."""
+    """The table store, as a port."""
 
     def make_tables(self) -> None:
-        """Make what is missing of the tables. Raises: TransientError."""
+        """Create missing tables and columns. Raises: TransientError."""
 
     def insert(self, form: Format, data: bytes) -> None:
         """Store a container's rows. Raises: TransientError, PermanentError."""
 
     def answers(self) -> bool:
-        """Return whether a question is answered."""
+        """Return whether ClickHouse answers a query."""
 
     def stores_another(self, form: Format, day: int | None) -> bool:
         """Return whether other rows are stored: of this table and day, and in a container."""
@@ -72,37 +72,37 @@ class Store(Protocol):
 
 @dataclass(slots=True)
 class _Failure:
-    """What keeps happening to one insert."""
+    """A repeated failure of one insert."""
 
     reason: str
-    since: float  # by the monotonic clock, without the time in which ClickHouse was away
+    since: float  # monotonic time, excluding outages of ClickHouse
     error: TransientError  # the last one
     tries: int = 1
 
 
 class Inserts:
-    """The inserts of one batch after the other."""
+    """Inserts batch after batch."""
 
     def __init__(self, store: Store, policy: Policy, metrics: Metrics, give_up: threading.Event) -> None:
         self._store, self._policy, self._metrics, self._give_up = store, policy, metrics, give_up
-        self._stuck = ""  # the reason for which this batch is divided
+        self._stuck = ""  # the reason why this batch is divided
 
     def reset(self) -> None:
-        """Begin, or end, a batch."""
+        """Start or end a batch."""
         self._stuck = ""
         self._metrics.stuck.set(0)
 
     def write(self, form: Format, parts: Sequence[bytes], day: Callable[[], int | None]) -> None:
-        """Store rows (body and head by turns). `day`: of a single row, where it has one, as 20260131.
+        """Store rows (bodies and heads, alternating). `day` returns the day of a single row, as 20260131.
 
-        Raises: PermanentError, SetAsideError; of several rows StuckError, InsertTooLargeError; once given up
+        Raises: PermanentError, SetAsideError; for several rows StuckError, InsertTooLargeError; once given up
         TransientError.
         """
         rows, data = len(parts) // 2, container(form, parts)
         failure: _Failure | None = None
         rounds = 0
         while True:
-            # Before the insert, so that one which takes ClickHouse down does not look like an outage.
+            # Before the insert, so that an insert that crashes ClickHouse does not look like an outage.
             if failure and not self._store.answers():
                 self._rest(form, failure)
                 continue
@@ -118,7 +118,7 @@ class Inserts:
             failure = _again(failure, error)
             rounds = rounds + 1 if another_is_stored and failure.reason == self._stuck else 0
             if rounds >= _ROUNDS:
-                raise SetAsideError(f"again and again, while other rows were stored: {error}") from error
+                raise SetAsideError(f"repeatedly failed while other rows were stored: {error}") from error
             self._judge(failure, rows)
             self._pause(form, failure, is_judged=bool(self._stuck) and rows == 1)
 
@@ -144,7 +144,7 @@ class Inserts:
         return lacking
 
     def _judge(self, failure: _Failure, rows: int) -> None:
-        """Note that the batch is stuck, if it is; several rows are the caller's to halve then."""
+        """Mark the batch as stuck, if it is; the caller then halves several rows."""
         error = failure.error
         if failure.reason != self._stuck:
             seconds = time.monotonic() - failure.since
@@ -177,7 +177,7 @@ class Inserts:
 
 
 def _again(before: _Failure | None, error: TransientError) -> _Failure:
-    """Return what has kept happening."""
+    """Continue or start a series of failures."""
     reason = f"code {error.code}" if isinstance(error, ServerError) else _LOST
     if before is None or before.reason != reason:
         return _Failure(reason, time.monotonic(), error)

@@ -1,4 +1,4 @@
-"""A refused value as the record that it was, to be checked once more."""
+"""A refused value as the original record, to be checked again."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRecord:
-    """A refused value as the record that it was, to be checked once more."""
+    """A refused value as the original record, to be checked again."""
 
     place: tuple[str, int, int]  # topic, partition, offset
     body: bytes
@@ -34,7 +34,7 @@ class QuarantinedRecord:
         return 1, self.received_at_ms
 
     def headers(self) -> list[tuple[str, bytes | None]]:
-        """Return the headers that are known; without a checksum, the value is decoded and checked."""
+        """Return the known headers; without a checksum, the value is decoded and checked."""
         return [*self.headers_]
 
     def key(self) -> bytes | None:
@@ -47,7 +47,7 @@ class QuarantinedRecord:
 
     @property
     def head(self) -> bytes:
-        """What follows its body in a container."""
+        """The row's head in a container."""
         return long(self.place[1]) + long(self.place[2]) + long(self.received_at_ms)
 
 
@@ -58,6 +58,6 @@ def quarantined_record(
     app_id: str | None,
     headers: Headers = (),
 ) -> QuarantinedRecord:
-    """Return the record that was refused; `record`: topic/partition/offset."""
+    """Rebuild the refused record; `record`: topic/partition/offset."""
     topic, partition, offset = record.rsplit("/", 2)
     return QuarantinedRecord((topic, int(partition), int(offset)), body, received_at_ms, app_id, headers)

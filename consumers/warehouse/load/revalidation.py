@@ -1,10 +1,9 @@
-"""A record that its checksum does not vouch for -> a row after all, or the reason why it is none.
+"""A record without a correct checksum -> a row after all, or its refusal.
 
-Invariants: a value is taken only if it decodes to its last byte and what every event is guaranteed to have is
-there; it is encoded again, so that only bytes of ours reach the engine's decoder, which does not notice every
-damage. A record with a checksum that is wrong is damaged, whatever it decodes to. A damaged record of the
-quarantine topic becomes a row of the quarantine itself, so that it never travels in a circle.
-Source: DESIGN.md, "Data path".
+Invariants: a value is accepted only if it decodes to its last byte and has all required fields. It is encoded
+again, so that only our own bytes reach the engine's decoder, which does not detect all damage. A record with
+a wrong checksum is damaged, whatever it decodes to. A damaged record of the quarantine topic becomes a row of
+the quarantine table directly, so that it never circulates. Source: DESIGN.md, "Data path".
 """
 
 import io
@@ -45,7 +44,7 @@ class Revalidation:
         self._forms = {form.prefix: form for form in forms}
 
     def __call__(self, topic: str, record: Record) -> tuple[Format, bytes] | Refusal:
-        """Return the record as a row (its format and body), or why it is none."""
+        """Return the record as a row (its format and body), or its refusal."""
         try:
             return self._row(topic, record)
         except InvalidRecordError as error:
@@ -58,11 +57,11 @@ class Revalidation:
         return form, encode_refusal(self._catalog, refusal)[HEADER_BYTES:]
 
     def datum(self, form: Format, body: bytes) -> dict[str, Any]:
-        """Return the fields of a row that is one; times as milliseconds."""
+        """Decode a row's fields; times as milliseconds."""
         return fields_of(form.release, form.prefix + body)
 
     def day(self, form: Format, body: bytes) -> int | None:
-        """Return the day (20260131, UTC) that decides a row's partition; None: it has none."""
+        """Return the day (20260131, UTC) of a row's partition, or None."""
         try:
             at = self.datum(form, body).get("timestamp")
         except InvalidRecordError:
@@ -70,7 +69,7 @@ class Revalidation:
         return None if at is None else int(datetime.fromtimestamp(at / 1000, UTC).strftime("%Y%m%d"))
 
     def decodes(self, form: Format, body: bytes) -> bool:
-        """Return whether a row is what its schema says, to its last byte."""
+        """Return whether a row decodes to its last byte."""
         try:
             self.datum(form, body)
         except InvalidRecordError:
@@ -78,7 +77,7 @@ class Revalidation:
         return True
 
     def refused(self, form: Format, topic: str, row: tuple[bytes, bytes], detail: str) -> Refusal:
-        """Return what becomes of a row (body and head) that the engine refused."""
+        """Build the refusal of a row (body and head) that the engine rejected."""
         body, head = row
         partition, offset, appended_at = place_of(head)
         value = form.prefix + body
@@ -100,7 +99,7 @@ class Revalidation:
         value = sound(record.value(), header(record, topics.CRC32))
         wire_id = wire_id_of(value)
         if wire_id is None:
-            raise InvalidRecordError(DAMAGED, "the value does not begin with 0 and a schema's id")
+            raise InvalidRecordError(DAMAGED, "the value does not start with 0 and a schema id")
         invalid = InvalidRecordError(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
         for release in releases_of(self._catalog, value, record.headers()):
             try:
@@ -111,7 +110,7 @@ class Revalidation:
 
     def _row_of(self, topic: str, release: Release, value: bytes) -> tuple[Format, bytes]:
         if topic != release.topic:
-            raise InvalidRecordError(WRONG_TOPIC, f"{release.schema_id} does not belong into {topic}")
+            raise InvalidRecordError(WRONG_TOPIC, f"{release.schema_id} does not belong in {topic}")
         datum = fields_of(release, value)
         require(release, datum)
         return self._forms[prefix(release.wire_id)], _encoded(release, datum)

@@ -1,7 +1,7 @@
-"""The catalog in use -> what the loader makes of it: formats, checks, tables; then of the next one.
+"""The catalog in use -> the loader's formats, checks and tables, rebuilt for each new catalog.
 
-Invariants: the three are of one catalog and replaced together; who holds older ones may go on using them, for
-releases only get more. One thread calls `take_up`, any may read `bindings`.
+Invariants: the three belong to one catalog and are replaced together; older ones stay usable, because
+releases are only added. One thread calls `take_up`; any may read `bindings`.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from schemas.catalog.schema_reloader import SchemaReloader
 
 @dataclass(frozen=True, slots=True)
 class SchemaBindings:
-    """What the loader makes of one catalog."""
+    """The loader's objects for one catalog."""
 
     formats: Formats
     check: Revalidation
@@ -38,18 +38,18 @@ class CurrentBindings:
 
     @property
     def catalog(self) -> Catalog:
-        """The catalog that the bindings are of."""
+        """The catalog of the bindings."""
         return self._current.catalog
 
     @property
     def changed(self) -> bool:
-        """Whether there is something to take up."""
+        """Whether a reload may find a change."""
         return self._current.changed
 
     def take_up(self) -> bool:
-        """Return whether the bindings are other ones now."""
+        """Reload the schemas; return whether the bindings have changed."""
         self._current.take_up()
-        if self._of is self._current.catalog:  # who refuses records may have looked before us
+        if self._of is self._current.catalog:  # another user of the reloader may have reloaded first
             return False
         self._of = self._current.catalog
         self.bindings = bindings_of(self._of)
@@ -58,6 +58,6 @@ class CurrentBindings:
 
 
 def bindings_of(catalog: Catalog) -> SchemaBindings:
-    """Return the bindings of a catalog."""
+    """Build the bindings of a catalog."""
     forms = [format_of(release) for release in catalog.releases]
     return SchemaBindings(Formats(forms), Revalidation(catalog, forms), tables.tables(catalog))

@@ -1,7 +1,7 @@
-"""Our topics as the cluster has them -> the loader's log, where they may lose what is not loaded yet.
+"""Our topics on the cluster -> warnings in the loader's log about possible loss of unloaded records.
 
-Invariant: that Kafka is away, or does not let us ask, keeps nothing from loading. What the operator asked of
-the topics is ingest's to compare: the loader does not know it.
+Invariant: loading continues even if Kafka is down or does not permit these queries. The operator's settings
+for topics are ingest's to compare; the loader does not know them.
 """
 
 import threading
@@ -19,7 +19,7 @@ _REQUEST_SECONDS_MAX = 5.0
 
 
 def start(kafka: Mapping[str, str]) -> None:
-    """Compare now and once a minute, in a thread, for as long as the process lives."""
+    """Check now and once a minute, in a thread, until the process ends."""
     threading.Thread(target=_watch, args=(kafka,), name="topics", daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""Reconcile, replay and retype: find what is missing and put it back.
+"""Reconcile, replay and retype: find missing records and load them.
 
 Imports: `consumers.warehouse.load`, `consumers.kit`, `schemas`.
 """

@@ -1,7 +1,7 @@
-"""Ranges of offsets -> the records that are still there; and where the topics begin and end.
+"""Ranges of offsets -> the records still in Kafka; and the topics' first and last offsets.
 
 Invariants: joins no group and commits nothing: the loader's offsets are read, never moved. Offsets without a
-record (a transaction's marks, what compaction took) are passed over.
+record (transaction markers, compacted records) are skipped.
 """
 
 import logging
@@ -26,7 +26,7 @@ _SECONDS_MAX = 10.0
 _RETRY_SECONDS_MAX = 20.0  # leaders move within this
 _RECORDS_MAX = 1_000
 _POLL_SECONDS = 0.05
-# Reading this many records costs less than finding a place once more.
+# Reading this many records costs less than seeking again.
 _NEAR = 2_000
 
 
@@ -42,25 +42,25 @@ class OffsetRange:
 
 @dataclass(frozen=True, slots=True)
 class PartitionOffsets:
-    """One partition."""
+    """The offsets of one partition."""
 
-    low: int  # the first offset that is still there
-    high: int  # one beyond the last
-    committed: int  # the loader's next; `low` when it has none
+    low: int  # the first offset still available
+    high: int  # one after the last
+    committed: int  # the loader's next; `low` if it has none
 
 
 class OffsetReader:
-    """The topics, looked at from outside the group. Raises: SettingsError; every method: TransientError."""
+    """Reads the topics from outside the group. Raises: SettingsError; every method: TransientError."""
 
     def __init__(self, kafka: Mapping[str, str], group: str) -> None:
         self._consumer = client.consumer(kafka, group, _log, enable_partition_eof=True, fetch_wait_max_ms=20)
 
     def logs(self) -> dict[Place, PartitionOffsets]:
-        """Return every partition of our topics."""
+        """Return the offsets of every partition of our topics."""
         return _retrying()(self._logs)
 
     def received(self, start_ms: int, end_ms: int) -> list[OffsetRange]:
-        """Return what was received from `start_ms` on and before `end_ms` (since 1970) and is still there."""
+        """Return the ranges received from `start_ms` on and before `end_ms` (since 1970) that still exist."""
         logs = self.logs()
         starts, ends = self._offsets_at(start_ms, logs), self._offsets_at(end_ms, logs)
         return [
@@ -68,18 +68,18 @@ class OffsetReader:
         ]
 
     def records(self, ranges: Iterable[OffsetRange]) -> Iterator[list[Record]]:
-        """Yield the records of `ranges`, some at a time, in order."""
+        """Yield the records of `ranges` in order, several at a time."""
         for near in _coalesced(sorted(ranges)):
             yield from self._read(near)
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._consumer.close()
 
     def _logs(self) -> dict[Place, PartitionOffsets]:
         with _as_transient():
             places = offsets.places(self._consumer, topics.ALL, _SECONDS_MAX)
-            # In this order: what is committed was there, and has an end.
+            # In this order, so that committed offsets are within the ends.
             committed = offsets.committed(self._consumer, places, _SECONDS_MAX)
             lows = offsets.starts(self._consumer, places, _SECONDS_MAX)
             highs = offsets.ends(self._consumer, places, _SECONDS_MAX)
@@ -117,7 +117,7 @@ class OffsetReader:
                     next_offset = end
                 else:
                     raise TransientError(f"Kafka: {error.str()}")
-            # Nothing comes from before the first one; thousands of them may be near each other.
+            # Nothing comes from before the first range; thousands of ranges may be near each other.
             yield [r for r in records if (r.offset() or 0) < near[bisect(starts, r.offset() or 0) - 1].end]
         self._consumer.unassign()
 
@@ -140,7 +140,7 @@ def _retrying() -> Retrying:
 
 
 def _coalesced(ranges: Sequence[OffsetRange]) -> Iterator[list[OffsetRange]]:
-    """Yield neighbours that are read in one go."""
+    """Group neighbouring ranges, to be read in one go."""
     near: list[OffsetRange] = []
     for one in ranges:
         place = (one.topic, one.partition)

@@ -1,4 +1,4 @@
-"""Questions of `reconcile` to ClickHouse: which offsets, identities and bodies have a row.
+"""Queries of `reconcile` to ClickHouse: which offsets, identities and bodies have a row.
 
 Invariant: only reads. Every method raises: TransientError.
 """
@@ -16,10 +16,10 @@ from consumers.warehouse.repair.offset_reader import OffsetRange, PartitionOffse
 from consumers.warehouse.tables import RAW
 from runtime.kafka import topics
 
-# The rows' offsets are of one topic: of the quarantine's, or of the events'.
+# The offsets are those of one topic: the quarantine's or the events'.
 GAPS_SQL = Path(__file__).parents[2] / "reconcile.sql"
 
-# A partition's bounds are at its number + 1. Clickstream events have no event_type.
+# A partition's bounds are at index number + 1. Clickstream events have no event_type.
 _COUNTS_SQL = """
 SELECT name, sum(within), sum(rows)
 FROM
@@ -59,7 +59,7 @@ Key = tuple[Any, ...]
 
 
 class ReconcileQueries:
-    """One connection."""
+    """Runs the queries."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -67,7 +67,7 @@ class ReconcileQueries:
     def gaps(
         self, topic: str, tables: Sequence[str], logs: Mapping[int, PartitionOffsets]
     ) -> tuple[dict[int, int], list[OffsetRange]]:
-        """Return by partition how many offsets have a row, and the ranges that have none."""
+        """Return, by partition, how many offsets have a row, and the ranges without a row."""
         parameters = {
             "tables": f"^({'|'.join(tables)})$",
             "partitions": list(logs),
@@ -82,7 +82,7 @@ class ReconcileQueries:
         return rows, ranges
 
     def keys(self, table: str, columns: Sequence[str], keys: Iterable[Key]) -> set[Key]:
-        """Return those of `keys` (values of `columns`) that have a row."""
+        """Return the subset of `keys` (values of `columns`) that have a row."""
         found: set[Key] = set()
         names = ", ".join(_EXPRESSIONS.get(column, column) for column in columns)
         for some in _some(list(keys)):
@@ -91,11 +91,11 @@ class ReconcileQueries:
         return found
 
     def bodies(self, bodies: Iterable[bytes]) -> set[bytes]:
-        """Return those of `bodies` that the quarantine has."""
+        """Return the subset of `bodies` that the quarantine has."""
         found: set[bytes] = set()
         for some in _some([(body.hex(),) for body in set(bodies)]):
             texts = [text for (text,) in some]
-            # Written out: as a parameter each of millions of digits would be looked at for quotes.
+            # As text, because a parameter of millions of digits would be scanned for quotes.
             hashes = self._rows(f"SELECT arrayMap(b -> hex(sipHash128(unhex(b))), {texts})", {})[0][0]
             there = {row[0] for row in self._rows(_BODIES_SQL, {"hashes": hashes})}
             found |= {bytes.fromhex(text) for text, key in zip(texts, hashes, strict=True) if key in there}
@@ -130,7 +130,7 @@ _EXPRESSIONS = {"hour": "toUnixTimestamp(toStartOfHour(timestamp))"}
 
 
 def _some(keys: Sequence[Key]) -> Iterator[list[Key]]:
-    """Yield `keys` in parts that fit into a query."""
+    """Split `keys` into parts that fit a query."""
     part: list[Key] = []
     size = 0
     for key in keys:

@@ -1,8 +1,8 @@
-"""Kafka and ClickHouse -> what became of every record of our topics; and the missing ones, loaded once more.
+"""Kafka and ClickHouse -> the state of every record of our topics; and missing records, loaded again.
 
-A record is accounted for when its offset has a row; or its identity has one (a merge took the duplicate's
-row), where its event type had no schema also in the table that the type has by now (`replay --untyped` moved
-it); or the quarantine has its body; or it is past the TTL.
+A record is accounted for if its offset has a row; or its identity has one (a merge removed the duplicate's
+row), for a type that had no schema also in the table of its new schema (`replay --untyped` moved it); or the
+quarantine has its body; or it is past the TTL.
 
 Invariants: only offsets without a row are read from Kafka again; memory does not grow with their number;
 committed offsets are never moved.
@@ -27,7 +27,7 @@ from schemas.catalog.catalog import table_name
 from schemas.catalog.schema_reloader import SchemaReloader
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
-# Records that are judged together.
+# Records checked together.
 _TOGETHER, _TOGETHER_BYTES = 10_000, 64 * 1024 * 1024
 _WAIT_SECONDS = 0.2
 _EVENT_KEY = ("app_id", "hour", "device_id", "event_id", "event_type")
@@ -36,14 +36,14 @@ _CLICKSTREAM_KEY = ("app_id", "event_id")
 
 @dataclass(slots=True)
 class PartitionCounts:
-    """What became of one partition's records: each is in one of the counts from `rows` on."""
+    """The counts of one partition: each record is in one of the counts from `rows` on."""
 
     low: int
     high: int
     lag: int  # records that the loader has not committed
     rows: int = 0  # offsets with a row
     merged: int = 0  # duplicates whose identity has a row
-    quarantined: int = 0  # no row of the record's own, but the quarantine has its body
+    quarantined: int = 0  # without their own row, but the quarantine has the body
     expired: int = 0  # past the TTL
     empty: int = 0  # offsets without a record
     missing: int = 0
@@ -51,22 +51,22 @@ class PartitionCounts:
 
 @dataclass(slots=True)
 class ReconciliationReport:
-    """What was found."""
+    """The result of a reconciliation."""
 
     partitions: dict[Place, PartitionCounts] = field(default_factory=dict)
     missing: list[OffsetRange] = field(default_factory=list)
-    gone: list[OffsetRange] = field(default_factory=list)  # never loaded, and Kafka has let go of them
+    gone: list[OffsetRange] = field(default_factory=list)  # never loaded, and deleted in Kafka
     types: Counter[str] = field(default_factory=Counter)  # of the records read again
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A record read again, and what to look for."""
+    """A record read again, with the keys to look it up."""
 
     place: Place
     offset: int
-    # One of these is what the quarantine would have: a value whose checksum is right goes to ClickHouse as it
-    # is, and is kept so if ClickHouse refuses it; any other is decoded first.
+    # The quarantine would have one of these. A value with a correct checksum reaches ClickHouse unchanged,
+    # and is kept so if ClickHouse rejects it; any other is decoded first.
     bodies: tuple[bytes, ...]
     event_type: str = ""
     tables: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class Reconciliation:
         return {topic: sorted({form.table for form in forms.values()}) for topic, forms in formats}
 
     def wait(self, seconds_max: float) -> dict[Place, PartitionOffsets]:
-        """Return the partitions as they are now, once the loader has come that far or time is up."""
+        """Return the partitions' offsets once the loader has caught up with them, or after `seconds_max`."""
         logs = self._kafka.logs()
         deadline = time.monotonic() + seconds_max
         while True:
@@ -101,9 +101,9 @@ class Reconciliation:
             time.sleep(_WAIT_SECONDS)
 
     def report(self, logs: dict[Place, PartitionOffsets], now_ms: int) -> ReconciliationReport:
-        """Return where every record of `logs` is. `now_ms` decides what is past the TTL."""
+        """Reconcile all records of `logs`. `now_ms` decides which are past the TTL."""
         report = ReconciliationReport()
-        self._parts.schemas.take_up()  # the loader may have done so while we waited
+        self._parts.schemas.take_up()  # the loader may have reloaded the schemas meanwhile
         gaps: list[OffsetRange] = []
         for topic, tables in self._tables.items():
             some = {partition: log for (name, partition), log in logs.items() if name == topic}
@@ -121,7 +121,7 @@ class Reconciliation:
         for records in self._kafka.records(gaps):
             found += map(self._found, records)
             size += sum(len(record.value() or b"") for record in records)
-            # Each table is asked once for all of them, however few belong to it.
+            # Each table is queried once for all of them.
             if len(found) >= _TOGETHER or size >= _TOGETHER_BYTES:
                 self._judge(found, report, now_ms)
                 found, size = [], 0
@@ -129,13 +129,13 @@ class Reconciliation:
         return report
 
     def repair(self, ranges: Sequence[OffsetRange]) -> int:
-        """Load the records of `ranges` as the loader does; return how many. Raises: TooManyRefusedError."""
+        """Load the records of `ranges`; return their number. Raises: TooManyRefusedError."""
         return sum(self._parts.load(self._kafka.records(ranges)))
 
     def types(
         self, report: ReconciliationReport, logs: Mapping[Place, PartitionOffsets]
     ) -> dict[str, tuple[int, int, int]]:
-        """Return event type -> (records that Kafka still has, rows in raw tables, events in the views)."""
+        """Return event type -> (records still in Kafka, rows in raw tables, events in the views)."""
         counts = self._lookup.counts(self._tables[topics.EVENTS], logs)
         names = sorted(counts.keys() | report.types.keys())
         return {
@@ -190,7 +190,7 @@ class Reconciliation:
         )
 
     def _tables_of(self, form: Format, datum: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return where the event may be: one without a schema also in the table that its type has by now."""
+        """Return the tables that may have the event; untyped events may also be in their type's new table."""
         catalog = self._parts.schemas.catalog
         typed = catalog.newest(datum["event_type"]) if form.release.name == catalog.unmodelled.name else None
         return (form.table, table_name(typed.name)) if typed else (form.table,)
@@ -201,7 +201,7 @@ class Reconciliation:
 
 
 def _extend(ranges: list[OffsetRange], place: Place, offset: int) -> None:
-    """Take in an offset behind all others of its partition."""
+    """Append an offset that follows all others of its partition."""
     last = ranges[-1] if ranges else None
     if last and (last.topic, last.partition, last.end) == (*place, offset):
         ranges[-1] = OffsetRange(*place, last.start, offset + 1)

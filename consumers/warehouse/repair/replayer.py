@@ -1,8 +1,8 @@
-"""Rows of the quarantine -> events after all, each by the way that it came; or why it is none yet.
+"""Quarantined rows -> events, each by its original path; or the reason why a row stays.
 
-What ingest had refused is posted to ingest, whose rules of today decide; what the loader had refused takes
-the loader's own path. Invariants: safe to repeat, for identities make duplicates of what is sent twice; a row
-that can't be put back, whatever it holds, stays with a reason and stops no other.
+Rows rejected by ingest are posted to ingest and checked by today's rules; rows rejected by the loader are
+loaded as the loader does. Invariants: repeating is safe, because identities deduplicate rows sent twice; a
+row that fails, whatever it holds, stays with a reason and does not stop the others.
 """
 
 import json
@@ -35,14 +35,14 @@ from schemas.catalog.wire import checksum
 
 _QUERY_SECONDS_MAX = 300.0
 _POST_SECONDS_MAX = 10.0
-# What came in a header can go in one: bytes, read as Latin-1, without controls of ASCII.
+# Bytes that a header may have, read as Latin-1: no ASCII control characters.
 _HEADER = re.compile(r"[\x20-\x7e\x80-\xff]+")
 _PLACED, _LATER = 200, frozenset({408, 425, 429})
 _IS_REFUSAL = range(400, 500)
 
 
 class RowFailedError(TransientError):
-    """Ingest, or what stands before it, answers, and does not say whether it ever takes the row."""
+    """Ingest, or a proxy before it, answers without accepting or rejecting the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +57,18 @@ class QuarantineRow:
     app_id: str
     event_id: str
     received_at_ms: int
-    allowed_app_ids: str = ""  # that its sender's token was bound to, `|` between them; empty: every app
-    content_encoding: str = ""  # that the body still has
+    allowed_app_ids: str = ""  # apps that its sender's token was bound to, separated by `|`; empty: every app
+    content_encoding: str = ""  # encoding that the body still has
 
 
 class IngestAccess(BaseModel):
-    """How to reach ingest; aliases are the environment's."""
+    """The addresses and tokens of ingest; aliases are the names of environment variables."""
 
     model_config = environment.CONFIG
 
     port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
     admin_port: int = Field(8083, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
-    # When ingest is elsewhere: http://host:port, where to post and where the metrics of each process are.
+    # For a remote ingest: http://host:port for posts, and the metrics port of each process.
     url: str = Field("", alias="INGEST_URL")
     admin_urls: environment.BaseUrls = Field((), alias="INGEST_ADMIN_URL")
     tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
@@ -77,11 +77,11 @@ class IngestAccess(BaseModel):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Return what `env` says. Raises: SettingsError."""
+        """Return the settings in `env`. Raises: SettingsError."""
         return environment.read(cls, env)
 
     def endpoint(self) -> str:
-        """Return where to post."""
+        """Return the URL to post to."""
         return f"{(self.url or f'http://127.0.0.1:{self.port}').rstrip('/')}/tapcart_webhooks"
 
     def admins(self) -> tuple[str, ...]:
@@ -89,9 +89,9 @@ class IngestAccess(BaseModel):
         return self.admin_urls or (f"http://127.0.0.1:{self.admin_port}",)
 
     def secret(self, app_id: str) -> str:
-        """Return a token that may speak for `app_id`; if that is empty, one for as many apps as can be.
+        """Return a token that may post for `app_id`; if that is empty, the token with most apps.
 
-        "": none may. Raises: SettingsError when there is no token at all.
+        "": there is none. Raises: SettingsError if there are no tokens at all.
         """
         known = sorted(self._known(), key=lambda token: (bool(token.app_ids), -len(token.app_ids)))
         return next((token.secret for token in known if not app_id or token.admits(app_id)), "")
@@ -107,19 +107,19 @@ class IngestAccess(BaseModel):
 
 
 class QuarantineTable:
-    """The table of what could not be placed. Every method raises: TransientError."""
+    """The quarantine table. Every method raises: TransientError."""
 
     def __init__(self, url: str) -> None:
         self._client = connect(url, _QUERY_SECONDS_MAX)
 
     def rows(self, where: str) -> Iterator[QuarantineRow]:
-        """Yield the rows that the condition finds and that were not replayed, the oldest first."""
+        """Yield the matching rows that were not replayed, oldest first."""
         sql = f"""
             SELECT sipHash128(body) AS body_hash, hex(body), source, reason, record, app_id, event_id,
                    toUnixTimestamp64Milli(received_at), allowed_app_ids, content_encoding
             FROM {PUBLIC}.quarantine
             WHERE replayed_at IS NULL AND ({where})
-            ORDER BY received_at"""  # noqa: S608 - the condition is SQL by intent, its author's own
+            ORDER BY received_at"""  # noqa: S608 - the condition is deliberately the operator's SQL
         try:
             with self._client.query_rows_stream(sql) as stream:
                 for body_hash, body, *rest in stream:
@@ -128,7 +128,7 @@ class QuarantineTable:
             raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
 
     def mark(self, hashes: Sequence[bytes], now: datetime) -> None:
-        """Note that these bodies are events now."""
+        """Mark these bodies as replayed."""
         try:
             self._client.insert(
                 f"{RAW}.quarantine_replays",
@@ -140,7 +140,7 @@ class QuarantineTable:
 
 
 class Replayer:
-    """Puts rows back, each by the way that it came. `stays` counts the reasons of those that stay."""
+    """Replays rows, each by its original path. `stays` counts the reasons of rows that stay."""
 
     def __init__(self, parts: LoaderParts, access: IngestAccess) -> None:
         self.stays: Counter[str] = Counter()
@@ -149,7 +149,7 @@ class Replayer:
         self._http = urllib3.PoolManager(timeout=_POST_SECONDS_MAX, retries=False)
 
     def put_back(self, row: QuarantineRow) -> bool:
-        """Return whether `row` is an event now. Raises: TransientError, SettingsError."""
+        """Replay `row`; return whether it is an event now. Raises: TransientError, SettingsError."""
         reason = self._post(row) if row.source == "ingest" else self._load(row)
         if reason:
             self.stays[reason] += 1
@@ -157,12 +157,12 @@ class Replayer:
 
     def _post(self, row: QuarantineRow) -> str:
         if not (secret := self._access.secret(row.app_id)):
-            return "no token of INGEST_TOKENS may speak for its app"
+            return "no token of INGEST_TOKENS is bound to its app"
         headers = {"Authorization": f"Bearer {secret}"}
-        # A clickstream event says in headers what its body does not; others' are not looked at.
+        # A clickstream event has some fields only in headers; other events ignore them.
         given = (("appid", row.app_id), ("eventid", row.event_id))
         headers |= {name: value for name, value in given if _HEADER.fullmatch(value)}
-        if row.allowed_app_ids:  # the body may speak for no other apps now than its sender's token could
+        if row.allowed_app_ids:  # restrict the body to the apps that its sender's token allowed
             headers[APPS_HEADER] = "|".join(map(quote, row.allowed_app_ids.split("|")))
         if row.content_encoding and not _is_json(row.body):
             headers["Content-Encoding"] = row.content_encoding
@@ -173,19 +173,19 @@ class Replayer:
         said = _said(answer.data)
         if answer.status == _PLACED and "kept" in said:
             return ""
-        detail = f"{answer.status} {said.get('detail', 'not as ingest answers')}"
+        detail = f"{answer.status} {said.get('detail', 'not an answer of ingest')}"
         if answer.status in _IS_REFUSAL and answer.status not in _LATER:
             return detail
         raise RowFailedError(f"ingest answers {detail}")
 
     def _load(self, row: QuarantineRow) -> str:
         if row.reason == DAMAGED:
-            return "damaged: what it was is not known"
+            return "damaged: its original value is unknown"
         try:
             checked, record = self._checked(row, ((topics.CRC32, checksum(row.body)),))
         except ValueError:
-            return "its place is not given as topic/partition/offset"
-        if isinstance(checked, Refusal):  # by our own id; so it is another's, maybe by a registry's
+            return "its place is not topic/partition/offset"
+        if isinstance(checked, Refusal):  # maybe another producer's, with a registry's id
             checked, record = self._checked(row, ())
         if isinstance(checked, Refusal):
             return f"{checked.reason}: {checked.detail}"
@@ -204,7 +204,7 @@ class Replayer:
 
 
 def _is_json(body: bytes) -> bool:
-    """Return whether a body is not encoded at all, whatever its sender said."""
+    """Return whether a body is plain JSON, whatever its sender declared."""
     try:
         json.loads(body)
     except (ValueError, RecursionError):
@@ -213,7 +213,7 @@ def _is_json(body: bytes) -> bool:
 
 
 def _said(data: bytes) -> dict[str, Any]:
-    """Return the members of an answer; none, if a proxy gave it."""
+    """Parse the members of an answer; empty if a proxy answered."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):

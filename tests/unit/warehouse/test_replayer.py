@@ -67,7 +67,7 @@ def test_what_ingest_keeps_is_placed() -> None:
     """Only if it is ingest that says so."""
     with Ingest(KEPT, (200, HTML)).replayer() as replayer:
         assert replayer.put_back(row())
-        with pytest.raises(RowFailedError, match="200 not as ingest answers"):
+        with pytest.raises(RowFailedError, match="200 not an answer of ingest"):
             replayer.put_back(row())
 
 
@@ -78,7 +78,7 @@ def test_what_is_refused_stays_with_the_answer(status: int) -> None:
         assert not replayer.put_back(row())
         assert not replayer.put_back(row())
 
-    assert replayer.stays == {f"{status} it is not JSON": 1, f"{status} not as ingest answers": 1}
+    assert replayer.stays == {f"{status} it is not JSON": 1, f"{status} not an answer of ingest": 1}
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
@@ -106,7 +106,7 @@ def test_a_row_whose_app_no_token_may_speak_for_stays() -> None:
     posted = [one["authorization"] for one in ingest.got]
     assert posted == ["Bearer token-number-two", "Bearer token-number-two"]
     assert replayer.stays == {
-        "no token of INGEST_TOKENS may speak for its app": 1,
+        "no token of INGEST_TOKENS is bound to its app": 1,
         "400 it is not JSON": 1,
     }
 
@@ -156,7 +156,7 @@ def test_a_consumers_row_without_a_place_stays() -> None:
     with Ingest().replayer() as replayer:
         assert not replayer.put_back(row(source="warehouse", reason="refused", record="nowhere"))
 
-    assert replayer.stays == {"its place is not given as topic/partition/offset": 1}
+    assert replayer.stays == {"its place is not topic/partition/offset": 1}
 
 
 def test_rows_that_ingest_fails_at_do_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
