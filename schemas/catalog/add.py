@@ -1,9 +1,9 @@
-"""Schema files -> releases in a folder: numbered by what changed, checked, written. Or why not.
+"""Schema files -> releases in a folder, numbered by their changes, checked and written; or the faults.
 
-Invariants: a kill at any line leaves a folder that loads: files come first, each whole at once, and the
-registry, which names them, last; so a file that no release names is all that can be left, and the next `add`
-writes it again. All files of one call are released together or none. One `add` at a time.
-Source: rename(2), fsync(2); DESIGN.md, "Schemas".
+Invariants: a kill at any point leaves a folder that loads: files are written first, each atomically, and the
+registry, which names them, last. At most a file that no release names is left over; the next `add` writes it
+again. Either all files of a call are released or none. One `add` at a time. Source: rename(2), fsync(2);
+DESIGN.md, "Schemas".
 """
 
 import fcntl
@@ -33,7 +33,7 @@ from schemas.catalog.version import Version
 def add(root: Path, files: Sequence[Path]) -> list[Release]:
     """Release `files` into the folder `root`; return the releases.
 
-    A file named like a version (5_1_0.avsc) asks for that one. Raises: CatalogError, with every reason.
+    A file named like a version (5_1_0.avsc) requests that version. Raises: CatalogError, with every fault.
     """
     with _locked(root):
         before = Catalog.load(root)
@@ -59,7 +59,7 @@ def add(root: Path, files: Sequence[Path]) -> list[Release]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put a file into its place, whole or not at all, and onto the disk."""
+    """Write a file atomically and sync it to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     with new.open("wb") as file:
@@ -67,7 +67,7 @@ def write(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
-    for folder in (path.parent, path.parent.parent):  # the second: the first may be new
+    for folder in (path.parent, path.parent.parent):  # the parent too, because the folder may be new
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)
@@ -87,13 +87,13 @@ def _release(root: Path, catalog: Catalog, path: Path) -> tuple[Entry, bytes, Re
     file = f"avro/{family}/{release.name}/{version.words(number)}.avsc"
     inside = (root / "avro").resolve()
     if path.resolve().is_relative_to(inside) and path.resolve() != (root / file).resolve():
-        raise CatalogError(f"lies among the releases, where its place would be {file}")
+        raise CatalogError(f"is in the folder of releases, but belongs at {file}")
     entry = Entry(len(catalog.releases) + 1, schema_id, file, hashlib.sha256(data).hexdigest())
     return entry, data, replace(release, wire_id=entry.id, schema_id=schema_id, version=number)
 
 
 def _before(catalog: Catalog, data: bytes) -> tuple[str, Release | None]:
-    """Return the family that a schema belongs to and its newest release; new names are event types."""
+    """Return the family of a schema and its newest release; new names are event types."""
     name = name_of(data)
     for release in catalog.newest_releases():
         if release.name == name:
@@ -104,9 +104,9 @@ def _before(catalog: Catalog, data: bytes) -> tuple[str, Release | None]:
 def _version(path: Path, older: Release | None, schema: dict[str, Any]) -> Version:
     following = version.next_version(older, schema)
     if following is None:
-        raise CatalogError(f"nothing differs from {older.schema_id if older else ''}, which is released")
+        raise CatalogError(f"no differences from {older.schema_id if older else ''}, which is released")
     if older and older.family == "tapline" and following[0] != older.version[0]:
-        raise CatalogError(f"{older.name} is a part of the program: fields may be added, and none taken away")
+        raise CatalogError(f"{older.name} is built into the program: fields may be added but not removed")
     asked = re.fullmatch(r"(\d+)_(\d+)_(\d+)", path.stem, re.ASCII)
     if asked is None:
         return following
@@ -117,7 +117,7 @@ def _version(path: Path, older: Release | None, schema: dict[str, Any]) -> Versi
 
 
 def _of_all(before: Catalog, after: Catalog) -> Iterator[str]:
-    """Yield what is wrong with the releases as a whole that was not before."""
+    """Yield the problems of all releases together that did not exist before."""
     if after is not before:
         yield from table_problems(after.releases)
         known = {*evolution.problems(before)}
@@ -125,7 +125,7 @@ def _of_all(before: Catalog, after: Catalog) -> Iterator[str]:
 
 
 def _registry(listed: Sequence[Entry]) -> bytes:
-    """Return registry.json, a line for a release, so that its history reads well."""
+    """Build registry.json with one line per release, for readable diffs."""
     lines = [
         f'    {{"id": {entry.id}, "schema_id": "{entry.schema_id}", "file": "{entry.file}", '
         f'"sha256": "{entry.sha256}"}}'
@@ -136,7 +136,7 @@ def _registry(listed: Sequence[Entry]) -> bytes:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Hold the folder for this process; the kernel lets go of it whatever happens."""
+    """Lock the folder for this process; the kernel releases the lock in any case."""
     try:
         folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:

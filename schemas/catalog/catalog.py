@@ -1,8 +1,8 @@
-"""The folder of released schemas -> `Catalog`: find a release by schema id, wire id or name.
+"""The folder of released schemas -> `Catalog`: finds a release by schema id, wire id or name.
 
 Invariants: a released file never changes (its SHA-256 is in registry.json) and the registry is append-only,
-so an id means one schema for ever. A catalog that loads is sound: `compiler` can compile each release.
-Source: DESIGN.md, "Schemas"; Avro 1.12.
+so an id means one schema forever. A loaded catalog is valid: `compiler` can compile each release. Source:
+DESIGN.md, "Schemas"; Avro 1.12.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from runtime.kafka import topics
 from schemas.catalog import schema_model
 
 HERE = Path(__file__).parents[1]
-# Tables and views that are no release's; beside them `..._local` of a cluster, and what feeds `visits`.
+# Tables and views without a release; also `..._local` of a cluster, and the feeders of `visits`.
 _TABLES_OF_OURS = frozenset(
     {
         "events",
@@ -45,24 +45,24 @@ _TABLES_OF_OURS = frozenset(
 
 
 class CatalogError(StartError):
-    """The folder is not sound; the text lists every problem, one a line."""
+    """The folder is invalid; the text lists every problem, one per line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """One version of one schema."""
 
-    wire_id: int  # from 1; Kafka values begin with it, unless a registry gives ids
+    wire_id: int  # from 1; Kafka values start with it, unless a registry assigns ids
     schema_id: str  # Event_AppOpened_5_0_0
     family: str  # mobile | clickstream | tapline
     name: str  # the Avro record's name; in family mobile also the event type
     version: tuple[int, int, int]
     schema: dict[str, Any] = field(repr=False)  # the file's JSON
-    text: str = field(repr=False)  # the same without white space, as the registry serves it
+    text: str = field(repr=False)  # the same without white space, as served by the registry
 
     @property
     def topic(self) -> str:
-        """The topic that its values belong into."""
+        """The topic of its values."""
         is_quarantine = (self.family, self.name) == ("tapline", "Quarantine")
         return topics.QUARANTINE if is_quarantine else topics.EVENTS
 
@@ -83,11 +83,11 @@ class RegistryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Catalog:
-    """Every release, found by id or name. Immutable."""
+    """All releases, found by id or name. Immutable."""
 
     def __init__(self, releases: tuple[Release, ...], ids: Mapping[int, int] | None = None) -> None:
         self.releases = releases
-        self.ids = ids  # wire id -> id at the registry, as far as it has one; None: there is no registry
+        self.ids = ids  # wire id -> id at the registry, if known; None: no registry
         self._by_wire_id = {release.wire_id: release for release in releases}
         self._by_registry_id = {(ids or {}).get(release.wire_id): release for release in releases}
         self._by_schema_id = {release.schema_id: release for release in releases}
@@ -100,7 +100,7 @@ class Catalog:
 
     @classmethod
     def load(cls, root: Path = HERE) -> "Catalog":
-        """Return the catalog in the folder `root`. Raises: CatalogError, listing every problem."""
+        """Load the catalog from the folder `root`. Raises: CatalogError, listing every problem."""
         releases: list[Release] = []
         problems: list[str] = []
         try:
@@ -124,21 +124,21 @@ class Catalog:
 
     @property
     def as_registered(self) -> "Catalog":
-        """The same by the ids that Kafka values begin with; of use only once the registry has all."""
+        """The same catalog with the ids in Kafka values; only useful once the registry has all."""
         if self.ids is None:
             return self
         return Catalog(tuple(replace(one, wire_id=self.ids[one.wire_id]) for one in self.releases))
 
     def by_wire_id(self, wire_id: int) -> Release | None:
-        """Return the release that has the id here, in registry.json."""
+        """Return the release with this id in registry.json."""
         return self._by_wire_id.get(wire_id)
 
     def by_registry_id(self, registry_id: int) -> Release | None:
-        """Return the release that has the id at the registry."""
+        """Return the release with this id at the registry."""
         return self._by_registry_id.get(registry_id)
 
     def by_schema_id(self, schema_id: str) -> Release | None:
-        """Return the release that events name by `schema_id`."""
+        """Return the release with this schema id."""
         return self._by_schema_id.get(schema_id)
 
     def newest(self, name: str, family: str = "mobile") -> Release | None:
@@ -151,9 +151,9 @@ class Catalog:
 
 
 def unlisted(root: Path = HERE) -> Iterator[str]:
-    """Yield what is wrong with files that no release names: `load` takes no notice of them.
+    """Yield the problems of files without a release, which `load` ignores.
 
-    Such a file is what `schemas add` leaves when it is killed. Raises: CatalogError.
+    A killed `schemas add` leaves such files. Raises: CatalogError.
     """
     found = entries(root)
     listed = {entry.file for entry in found}
@@ -165,7 +165,7 @@ def unlisted(root: Path = HERE) -> Iterator[str]:
 
 
 def entries(root: Path) -> tuple[Entry, ...]:
-    """Return what the registry of a folder lists. Raises: CatalogError."""
+    """Read the entries of a folder's registry. Raises: CatalogError."""
     try:
         return msgspec.json.decode((root / "registry.json").read_bytes(), type=RegistryFile).releases
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -173,7 +173,7 @@ def entries(root: Path) -> tuple[Entry, ...]:
 
 
 def parsed(entry: Entry, data: bytes) -> Release | list[str]:
-    """Return the release that the bytes of an entry's file are, or what is wrong with it."""
+    """Return the release in an entry's file, or its problems."""
     try:
         schema = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -190,11 +190,11 @@ def parsed(entry: Entry, data: bytes) -> Release | list[str]:
 
 
 def name_of(data: bytes) -> str:
-    """Return the name of the record that a file's bytes declare. Raises: CatalogError."""
+    """Return the name of the record declared in a file. Raises: CatalogError."""
     try:
         schema = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise CatalogError(f"no JSON: {error}") from None
+        raise CatalogError(f"not JSON: {error}") from None
     name = schema.get("name") if isinstance(schema, dict) else None
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
         raise CatalogError("must be an Avro record whose name, the event type, is letters, digits and _")
@@ -202,9 +202,9 @@ def name_of(data: bytes) -> str:
 
 
 def unnumbered(data: bytes, family: str) -> Release:
-    """Return the release that a file's bytes would be, as version 0_0_0. Raises: CatalogError.
+    """Return the release that a file would be, as version 0_0_0. Raises: CatalogError.
 
-    `family` decides what is asked of it: mobile means the envelope of Tapcart's events.
+    `family` determines the checks: mobile requires the envelope of Tapcart's events.
     """
     name = name_of(data)
     file = f"avro/{family}/{name}/0_0_0.avsc"
@@ -215,21 +215,21 @@ def unnumbered(data: bytes, family: str) -> Release:
 
 
 def avro_fault(schema: Any) -> str:
-    """Return why JSON is no Avro schema; empty when it is one."""
+    """Return why a JSON value is not an Avro schema, or ""."""
     try:
         fastavro.parse_schema(schema)
     except (SchemaParseException, UnknownType, ValueError, TypeError, LookupError, AttributeError) as error:
-        return f"no Avro schema: {_words(error)}"
+        return f"not an Avro schema: {_words(error)}"
     return ""
 
 
 def table_name(name: str) -> str:
-    """Return the table of the schema `name`: AppOpened is app_opened."""
+    """Return the table of the schema `name`: app_opened for AppOpened."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def table_problems(releases: Iterable[Release]) -> Iterator[str]:
-    """Yield what is wrong with the tables that releases would have."""
+    """Yield the conflicts of tables that releases would have."""
     named: dict[str, Release] = {}
     for release in releases:
         table = table_name(release.name)
@@ -237,13 +237,13 @@ def table_problems(releases: Iterable[Release]) -> Iterator[str]:
         if (other.family, other.name) != (release.family, release.name):
             yield f"{release.schema_id}: its table would be {table}, which is {other.name}'s"
         elif table in _TABLES_OF_OURS or table.endswith("_local") or table.startswith("visits_of_"):
-            yield f"{release.schema_id}: its table would be {table}, which is ours"
+            yield f"{release.schema_id}: its table would be {table}, which is reserved"
 
 
 def _registry_problems(found: tuple[Entry, ...]) -> Iterator[str]:
     for index, entry in enumerate(found, 1):
         if entry.id != index:
-            yield f"registry.json: id {entry.id} in place {index}; ids go up from 1, no gap, no repetition"
+            yield f"registry.json: id {entry.id} in place {index}; ids must be consecutive, starting with 1"
     for what, names in (
         ("schema_id", [entry.schema_id for entry in found]),
         ("file", [entry.file for entry in found]),

@@ -1,7 +1,7 @@
 """The fields of a schema -> the columns of its table in ClickHouse. Pure.
 
-Invariants: a column is named by its field's path; an odd text never makes an insert fail (derived columns
-become null). Source: DESIGN.md, "ClickHouse".
+Invariants: a column is named by its field's path; an unexpected text never makes an insert fail (derived
+columns become null). Source: DESIGN.md, "ClickHouse".
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 MOMENT = "DateTime64(3, 'UTC')"
-# Whatever is sent, a part has so many columns of it: the rest of the paths and types share one. Written as
-# ClickHouse writes it.
+# Limits the columns of a JSON value in a part: further paths and types share one. In ClickHouse's format.
 JSON = "JSON(max_dynamic_types=4, max_dynamic_paths=64)"
-# By the attribute `number` of a text: suffix of the derived column, its type, expression, words.
+# Attribute `number` of a text -> suffix of the derived column, its type, expression and comment.
 NUMBERS = {
     "decimal": ("_amount", "Nullable(Decimal(18, 4))", "toDecimal64OrNull({}, 4)", "as a number"),
     "integer": ("_number", "Nullable(Int64)", "toInt64OrNull({})", "as a number"),
@@ -32,7 +31,7 @@ class Column:
 
 
 def columns(fields: Iterable[Mapping[str, Any]], block: str = "") -> Iterator[Column]:
-    """Yield the columns of a schema's fields, derived ones too, in order."""
+    """Yield the columns of a schema's fields in order, including derived ones."""
     for field in fields:
         avro, name, comment = field["type"], f"{block}{field['name']}", field.get("doc", "")
         if isinstance(avro, dict) and avro["type"] == "record":
@@ -44,7 +43,7 @@ def columns(fields: Iterable[Mapping[str, Any]], block: str = "") -> Iterator[Co
             derived = f"{name} {words}; null where it is none."
             yield Column(name + suffix, kind, derived, expression.format(f"`{name}`"))
         if field.get("json", name) != name:
-            # Of all ways to JSON, the one that never fails: a text that is no JSON object becomes {}.
+            # The only cast to JSON that never fails: text that is not a JSON object becomes {}.
             text = f"accurateCastOrDefault(`{name}`, '{JSON}')"
             yield Column(field["json"], JSON, f"{name} as JSON; empty where it is none.", text)
 

@@ -1,8 +1,8 @@
-"""Two versions of an Avro schema -> what keeps readers of the newer from reading data of the older.
+"""Two versions of an Avro schema -> reasons why readers of the newer cannot read data of the older.
 
-Confluent's BACKWARD rule, and Tapline's: what every event has stays, a column keeps its type, and every event
-type has the columns that `tapcart.events` shows of all. Every problem is told with its path and its reason.
-Source: Avro 1.12, "Schema Resolution"; the order of questions is that of Java's SchemaCompatibility.
+Confluent's BACKWARD rule, plus Tapline's: required fields stay, a column keeps its type, and every event type
+has the columns that `tapcart.events` shows for all. Every problem is reported with its path and reason.
+Source: Avro 1.12, "Schema Resolution"; the order of checks follows Java's SchemaCompatibility.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ _NAMED = ("record", "enum", "fixed")
 
 
 def problems(catalog: Catalog) -> Iterator[str]:
-    """Yield what keeps any version in the catalog from following the versions before it."""
+    """Yield the problems of each version in the catalog relative to earlier versions."""
     shared = _shared(catalog)
     before: dict[tuple[str, str], Release] = {}
     present: dict[tuple[str, str], dict[str, str]] = {}
@@ -42,19 +42,19 @@ def problems(catalog: Catalog) -> Iterator[str]:
 
 
 def backward_problems(older: Any, newer: Any) -> tuple[str, ...]:
-    """Return why a reader with `newer` cannot read what was written with `older`; empty when it can."""
+    """Return why a reader with `newer` cannot read data written with `older`, if so."""
     return tuple(_Comparison(_names(older), _names(newer)).problems(older, newer, ""))
 
 
 def _version_problems(older: Release, newer: Release) -> Iterator[str]:
     if older.wire_id > newer.wire_id:
-        yield f"{newer.schema_id}: released before {older.schema_id}, though its version is higher"
+        yield f"{newer.schema_id}: released before {older.schema_id}, although its version is higher"
     for problem in backward_problems(older.schema, newer.schema):
         yield f"{newer.schema_id} cannot read data of {older.schema_id}: {problem}"
     left = schema_model.leaves(newer.schema)
     for path, known in schema_model.leaves(older.schema).items():
         if path not in left and not known.nullable:
-            yield f"{newer.schema_id}: {path}: removed, though every event has it"
+            yield f"{newer.schema_id}: {path}: removed, although every event has it"
 
 
 def _column_problems(release: Release, present: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _column_problems(release: Release, present: Mapping[str, str], found: Mappin
 
 
 def _shared(catalog: Catalog) -> dict[str, str]:
-    """Return the columns that every event type has, with their types: all of Unmodelled's but its JSON."""
+    """Return name and type of the columns that all event types share: Unmodelled's except its JSON."""
     fields = [field for field in catalog.unmodelled.schema["fields"] if "json" not in field]
     return {column.name: column.type for column in columns(fields)}
 
@@ -74,11 +74,11 @@ def _unshared(release: Release, shared: Mapping[str, str], present: Mapping[str,
     for name, kind in shared.items():
         if present.get(name) != kind:
             has = f"is {present[name]}" if name in present else "is missing"
-            yield f"{release.schema_id}: {name}: {has}; tapcart.events shows it of every event, as {kind}"
+            yield f"{release.schema_id}: {name}: {has}; tapcart.events shows it for every event, as {kind}"
 
 
 def _names(schema: Any) -> dict[str, Any]:
-    """Return the named types defined within a schema, by their name without namespace."""
+    """Return the named types defined within a schema, by name without namespace."""
     found: dict[str, Any] = {}
     if isinstance(schema, list):
         for branch in schema:
@@ -99,7 +99,7 @@ def _names(schema: Any) -> dict[str, Any]:
 class _Comparison:
     writer_names: dict[str, Any]
     reader_names: dict[str, Any]
-    compared: set[tuple[str, str]] = field(default_factory=set)  # records, which may contain themselves
+    compared: set[tuple[str, str]] = field(default_factory=set)  # records, which may be recursive
 
     def problems(self, older: Any, newer: Any, path: str) -> Iterator[str]:
         writer, reader = _resolved(older, self.writer_names), _resolved(newer, self.reader_names)
@@ -156,7 +156,7 @@ class _Comparison:
             if source is not None:
                 yield from self.problems(source["type"], inner["type"], place)
             elif "default" not in inner:
-                yield f"{place}: new, and has no default"
+                yield f"{place}: new, but has no default"
 
 
 def _problems_of_enums(writer: dict[str, Any], reader: dict[str, Any], path: str) -> Iterator[str]:
@@ -166,7 +166,7 @@ def _problems_of_enums(writer: dict[str, Any], reader: dict[str, Any], path: str
 
 
 def _resolved(schema: Any, names: dict[str, Any]) -> Any:
-    """Return a union as a list, any other type as a dictionary whose `type` is the name of a type."""
+    """Return a union as a list, any other type as a dictionary whose `type` is a type name."""
     if isinstance(schema, list):
         return schema
     if isinstance(schema, str):

@@ -1,8 +1,7 @@
-"""The schema registry at SCHEMA_REGISTRY_URL -> a catalog that knows its ids, registered there or looked up.
+"""The schema registry at SCHEMA_REGISTRY_URL -> a catalog with its ids, registered or looked up there.
 
-Invariants: nothing but ingest registers. An id that was learnt stays right: a registry never gives it to
-another schema. What is not answered in time, or refused, leaves everything as it was. Source:
-Confluent Schema Registry's API reference.
+Invariants: only ingest registers schemas. A known id stays valid, because a registry never gives it to
+another schema. A late or refused answer changes nothing. Source: Confluent Schema Registry's API reference.
 """
 
 import hashlib
@@ -24,39 +23,39 @@ from schemas.catalog.subjects import subject_of
 
 _LOG = logging.getLogger(__name__)
 _NAME = "SCHEMA_REGISTRY_URL"
-# At a start of ingest that needs ids: longer than a registry takes to restart.
+# When ingest starts and needs ids: longer than a registry takes to restart.
 _START_SECONDS_MAX = 30.0
 _RETRY_SECONDS_MAX = 2.0
 _NOT_FOUND = frozenset({40401, 40403})
 _STATUS_REFUSED = range(400, 500)
 _STATUS_BUSY = 429
-_ID_END = 2**31  # Java's; an id in front of a value has 4 bytes
-# What the client makes of answers that are no registry's: JSON of another shape, or none.
+_ID_END = 2**31  # Java's; an id before a value has 4 bytes
+# The client raises these for answers of other servers: JSON of another shape, or none.
 _NONSENSE = (ValueError, TypeError, AttributeError, LookupError)
 
-logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells each URL, password and all
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs each URL, including the password
 
 
 class RegistryAwayError(CatalogError):
-    """The registry does not answer, or not as one. The same call may succeed later."""
+    """The registry does not answer, or not like a registry. The same call may succeed later."""
 
 
 class SchemaRegistry:
-    """One registry. Each method is a way to adopt catalogs (see `SchemaReloader`): one at a time."""
+    """One registry. Each method can adopt catalogs (see `SchemaReloader`), one at a time."""
 
     def __init__(self, properties: Mapping[str, str], memory: Path | None = None) -> None:
-        """`memory`: a file for the ids, by which a start does without the registry."""
+        """`memory`: a file that stores the ids, so that a start works without the registry."""
         self._client = client(properties)
-        # Another registry's ids mean nothing here.
+        # Another registry's ids are invalid here.
         self._key = hashlib.sha256(properties["url"].rpartition("@")[2].encode()).hexdigest()
         self._memory = memory
-        self._ids: dict[str, int] = {}  # schema_id -> the registry's
+        self._ids: dict[str, int] = {}  # schema_id -> id at the registry
         self._is_start = True
 
     def register(self, catalog: Catalog) -> Catalog:
-        """Return the catalog by the registry's ids, every release registered. Raises: CatalogError.
+        """Register every release; return the catalog with the registry's ids. Raises: CatalogError.
 
-        Its first call goes on with the ids of before, and with the releases that have one.
+        The first call continues with stored ids, and with the releases that have one.
         """
         is_start, self._is_start = self._is_start, False
         before = self._remembered() if is_start else {}
@@ -80,12 +79,12 @@ class SchemaRegistry:
         return self._numbered(catalog)
 
     def look_up(self, catalog: Catalog) -> Catalog:
-        """Return the catalog by the registry's ids, as far as it has them. Raises: CatalogError."""
+        """Return the catalog with the registry's ids, as far as it has them. Raises: CatalogError."""
         self._learn(catalog, self._client.lookup_schema)
         return self._numbered(catalog)
 
     def look_up_if_it_answers(self, catalog: Catalog) -> Catalog:
-        """Return the same; while the registry does not answer, by the ids that were learnt before."""
+        """Do the same, but use the known ids while the registry does not answer."""
         try:
             return self.look_up(catalog)
         except CatalogError as error:
@@ -105,7 +104,7 @@ class SchemaRegistry:
                 self._ids[release.schema_id] = self._sound(subject, found)
 
     def _asked(self, ask: Callable[[str, Schema], Any], subject: str, schema: Schema) -> Any:
-        """Return the id that is answered; None when the registry does not have the schema."""
+        """Return the registry's id, or None if it does not have the schema."""
         try:
             answer = ask(subject, schema)
         except SchemaRegistryError as error:
@@ -118,7 +117,7 @@ class SchemaRegistry:
             said = f"{_NAME}: the registry does not answer: {type(error).__name__}: {error}"
             raise RegistryAwayError(said) from error
         except _NONSENSE as error:
-            said = f"{_NAME}: what answers is no schema registry: {type(error).__name__}: {error}"
+            said = f"{_NAME}: the server is not a schema registry: {type(error).__name__}: {error}"
             raise RegistryAwayError(said) from error
         return getattr(answer, "schema_id", answer) or 0
 

@@ -1,9 +1,9 @@
-"""An Avro record schema -> its fields as Tapline understands them; and what is wrong with it for Tapline.
+"""An Avro record schema -> its fields as Tapline uses them, and its problems for Tapline.
 
-Invariant: a schema without problems is one that `compiler` can compile and that ClickHouse can read. Tapline
-uses a part of Avro: text, whole numbers, moments, booleans, bytes, lists of text, and blocks (records of
-nullable fields, never null themselves: ClickHouse fills no columns from a null record). Records have no
-namespace: a subject is `<topic>-<record name>`. Source: DESIGN.md, "Schemas".
+Invariant: `compiler` can compile a schema without problems, and ClickHouse can read its data. Tapline
+supports a part of Avro: text, whole numbers, moments, booleans, bytes, lists of text, and blocks (records of
+nullable fields, never null themselves, because ClickHouse fills no columns from a null record). Records have
+no namespace: a subject is `<topic>-<record name>`. Source: DESIGN.md, "Schemas".
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.catalog.columns import NUMBERS, repeated
 
-# Fields that receipt adds: an event's members of these names are unknown fields.
+# Fields added on receipt: members of an event with these names are unknown fields.
 OURS = ("received_at", "extra")
 
 TEXT, INTEGER, MOMENT, BOOLEAN, BYTES, LIST, BLOCK = (
@@ -30,16 +30,16 @@ _KINDS: dict[str, str] = {"string": TEXT, "long": INTEGER, "boolean": BOOLEAN, "
 _MOMENT = {"type": "long", "logicalType": "timestamp-millis"}
 _LIST = {"type": "array", "items": "string"}
 
-# Texts by which events are known, and their bound: they are keys, headers, labels and what pages show.
+# Texts that identify events, and their length limit: they become keys, headers, labels and text on pages.
 IDS = ("event_type", "event_id", "app_id", "device_id", "session_id")
 ID_BYTES_MAX = 1024
-# Not nullable in the releases, though an event may come without one: it is empty then.
+# Not nullable in the releases, although an event may lack one: it is empty then.
 OPTIONAL = frozenset({"device_id"})
 
-# Avro's, but for a leading underscore: such names are the loader's. fastavro takes any text, and repetitions.
+# Avro's rule, without a leading underscore: such names belong to the loader. fastavro does not check names.
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
-# What msgspec can look for in JSON without unescaping it.
+# msgspec can find these in JSON without unescaping.
 MEMBER = re.compile(r'[^"\\\x00-\x1f]+')
 
 _ENVELOPE = {
@@ -58,9 +58,9 @@ class Field:
     """One field of a record."""
 
     name: str
-    kind: str  # one of the constants above; empty when Tapline has none for its type
+    kind: str  # one of the constants above; empty if Tapline does not support its type
     nullable: bool
-    member: str  # the JSON member it is read from: may be no Avro name
+    member: str  # its JSON member, which need not be an Avro name
     is_json: bool = False  # text that holds a JSON object
     type_name: str = ""  # of a block's record
     fields: tuple["Field", ...] = ()  # of a block
@@ -72,7 +72,7 @@ def fields(schema: dict[str, Any]) -> tuple[Field, ...]:
 
 
 def leaves(schema: dict[str, Any]) -> dict[str, Field]:
-    """Return every field that holds a value by its path: `app_id`, `device_properties.os`."""
+    """Return every field that holds a value, by path: `app_id`, `device_properties.os`."""
     found: dict[str, Field] = {}
     for field in fields(schema):
         if field.kind == BLOCK:
@@ -83,7 +83,7 @@ def leaves(schema: dict[str, Any]) -> dict[str, Field]:
 
 
 def problems(schema: dict[str, Any], family: str) -> Iterator[str]:
-    """Yield what keeps a schema (one that fastavro accepts) from being used."""
+    """Yield the reasons why a schema that fastavro accepts cannot be used."""
     if schema.get("type") != "record":
         yield "must be a record"
         return
@@ -128,9 +128,9 @@ def _kind(avro: Any) -> str:
 def _field_problems(field: Field, declared: dict[str, Any], block: str = "") -> Iterator[str]:
     path = f"{block}.{field.name}" if block else field.name
     if not _NAME.fullmatch(field.name):
-        yield f"{path}: a name is a letter, then letters, digits and underscores"
+        yield f"{path}: a name must be a letter, then letters, digits and underscores"
     if not field.kind:
-        yield f"{path}: Tapline has no use for the type {declared['type']}"
+        yield f"{path}: Tapline does not support the type {declared['type']}"
     if field.nullable and ("default" not in declared or declared["default"] is not None):
         yield f"{path}: nullable, so its default must be null"
     if block and not field.nullable:
@@ -151,7 +151,7 @@ def _attribute_problems(field: Field, declared: dict[str, Any], path: str) -> It
         if name in declared and field.kind != TEXT:
             yield f"{path}: only text can have the attribute {name}"
     if declared.get("number", "integer") not in NUMBERS:
-        yield f"{path}: its number is {declared['number']!r}, and may be {' or '.join(NUMBERS)}"
+        yield f"{path}: its number is {declared['number']!r}, but must be {' or '.join(NUMBERS)}"
     if not isinstance(field.member, str) or not MEMBER.fullmatch(field.member):
         yield f"{path}: the member it is read from must be a name without quotes, backslashes and controls"
     if not isinstance(declared.get("doc", ""), str):

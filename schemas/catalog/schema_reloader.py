@@ -1,8 +1,8 @@
-"""The folder of released schemas, looked at again and again -> the catalog in use, without a restart.
+"""The folder of released schemas, checked repeatedly -> the catalog in use, without a restart.
 
-Invariants: a look costs one `stat` while nothing has changed. What cannot be used changes nothing: the old
-catalog stays, and the next look tries again. A catalog only grows: one in which a release of ours is gone or
-another is refused, for its id is in Kafka.
+Invariants: a check costs one `stat` while nothing has changed. A failed reload keeps the old catalog, and the
+next check retries. A catalog only grows: one that lacks or changes a release in use is refused, because its
+id is in Kafka.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from schemas.catalog.catalog import HERE, Catalog, CatalogError
 
 _log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0  # so soon every process has what `python -m schemas add` released
+LOOK_SECONDS = 1.0  # how soon every process uses a release of `python -m schemas add`
 
 
 def _as_it_is(catalog: Catalog) -> Catalog:
@@ -23,29 +23,29 @@ def _as_it_is(catalog: Catalog) -> Catalog:
 
 
 class SchemaReloader:
-    """The catalog of one process, for any thread.
+    """The catalog of one process. Thread-safe.
 
-    `adopt` gets each catalog that was loaded and returns what to use in its place, or raises CatalogError.
-    What is in use without all releases, or without all ids at a registry, is looked at again.
+    `adopt` gets each loaded catalog and returns the one to use instead, or raises CatalogError. A catalog
+    without all releases, or without all ids of a registry, is checked again.
     """
 
     def __init__(self, root: Path = HERE, adopt: Callable[[Catalog], Catalog] = _as_it_is) -> None:
         self._root = root
         self._adopt = adopt
         self._looking = threading.Lock()
-        self._seen = self._state()  # taken before what it vouches for
+        self._seen = self._state()  # taken before loading
         self._loaded = Catalog.load(root)
         self.catalog = adopt(self._loaded)  # replaced as a whole, never changed
-        self.on_refused: Callable[[], object] = lambda: None  # after each look that found nothing usable
+        self.on_refused: Callable[[], object] = lambda: None  # called after each failed reload
         self._refused = ""
 
     @property
     def changed(self) -> bool:
-        """Whether a look would find something."""
+        """Whether a reload may find a change."""
         return self._state() != self._seen
 
     def look(self) -> bool:
-        """Return whether `catalog` is another one now. It reads files. Raises: CatalogError."""
+        """Reload the files; return whether `catalog` has changed. Raises: CatalogError."""
         with self._looking:
             state, before = self._state(), self.catalog
             if state == self._seen and self._is_complete:
@@ -60,7 +60,7 @@ class SchemaReloader:
             return True
 
     def take_up(self) -> bool:
-        """Return whether `catalog` is another one now; what cannot be used is logged, once, and counted."""
+        """Reload; return whether `catalog` has changed. A failure is counted, and logged once."""
         try:
             is_newer = self.look()
         except CatalogError as error:
@@ -75,7 +75,7 @@ class SchemaReloader:
         return is_newer
 
     async def follow(self, taken_up: Callable[[], object] = lambda: None) -> None:
-        """Take up what is released, until cancelled; `taken_up` is called after that, in a thread."""
+        """Reload repeatedly, until cancelled; `taken_up` is called in a thread after each change."""
 
         def take_up() -> None:
             if self.take_up():
@@ -101,5 +101,5 @@ def _check_that_it_grows(before: Catalog, after: Catalog) -> None:
     gone = [old.schema_id for old in before.releases if after.by_wire_id(old.wire_id) != old]
     if gone:
         raise CatalogError(
-            f"registry.json: {', '.join(gone)}: in use, and gone or another now; it only grows"
+            f"registry.json: {', '.join(gone)}: in use, but removed or changed; releases can only be added"
         )

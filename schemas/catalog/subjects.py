@@ -1,7 +1,7 @@
-"""A catalog -> the subjects that Confluent's Schema Registry has it under. Pure.
+"""A catalog -> its subjects in Confluent's Schema Registry. Pure.
 
 Invariants: a subject is `<topic>-<record name>` (TopicRecordNameStrategy): `tapcart.events-AppOpened`. Its
-versions count from 1 in the order of release; nothing is ever deleted. Source: Confluent's documentation of
+versions count from 1 in order of release; nothing is ever deleted. Source: Confluent's documentation of
 subject name strategies.
 """
 
@@ -16,7 +16,7 @@ def subject_of(release: Release) -> str:
 
 
 def subjects(catalog: Catalog) -> dict[str, tuple[Release, ...]]:
-    """Return subject -> its versions, the first of which is version 1; sorted by subject."""
+    """Return subject -> its versions, starting with version 1; sorted by subject."""
     found: dict[str, tuple[Release, ...]] = defaultdict(tuple)
     for release in catalog.releases:
         found[subject_of(release)] += (release,)

@@ -1,7 +1,7 @@
-"""Two schemas of one name -> the version that the newer gets; and what differs between them, by path. Pure.
+"""Two schemas of one name -> the version of the newer one, and their differences by path. Pure.
 
-Invariants: a field that is gone asks for a new major version, a new field or column for a minor one, words
-for a patch. Our versions count what Tapline knows: Tapcart counts its own, and adds fields without a new one.
+Invariants: a removed field requires a new major version, a new field or column a minor one, changed texts a
+patch. Our versions count Tapline's schemas: Tapcart has its own, and adds fields without a new one.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _FIRST: Version = (1, 0, 0)
 
 
 def next_version(older: Release | None, schema: dict[str, Any]) -> Version | None:
-    """Return the version of `schema` after `older`; None when nothing differs."""
+    """Return the version of `schema` after `older`; None if they do not differ."""
     if older is None:
         return _FIRST
     major, minor, patch = older.version
@@ -29,7 +29,7 @@ def next_version(older: Release | None, schema: dict[str, Any]) -> Version | Non
 
 
 def refusal(older: Release | None, schema: dict[str, Any], asked: Version) -> str:
-    """Return why `schema` cannot have the version that is asked for; empty when it can."""
+    """Return why `schema` cannot have the requested version, or ""."""
     least = next_version(older, schema)
     if older is None or least is None:
         return ""
@@ -37,17 +37,17 @@ def refusal(older: Release | None, schema: dict[str, Any], asked: Version) -> st
         newest = "is released" if asked == older.version else f"is older than {words(older.version)}"
         return f"version {words(asked)} {newest}, and releases never change: next is {words(least)}"
     if asked < least:
-        return f"version {words(asked)} is too little for what differs: at least {words(least)}"
+        return f"version {words(asked)} is too low for the differences: at least {words(least)}"
     return ""
 
 
 def words(version: Version) -> str:
-    """Return a version as file names have it."""
+    """Format a version as in file names."""
     return "_".join(map(str, version))
 
 
 def differences(older: dict[str, Any], newer: dict[str, Any]) -> Iterator[str]:
-    """Yield what differs, a line each: `+ path: kind`, `- path: kind`, `~ path: what was -> what is`."""
+    """Yield the differences, one per line: `+ path: kind`, `- path: kind`, `~ path: what was -> what is`."""
     was, is_now = described(older), described(newer)
     for path in [*was, *(path for path in is_now if path not in was)]:
         if path not in is_now:
@@ -64,7 +64,7 @@ def differences(older: dict[str, Any], newer: dict[str, Any]) -> Iterator[str]:
 
 
 def described(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what is said of each field, by its path: its kind, its doc, its attributes."""
+    """Describe each field by path: its kind, doc and attributes."""
     found: dict[str, dict[str, Any]] = {}
     for field, declared in zip(schema_model.fields(schema), schema["fields"], strict=True):
         if field.kind != schema_model.BLOCK:

@@ -1,7 +1,7 @@
-"""Confluent's wire format: byte 0, the schema's id in 4 bytes big-endian, the Avro body; and its checksum.
+"""Confluent's wire format: byte 0, the schema id in 4 bytes big-endian, the Avro body; and its checksum.
 
 Source: Confluent's documentation of the wire format. The checksum is Tapline's: the loader concatenates
-bodies without decoding them, so damage must be told before (DESIGN.md, "Data path").
+bodies without decoding them, so damage must be detected before (DESIGN.md, "Data path").
 """
 
 import struct
@@ -15,12 +15,12 @@ _MAGIC = 0
 
 
 def prefix(wire_id: int) -> bytes:
-    """Return the header of every value whose schema is `wire_id`."""
+    """Return the header of a value with the schema `wire_id`."""
     return _HEADER.pack(_MAGIC, wire_id)
 
 
 def wire_id_of(value: bytes) -> int | None:
-    """Return the schema's id, or None when `value` is not framed."""
+    """Return the schema id, or None if `value` is not framed."""
     if len(value) < HEADER_BYTES:
         return None
     magic, wire_id = _HEADER.unpack_from(value)
@@ -28,5 +28,5 @@ def wire_id_of(value: bytes) -> int | None:
 
 
 def checksum(value: bytes) -> bytes:
-    """Return the CRC-32 of a whole value, header included: 4 bytes, big-endian."""
+    """Return the CRC-32 of a whole value, including its header: 4 bytes, big-endian."""
     return _CHECKSUM.pack(zlib.crc32(value))

@@ -1,8 +1,8 @@
-"""Whose number a schema's id is: our own, or that of the registry at SCHEMA_REGISTRY_URL.
+"""The schema ids in Kafka values: our own, or those of the registry at SCHEMA_REGISTRY_URL.
 
-Invariant: within Tapline ids are our own. A record of ours that begins with a registry's says by a header
-which of ours that is; so it is read without the registry, and after the setting has changed. The ids of
-others' records are the registry's, else ours: they had them from there.
+Invariant: within Tapline, ids are our own. If a record of ours starts with a registry's id, a header holds
+our own id, so it can be read without the registry, and after the setting has changed. The ids of other
+producers' records are the registry's, or else ours.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,9 +21,9 @@ Headers = Iterable[tuple[str, bytes | None]]
 
 
 def registering(root: Path, properties: Mapping[str, str], memory: Path) -> SchemaReloader:
-    """Return the current catalog; with `properties` of a registry every release is registered there.
+    """Return the reloader of ingest; with `properties` of a registry it registers every release there.
 
-    `memory`: where its ids are kept. Raises: CatalogError.
+    `memory`: file that stores the registry's ids. Raises: CatalogError.
     """
     return (
         SchemaReloader(root, _registry(properties, memory).register) if properties else SchemaReloader(root)
@@ -31,15 +31,15 @@ def registering(root: Path, properties: Mapping[str, str], memory: Path) -> Sche
 
 
 def looking_up(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
-    """Return the current catalog; with `properties` of a registry it knows the ids that ingest got there.
+    """Return a reloader that, with `properties` of a registry, knows the ids that ingest got there.
 
-    Raises: CatalogError, also when the registry does not answer.
+    Raises: CatalogError, also if the registry does not answer.
     """
     return SchemaReloader(root, _registry(properties).look_up) if properties else SchemaReloader(root)
 
 
 def following(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
-    """Return the same for who has work also while the registry does not answer. Raises: CatalogError."""
+    """Return a reloader that also works while the registry does not answer. Raises: CatalogError."""
     return (
         SchemaReloader(root, _registry(properties).look_up_if_it_answers)
         if properties
@@ -48,9 +48,9 @@ def following(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
 
 
 def registered(catalog: Catalog, value: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Return a value as it is written to Kafka, and the header that tells whose id it begins with.
+    """Return a value as written to Kafka, and the header that holds our own id, if any.
 
-    Raises: KeyError when the registry has not got its schema.
+    Raises: KeyError if the registry does not have its schema.
     """
     if catalog.ids is None:
         return value, []
@@ -59,12 +59,12 @@ def registered(catalog: Catalog, value: bytes) -> tuple[bytes, list[tuple[str, b
 
 
 def release_of(catalog: Catalog, value: bytes, headers: Headers | None) -> Release | None:
-    """Return the release that a record's value was written by; None when it is not known."""
+    """Return the release that wrote a record's value, or None if unknown."""
     return next(iter(releases_of(catalog, value, headers)), None)
 
 
 def releases_of(catalog: Catalog, value: bytes, headers: Headers | None) -> list[Release]:
-    """Return the releases that a record's value may have been written by, the likeliest first."""
+    """Return the releases that may have written a record's value, most likely first."""
     named = dict(headers or ())
     own = wire_id_of(named.get(topics.SCHEMA_REGISTRY) or value)
     if own is None:

@@ -182,7 +182,7 @@ def test_registers_what_is_there_and_nothing_else(client: TestClient) -> None:
         (OPENED.schema, []),
         (changed(new=(["null", "string"], None)), []),
         (changed("session_id"), []),
-        (changed(new="string"), ["new: new, and has no default"]),
+        (changed(new="string"), ["new: new, but has no default"]),
         (changed("app_id", app_id="long"), ["app_id: string became long"]),
     ],
     ids=["same", "field with default", "field gone", "field without default", "type changed"],

@@ -103,7 +103,7 @@ def test_several_files_are_released_together(tree: Tree) -> None:
     status, said, told = command(tree, "add", folder, broken)
 
     assert (status, said) == (1, "")
-    assert told.startswith(f"{broken}: no JSON: ")
+    assert told.startswith(f"{broken}: not JSON: ")
     assert len(Catalog.load(tree.root).releases) == RELEASED
     assert not [*unlisted(tree.root)]
 
@@ -156,15 +156,19 @@ def add_field(**field: Any) -> Callable[[Schema], object]:
         (
             add_field(name="mood", type="string"),
             "n.avsc",
-            f"{CANNOT_READ}: mood: new, and has no default",
+            f"{CANNOT_READ}: mood: new, but has no default",
         ),
         (add_field(name="session_id", **NULLABLE), "n.avsc", "session_id: a name of two fields"),
         (with_mood, "5_0_0.avsc", "version 5_0_0 is released, and releases never change: next is 5_1_0"),
         (with_mood, "4_9_9.avsc", "version 4_9_9 is older than 5_0_0, and releases never change: next is"),
-        (with_mood, "5_0_1.avsc", "version 5_0_1 is too little for what differs: at least 5_1_0"),
-        (lambda _: None, "n.avsc", "nothing differs from Event_AppOpened_5_0_0, which is released"),
-        (lambda schema: schema.update(name="Quarantine"), "n.avsc", "Quarantine is a part of the program"),
-        (lambda schema: schema.update(name="Events"), "n.avsc", "its table would be events, which is ours"),
+        (with_mood, "5_0_1.avsc", "version 5_0_1 is too low for the differences: at least 5_1_0"),
+        (lambda _: None, "n.avsc", "no differences from Event_AppOpened_5_0_0, which is released"),
+        (lambda schema: schema.update(name="Quarantine"), "n.avsc", "Quarantine is built into the program"),
+        (
+            lambda schema: schema.update(name="Events"),
+            "n.avsc",
+            "its table would be events, which is reserved",
+        ),
     ],
     ids=[
         "a required field removed", "a type changed", "a column's type changed", "a default missing",
@@ -194,7 +198,7 @@ def test_an_edited_release_is_refused(tree: Tree) -> None:
     edited = command(tree, "add", tree.root / OPENED)
 
     assert again == (
-        1, "", f"{tree.root / OPENED}: nothing differs from Event_AppOpened_5_0_0, which is released\n",
+        1, "", f"{tree.root / OPENED}: no differences from Event_AppOpened_5_0_0, which is released\n",
     )  # fmt: skip
     assert edited == (
         1,
@@ -204,7 +208,7 @@ def test_an_edited_release_is_refused(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"), [(None, "No such file"), ("{", "no JSON"), ("[]", "must be an Avro")]
+    ("data", "reason"), [(None, "No such file"), ("{", "not JSON"), ("[]", "must be an Avro")]
 )
 def test_what_is_no_schema_is_refused(tree: Tree, data: str | None, reason: str) -> None:
     """With a sentence."""

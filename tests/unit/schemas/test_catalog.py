@@ -76,7 +76,7 @@ def test_repeated_ids_and_files_are_refused(tree: Tree, capsys: pytest.CaptureFi
     tree.register([*entries, entries[1]])
 
     assert faults(tree, capsys) == [
-        f"registry.json: id 2 in place {RELEASED + 1}; ids go up from 1, no gap, no repetition",
+        f"registry.json: id 2 in place {RELEASED + 1}; ids must be consecutive, starting with 1",
         "registry.json: schema_id Event_AppOpened_5_0_0 is given 2 times",
         f"registry.json: file {OPENED} is given 2 times",
     ]
@@ -90,7 +90,7 @@ def test_a_removed_entry_is_refused(tree: Tree, capsys: pytest.CaptureFixture[st
 
     told = faults(tree, capsys)
 
-    assert "registry.json: id 3 in place 2; ids go up from 1, no gap, no repetition" in told
+    assert "registry.json: id 3 in place 2; ids must be consecutive, starting with 1" in told
     assert any(line.startswith(f"{OPENED}: not in registry.json") for line in told)
 
 
@@ -170,9 +170,9 @@ def test_every_fault_is_told(tree: Tree) -> None:
     [
         ("APPOpened", "app_opened, which is AppOpened's"),
         ("QUARANTINE", "quarantine, which is Quarantine's"),
-        ("Events", "events, which is ours"),
-        ("QuarantineReplays", "quarantine_replays, which is ours"),
-        ("OpenedLocal", "opened_local, which is ours"),
+        ("Events", "events, which is reserved"),
+        ("QuarantineReplays", "quarantine_replays, which is reserved"),
+        ("OpenedLocal", "opened_local, which is reserved"),
     ],
 )
 def test_a_table_belongs_to_one_schema(

@@ -50,7 +50,7 @@ def test_what_cannot_be_read_is_told(tree: Tree, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("Event_AppOpened_9_9_9", "neither a released schema id nor a file"), ("README.md", "no JSON")],
+    [("Event_AppOpened_9_9_9", "neither a released schema id nor a file"), ("README.md", "not JSON")],
 )
 def test_what_is_no_schema_is_told(
     tree: Tree, capsys: pytest.CaptureFixture[str], name: str, reason: str

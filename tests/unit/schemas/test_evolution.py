@@ -78,8 +78,8 @@ def test_what_a_new_version_may_change(older: Schema, newer: Schema) -> None:
 @pytest.mark.parametrize(
     ("older", "newer", "problem"),
     [
-        (record(a="string"), record(a="string", b="string"), "b: new, and has no default"),
-        (record(a="string"), record(a="string", b=["null", "string"]), "b: new, and has no default"),
+        (record(a="string"), record(a="string", b="string"), "b: new, but has no default"),
+        (record(a="string"), record(a="string", b=["null", "string"]), "b: new, but has no default"),
         (record(a="string"), record(a="long"), "a: string became long"),
         (record(a="long"), record(a="int"), "a: long became int"),
         (record(a="double"), record(a="float"), "a: double became float"),
@@ -97,7 +97,7 @@ def test_what_a_new_version_may_change(older: Schema, newer: Schema) -> None:
             "a{}: long became int",
         ),
         (record(a=enum("x", "z")), record(a=enum("x")), "a: no longer has z"),
-        (record(a=block(b="int")), record(a=block(b="int", c="int")), "a.c: new, and has no default"),
+        (record(a=block(b="int")), record(a=block(b="int", c="int")), "a.c: new, but has no default"),
         (
             record(a=block(b="int"), c="Block"),
             record(a="string", c="string"),

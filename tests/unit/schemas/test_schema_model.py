@@ -11,22 +11,22 @@ from tests.unit.schemas.tree import OPENED, Schema, Tree, faults, field_of
         ("", "Expecting value"),
         ("{", "Expecting property name"),
         ("[" * 100_000, "recursion"),
-        ("{}", "no Avro schema: "),
-        ("5", "no Avro schema: "),
+        ("{}", "not an Avro schema: "),
+        ("5", "not an Avro schema: "),
         ('"string"', "its record must be named AppOpened"),
         ('["null"]', "its record must be named AppOpened"),
         ('{"type": "record", "name": "AppOpened"}', "received_at must be a long"),
         (
             '{"type": "record", "name": "AppOpened", "fields": [{"name": "a", "type": "nonsense"}]}',
-            "no Avro schema: ",
+            "not an Avro schema: ",
         ),
-        ('{"type": "record", "name": "AppOpened", "fields": [{"name": "a"}]}', "no Avro schema: "),
+        ('{"type": "record", "name": "AppOpened", "fields": [{"name": "a"}]}', "not an Avro schema: "),
         (
             '{"type": "record", "name": "AppOpened", "fields": [{"name": "a b", "type": "string"}]}',
-            "a b: a name is a letter, then letters, digits and underscores",
+            "a b: a name must be a letter, then letters, digits and underscores",
         ),
-        ('{"type": "record", "name": "AppOpened", "fields": 5}', "no Avro schema: "),
-        ('{"type": "record", "name": "AppOpened", "fields": [5]}', "no Avro schema: "),
+        ('{"type": "record", "name": "AppOpened", "fields": 5}', "not an Avro schema: "),
+        ('{"type": "record", "name": "AppOpened", "fields": [5]}', "not an Avro schema: "),
         ('{"type": "enum", "name": "AppOpened", "symbols": ["A"]}', "must be a record"),
     ],
 )
@@ -48,12 +48,12 @@ def test_what_is_no_schema_is_refused(
         (
             "device_properties.os",
             {"type": ["null", "double"]},
-            "device_properties.os: Tapline has no use for the type",
+            "device_properties.os: Tapline does not support the type",
         ),
         (
             "device_properties.os",
             {"type": ["string", "null"]},
-            "device_properties.os: Tapline has no use for the type",
+            "device_properties.os: Tapline does not support the type",
         ),
         (
             "device_properties.os",
@@ -83,7 +83,7 @@ def test_what_is_no_schema_is_refused(
         (
             "session_id",
             {"number": "float"},
-            "session_id: its number is 'float', and may be decimal or integer",
+            "session_id: its number is 'float', but must be decimal or integer",
         ),
         ("device_properties.wifi", {"category": True}, "device_properties.wifi: only text can have the"),
         ("timestamp", {"number": "integer"}, "timestamp: only text can have the attribute number"),

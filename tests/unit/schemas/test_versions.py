@@ -25,7 +25,7 @@ def test_an_incompatible_version_is_refused(tree: Tree, capsys: pytest.CaptureFi
 
     assert faults(tree, capsys) == [
         f"{words}: event_properties.source: string is none of null | long",
-        f"{words}: new: new, and has no default",
+        f"{words}: new: new, but has no default",
         f"Event_AppOpened_5_1_0: event_properties.source: {column}",
     ]
 
@@ -40,12 +40,12 @@ def test_what_every_event_has_stays(tree: Tree, capsys: pytest.CaptureFixture[st
     clickstream = tree.schema("avro/clickstream/Clickstream/1_0_0.avsc")
     clickstream["fields"].remove(field_of(clickstream, "event"))
     tree.release("avro/clickstream/Clickstream/1_1_0.avsc", clickstream)
-    shows = "tapcart.events shows it of every event, as"
+    shows = "tapcart.events shows it for every event, as"
 
     assert faults(tree, capsys) == [
         f"Event_Wished_1_0_0: session_id: is missing; {shows} String",
         f"Event_Wished_1_0_0: device_properties.os: is String; {shows} LowCardinality(String)",
-        "Event_Clickstream_1_1_0: event: removed, though every event has it",
+        "Event_Clickstream_1_1_0: event: removed, although every event has it",
     ]
 
 
@@ -54,7 +54,7 @@ def test_versions_are_released_in_order(tree: Tree, capsys: pytest.CaptureFixtur
     tree.release("avro/mobile/AppOpened/4_9_9.avsc", tree.schema())
 
     assert faults(tree, capsys) == [
-        "Event_AppOpened_5_0_0: released before Event_AppOpened_4_9_9, though its version is higher"
+        "Event_AppOpened_5_0_0: released before Event_AppOpened_4_9_9, although its version is higher"
     ]
 
 

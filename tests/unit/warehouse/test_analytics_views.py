@@ -93,4 +93,4 @@ def test_no_type_takes_a_name_of_ours() -> None:
     for name in (*views.NAMES, visits.NAME, visits.feeder("app_opened")):
         of_theirs = dataclasses.replace(release, name="".join(map(str.capitalize, name.split("_"))))
 
-        assert any("which is ours" in problem for problem in table_problems([of_theirs])), name
+        assert any("which is reserved" in problem for problem in table_problems([of_theirs])), name
