@@ -24,30 +24,30 @@ def arrived(login: str, event_ids: Sequence[str], seconds_max: float, *, spooled
             time.sleep(_POLL_SECONDS)
     except httpx.HTTPError:
         mend = "Set CLICKHOUSE_URL to where this machine reaches it, or pass --no-clickhouse."
-        return fault("QueryClient", f"{where} does not answer", mend)
+        return fault("ClickHouse", f"{where} does not answer", mend)
     except QueryError as error:
         mend = (
             "The loader creates the tables at startup: check that it runs and that the login may read them."
         )
-        return fault("QueryClient", f"{where}: {str(error)[:200]}", mend)
+        return fault("ClickHouse", f"{where}: {str(error)[:200]}", mend)
     finally:
         clickhouse.close()
-    return ok("QueryClient", f"all {found} probes arrived, {time.monotonic() - began:.1f} s later")
+    return ok("ClickHouse", f"all {found} probes arrived, {time.monotonic() - began:.1f} s later")
 
 
 def not_asked() -> Finding:
     """Return that ClickHouse was not checked."""
-    return skipped("QueryClient", "not checked (--no-clickhouse)")
+    return skipped("ClickHouse", "not checked (--no-clickhouse)")
 
 
 def _missing(found: int, posted: int, seconds: float, *, spooled: bool) -> Finding:
     text = f"{found} of {posted} probes arrived within {seconds:.0f} s"
     if spooled:
-        return warning("QueryClient", text, "They are in the spool until Kafka is back.")
+        return warning("ClickHouse", text, "They are in the spool until Kafka is back.")
     mend = (
         "They are safe in Kafka. Is this the ClickHouse of that ingest? See deploy/runbook.md, TaplineLate."
     )
-    return fault("QueryClient", text, mend)
+    return fault("ClickHouse", text, mend)
 
 
 def _found(clickhouse: QueryClient, event_ids: Sequence[str]) -> int:
