@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 # Machines that run several things at once are slow now and then: a deadline per example would only tell that.
 settings.register_profile("tapline", deadline=None, suppress_health_check=[HealthCheck.too_slow])

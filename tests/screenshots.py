@@ -19,10 +19,10 @@ import httpx
 from playwright.sync_api import Browser, Page, expect
 
 from deploy.demo.generator import Plan, generate
-from tests.browser import DESKTOP, PHONE, Scheme, chromium, opened
-from tests.live import event, hanging
-from tests.quarantine import quarantine
-from tests.stack import Stack
+from tests.support.browser import DESKTOP, PHONE, Scheme, chromium, opened
+from tests.support.live import event, hanging
+from tests.support.quarantine import quarantine
+from tests.support.stack import Stack
 
 _PER_SECOND = 15
 _DAY_MS = 86_400_000

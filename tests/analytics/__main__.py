@@ -18,8 +18,8 @@ import polars as pl
 from tests.analytics.compare import difference
 from tests.analytics.expected import VIEWS
 from tests.analytics.posted import bodies, rows
-from tests.stack import ROOT, Stack
-from tests.warehouse import NOW_MS, Loader, Sender, Tables
+from tests.support.stack import ROOT, Stack
+from tests.support.warehouse import NOW_MS, Loader, Sender, Tables
 
 _TOGETHER = 10_000
 _PREFIX = "month-"

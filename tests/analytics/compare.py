@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from tests.warehouse import Tables
+from tests.support.warehouse import Tables
 
 _EXACT = "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 1"
 _SHOWN_MAX = 3

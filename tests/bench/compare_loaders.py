@@ -16,8 +16,8 @@ from tests.bench import cores, plots, records, services
 from tests.bench.contender import Contender, python
 from tests.bench.options import Options as Asked
 from tests.bench.report import GOALS, Section, Spread, goal, say, spread, table
-from tests.waiting import eventually
-from tests.warehouse import CATALOG, Loader, Tables
+from tests.support.waiting import eventually
+from tests.support.warehouse import CATALOG, Loader, Tables
 
 _NAMES = ("limit", "limit with visits", "naive", "usual", "tapline")
 _ROWS, _SLOW_ROWS, _SMOKE_ROWS = 1_000_000, 100_000, 5_000

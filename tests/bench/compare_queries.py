@@ -12,7 +12,7 @@ from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
 from tests.bench.options import Options
 from tests.bench.queries import Cost
 from tests.bench.report import GOALS, Section, Spread, goal, say, spread, table
-from tests.warehouse import Tables
+from tests.support.warehouse import Tables
 
 _SMOKE = Shape(days=4, rows=8_000, apps=5, open_days=2)
 _ENGINE = {

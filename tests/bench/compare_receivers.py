@@ -16,7 +16,7 @@ from tests.bench.options import Options
 from tests.bench.payloads import Payload, payloads
 from tests.bench.receiving import Receiver
 from tests.bench.report import GOALS, Section, goal, say, spread, table
-from tests.topic import end_offsets
+from tests.support.topic import end_offsets
 
 _BARE = "bare produce"
 _RATES = (1000, 3000, 6000)  # requests/s in open loop

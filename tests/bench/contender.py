@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 from tests.bench import cores
-from tests.stack import ROOT
-from tests.waiting import eventually
+from tests.support.stack import ROOT
+from tests.support.waiting import eventually
 
 _MEBIBYTE = 1024 * 1024
 _START_SECONDS_MAX = 60.0

@@ -18,7 +18,7 @@ from schemas.catalog.catalog import Catalog, table_name
 from schemas.catalog.wire import HEADER_BYTES
 from schemas.codec.events import EventDecoder
 from schemas.codec.varint import long
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 DAY_MS = 86_400_000
 START_MS = 20_600 * DAY_MS  # a midnight in May 2026; the first day of rows

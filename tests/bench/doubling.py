@@ -18,10 +18,10 @@ from tests.bench.load import Target, closed
 from tests.bench.options import Options
 from tests.bench.payloads import Payload, template
 from tests.bench.report import Section, say, spread, table
-from tests.process import SAMPLES, Ingest
-from tests.stack import Stack
-from tests.waiting import eventually
-from tests.warehouse import Loader, Tables
+from tests.support.process import SAMPLES, Ingest
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import Loader, Tables
 
 _APPS = 48  # enough for each loader to own some
 _CONNECTIONS = 32  # to each ingest

@@ -25,9 +25,9 @@ from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
 from tests.bench.options import Options
 from tests.bench.report import GOALS, Section, goal, say, spread, table
 from tests.bench.usage import cpu_seconds
-from tests.stack import Stack
-from tests.waiting import eventually
-from tests.warehouse import Loader, Tables, crc, decoded, make_topics
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import Loader, Tables, crc, decoded, make_topics
 
 _EVENTS, _SMOKE_EVENTS = 200_000, 2_000
 _EVENTS_OF_MANY_DAYS = 1_600_000  # 4,000 a day

@@ -15,8 +15,8 @@ from tests.bench.load import closed
 from tests.bench.options import Options
 from tests.bench.payloads import payloads
 from tests.bench.report import GOALS, Section, goal, say, spread, table
-from tests.waiting import eventually
-from tests.warehouse import Loader
+from tests.support.waiting import eventually
+from tests.support.warehouse import Loader
 
 _REQUESTS, _ROWS = 1_000_000, 10_000_000
 _SMOKE = 3_000

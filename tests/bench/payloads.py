@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 
 ID_BYTES = 16
 _SLOT = "@" * ID_BYTES

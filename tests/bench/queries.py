@@ -18,8 +18,8 @@ from consumers.warehouse import views
 from consumers.warehouse.analytics import views as analytics
 from consumers.warehouse.tables import Options, Table
 from tests.bench.report import say
-from tests.stack import ROOT
-from tests.warehouse import Tables
+from tests.support.stack import ROOT
+from tests.support.warehouse import Tables
 
 _BARE = "tapcart_bare"
 _FINAL = re.compile(r" FINAL( SETTINGS do_not_merge_across_partitions_select_final = 1)?\b")

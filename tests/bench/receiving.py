@@ -19,10 +19,10 @@ from runtime.kafka import topic_contract, topics
 from tests.bench.contender import Contender, python
 from tests.bench.load import Load, Target
 from tests.bench.report import say
-from tests.process import free_port
-from tests.stack import ROOT
-from tests.topic import end_offsets, messages_since, value_of
-from tests.waiting import eventually
+from tests.support.process import free_port
+from tests.support.stack import ROOT
+from tests.support.topic import end_offsets, messages_since, value_of
+from tests.support.waiting import eventually
 
 _ID = re.compile(rb"bench-[0-9a-f]{10}")
 _BENTHOS = Path(__file__).parent / "benthos"

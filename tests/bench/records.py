@@ -19,7 +19,7 @@ from consumers.warehouse.load.container import container
 from consumers.warehouse.load.schema_bindings import bindings_of
 from deploy.demo.generator import Plan, generate
 from runtime.kafka import topics
-from tests.warehouse import CATALOG, Message, body, crc, decoded, make_topics
+from tests.support.warehouse import CATALOG, Message, body, crc, decoded, make_topics
 
 _DAY_MS = 86_400_000
 _START_MS = 20_400 * _DAY_MS

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench import cores
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 
 @contextmanager

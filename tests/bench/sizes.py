@@ -25,8 +25,8 @@ from tests.bench.dataset import DAY_MS, START_MS, DataSet, Shape
 from tests.bench.options import Options
 from tests.bench.report import Section, say, table
 from tests.bench.usage import cpu_seconds
-from tests.stack import Stack
-from tests.warehouse import CATALOG
+from tests.support.stack import Stack
+from tests.support.warehouse import CATALOG
 
 # The producer's codec and level, and the topic's compression.type: "producer" keeps what was sent.
 _CODECS = (

@@ -16,9 +16,9 @@ from tests.bench.options import Options
 from tests.bench.payloads import payloads
 from tests.bench.receiving import Receiver
 from tests.bench.report import GOALS, Section, goal, say, spread, table
-from tests.stack import Stack
-from tests.topic import end_offsets
-from tests.waiting import eventually
+from tests.support.stack import Stack
+from tests.support.topic import end_offsets
+from tests.support.waiting import eventually
 
 _CONNECTIONS = 64
 _AWAY_SECONDS_MAX = 20.0

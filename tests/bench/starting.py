@@ -16,9 +16,9 @@ import psutil
 
 from tests.bench.options import Options
 from tests.bench.report import GOALS, Section, goal, say, spread, table
-from tests.stack import Stack
-from tests.waiting import eventually
-from tests.warehouse import Tables, body
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import Tables, body
 
 _WARM_MOST, _KILLED_MOST = 10.0, 15.0
 _EVENTS = 200

@@ -20,8 +20,8 @@ from tests.bench.options import Options
 from tests.bench.report import GOALS, Section, say, table
 from tests.bench.traffic import Seen, Traffic, percentile
 from tests.bench.usage import Meter, Usage
-from tests.stack import Stack
-from tests.warehouse import Tables
+from tests.support.stack import Stack
+from tests.support.warehouse import Tables
 
 _RATE, _SECONDS = 1000.0, 600.0
 _FRESH_SECONDS_MAX = 5.0

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 _MEBIBYTE = 1024 * 1024
 _NAMES = ("ingest", "kafka", "warehouse", "clickhouse", "live")

@@ -21,8 +21,8 @@ from deploy.local.errors import StackError
 from tests.clients import apicurio, sql_clients, topic_readers
 from tests.clients.events import bodies, post
 from tests.clients.program import NotFetchedError, Program, ProgramFailedError, say
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 _SHOWN_MAX = 10
 _LOAD_SECONDS_MAX = 120.0

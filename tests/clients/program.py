@@ -16,8 +16,8 @@ from pathlib import Path
 
 from deploy.local import jars
 from deploy.local.errors import StackError
-from tests.process import Child
-from tests.stack import ROOT
+from tests.support.process import Child
+from tests.support.stack import ROOT
 
 HERE = Path(__file__).parent
 CACHE = (Path(os.environ.get("TAPLINE_CACHE") or ROOT / ".cache") / "clients").resolve()

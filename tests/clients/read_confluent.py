@@ -15,7 +15,7 @@ import chdb
 from runtime.kafka import topics
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog
-from tests.topic import end_offsets, messages_since, value_of
+from tests.support.topic import end_offsets, messages_since, value_of
 
 _CATALOG = Catalog.load()
 _TYPES = {

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.faults.harness.connection import Connection, request
-from tests.process import SAMPLES
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.process import SAMPLES
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 _CONNECTIONS = 64
 _ANSWER_SECONDS_MAX = 0.1

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from runtime.kafka import topics
-from tests.process import SAMPLES, Ingest
-from tests.topic import headers_of, messages_since
+from tests.support.process import SAMPLES, Ingest
+from tests.support.topic import headers_of, messages_since
 
 # Without one, those who send, and not what fails, take the cores that brokers need to come back.
 _PAUSE_SECONDS = 0.02

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.posting import client_of, event, timed_post
-from tests.process import Ingest
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.process import Ingest
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 _FSYNC_SECONDS = (0.0, 0.005, 0.010, 0.020)
 _RATES = (300, 600)

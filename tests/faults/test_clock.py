@@ -9,10 +9,10 @@ import pytest
 
 from runtime.kafka import topics
 from tests.faults.harness.world import Inside
-from tests.process import SAMPLES, Ingest
-from tests.stack import Stack
-from tests.topic import end_offsets, messages_since
-from tests.waiting import eventually
+from tests.support.process import SAMPLES, Ingest
+from tests.support.stack import Stack
+from tests.support.topic import end_offsets, messages_since
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ from runtime.kafka import topics
 from tests.faults.half_open import Proxy
 from tests.faults.harness.cluster import BROKERS, Cluster
 from tests.faults.posting import answers_while, event, ids_since, page_seconds_while
-from tests.process import Ingest, free_port
-from tests.topic import end_offsets
-from tests.waiting import eventually
+from tests.support.process import Ingest, free_port
+from tests.support.topic import end_offsets
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ import pytest
 
 from runtime.kafka import topics
 from tests.faults.posting import event, ids_since, post_all
-from tests.process import Ingest
-from tests.stack import Stack
-from tests.topic import end_offsets
-from tests.waiting import eventually
+from tests.support.process import Ingest
+from tests.support.stack import Stack
+from tests.support.topic import end_offsets
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

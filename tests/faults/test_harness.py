@@ -16,7 +16,7 @@ from schemas.catalog.catalog import Catalog, table_name
 from tests.faults.harness import plan, values
 from tests.faults.harness.mutants import MUTANTS, mutate
 from tests.faults.harness.posts import QUARANTINE, UNMODELLED, Post, Posts
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 # Another seed is another run: `TAPLINE_FAULTS_SEED=7 make test-all ARGS=tests/faults/test_harness.py`.
 _SEED = os.environ.get("TAPLINE_FAULTS_SEED", "20")

@@ -18,10 +18,10 @@ from consumers.kit.decode import fields_of
 from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from tests.faults.posting import event, ids_since
-from tests.process import ROOT, Ingest
-from tests.stack import Stack
-from tests.topic import end_offsets, messages_since, value_of
-from tests.waiting import eventually
+from tests.support.process import ROOT, Ingest
+from tests.support.stack import Stack
+from tests.support.topic import end_offsets, messages_since, value_of
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from runtime.kafka import topics
-from tests.process import SAMPLES, Ingest
-from tests.stack import Stack
-from tests.topic import end_offsets, headers_of, messages_since
-from tests.waiting import eventually
+from tests.support.process import SAMPLES, Ingest
+from tests.support.stack import Stack
+from tests.support.topic import end_offsets, headers_of, messages_since
+from tests.support.waiting import eventually
 
 BODY = json.loads((SAMPLES / "PurchaseCompleted.json").read_text())
 

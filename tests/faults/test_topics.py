@@ -27,12 +27,12 @@ from runtime.kafka.topic_contract import Problem, TopicContract, problems
 from tests.bench.partitions import partition
 from tests.faults.harness.cluster import BROKERS, Cluster
 from tests.faults.posting import event
-from tests.process import Ingest
-from tests.readers import Readers, reading
-from tests.stack import Stack
-from tests.topic import end_offsets
-from tests.waiting import eventually
-from tests.warehouse import Loader, Tables
+from tests.support.process import Ingest
+from tests.support.readers import Readers, reading
+from tests.support.stack import Stack
+from tests.support.topic import end_offsets
+from tests.support.waiting import eventually
+from tests.support.warehouse import Loader, Tables
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,7 @@ from tests.fuzz import oracle, report
 from tests.fuzz.attack import Attack, Target, ordinary, percentile
 from tests.fuzz.case import Place
 from tests.fuzz.generators import bodies, http, live, records, registry, sql
-from tests.stack import ROOT, Stack
+from tests.support.stack import ROOT, Stack
 
 _CORPUS = Path(__file__).with_name("corpus")
 _BASELINE_SHARE, _BASELINE_MAX = 0.2, 20_000

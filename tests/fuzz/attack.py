@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 from runtime.kafka import topics
 from tests.fuzz.case import Case, Generator, Place, request
 from tests.fuzz.oracle import Answer, Judge
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 _ANSWER_SECONDS_MAX = 10.0
 _QUIET_SECONDS = 0.15  # then the server waits for more, and the connection is half closed

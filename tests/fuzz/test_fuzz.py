@@ -10,7 +10,7 @@ from tests.fuzz import oracle
 from tests.fuzz.__main__ import _GENERATORS
 from tests.fuzz.case import Place
 from tests.fuzz.oracle import Answer, Process
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 _PLACE = Place("/tapcart_webhooks/token-0123456789", "token-0123456789")
 

@@ -15,11 +15,11 @@ import pytest
 
 from consumers.live import app_activity
 from tests.faults.test_disk import mounted
-from tests.live import event, sql
-from tests.prometheus import Prometheus
-from tests.stack import ROOT, Stack
-from tests.tls import Authority, Server, serving
-from tests.waiting import eventually
+from tests.support.live import event, sql
+from tests.support.prometheus import Prometheus
+from tests.support.stack import ROOT, Stack
+from tests.support.tls import Authority, Server, serving
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from consumers.warehouse.tables import Options, tables
 from tests.analytics.compare import difference
 from tests.analytics.expected import VIEWS, orders
 from tests.analytics.posted import bodies, post, rows
-from tests.stack import ROOT, Stack
-from tests.warehouse import CATALOG, Tables
+from tests.support.stack import ROOT, Stack
+from tests.support.warehouse import CATALOG, Tables
 
 pytestmark = pytest.mark.slow
 

@@ -26,9 +26,9 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
-from tests.front import Answer, connect, http
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.front import Answer, connect, http
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 PASSWORD = "secret"  # noqa: S105 - of these tests
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}

@@ -15,9 +15,9 @@ from urllib.parse import quote
 import pytest
 
 from deploy.local.clickhouse.configuration import CONSTANTS
-from tests.front import Answer, http
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.front import Answer, http
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 _NOWHERE = "http://127.0.0.1:9/"
 _PASSWORD = "Q7f3zK1mW8sT5xB2"  # noqa: S105 - planted, to be looked for

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from deploy.local.clickhouse import faults
 from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.statement import Command, Insert, Read, Statements, parse_row
-from tests.front import http
-from tests.stack import Stack
+from tests.support.front import http
+from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from runtime.kafka import topics
 from tests.clients.events import bodies
-from tests.process import Ingest
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.process import Ingest
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 

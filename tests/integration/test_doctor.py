@@ -12,10 +12,10 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from tests.live import sql
-from tests.process import free_port
-from tests.stack import ROOT, Stack
-from tests.tls import Authority, serving
+from tests.support.live import sql
+from tests.support.process import free_port
+from tests.support.stack import ROOT, Stack
+from tests.support.tls import Authority, serving
 
 
 class Proxy(BaseHTTPRequestHandler):

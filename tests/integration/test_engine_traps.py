@@ -20,9 +20,9 @@ from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import Options, tables
 from schemas.catalog.columns import JSON
 from schemas.codec.varint import long
-from tests.stack import Stack
-from tests.waiting import eventually
-from tests.warehouse import CATALOG, Tables
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import CATALOG, Tables
 
 LIST = {"type": "array", "items": "string"}
 MOMENT = {"type": "long", "logicalType": "timestamp-millis"}

@@ -19,12 +19,12 @@ import pytest
 from confluent_kafka import Producer
 
 from runtime.kafka import topic_contract, topics
-from tests.live import hanging
-from tests.process import Child, Ingest, free_port
-from tests.stack import ROOT, Stack
-from tests.topic import end_offsets, messages_since
-from tests.waiting import eventually
-from tests.warehouse import Sender, body, crc, decoded
+from tests.support.live import hanging
+from tests.support.process import Child, Ingest, free_port
+from tests.support.stack import ROOT, Stack
+from tests.support.topic import end_offsets, messages_since
+from tests.support.waiting import eventually
+from tests.support.warehouse import Sender, body, crc, decoded
 
 pytestmark = pytest.mark.slow
 

@@ -19,12 +19,12 @@ from runtime.kafka import topics
 from schemas.catalog.catalog import Release
 from schemas.catalog.wire import prefix
 from schemas.codec.events import encode_quarantine
-from tests.foreign import put_with_header
-from tests.live import Live
-from tests.process import Child
-from tests.stack import ROOT, Stack
-from tests.waiting import eventually
-from tests.warehouse import CATALOG, NOW_MS, Sender, Tables, body, decoded
+from tests.support.foreign import put_with_header
+from tests.support.live import Live
+from tests.support.process import Child
+from tests.support.stack import ROOT, Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import CATALOG, NOW_MS, Sender, Tables, body, decoded
 
 LAST = "the-last-one"
 

@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.hostile import HOSTILE, is_harmless
-from tests.process import SAMPLES, Child
-from tests.quarantine import quarantine
-from tests.stack import ROOT, Stack
-from tests.warehouse import Tables
+from tests.support.hostile import HOSTILE, is_harmless
+from tests.support.process import SAMPLES, Child
+from tests.support.quarantine import quarantine
+from tests.support.stack import ROOT, Stack
+from tests.support.warehouse import Tables
 
 # In a name of its own only what any JSON text may hold raw: C0 controls are escaped in JSON anyway.
 NAME = HOSTILE.translate(dict.fromkeys(range(32)))

@@ -21,11 +21,11 @@ from runtime.kafka import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.bench.partitions import partition
-from tests.process import SAMPLES, TOKEN, Ingest
-from tests.stack import Stack
-from tests.topic import end_offsets, headers_of, messages_since, value_of
+from tests.support.process import SAMPLES, TOKEN, Ingest
+from tests.support.stack import Stack
+from tests.support.topic import end_offsets, headers_of, messages_since, value_of
+from tests.support.waiting import eventually
 from tests.unit.ingest.test_record_bytes import growing
-from tests.waiting import eventually
 
 CATALOG = Catalog.load()
 BOUND = "bound-to-two-app-ids"

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.process import SAMPLES, TOKEN, Ingest
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.process import SAMPLES, TOKEN, Ingest
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

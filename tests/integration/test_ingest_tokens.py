@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.process import ROOT, SAMPLES, TOKEN, Ingest
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.process import ROOT, SAMPLES, TOKEN, Ingest
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 BODY = (SAMPLES / "AppOpened.json").read_bytes()
 

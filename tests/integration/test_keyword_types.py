@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.catalog.catalog import table_name
-from tests.process import SAMPLES
-from tests.site import Site
+from tests.support.process import SAMPLES
+from tests.support.site import Site
 
 pytestmark = pytest.mark.slow
 

@@ -26,13 +26,13 @@ from consumers.kit.group_consumer import GroupConsumer, Membership
 from consumers.kit.types import AddedToCart, AppOpened
 from runtime.kafka import topic_contract, topics
 from schemas.catalog import wire
-from tests.kit import Fate, Plan, path_of
-from tests.live import hanging
-from tests.process import Child, free_port
-from tests.stack import ROOT, Stack
-from tests.topic import consumer, end_offsets, messages_since, value_of
-from tests.waiting import eventually
-from tests.warehouse import CATALOG, Sender, body, crc, decoded, value
+from tests.support.kit import Fate, Plan, path_of
+from tests.support.live import hanging
+from tests.support.process import Child, free_port
+from tests.support.stack import ROOT, Stack
+from tests.support.topic import consumer, end_offsets, messages_since, value_of
+from tests.support.waiting import eventually
+from tests.support.warehouse import CATALOG, Sender, body, crc, decoded, value
 
 COUNT = 12
 
@@ -78,10 +78,10 @@ class Site:
         return [one for one in found if one["app_id"] == self.app]
 
     def killed(self, *fates: Fate, count: int, **more: Any) -> list[dict[str, Any]]:
-        """Return what became of consumers that died: see `tests.kit`."""
+        """Return what became of consumers that died: see `tests.support.kit`."""
         plan = self.plan(*fates, count=count, **more)
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "tests.kit", msgspec.json.encode(plan).decode()],
+            [sys.executable, "-W", "ignore", "-m", "tests.support.kit", msgspec.json.encode(plan).decode()],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -92,7 +92,7 @@ class Site:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def plan(self, *fates: Fate, count: int, **more: Any) -> Plan:
-        """Return what `tests.kit` shall do."""
+        """Return what `tests.support.kit` shall do."""
         return Plan(self.kafka, self.app, count, str(self.folder), fates, **more)
 
 

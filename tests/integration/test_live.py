@@ -15,9 +15,9 @@ from confluent_kafka import Producer
 
 from deploy.demo.samples import FOLDER
 from runtime.kafka import topics
-from tests.live import Live, event, hanging, post, settled, sql
-from tests.stack import ROOT, Stack
-from tests.waiting import eventually
+from tests.support.live import Live, event, hanging, post, settled, sql
+from tests.support.stack import ROOT, Stack
+from tests.support.waiting import eventually
 
 SESAME = "0123456789abcdef"
 PARTS = ("clickhouse", "under_way", "spooled", "refused", "repeats")

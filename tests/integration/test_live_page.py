@@ -26,13 +26,13 @@ from consumers.live.state import (
     Total,
 )
 from deploy.demo.samples import FOLDER
-from tests.browser import DESKTOP, NO_BROWSER, PATH, PHONE, Scheme, chromium, opened, violations
-from tests.hostile import HOSTILE as UNREADABLE
-from tests.hostile import is_harmless
-from tests.live import Live, event, hanging, post, settled, sql
-from tests.quarantine import quarantine
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.browser import DESKTOP, NO_BROWSER, PATH, PHONE, Scheme, chromium, opened, violations
+from tests.support.hostile import HOSTILE as UNREADABLE
+from tests.support.hostile import is_harmless
+from tests.support.live import Live, event, hanging, post, settled, sql
+from tests.support.quarantine import quarantine
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 if PATH is None:
     pytest.skip(NO_BROWSER, allow_module_level=True)

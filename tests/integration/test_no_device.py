@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.process import SAMPLES
-from tests.quarantine import quarantine
-from tests.stack import ROOT, Stack
-from tests.warehouse import Tables
+from tests.support.process import SAMPLES
+from tests.support.quarantine import quarantine
+from tests.support.stack import ROOT, Stack
+from tests.support.warehouse import Tables
 
 SENT_MS = 1_790_000_000_000
 

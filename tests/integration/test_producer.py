@@ -15,10 +15,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.producer_port import NotAcknowledgedError, Producer, RefusedError
 from ingest.delivery.record import OutgoingRecord
-from tests.live import hanging
 from tests.simulation.fake_kafka import FakeProducer, Kafka
-from tests.stack import Stack
-from tests.topic import end_offsets, messages_since, value_of
+from tests.support.live import hanging
+from tests.support.stack import Stack
+from tests.support.topic import end_offsets, messages_since, value_of
 
 _HANDED_OVER_SECONDS = 0.05
 _TOO_LARGE = random.Random(1).randbytes(200_000)  # compressed as well

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process import SAMPLES, Child
-from tests.stack import ROOT, Stack
-from tests.waiting import eventually
+from tests.support.process import SAMPLES, Child
+from tests.support.stack import ROOT, Stack
+from tests.support.waiting import eventually
 
 README = (ROOT / "README.md").read_text()
 # `make run` is the fixture itself, `make test` is what runs this file.

@@ -14,9 +14,9 @@ import pytest
 from runtime.kafka import topics
 from schemas.catalog.catalog import table_name
 from schemas.catalog.wire import HEADER_BYTES, prefix
-from tests.stack import ROOT, Stack
-from tests.waiting import eventually
-from tests.warehouse import CATALOG, Loader, Sender, Tables, body, crc, value
+from tests.support.stack import ROOT, Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import CATALOG, Loader, Sender, Tables, body, crc, value
 
 pytestmark = pytest.mark.slow
 

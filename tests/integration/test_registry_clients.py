@@ -23,10 +23,10 @@ from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.clients.events import COUNT, TYPES, Reading, bodies, differences, plain, post, reading
-from tests.process import Ingest
-from tests.stack import Stack
-from tests.topic import end_offsets, messages_since, value_of
-from tests.waiting import eventually
+from tests.support.process import Ingest
+from tests.support.stack import Stack
+from tests.support.topic import end_offsets, messages_since, value_of
+from tests.support.waiting import eventually
 
 CATALOG = Catalog.load()
 CONTEXT = SerializationContext(topics.EVENTS, MessageField.VALUE)

@@ -15,11 +15,11 @@ from confluent_kafka import Consumer, TopicPartition
 from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import EventDecoder
-from tests.process import SAMPLES
-from tests.quarantine import quarantine
-from tests.stack import ROOT, Stack
-from tests.topic import end_offsets
-from tests.waiting import eventually
+from tests.support.process import SAMPLES
+from tests.support.quarantine import quarantine
+from tests.support.stack import ROOT, Stack
+from tests.support.topic import end_offsets
+from tests.support.waiting import eventually
 
 CATALOG = Catalog.load()
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from tests.integration.test_readme import located
-from tests.live import event, post
-from tests.stack import ROOT, Stack
+from tests.support.live import event, post
+from tests.support.stack import ROOT, Stack
 
 RUNBOOK = (ROOT / "deploy/runbook.md").read_text()
 COMMANDS = [

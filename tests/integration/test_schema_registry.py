@@ -21,12 +21,12 @@ from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.clients.events import TYPES, Reading, bodies, differences, plain, post, reading
-from tests.process import SAMPLES, Ingest
-from tests.registry import StandIn
-from tests.site import Site
-from tests.stack import ROOT, Stack
-from tests.topic import end_offsets, headers_of, messages_since, value_of
-from tests.waiting import eventually
+from tests.support.process import SAMPLES, Ingest
+from tests.support.registry import StandIn
+from tests.support.site import Site
+from tests.support.stack import ROOT, Stack
+from tests.support.topic import end_offsets, headers_of, messages_since, value_of
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

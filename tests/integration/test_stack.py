@@ -17,9 +17,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.process import Child
-from tests.stack import ROOT, Stack, alive, free_ports
-from tests.waiting import eventually
+from tests.support.process import Child
+from tests.support.stack import ROOT, Stack, alive, free_ports
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

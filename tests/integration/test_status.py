@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import ROOT, Stack, free_ports
-from tests.waiting import eventually
+from tests.support.stack import ROOT, Stack, free_ports
+from tests.support.waiting import eventually
 
 
 def run(module: str, *arguments: str, env: dict[str, str]) -> tuple[int, str]:

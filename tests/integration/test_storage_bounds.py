@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.process import SAMPLES
-from tests.stack import Stack
-from tests.warehouse import Tables
+from tests.support.process import SAMPLES
+from tests.support.stack import Stack
+from tests.support.warehouse import Tables
 
 pytestmark = pytest.mark.slow
 

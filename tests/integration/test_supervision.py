@@ -15,10 +15,10 @@ import pytest
 
 from deploy.local import starts, supervise
 from deploy.local.services import Service
-from tests.process import free_port
-from tests.stack import ROOT, Stack
-from tests.waiting import eventually
-from tests.warehouse import Loader, Sender, Tables, body
+from tests.support.process import free_port
+from tests.support.stack import ROOT, Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import Loader, Sender, Tables, body
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ class Injected:
     def __init__(self, folder: Path, module: str, env: Mapping[str, str]) -> None:
         self._file = folder / "broken"
         self._log = folder / "log"
-        command = [sys.executable, "-m", "tests.injection", str(self._file), module]
+        command = [sys.executable, "-m", "tests.support.injection", str(self._file), module]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | dict(env), stderr=log)
 
@@ -51,7 +51,7 @@ class Injected:
 
 
 def break_part(file: Path, part: str) -> None:
-    """Put an exception into a part: see `tests.injection`."""
+    """Put an exception into a part: see `tests.support.injection`."""
     new = file.with_suffix(".new")
     new.write_text(part)
     new.replace(file)
@@ -104,7 +104,7 @@ def test_a_part_of_the_live_page_that_fails_ends_it(
 
 def loader(services: Stack, folder: Path, **env: str) -> Loader:
     """Return a loader that can be broken, not started yet."""
-    command = ("-m", "tests.injection", str(folder / "broken"), "consumers.warehouse")
+    command = ("-m", "tests.support.injection", str(folder / "broken"), "consumers.warehouse")
     return Loader(services.kafka, services.clickhouse_url, folder, env, command)
 
 
@@ -239,7 +239,7 @@ def supervised(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[
 def test_a_process_that_fails_is_started_again(live_env: dict[str, str], tmp_path: Path) -> None:
     """By the supervisor, at once, and counted."""
     url, file = f"http://127.0.0.1:{live_env['LIVE_PORT']}/healthz", tmp_path / "broken"
-    command = ("-m", "tests.injection", str(file), "consumers.live")
+    command = ("-m", "tests.support.injection", str(file), "consumers.live")
     with supervised(tmp_path, live_env, *command) as run:
         assert eventually(lambda: answers(url), 30)
         pid = (run / "live.pid").read_text()

@@ -11,9 +11,9 @@ import uuid
 import pytest
 
 from runtime.kafka import topics
-from tests.process import Child, free_port
-from tests.stack import ROOT, Stack
-from tests.warehouse import Sender, body
+from tests.support.process import Child, free_port
+from tests.support.stack import ROOT, Stack
+from tests.support.warehouse import Sender, body
 
 COMMAND = (sys.executable, "-m", "consumers.tail")
 LONG_AGO = ("--since", "2020-01-01")

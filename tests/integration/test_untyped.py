@@ -17,10 +17,10 @@ from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.repair.retype import Retyper, UntypedRows, sources
 from consumers.warehouse.settings import Settings
 from schemas.catalog.schema_reloader import SchemaReloader
-from tests.process import SAMPLES
-from tests.site import Site
-from tests.waiting import eventually
-from tests.warehouse import Sender
+from tests.support.process import SAMPLES
+from tests.support.site import Site
+from tests.support.waiting import eventually
+from tests.support.warehouse import Sender
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from consumers.warehouse.clickhouse import ClickHouseStore
 from consumers.warehouse.tables import Options, tables
-from tests.stack import Stack
-from tests.warehouse import CATALOG, Tables
+from tests.support.stack import Stack
+from tests.support.warehouse import CATALOG, Tables
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 # Days that no other test writes to.

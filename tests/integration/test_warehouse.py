@@ -15,9 +15,9 @@ from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import table_name
 from schemas.codec.events import encode_quarantine
-from tests.stack import Stack
-from tests.waiting import eventually
-from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Loader, Sender, Tables, body, value
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, Loader, Sender, Tables, body, value
 
 PURCHASE_FIELDS = 27
 

@@ -19,9 +19,20 @@ from consumers.warehouse.tables import Options, tables
 from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import table_name
-from tests.stack import Stack
-from tests.waiting import eventually
-from tests.warehouse import CATALOG, SAMPLES, Headers, Loader, Sender, Tables, body, crc, make_topics, value
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import (
+    CATALOG,
+    SAMPLES,
+    Headers,
+    Loader,
+    Sender,
+    Tables,
+    body,
+    crc,
+    make_topics,
+    value,
+)
 
 pytestmark = pytest.mark.slow
 

@@ -10,10 +10,10 @@ import pytest
 from consumers.warehouse.clickhouse import ClickHouseStore
 from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import Options, tables
-from tests.refusing import LOST, Refusing
-from tests.stack import Stack
-from tests.waiting import eventually
-from tests.warehouse import CATALOG, Loader, Sender, Tables, body
+from tests.support.refusing import LOST, Refusing
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
+from tests.support.warehouse import CATALOG, Loader, Sender, Tables, body
 
 ENV = {"WAREHOUSE_STUCK_SECONDS_MAX": "1", "WAREHOUSE_RETRY_SECONDS_MAX": "0.2"}
 STUCK = "tapline_warehouse_stuck"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.harness.mutants import mutate
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 _PARTS = ("runtime", "schemas", "ingest", "tests")
 _SEEDS = 2000

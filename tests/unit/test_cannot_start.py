@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import ROOT, free_ports
+from tests.support.stack import ROOT, free_ports
 
 # Every process and command that has anything to do with Kafka, or with the settings of what has.
 COMMANDS = {

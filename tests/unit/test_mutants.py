@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.harness.mutants import MUTANTS as OF_THE_STACK
 from tests.simulation.mutants import MUTANTS as OF_THE_SIMULATION
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 _CHANGES = [
     *((name, mutant.path, mutant.changes) for name, mutant in OF_THE_STACK.items()),

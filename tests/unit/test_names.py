@@ -4,7 +4,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Mapping
 
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 # Each process has its own, of the same purpose; they are never in one module together.
 _PER_PROCESS = frozenset({"Settings", "Metrics"})

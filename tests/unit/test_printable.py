@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runtime.environment import log_as_json
 from runtime.printable import printable, printable_lines
-from tests.hostile import HOSTILE, is_harmless
+from tests.support.hostile import HOSTILE, is_harmless
 
 
 @pytest.mark.parametrize(

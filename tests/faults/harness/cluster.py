@@ -14,7 +14,7 @@ from pathlib import Path
 from deploy.local import kafka, services, supervise
 from deploy.local.services import Service
 from deploy.local.settings import Settings
-from tests.stack import free_pairs
+from tests.support.stack import free_pairs
 
 _PROPERTIES = """\
 process.roles=broker,controller

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.harness.world import World
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 _SECONDS_MAX = 3600.0
 # What Kafka refused when ingest published it.

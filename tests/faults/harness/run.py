@@ -26,8 +26,8 @@ from tests.faults.harness.judge import Judge
 from tests.faults.harness.nemesis import Done, Nemesis, carried_out
 from tests.faults.harness.sender import Arguments
 from tests.faults.harness.world import World
-from tests.process import Child
-from tests.stack import ROOT
+from tests.support.process import Child
+from tests.support.stack import ROOT
 
 # A dead loader is waited for (its session, 45 s by default), and a batch full of poison takes many inserts.
 _STANDING_SECONDS_MAX = 180.0

@@ -1,7 +1,7 @@
 """A data folder -> everything that can be broken, running: the stack, its pids, its disk, its clock.
 
 Invariant: whatever was broken here is whole again after `heal`, so that the judge judges what was kept, and
-not what is away. Source: tests/stack.py starts the stack as a user does.
+not what is away. Source: tests/support/stack.py starts the stack as a user does.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 
 from tests.faults.harness.cluster import Cluster
-from tests.process import Child
-from tests.stack import ROOT, Stack
+from tests.support.process import Child
+from tests.support.stack import ROOT, Stack
 
 _SERVICES = "clickhouse,kafka,warehouse,ingest,live"
 CRASHED = ("ingest", "warehouse", "live")

@@ -16,7 +16,7 @@ from ingest.http.receive import Accepted, Receiver
 from schemas.catalog.catalog import Catalog
 from tests.analytics.posted import rows
 from tests.analytics.purchases import orders
-from tests.yardstick import cpu_seconds
+from tests.support.yardstick import cpu_seconds
 
 DAY_MS = 86_400_000
 START_MS = 20_700 * DAY_MS

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ingest.http.body import BodyTooLargeError
 from ingest.http.content_encoding import EncodingError, UnknownEncodingError, decoded
-from tests.yardstick import cpu_seconds
+from tests.support.yardstick import cpu_seconds
 
 LIMIT = 1000
 BODY = b'{"a":1}'

@@ -10,7 +10,7 @@ from ingest.http.receive import Receiver
 from ingest.settings import Settings
 from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 from tests.unit.schemas.bodies import events
 
 _RECEIVER = Receiver(Catalog.load())

@@ -6,7 +6,7 @@ import pytest
 
 from ingest.delivery.state import TRANSITIONS, DeliveryEvent, DeliveryState, after
 from ingest.metrics import Metrics
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 
 def test_the_table_in_the_docs_has_every_transition() -> None:

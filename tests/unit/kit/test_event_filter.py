@@ -13,7 +13,7 @@ from consumers.kit.types import class_of
 from runtime.environment import SettingsError
 from runtime.kafka import topics
 from schemas.catalog.wire_ids import release_of
-from tests.warehouse import CATALOG, SAMPLES, Headers, Message, body, decoded, value
+from tests.support.warehouse import CATALOG, SAMPLES, Headers, Message, body, decoded, value
 
 
 def datum(event: bytes) -> tuple[Any, dict[str, Any]]:

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumers.kit.metrics_server import ListenAddress, serve
-from tests.stack import free_pairs
+from tests.support.stack import free_pairs
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from consumers.kit.group_consumer import GroupConsumer, Membership
 from consumers.kit.record import Place
 from consumers.warehouse.repair.offset_reader import OffsetReader
 from runtime.kafka import topics
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 _PLACES: list[Place] = [(topics.EVENTS, 0), (topics.EVENTS, 1)]
 _NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}

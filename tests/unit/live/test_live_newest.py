@@ -13,7 +13,7 @@ from consumers.live.samples import Samples
 from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire import prefix
 from schemas.codec.events import EventDecoder
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 
 CURRENT = SchemaReloader()
 DECODER = EventDecoder(CURRENT.catalog)

@@ -10,7 +10,7 @@ import pytest
 from deploy.local import folder
 from deploy.local.child import MARK
 from deploy.local.errors import StackError
-from tests.process import Child
+from tests.support.process import Child
 
 
 def test_refuses_a_second_stack(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.codec.events import Decoded, EventDecoder, Invalid
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 from tests.unit.schemas import avro
 
 APP_OPENED = json.loads((SAMPLES / "AppOpened.json").read_bytes())

@@ -11,8 +11,8 @@ import pytest
 from schemas.__main__ import main
 from schemas.catalog.catalog import Catalog, CatalogError, table_name
 from schemas.codec.compiler import compile_release
+from tests.support.yardstick import cpu_seconds
 from tests.unit.schemas.tree import OPENED, RELEASED, Tree, faults
-from tests.yardstick import cpu_seconds
 
 
 def test_the_released_schemas_are_sound(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.codec.events import EventDecoder
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 from tests.unit.schemas.sample import APP_OPENED, block_of, body_of, record_of
 
 

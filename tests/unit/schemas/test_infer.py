@@ -13,7 +13,7 @@ from schemas.codec.events import Decoded, EventDecoder
 from schemas.codec.row_to_json import body_of
 from schemas.inference.field_profile import PATHS_MAX, FieldProfile
 from schemas.inference.infer import Proposal, propose
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 from tests.unit.schemas import avro
 from tests.unit.schemas.bodies import CATALOG, events, parse
 

@@ -12,7 +12,7 @@ from schemas.catalog.catalog import Catalog, CatalogError
 from schemas.catalog.registry_client import RegistryAwayError, SchemaRegistry
 from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import following, looking_up, registering
-from tests.registry import PASSWORD, Fault, StandIn
+from tests.support.registry import PASSWORD, Fault, StandIn
 from tests.unit.schemas.tree import RELEASED, Tree
 
 CATALOG = Catalog.load()

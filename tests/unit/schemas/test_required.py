@@ -7,7 +7,7 @@ import pytest
 
 from schemas.catalog.schema_model import ID_BYTES_MAX
 from schemas.codec.events import EventDecoder, FieldFault
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 from tests.unit.schemas.sample import APP_OPENED, body_of, record_of, refusal
 from tests.unit.schemas.test_clickstream import CLICKSTREAM, HEADERS
 

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import EventDecoder
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 from tests.unit.schemas import avro
 
 FILES = sorted(SAMPLES.glob("*.json"))

@@ -13,7 +13,7 @@ from schemas.catalog.catalog import Catalog
 from schemas.codec import jsontext
 from schemas.codec.events import EventDecoder
 from schemas.codec.row_to_json import event_of
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 from tests.unit.schemas import avro
 from tests.unit.schemas.sample import APP_OPENED, body_of, record_of, refusal
 

@@ -7,7 +7,7 @@ import pytest
 from schemas.__main__ import main
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import EventDecoder
-from tests.process import SAMPLES
+from tests.support.process import SAMPLES
 from tests.unit.schemas import avro
 from tests.unit.schemas.tree import RELEASED, UNMODELLED, Tree, faults, field_of
 

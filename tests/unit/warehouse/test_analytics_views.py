@@ -6,8 +6,8 @@ import re
 from consumers.warehouse.analytics import views, visits
 from consumers.warehouse.tables import Options, tables
 from schemas.catalog.catalog import _TABLES_OF_OURS, table_problems
-from tests.stack import ROOT
-from tests.warehouse import CATALOG
+from tests.support.stack import ROOT
+from tests.support.warehouse import CATALOG
 
 PAGE = (ROOT / "consumers/warehouse/analytics/README.md").read_text()
 NAMES = [table.name for table in tables(CATALOG)]

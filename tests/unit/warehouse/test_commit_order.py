@@ -29,8 +29,8 @@ from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import tables
 from runtime.kafka import topics
 from schemas.catalog.schema_reloader import SchemaReloader
+from tests.support.warehouse import Message, body, message
 from tests.unit.warehouse.test_batch import CHECK, SPLIT
-from tests.warehouse import Message, body, message
 
 _RECORD: Message = message(body())
 _CURRENT = SchemaReloader()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from consumers.warehouse.load.container import container, format_of, place_of
 from schemas.catalog.wire import HEADER_BYTES
 from schemas.codec.varint import long
-from tests.warehouse import CATALOG, NOW_MS, SAMPLES, body, decoded
+from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, body, decoded
 
 PLACES = st.tuples(st.integers(-1, 1 << 20), st.integers(-1, 1 << 60), st.integers(0, 1 << 45))
 

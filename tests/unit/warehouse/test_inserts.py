@@ -17,8 +17,8 @@ from consumers.warehouse.load.container import Format
 from consumers.warehouse.load.inserts import Inserts, Policy
 from consumers.warehouse.metrics import Metrics
 from schemas.codec.varint import long
+from tests.support.warehouse import CATALOG, body, value
 from tests.unit.warehouse.test_batch import FORMATS
-from tests.warehouse import CATALOG, body, value
 
 POLICY = Policy(5.0, 1000, 0.0, 60.0)
 DAY = 20251009

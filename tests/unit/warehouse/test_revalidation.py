@@ -23,7 +23,7 @@ from consumers.warehouse.load.container import Format, format_of
 from consumers.warehouse.load.revalidation import Revalidation
 from runtime.kafka import topics
 from schemas.catalog import wire
-from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
+from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
 CHECK = Revalidation(CATALOG, FORMATS.values())

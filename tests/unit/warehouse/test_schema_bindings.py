@@ -23,8 +23,8 @@ from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.codec.events import EventDecoder
+from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, Message, crc, message
 from tests.unit.schemas.tree import Tree
-from tests.warehouse import CATALOG, NOW_MS, SAMPLES, Message, crc, message
 
 WITH_MOOD = json.dumps(json.loads(SAMPLES["AppOpened"]) | {"mood": "fine"}).encode()
 

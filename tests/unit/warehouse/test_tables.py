@@ -19,7 +19,7 @@ from consumers.warehouse.tables import (
 from consumers.warehouse.views import views
 from schemas.catalog.catalog import Catalog, Release, table_name
 from schemas.catalog.columns import Column
-from tests.warehouse import CATALOG
+from tests.support.warehouse import CATALOG
 
 ALL = tables(CATALOG)
 BY_NAME = {table.name: table for table in ALL}

@@ -21,8 +21,8 @@ from runtime.kafka import topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import Decoded, EventDecoder
-from tests.stack import ROOT, free_ports
-from tests.waiting import eventually
+from tests.support.stack import ROOT, free_ports
+from tests.support.waiting import eventually
 
 CATALOG = Catalog.load()
 SAMPLES = {path.stem: path.read_bytes() for path in sorted((ROOT / "deploy/samples/mobile").glob("*.json"))}

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 
 @contextmanager

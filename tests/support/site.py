@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from schemas.catalog.catalog import HERE
-from tests.stack import ROOT, Stack
-from tests.warehouse import Tables
+from tests.support.stack import ROOT, Stack
+from tests.support.warehouse import Tables
 
 ARRIVAL = ("app_id", "received_at", "app_properties.app_id")
 

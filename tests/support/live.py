@@ -14,9 +14,9 @@ from uuid import uuid4
 import httpx
 
 from deploy.demo.samples import FOLDER
-from tests.process import free_port
-from tests.stack import ROOT, Stack
-from tests.waiting import eventually
+from tests.support.process import free_port
+from tests.support.stack import ROOT, Stack
+from tests.support.waiting import eventually
 
 
 class Live:

@@ -10,8 +10,8 @@ from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire import checksum
 from schemas.codec.events import encode_quarantine
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 _CATALOG = Catalog.load()
 

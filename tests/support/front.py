@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 
 @dataclass(frozen=True, slots=True)

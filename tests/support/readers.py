@@ -12,10 +12,10 @@ from pathlib import Path
 from consumers.kit import events
 from runtime.kafka import topics
 from tests.faults.harness.cluster import Cluster
-from tests.live import Live
-from tests.process import Ingest
-from tests.stack import ROOT, Stack
-from tests.warehouse import Loader
+from tests.support.live import Live
+from tests.support.process import Ingest
+from tests.support.stack import ROOT, Stack
+from tests.support.warehouse import Loader
 
 
 @dataclass

@@ -6,7 +6,7 @@ from pathlib import Path
 import confluent_kafka
 
 from runtime.kafka import topics
-from tests.warehouse import NOW_MS
+from tests.support.warehouse import NOW_MS
 
 _LIBRARY = next((Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs").glob("librdkafka*"))
 _PRODUCER = 0

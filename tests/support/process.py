@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import httpx
 
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "deploy" / "samples" / "mobile"
 TOKEN = "secret-of-the-tests"  # noqa: S105
 _Text = TypeVar("_Text", str, bytes)

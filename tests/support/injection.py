@@ -1,4 +1,4 @@
-"""A process of ours that is broken from inside: `python -m tests.injection FILE MODULE`.
+"""A process of ours that is broken from inside: `python -m tests.support.injection FILE MODULE`.
 
 It runs `python -m MODULE`. Once FILE exists, the part that it names gets an exception that no code expects: a
 task by its name, a thread by its name, or a function as `module:Class.function`, which raises from then on.

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # Below the ports that the kernel takes for outgoing connections, so that a killed service gets its own back.
 _PORTS = range(10_000, 32_000)
 _START_SECONDS_MAX = 180

@@ -1,4 +1,4 @@
-"""A consumer built with the kit that dies at a chosen line: `python -m tests.kit PLAN`, PLAN being JSON.
+"""A consumer made with the kit that dies at a chosen line: `python -m tests.support.kit PLAN` (JSON).
 
 For each fate of the plan one consumer is forked that dies by SIGKILL at that line of the kit, and then one
 that lives, in the same group. The body of their loop writes the id of each event. What it prints is a

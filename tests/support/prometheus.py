@@ -15,9 +15,9 @@ import pytest
 
 from deploy.local.settings import Settings
 from deploy.prometheus.config import write
-from tests.process import free_port
-from tests.stack import Stack
-from tests.waiting import eventually
+from tests.support.process import free_port
+from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 # Shipped text -> that of the tests. What is not found fails the test: it would test something else.
 _INTERVALS = {
