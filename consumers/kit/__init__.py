@@ -1,4 +1,4 @@
-"""A consumer of your own in ten lines. It is confluent_kafka with the choices made.
+"""Your own consumer in ten lines: confluent_kafka with the right choices already made.
 
     from consumers.kit import events
     from consumers.kit.types import AddedToCart
@@ -9,31 +9,33 @@
 `async for` works too. Settings: KAFKA_*, SCHEMAS_DIR, SCHEMA_REGISTRY_*, INGEST_ADMIN_URL, KIT_METRICS_PORT,
 KIT_METRICS_HOST.
 
-What is guaranteed, whatever line the process is killed at:
+Guaranteed, even across SIGKILL:
 
-- No event is skipped. An event is done when the body of the loop has ended; only then its offset may be
-  committed, half a second later at most or with the end of the loop. What was done but not committed comes
-  again. An event's identity is (app_id, hour of timestamp, device_id, event_id) within its type.
-- An exception, `break` or `return` leaves the event under way undone: it comes again. `stop()`, SIGTERM and
-  SIGINT end the loop after the body, which counts. A second signal does what it did before.
-- When a partition goes to another member, what is done is committed first, and the rest comes again there.
-  `hold()` keeps an event undone beyond its body; `is_ours` says whether that is still our business.
-- A record of no use (bad checksum, unknown schema, does not decode, kept untyped though its type has a schema
-  that it does not fit) is acknowledged by the quarantine topic before its offset counts as done, and never
-  ends the loop; while that write fails, it is tried again.
-- Order is that of the partition, and one app is one partition.
-- `since` counts where the group has committed nothing, and is committed before the first event comes: a
-  restart begins there too. It is the first record received then: older ones behind it come too, none is
-  skipped. Kafka forgets the commits of a group that is away for long (7 days by default).
-- `read_until_ms`, for what works by time: every event that ingest acknowledged, received before that moment
-  and lying in our partitions, was polled. It stands still while more waits, in Kafka or in the spool of an
-  ingest process, and while Kafka or one of those processes does not answer. It asks all admin ports in
-  INGEST_ADMIN_URL; name every process there, or a name that stands for all. See `received_until`.
+- At-least-once delivery. An event is done once the loop's body has ended; only then may its offset be
+  committed, at most half a second later or at the end of the loop. Events done but not committed are
+  repeated. An event's identity is (app_id, hour of timestamp, device_id, event_id) within its type.
+- An exception, `break` or `return` leaves the current event undone, so it is repeated. `stop()`, SIGTERM and
+  SIGINT end the loop after the current body, whose event is done. A second signal acts as before.
+- When a partition is revoked, finished events are committed first; its next owner reads the rest. `hold()`
+  keeps an event undone beyond its body; `is_ours` tells whether its partition is still ours.
+- Invalid records (wrong checksum, unknown schema, undecodable, or untyped although their type has a schema
+  that they do not fit) never end the loop. The quarantine topic must acknowledge them before their offset
+  counts as done; a failed write is retried.
+- Events arrive in the order of their partition, and an app belongs to one partition.
+- `since` applies to partitions without a committed offset. It is committed before the first event, so a
+  restart starts there too. Reading starts with the first record received since then; no record is skipped,
+  and older ones behind it are read too. Kafka forgets the commits of a group that is away for long (7 days by
+  default).
+- `read_until_ms`, for logic based on time: every event of our partitions that ingest acknowledged and that
+  was received before that moment has been polled. It does not advance while more is waiting in Kafka or in
+  the spool of an ingest process, or while Kafka or an ingest process does not answer. It asks all admin ports
+  in INGEST_ADMIN_URL; list every process there, or a name that resolves to all. See `received_until`.
 
-Not guaranteed: that an event comes once; that a body of more than five minutes (KAFKA_MAX_POLL_INTERVAL_MS)
-is not repeated elsewhere meanwhile. When the topic gets more partitions, an app may move to one of another
-member: what you remember of the app stays where it was. `read_until_ms` goes by ingest's clocks and is wrong
-by as much as one is set back; where INGEST_ADMIN_URL is `none`, it does not know of spools.
+Not guaranteed: that an event arrives only once, or that an event whose body takes over five minutes
+(KAFKA_MAX_POLL_INTERVAL_MS) is not repeated elsewhere meanwhile. When the topic gets more partitions, an app
+may move to one of another member, but what you remember of the app does not move with it. `read_until_ms`
+relies on ingest's clocks, and is off by as much as one is set back; if INGEST_ADMIN_URL is `none`, it ignores
+spools.
 """
 
 from consumers.kit.command import run

@@ -1,7 +1,7 @@
-"""A full batch -> rows in ClickHouse, refusals in the quarantine topic. Runs in a thread beside the loop.
+"""A full batch -> rows in ClickHouse, and refusals in the quarantine topic. Runs in a thread beside the loop.
 
-Invariants: `write` returns only when every record of the batch is in one of the two; transient errors are
-tried again until `give_up` is set, which raises the last of them. Offsets are not its business.
+Invariants: `write` returns only when every record of the batch is in one of the two. Transient errors are
+retried until `give_up` is set, which raises the last of them. It does not handle offsets.
 """
 
 import hashlib
@@ -41,24 +41,24 @@ from schemas.codec.varint import long
 _log = logging.getLogger(__name__)
 
 _WAIT_SECONDS_MIN = 0.1
-# Of a row that never was a record of its topic: partition and offset -1.
+# Partition and offset of a row that never was a record of its topic: -1.
 _NO_PLACE = long(-1) + long(-1)
-_IDS_AHEAD_MAX = 100  # releases by which a producer may be ahead; an id beyond is nobody's
+_IDS_AHEAD_MAX = 100  # releases that a producer may be ahead; an id beyond belongs to no one
 _AWAITED_MAX = 1000
-_CUT_BYTES = 65_536  # of a value that the quarantine refuses whole
+_CUT_BYTES = 65_536  # of a value that the quarantine rejects as a whole
 
 
 class Warehouse(Store, Protocol):
-    """Where rows go."""
+    """The destination of rows."""
 
-    tables: tuple[Table, ...]  # what `make_tables` makes
+    tables: tuple[Table, ...]  # to be created by `make_tables`
 
 
 class RefusalStore(Protocol):
-    """Where refusals go."""
+    """The destination of refusals."""
 
     def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
-        """Return, when all others are kept, those that are too large to keep. Raises: TransientError."""
+        """Write all refusals; return those that are too large. Raises: TransientError."""
 
 
 class Flusher:
@@ -79,25 +79,25 @@ class Flusher:
         self._policy = policy
         self._metrics = metrics
         self._inserts = Inserts(warehouse, policy, metrics, self.give_up)
-        # Schemas' ids that were waited for: what comes late, comes once.
+        # Schema ids already waited for: each is waited for once.
         self._awaited: set[int | None] = set()
 
     def make_tables(self) -> None:
-        """Make what is missing of the tables. Raises: TransientError once given up."""
+        """Create missing tables and columns. Raises: TransientError once given up."""
         self._again("tables")(self._make_tables)
 
     @property
     def is_outdated(self) -> bool:
-        """Whether there is something to take up."""
+        """Whether a reload may find a change."""
         return self._schemas.changed
 
     def take_up(self) -> None:
-        """Use what was released since: its tables are made before its first row. Raises: TransientError."""
+        """Use newly released schemas; creates tables before their first row. Raises: TransientError."""
         if self._schemas.take_up():
             self.make_tables()
 
     def write(self, batch: Batch) -> None:
-        """Return once every record has its place. Raises: TooManyRefusedError, TransientError."""
+        """Write every record of the batch. Raises: TooManyRefusedError, TransientError."""
         self._inserts.reset()
         catalog = self._schemas.catalog
         newer = [refusal for refusal in batch.refusals if _is_newer(refusal, catalog)]
@@ -117,7 +117,7 @@ class Flusher:
         self._inserts.reset()
 
     def _newer(self, refusals: Sequence[Refusal]) -> tuple[list[RowGroup], list[Refusal]]:
-        """Return rows of releases that the batch did not know, and what nobody knows in time."""
+        """Return rows of newly released schemas, and refusals of records still unknown in time."""
         if not refusals:
             return [], []
         records = [_once_more(refusal) for refusal in refusals]
@@ -155,7 +155,7 @@ class Flusher:
         _log.warning("records_quarantined", extra=extra)
 
     def insert(self, group: RowGroup, refused_max: int) -> list[tuple[int, PermanentError]]:
-        """Insert a group's rows; return (row, error) of those that are refused, which are kept nowhere.
+        """Insert a group's rows; return (row, error) of the rejected ones, which are not stored anywhere.
 
         Raises: TooManyRefusedError beyond `refused_max`, TransientError.
         """
@@ -186,7 +186,7 @@ class Flusher:
         return []
 
     def _store(self, refusal: Refusal, head: bytes) -> None:
-        """Write a refusal as a row of the quarantine, or, if that is refused as well, what is left of it."""
+        """Write a refusal as a row of the quarantine; if that is rejected too, a reduced one."""
         for kept in (refusal, *_remains(refusal)):
             form, body = self._schemas.bindings.check.kept(kept)
             try:
@@ -205,7 +205,7 @@ class Flusher:
         self._inserts.write(form, parts, lambda: self._schemas.bindings.check.day(form, parts[0]))
 
     def _again(self, target: str) -> Retrying:
-        """Return what calls a function until it succeeds."""
+        """Return the retry policy for `target`."""
         return Retrying(
             retry=retry_if_exception_type(TransientError),
             wait=wait_random_exponential(_WAIT_SECONDS_MIN, self._policy.retry_seconds_max),
@@ -226,18 +226,20 @@ class Flusher:
 
 
 def remains_of(body: bytes) -> tuple[bytes, ...]:
-    """Return what the quarantine may have of a body: all of it, its beginning, or a digest."""
+    """Return the forms of a body in the quarantine: whole, its beginning, or a digest."""
     return body, body[:_CUT_BYTES], f"sha256:{hashlib.sha256(body).hexdigest()}".encode()
 
 
 def _remains(refusal: Refusal) -> Iterator[Refusal]:
-    """Yield less and less of a refusal; the last is a digest, which tells rows apart and holds no data."""
+    """Yield ever smaller refusals; the last holds only a digest, which identifies the row."""
     body, beginning, digest = remains_of(refusal.body)
     size = len(body)
     if size > len(beginning):
-        detail = f"the first {_CUT_BYTES} of {size} bytes, because ClickHouse refuses all: {refusal.detail}"
+        detail = (
+            f"the first {_CUT_BYTES} of {size} bytes, because ClickHouse rejects the whole: {refusal.detail}"
+        )
         yield replace(refusal, body=beginning, detail=detail)
-    detail = f"without its {size} bytes, which ClickHouse refuses; they are in Kafka"
+    detail = f"without its {size} bytes, which ClickHouse rejects; they are in Kafka"
     yield replace(refusal, body=digest, detail=detail, app_id=None, event_id=None)
 
 
@@ -247,7 +249,7 @@ def _once_more(refusal: Refusal) -> QuarantinedRecord:
 
 
 def _is_newer(refusal: Refusal, catalog: Catalog) -> bool:
-    """Return whether a look may explain the schema: one that came since the batch began, or comes soon."""
+    """Return whether a reload may explain the schema: released since the batch began, or soon."""
     if refusal.reason != UNKNOWN_SCHEMA:
         return False
     soon = len(catalog.releases) + _IDS_AHEAD_MAX
