@@ -1,31 +1,33 @@
 """The topic and `faults.answers` -> events that lie in Kafka in another order than they were accepted in.
 
 An event whose 200 came before another one was first sent must lie before it in their partition; repetitions
-aside, so the first record of each counts. What Kafka refuses, and its batch with it, is excepted: those are
-sent again behind what followed them, so events of the same seconds are not judged. Source: the invariant of
-`ingest.delivery.publisher`.
+aside, so the first record of each counts. While the topic refuses records, those refused keep no place; a
+process that is killed before they are in the quarantine leaves them to the next one, which may deliver them
+behind their successors. So events that may have been in the spool at that time are not judged. Source: the
+invariant of `ingest.delivery.publisher`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from consumers.kit.record import Record
 from consumers.warehouse.repair.offset_reader import OffsetRange, OffsetReader
 from runtime.kafka import topics
+from tests.faults.harness.nemesis import Done
 from tests.faults.harness.world import World
 
 _CHUNK_ROWS = 50_000
+_REFUSING = "refuse topic"
+# How long an event may have been in the spool, and how late a fault may be healed.
+_SPOOLED_SECONDS_MAX, _HEALED_SECONDS_MAX = 30, 5
 _TABLE = """
 CREATE OR REPLACE TABLE faults.log (app_id String, event_id String, partition Int32, offset Int64)
 ENGINE = MergeTree ORDER BY (app_id, event_id)
 """
-_REFUSED = """
-SELECT groupArray(began_us) FROM faults.answers
-WHERE (app_id, event_id) IN (SELECT app_id, event_id FROM tapcart.quarantine WHERE reason = 'refused')
-"""
 # From the end of a partition towards its beginning: the earliest answer of all that lies behind an event.
-_DISORDER = f"""
+_DISORDER = """
+WITH (SELECT min(began_us) FROM faults.answers) AS zero_us
 SELECT count() AS found, groupArray(3)(concat(app_id, '/', event_id)) AS named FROM (
   SELECT app_id, event_id, began_us, min(acknowledged_us) OVER (
     PARTITION BY app_id, partition ORDER BY first DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -43,14 +45,20 @@ SELECT count() AS found, groupArray(3)(concat(app_id, '/', event_id)) AS named F
   ) AS answers USING (app_id, event_id)
 )
 WHERE acknowledged_behind_us > 0 AND acknowledged_behind_us < began_us
-  AND NOT arrayExists(refused_us -> abs(refused_us - began_us) < 5_000_000, ({_REFUSED}))
+  AND NOT arrayExists(span -> (began_us - zero_us) / 1e6 BETWEEN span.1 AND span.2, [{spans}])
 FORMAT JSONEachRow
 """
 _encode = msgspec.json.Encoder().encode
 
 
-def complaints(world: World) -> Iterator[str]:
+def complaints(world: World, faults: Iterable[Done]) -> Iterator[str]:
     """Yield a complaint if any event overtook another one."""
+    excepted = [
+        (fault.at - _SPOOLED_SECONDS_MAX, fault.at + fault.seconds + _HEALED_SECONDS_MAX)
+        for fault in faults
+        if fault.name == _REFUSING
+    ]
+    spans = ", ".join(f"({start:.2f}, {end:.2f})" for start, end in excepted or [(0, 0)])
     world.sql(_TABLE)
     rows: list[bytes] = []
     for records in _records(world):
@@ -59,7 +67,7 @@ def complaints(world: World) -> Iterator[str]:
             _insert(world, rows)
             rows = []
     _insert(world, rows)
-    found = msgspec.json.decode(world.sql(_DISORDER))
+    found = msgspec.json.decode(world.sql(_DISORDER.format(spans=spans)))
     if int(found["found"]):
         yield f"order: {found['found']} events lie behind later ones, for example {', '.join(found['named'])}"
 

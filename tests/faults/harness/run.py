@@ -76,6 +76,7 @@ class Run:
         options.folder.mkdir(parents=True, exist_ok=True)
         self._world = World(options.folder, BROKERS if options.cluster else (), options.session_ms)
         self._ledger = options.folder / "ledger.jsonl"
+        self._done: list[Done] = []
         self._told = {"posts": 0, "acknowledged": 0}
 
     def run(self) -> Outcome:
@@ -118,10 +119,11 @@ class Run:
                 nemesis.stop(options.folder / "faults.jsonl")
             sender.send_signal(signal.SIGTERM)
             sender.wait(_SENDER_SECONDS_MAX)
+        self._done = nemesis.done
         self._count(nemesis.done)
 
     def _remember(self) -> None:
-        done = carried_out(self._options.folder / "faults.jsonl")
+        self._done = done = carried_out(self._options.folder / "faults.jsonl")
         self._count(done)
         self._outcome.seconds["faults"] = max(fault.at + fault.seconds for fault in done)
         self._outcome.notes.append("judged again, on the data that the run had left")
@@ -216,7 +218,7 @@ class Run:
         self._say("judge: values")
         outcome.complaints += list(judge.sample_complaints(options.sample))[:20]
         self._say("judge: order")
-        outcome.complaints += order.complaints(self._world)
+        outcome.complaints += order.complaints(self._world, self._done)
         self._say("judge: reconcile")
         outcome.complaints += repair.reconcile(self._world, options.folder, outcome.notes)
         fresh = self._freshness()
