@@ -10,21 +10,21 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.stack import Stack
 
-# Machines that run several things at once are slow now and then: a deadline per example would only tell that.
+# Busy machines are slow at times, so a deadline per example would only measure that.
 settings.register_profile("tapline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tapline")
 
 
 def pytest_configure() -> None:
-    """Let SIGINT through to what the tests start (a shell's background job ignores it), and Java be quick."""
+    """Pass SIGINT to child processes (a shell's background job ignores it), and make Java start fast."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # A broker lives for a minute here. Compiled well, its start takes twice the time of a core.
+    # A broker lives for a minute here; optimising its code would double the start.
     os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1"
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no worker is left alone with it; the order within is random."""
+    """Start with the longest files, so that no worker ends up alone with one; the order within is random."""
     folders = ("faults", "integration")
     items.sort(key=lambda item: next((n for n, name in enumerate(folders) if name in item.path.parts), 9))
 
@@ -37,7 +37,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything, as `make run` starts it."""
+    """The whole stack, as `make run` starts it."""
     yield from _running(tmp_path_factory.mktemp("stack"), "")
 
 
@@ -53,7 +53,7 @@ def _running(folder: Path, only: str) -> Iterator[Stack]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the ends of the logs below a test that failed on a stack."""
+    """Append the ends of the logs to the report of a test that failed on a stack."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
         for name, value in item.funcargs.items():

@@ -1,4 +1,4 @@
-"""On PYTHONPATH of a stack: its live page's look at Kafka hangs while the file TAPLINE_HANG exists."""
+"""On PYTHONPATH of a stack: its live page's poll of Kafka hangs while the file TAPLINE_HANG exists."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What tests start and wait for: the stack, its parts, clients, browsers, waits.
+"""Shared test support: the stack, its parts, clients, browsers, waits.
 
-May import everything of ours; no test is here.
+May import everything of ours; contains no tests.
 """

@@ -1,7 +1,7 @@
-"""An address -> the page at it in a real Chromium, as somebody would see and use it; driven by Playwright.
+"""An address -> its page in a real Chromium, as a user sees it; driven by Playwright.
 
-Invariants: the system's own browser, nothing is downloaded; a page that writes an error to the console or
-offends against its own policy fails its test, unless the test said that it will.
+Invariants: uses the system's browser and downloads nothing. A page that logs an error to the console or
+violates its own policy fails its test, unless the test expects that.
 """
 
 import os
@@ -19,7 +19,7 @@ NO_BROWSER = "no Chromium on PATH (Debian: apt install chromium): the live page 
 
 DESKTOP, PHONE = (1440, 900), (390, 844)
 _SECONDS_MAX = 20
-# Violations of the page's policy, from the first script on.
+# Violations of the page's policy, recorded from the first script on.
 _WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -53,7 +53,7 @@ def opened(
     scheme: Scheme = "light",
     expected_errors: str = r"(?!)",
 ) -> Iterator[Page]:
-    """Yield the page at `url`; errors in its console that do not match `expected_errors` fail."""
+    """Yield the page at `url`; console errors that do not match `expected_errors` fail the test."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
     )
@@ -78,7 +78,7 @@ def opened(
 
 
 def violations(page: Page) -> str:
-    """Return what axe finds against WCAG 2.2 A and AA in the page as it is now; empty: nothing."""
+    """Return axe's violations of WCAG 2.2 A and AA in the current page; empty if there are none."""
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
     found = Axe().run(page, options={**rules, "resultTypes": ["violations"]}).response["violations"]
     return "\n".join(

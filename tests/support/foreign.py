@@ -1,4 +1,4 @@
-"""What only other producers write: a record with a header whose name is no text, by librdkafka itself."""
+"""Records that only other producers write: a header name that is not UTF-8, by librdkafka itself."""
 
 import ctypes
 from pathlib import Path
@@ -15,7 +15,7 @@ _COPY = 2
 
 
 def put_with_header(kafka: str, topic: str, name: bytes, key: bytes, value: bytes) -> None:
-    """Return when Kafka has a record with one header, which confluent_kafka's producer would not take."""
+    """Write a record with one header that confluent_kafka's producer would reject."""
     library = ctypes.CDLL(str(_LIBRARY))
     for function in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_headers_new"):
         getattr(library, function).restype = ctypes.c_void_p

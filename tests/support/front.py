@@ -1,4 +1,4 @@
-"""The ClickHouse front as plain HTTP and clickhouse-connect's own client see it, for tests."""
+"""Test clients of the ClickHouse front: plain HTTP, and clickhouse-connect."""
 
 import urllib.error
 import urllib.request
@@ -16,7 +16,7 @@ from tests.support.stack import Stack
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What plain HTTP got."""
+    """The answer to a plain HTTP request."""
 
     status: int
     headers: Message
@@ -24,7 +24,7 @@ class Answer:
 
     @property
     def code(self) -> str | None:
-        """Return ClickHouse's code of the error; None: there is none."""
+        """The code of ClickHouse's error, or None."""
         return self.headers["X-ClickHouse-Exception-Code"]
 
 

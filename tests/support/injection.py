@@ -1,8 +1,8 @@
-"""A process of ours that is broken from inside: `python -m tests.support.injection FILE MODULE`.
+"""Runs one of our processes with an injected failure: `python -m tests.support.injection FILE MODULE`.
 
-It runs `python -m MODULE`. Once FILE exists, the part that it names gets an exception that no code expects: a
-task by its name, a thread by its name, or a function as `module:Class.function`, which raises from then on.
-Beside FILE it keeps `FILE.parts`, the names of the tasks that were started.
+It runs `python -m MODULE`. Once FILE exists, the part that it names gets an unexpected exception: a task by
+name, a thread by name, or a function as `module:Class.function`, which then raises on every call.
+`FILE.parts` lists the names of the started tasks.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ _TASKS: dict[str, asyncio.Task[None]] = {}
 
 
 class InjectedError(Exception):
-    """No code expects this one."""
+    """An exception that no code expects."""
 
 
 def main(file: Path, module: str) -> None:
-    """Run the module, to be broken later."""
+    """Run the module, with a failure to be injected later."""
     start = Process._start
 
     def recording(self: Process, name: str, work: Any) -> asyncio.Task[None]:
@@ -44,13 +44,13 @@ def _wait(file: Path) -> None:
     while not file.exists():
         time.sleep(0.01)
     part = file.read_text()
-    file.unlink()  # the next one, started in its place, is whole
+    file.unlink()  # the restarted process is unharmed
     while not _inject(part):
         time.sleep(0.01)
 
 
 def _inject(part: str) -> bool:
-    """Return whether the part has its exception now."""
+    """Inject the exception; return whether the part was found."""
     if ":" in part:
         _break(part)
     elif part in _TASKS:
@@ -76,7 +76,7 @@ def _break(part: str) -> None:
 
 
 def _fail(task: asyncio.Task[None]) -> None:
-    waiter: Any = getattr(task, "_fut_waiter", None)  # what it awaits
+    waiter: Any = getattr(task, "_fut_waiter", None)  # the coroutine that it awaits
     if waiter is None or waiter.done():
         task.get_loop().call_later(0.005, _fail, task)
     else:

@@ -1,8 +1,8 @@
-"""A consumer made with the kit that dies at a chosen line: `python -m tests.support.kit PLAN` (JSON).
+"""A consumer of the kit that dies at a chosen line: `python -m tests.support.kit PLAN` (JSON).
 
-For each fate of the plan one consumer is forked that dies by SIGKILL at that line of the kit, and then one
-that lives, in the same group. The body of their loop writes the id of each event. What it prints is a
-line for each fate: which ids were written, and whether the first one died.
+For each fate in the plan it forks one consumer that dies by SIGKILL at that line of the kit, then one that
+survives, in the same group. The body of their loop writes each event's id. It prints one line per fate: the
+ids written, and whether the first consumer died.
 """
 
 import json
@@ -28,14 +28,14 @@ _BOUNDS = {"_RECORDS_MAX": 3, "_RETRY_SECONDS_MAX": 0.2}
 
 
 class Fate(msgspec.Struct, frozen=True):
-    """Where a consumer dies: before the line of that number that is run in these functions of the kit."""
+    """Where a consumer dies: before the line of that number in these functions of the kit."""
 
     line: int
-    functions: tuple[str, ...] = ()  # empty: all, once the first event has come
+    functions: tuple[str, ...] = ()  # empty: all, after the first event
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to do."""
+    """The plan."""
 
     kafka: str
     app: str
@@ -46,9 +46,9 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def main(text: str) -> None:
-    """Carry out the plan."""
+    """Execute the plan."""
     plan = msgspec.json.decode(text, type=Plan)
-    # What has many small batches passes by more lines.
+    # More small batches pass more lines.
     for name, value in {**_BOUNDS, "_COMMIT_SECONDS": plan.commit_seconds}.items():
         setattr(consumers.kit.reader, name, value)
     running: dict[int, Fate] = {}
@@ -66,7 +66,7 @@ def main(text: str) -> None:
 
 
 def path_of(plan: Plan, fate: Fate) -> Path:
-    """Return where the ids are written; its stem is the end of the group's name."""
+    """Return the file of ids; its stem ends the group's name."""
     return Path(plan.folder) / f"{'-'.join(fate.functions) or 'any'}-{fate.line}"
 
 
@@ -83,7 +83,7 @@ def _tried(plan: Plan, fate: Fate) -> None:
 def _consume(plan: Plan, path: Path, fate: Fate | None) -> None:
     env = {
         "KAFKA_BOOTSTRAP_SERVERS": plan.kafka,
-        # The next one takes the dead one's place at once.
+        # The next consumer takes the dead one's place at once.
         "KAFKA_GROUP_INSTANCE_ID": "one",
     }
     stream = events(f"{plan.app}-{path.stem}", app_id=plan.app, env=env)
@@ -94,7 +94,7 @@ def _consume(plan: Plan, path: Path, fate: Fate | None) -> None:
         for event in stream:
             if fate and not fate.functions and sys.gettrace() is None:
                 _trace_from_here(fate)
-            # Work that takes its time: a commit that was sent too early is with Kafka before it ends.
+            # Slow work: a premature commit reaches Kafka before it ends.
             threading.Event().wait(_BODY_SECONDS)
             file.write(f"{event['event_id']}\n")
             file.flush()
@@ -104,7 +104,7 @@ def _consume(plan: Plan, path: Path, fate: Fate | None) -> None:
 
 
 def _trace_from_here(fate: Fate) -> None:
-    """Trace the frames that run already, too."""
+    """Also trace the frames that are already running."""
     killer = _killer(fate)
     sys.settrace(killer)
     frame: FrameType | None = sys._getframe()

@@ -1,4 +1,4 @@
-"""A live page as an operator starts it, events of one's own to show on it, and what SQL says of them."""
+"""A live page started like an operator does, events to show on it, and the matching SQL."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 
 class Live:
-    """`python -m consumers.live` beside the stack's own, quick to notice."""
+    """`python -m consumers.live` next to the stack's own, with short intervals."""
 
     def __init__(self, stack: Stack, **env: str) -> None:
         self.port = free_port()
@@ -40,35 +40,35 @@ class Live:
         self.start()
 
     def start(self) -> None:
-        """Start, on the same port each time."""
+        """Start it, on the same port each time."""
         self.process = subprocess.Popen([sys.executable, "-m", "consumers.live"], cwd=ROOT, env=self._env)
         ready = {"ready": True, "away": {}}
         assert eventually(lambda: httpx.get(f"{self.url}/readyz").json() == ready), self.snapshot()
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state of the page now."""
+        """Return the current state of the page."""
         answer: dict[str, Any] = httpx.get(f"{self.url}/api/snapshot").raise_for_status().json()
         return answer
 
     def health(self, name: str) -> str:
-        """Return what the page says of a component."""
+        """Return the page's health of a component."""
         (found,) = (one["health"] for one in self.snapshot()["components"] if one["name"] == name)
         return str(found)
 
     def stop(self) -> int:
-        """End it in order; return the exit status."""
+        """Stop it in order; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(10)
 
 
 def event(name: str, **changes: Any) -> bytes:
-    """Return a sample with an id of its own."""
+    """Return a sample with its own id."""
     sample: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
     return json.dumps(sample | {"event_id": str(uuid4())} | changes).encode()
 
 
 def post(stack: Stack, *bodies: bytes) -> None:
-    """Send events, and return when SQL finds them all."""
+    """Send events, and wait until SQL finds them all."""
     before = int(sql(stack, "SELECT count() FROM tapcart.events"))
     for body in bodies:
         assert httpx.post(stack.ingest_url, content=body).status_code == 200
@@ -81,7 +81,7 @@ def sql(stack: Stack, query: str) -> str:
 
 
 def settled(live: Live) -> dict[str, Any]:
-    """Return a state that was looked at after all that was posted before this call had been loaded."""
+    """Return a state polled after everything posted before this call had been loaded."""
     posted_ms = time.time() * 1000
 
     def loaded() -> bool:
@@ -101,7 +101,7 @@ def settled(live: Live) -> dict[str, Any]:
 
 @contextmanager
 def hanging(stack: Stack, name: str) -> Iterator[None]:
-    """Stop a service of the stack without ending it."""
+    """Suspend a service of the stack."""
     pid = stack.kill(name, signal.SIGSTOP)
     try:
         yield

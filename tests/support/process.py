@@ -1,4 +1,4 @@
-"""One process of ours, started as an operator starts it, on a free port."""
+"""One of our processes, started like an operator does, on a free port."""
 
 import os
 import signal
@@ -21,19 +21,19 @@ _Text = TypeVar("_Text", str, bytes)
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
+    """Return a TCP port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Child(subprocess.Popen[_Text]):
-    """A process for a `with` block. It is killed when the block fails, instead of being waited for."""
+    """A process for a `with` block; killed if the block fails, instead of waited for."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        """Wait for its end."""
+        """Wait until it ends."""
         if error is not None:
             self.kill()
         super().__exit__(kind, error, at)
@@ -51,7 +51,7 @@ class Ingest:
     module: tuple[str, ...] = ("ingest",)  # and arguments
 
     def start(self, *, wait: bool = True) -> "Ingest":
-        """Start it; with `wait`, return when it is ready."""
+        """Start it; with `wait`, wait until it is ready."""
         self.log = self.folder / "ingest.log"
         env = {
             "INGEST_PORT": str(self.port),
@@ -75,30 +75,30 @@ class Ingest:
         return self.client.post(f"/tapcart_webhooks/{token}", content=body, headers=headers)
 
     def metric(self, name: str) -> float:
-        """Return the sum of a metric's samples; `name` is with its labels or without."""
+        """Return the sum of a metric's samples; `name` with or without labels."""
         lines = self.admin.get("/metrics").text.splitlines()
         found = [line.rsplit(" ", 1) for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
         return sum(float(value) for _, value in found)
 
     def answers(self) -> bool:
-        """Return whether it runs."""
+        """Return whether it answers."""
         return self.admin.get("/healthz").status_code == 200
 
     def direct(self) -> bool:
-        """Return whether events go to Kafka, and nothing awaits it on disk."""
+        """Return whether delivery is direct and the spool is empty."""
         return (
             self.metric("tapline_ingest_kafka_direct") == 1 and self.metric("tapline_ingest_spool_bytes") == 0
         )
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """End it at once."""
+        """Kill it."""
         self.process.send_signal(number)
         self.client.close()
         self.admin.close()
         self.process.wait(20)
 
     def stop(self) -> int:
-        """End it in order and return its exit status."""
+        """Stop it in order and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         self.client.close()

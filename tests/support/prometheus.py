@@ -1,4 +1,4 @@
-"""A real Prometheus on the shipped configuration and rules, in a hurry: seconds for minutes."""
+"""A real Prometheus with the shipped configuration and rules, but seconds instead of minutes."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ from tests.support.process import free_port
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
-# Shipped text -> that of the tests. What is not found fails the test: it would test something else.
+# Shipped text -> text for tests. A missing text fails the test, which would otherwise test something else.
 _INTERVALS = {
     "scrape_interval: 10s": "scrape_interval: 500ms",
     "evaluation_interval: 10s": "evaluation_interval: 500ms",
@@ -28,19 +28,19 @@ _THRESHOLDS = {
     "[10m]": "[12s]",
     "[15m]": "[40s]",
     "> 60,": "> 8,",
-    # More than an outage of the tests leaves behind: its backlog is no trouble of its own.
+    # More than an outage in these tests leaves behind, so its backlog fires nothing.
     "> 120": "> 20",
     "> 100000": "> 200",
 }
 _FOR = "3s"
-# Of TaplineLate, TaplineLag and TaplineStalled: they wait longer than TaplineDown.
+# TaplineLate, TaplineLag and TaplineStalled wait longer than TaplineDown.
 _FOR_LATE = "6s"
 
-Alert = tuple[str, str]  # its name; what it is about
+Alert = tuple[str, str]  # name of the alert; its subject
 
 
 class Prometheus:
-    """Scrapes a stack. A context manager."""
+    """A Prometheus that scrapes a stack. A context manager."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         if not shutil.which("prometheus"):
@@ -76,31 +76,31 @@ class Prometheus:
         self._http.close()
 
     def active(self, *states: str) -> set[Alert]:
-        """Return what is in one of these states now: firing, or about to (pending)."""
+        """Return the alerts in one of these states: firing or pending."""
         alerts = self._get("/api/v1/alerts")["alerts"]
         return {_of(alert["labels"]) for alert in alerts if alert["state"] in states}
 
     def fired_since(self, moment: float) -> set[Alert]:
-        """Return all that fired since a moment, by `time.time`."""
-        seconds = max(1, int(time.time() - moment))  # not a bit of what was before
+        """Return all alerts that fired since a moment of `time.time`."""
+        seconds = max(1, int(time.time() - moment))  # excluding earlier ones
         query = f'ALERTS{{alertstate="firing"}}[{seconds}s]'
         return {_of(series["metric"]) for series in self._get("/api/v1/query", query=query)["result"]}
 
     def value(self, query: str) -> float:
-        """Return the value of the only series that a query finds; NaN: it finds none."""
+        """Return the value of a query's only series; NaN if there is none."""
         found = self._get("/api/v1/query", query=query)["result"]
         return float(found[0]["value"][1]) if found else nan
 
     def wait(self, *expected: Alert, seconds_max: float = 30) -> None:
-        """Return once exactly these fire. Raises: AssertionError telling what does."""
+        """Wait until exactly these alerts fire. Raises: AssertionError with those that do."""
         seen: set[Alert] = set()
 
         def come() -> bool:
             nonlocal seen
-            # Who looks makes the page ask ClickHouse every round.
+            # Watching makes the page poll ClickHouse in every round.
             with suppress(httpx.HTTPError):
                 httpx.get(f"{self._stack.live_url}/api/snapshot", timeout=0.3)
-            # Nothing fires, and nothing is about to: the next test begins with all well.
+            # Nothing fires or is pending: the next test starts healthy.
             seen = self.active("firing") if expected else self.active("firing", "pending")
             return seen == set(expected)
 

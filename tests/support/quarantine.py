@@ -1,4 +1,4 @@
-"""Bodies -> rows of the quarantine, as an earlier release of ingest or the loader would have refused them."""
+"""Bodies -> rows of the quarantine, as if an earlier release of ingest or the loader had rejected them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,9 +17,9 @@ _CATALOG = Catalog.load()
 
 
 def quarantine(stack: Stack, body: bytes, **fields: Any) -> None:
-    """Put a body into the quarantine, and return when its row is there.
+    """Put a body into the quarantine and wait for its row.
 
-    It is of yesterday: what the loader refused today has a record of today, and this has none.
+    It is dated yesterday, because a row rejected today by the loader would need a record of today.
     """
     given = {"app_id": "a7Kq2mXw9L", "event_id": None, "reason": "invalid_field", "detail": "an old rule"}
     given |= {"pointer": None, "source": "ingest", "record": None, "body": body} | fields

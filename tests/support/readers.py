@@ -1,4 +1,4 @@
-"""Everything of ours that reads the events' topic, beside each other."""
+"""All of our readers of the events topic, side by side."""
 
 import json
 import subprocess
@@ -27,16 +27,16 @@ class Readers:
     clickhouse: str
     loader: Loader
     live: Live
-    kit: set[tuple[str, str]]  # (app, event id) as a consumer of the kit saw them
-    tail: Path  # what `tail` printed
+    kit: set[tuple[str, str]]  # (app, event id) as read by a consumer of the kit
+    tail: Path  # output of `tail`
 
     def tailed(self) -> set[tuple[str, str]]:
-        """Return what `tail` saw."""
+        """Return the events printed by `tail`."""
         whole = self.tail.read_text().rpartition("\n")[0].splitlines()
         return {(one["app_id"], one["event_id"]) for one in map(json.loads, whole)}
 
     def run(self, command: str, *arguments: str) -> str:
-        """Return what a command of ours prints."""
+        """Return the output of one of our commands."""
         done = subprocess.run(
             [sys.executable, "-m", command, *arguments],
             cwd=ROOT,
@@ -51,14 +51,14 @@ class Readers:
         return done.stdout
 
     def lags(self) -> dict[int, int]:
-        """Return partition of the events' topic -> the lag that the page shows."""
+        """Return partition of the events topic -> lag shown on the page."""
         cells = self.live.snapshot()["lag"]["partitions"]
         return {one["partition"]: one["lag"] for one in cells if one["topic"] == topics.EVENTS}
 
 
 @contextmanager
 def reading(cluster: Cluster, ingest: Ingest, clickhouse: Stack, folder: Path) -> Iterator[Readers]:
-    """Run all of them."""
+    """Run all readers."""
     url, intake = clickhouse.clickhouse_url, f"http://127.0.0.1:{ingest.admin_port}"
     loader = Loader(cluster.servers, url, folder).start()
     live = Live(clickhouse, KAFKA_BOOTSTRAP_SERVERS=cluster.servers, LIVE_INGEST_URL=intake)

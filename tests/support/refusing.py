@@ -1,4 +1,4 @@
-"""A proxy before ClickHouse that refuses what a test says, as ClickHouse would: by a code, or by silence."""
+"""A proxy before ClickHouse that rejects chosen requests like ClickHouse: by a code, or by silence."""
 
 import http.client
 import threading
@@ -13,10 +13,10 @@ _HOP_BY_HOP = ("host", "connection", "transfer-encoding", "content-length", "acc
 
 
 class Refusing:
-    """`url` leads to ClickHouse, but for what `refuse` refuses."""
+    """`url` leads to ClickHouse, except for requests that `refuse` rejects."""
 
     def __init__(self, clickhouse: str) -> None:
-        # Body, which begins with the statement -> code; 0: passed on.
+        # Body, which starts with the statement -> code; 0: passed on.
         self.refuse: Callable[[bytes], int] = lambda _: 0
         self.refused = 0
         self._upstream = urlsplit(clickhouse)
@@ -37,7 +37,7 @@ class Refusing:
     def answer(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes] | None:
-        """Return status, headers and text of the answer; None: none."""
+        """Return status, headers and text of the answer, or None."""
         if code := self.refuse(body):
             self.refused += 1
             text = f"Code: {code}. DB::Exception: injected. (INJECTED)".encode()

@@ -1,7 +1,8 @@
-"""A schema registry to register at: what Confluent's answers to who registers, looks up and reads.
+"""A schema registry stand-in that answers like Confluent's to registering, looking up and reading.
 
-Its ids begin at 2, so that each that it gives to a schema of ours is our own id of another. It can be told
-to be away, to hang, to refuse, and to answer nonsense. Source: Confluent Schema Registry's API reference.
+Its ids start at 2, so each id is our own id of another schema. It can be down, hang, refuse, and answer
+nonsense.
+Source: Confluent Schema Registry's API reference.
 """
 
 import base64
@@ -24,16 +25,16 @@ _SECONDS_MAX = 20.0
 
 @dataclass(frozen=True)
 class Fault:
-    """What is answered instead, to whoever writes (or to all)."""
+    """A replacement answer, for writers or for everyone."""
 
     status: int = 200
     body: bytes = b""
-    is_slow: bool = False  # no answer until the fault is over
-    subject: str = ""  # of this one alone
+    is_slow: bool = False  # no answer until the fault ends
+    subject: str = ""  # only this one
 
 
 class StandIn:
-    """One registry; it keeps what is registered while it is stopped, and its port."""
+    """One registry; while stopped it keeps its contents and its port."""
 
     def __init__(self, first_id: int = 2) -> None:
         self.subjects: dict[str, list[int]] = {}
@@ -53,21 +54,21 @@ class StandIn:
 
     @property
     def url(self) -> str:
-        """Its address, with a password in it."""
+        """Its address, with a password."""
         return f"http://user:{PASSWORD.replace('%', '%25')}@127.0.0.1:{self._port}"
 
     @property
     def open_url(self) -> str:
-        """Its address, without."""
+        """Its address, without a password."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def basic(self) -> str:
-        """What its clients say of themselves."""
+        """The credentials of its clients."""
         return f"user:{PASSWORD}"
 
     def start(self) -> None:
-        """Answer, on the same port each time."""
+        """Start, on the same port each time."""
         handler = type("Handler", (_Handler,), {"registry": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler)
         self._server.daemon_threads = True
@@ -76,19 +77,19 @@ class StandIn:
         self._thread.start()
 
     def stop(self) -> None:
-        """Be away."""
+        """Stop answering."""
         self.mend()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def breaks(self, fault: Fault) -> None:
-        """Answer by `fault` from now on."""
+        """Answer with `fault` from now on."""
         self._over.clear()
         self.fault = fault
 
     def mend(self) -> None:
-        """Answer as a registry does."""
+        """Answer correctly again."""
         self.fault = None
         self._over.set()
 
@@ -181,5 +182,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("content-length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
-        except OSError:  # who asked has gone
+        except OSError:  # the client has disconnected
             self.close_connection = True

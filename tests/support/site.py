@@ -1,4 +1,4 @@
-"""A stack with a folder of schemas of its own, the commands that people run beside it, and what SQL says."""
+"""A stack with its own folder of schemas, the commands that users run with it, and SQL on its tables."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ ARRIVAL = ("app_id", "received_at", "app_properties.app_id")
 
 
 class Site:
-    """A stack with a folder of schemas of its own."""
+    """A stack with its own folder of schemas."""
 
     def __init__(self, folder: Path, only: str, **env: str) -> None:
         self.folder = folder
@@ -34,7 +34,7 @@ class Site:
         return Tables(self.stack.clickhouse_url)
 
     def metric(self, process: str, name: str) -> float:
-        """Return a metric of `ingest` or `warehouse`; the sum, if it has labels."""
+        """Return a metric of `ingest` or `warehouse`, summed over labels."""
         port = {"ingest": "INGEST_ADMIN_PORT", "warehouse": "WAREHOUSE_METRICS_PORT"}[process]
         lines = httpx.get(f"http://127.0.0.1:{self.stack.env[port]}/metrics").text.splitlines()
         name = f"tapline_{process}_{name}"
@@ -43,7 +43,7 @@ class Site:
         )
 
     def run(self, module: str, *arguments: object, status: int = 0) -> str:
-        """Run a command as make does; return what it printed."""
+        """Run a command as make does; return its output."""
         base = self.stack.ingest_url.partition("/tapcart_webhooks")[0]
         ours = {"INGEST_URL": base, "INGEST_ADMIN_URL": self.stack.admin_url}
         ours |= {"KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka, "CLICKHOUSE_URL": self.stack.clickhouse_url}
@@ -66,7 +66,7 @@ class Site:
         return int(self.tables.one(f"SELECT count() FROM tapcart.{table} WHERE {where}"))
 
     def rows(self, table: str, app: str) -> list[dict[str, Any]]:
-        """Return an app's rows of a raw table, whole but for how they arrived, in the events' order."""
+        """Return an app's rows of a raw table in the events' order, without columns of their arrival."""
         names = self.tables.rows(
             f"SELECT name FROM system.columns WHERE database = 'tapcart' AND table = '{table}'"
         )

@@ -1,4 +1,4 @@
-"""The command a user runs -> a running stack on ports and a data folder of its own, for tests.
+"""The user's command -> a running stack with its own ports and data folder, for tests.
 
 Invariant: nothing is simulated: `python -m deploy.local` starts the real broker, engine and processes.
 """
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Below the ports that the kernel takes for outgoing connections, so that a killed service gets its own back.
+# Below the kernel's ports for outgoing connections, so that a killed service gets its own port back.
 _PORTS = range(10_000, 32_000)
 _START_SECONDS_MAX = 180
 _STOP_SECONDS_MAX = 90
@@ -25,11 +25,11 @@ _READY = re.compile(
 
 
 class StackFailedError(AssertionError):
-    """The stack ended, or did not get ready in time; the text is what it said."""
+    """The stack ended or was not ready in time; the text is its output."""
 
 
 class Stack:
-    """One run of the command. `start` it once; it can be started again on the same data folder and ports."""
+    """One run of the command. `start` it once; it can be restarted on the same data folder and ports."""
 
     def __init__(self, data_dir: Path, only: str = "", env: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
@@ -47,7 +47,7 @@ class Stack:
         return f"http://127.0.0.1:{self.env['INGEST_ADMIN_PORT']}"
 
     def start(self) -> "Stack":
-        """Start, and return when the ready line came. Raises: StackFailedError."""
+        """Start, and wait for the ready line. Raises: StackFailedError."""
         self.launch()
         process = self.process
         assert process is not None
@@ -77,7 +77,7 @@ class Stack:
         return int((self.data_dir / "run" / f"{name}.pid").read_text())
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to a service; return the process id that it had."""
+        """Send a signal to a service; return its previous process id."""
         pid = self.pid(name)
         os.kill(pid, number)
         return pid
@@ -93,7 +93,7 @@ class Stack:
         return "".join(f"\n--- {name}.log\n{self.log(name)}" for name in names)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End the command with a signal and return its exit status."""
+        """Stop the command with a signal and return its exit status."""
         process = self.process
         assert process is not None
         process.send_signal(number)
@@ -116,7 +116,7 @@ class Stack:
 
 
 def alive(pid: int) -> bool:
-    """Return whether a process runs; one that has ended but was not waited for does not."""
+    """Return whether a process runs; ended but unreaped processes do not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -124,17 +124,17 @@ def alive(pid: int) -> bool:
 
 
 def free_ports() -> dict[str, str]:
-    """Return the environment that gives each service a port that is free now."""
+    """Return an environment that gives each service a free port."""
     names = (
         *("INGEST_PORT", "INGEST_ADMIN_PORT", "LIVE_PORT", "CLICKHOUSE_PORT", "KAFKA_PORT"),
         "WAREHOUSE_METRICS_PORT",
     )
-    # Pairs: Kafka's controller is on the port after Kafka's.
+    # Pairs, because Kafka's controller uses the port after Kafka's.
     return dict(zip(names, map(str, free_pairs(len(names))), strict=True))
 
 
 def free_pairs(count: int) -> list[int]:
-    """Return ports that are free now, each with the one after it."""
+    """Return free ports whose successor is free too."""
     found: set[int] = set()
     while len(found) < count:
         port = random.SystemRandom().randrange(_PORTS.start, _PORTS.stop, 2)
@@ -153,9 +153,9 @@ def _free(port: int) -> bool:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Return the environment without what would turn our processes to something outside.
+    """Return the environment without variables that would redirect our processes.
 
-    Nor what a `make test ARGS=...` above us hands on to every make below.
+    Also without those that a `make test ARGS=...` passes to nested makes.
     """
     ours = (
         *("KAFKA_", "CLICKHOUSE_", "SCHEMA", "INGEST_", "WAREHOUSE_", "LIVE_", "DATA_DIR"),

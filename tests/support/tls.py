@@ -1,4 +1,4 @@
-"""A certificate authority of the test's own, and a server that shows its certificates."""
+"""A certificate authority for tests, and a server that uses its certificates."""
 
 import ssl
 import threading
@@ -28,7 +28,7 @@ class Authority:
         self.path.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def issue(self, days: int = 90, host: str = "localhost") -> Path:
-        """Return a file with a key and its certificate, which expires in `days` (negative: ago)."""
+        """Return a file with a key and a certificate that expires in `days` (negative: in the past)."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         names: list[x509.GeneralName] = [x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))]
@@ -61,7 +61,7 @@ class Authority:
 
 
 class Server:
-    """An HTTPS server on a port of its own. `show` changes its certificate while it runs."""
+    """An HTTPS server on its own port. `show` changes its certificate while it runs."""
 
     def __init__(self, certificate: Path, handler: type[BaseHTTPRequestHandler]) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -73,13 +73,13 @@ class Server:
         self.port = self.http.server_port
 
     def show(self, certificate: Path) -> None:
-        """Show this certificate from now on."""
+        """Use this certificate from now on."""
         self._context.load_cert_chain(certificate)
 
 
 @contextmanager
 def serving(certificate: Path, handler: type[BaseHTTPRequestHandler]) -> Iterator[Server]:
-    """Yield a server that runs."""
+    """Yield a running server."""
     server = Server(certificate, handler)
     thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""What is in a Kafka topic, read as any consumer reads it."""
+"""The contents of a Kafka topic, read like any consumer does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ def consumer(kafka: str) -> Iterator[Consumer]:
 
 
 def end_offsets(kafka: str, topic: str) -> dict[int, int]:
-    """Return partition -> high watermark, once every partition has a leader that knows it is one."""
+    """Return partition -> high watermark, once every partition has an active leader."""
     with consumer(kafka) as client:
 
         def ends() -> dict[int, int]:
@@ -53,14 +53,14 @@ def messages_since(kafka: str, topic: str, offsets: dict[int, int]) -> list[Mess
 
 
 def headers_of(message: Message) -> dict[str, bytes]:
-    """Return the headers, all of which have bytes for a value."""
+    """Return the headers; all have bytes as values."""
     headers = message.headers()
     assert isinstance(headers, list)
     return {name: value for name, value in headers if isinstance(value, bytes)}
 
 
 def value_of(message: Message) -> bytes:
-    """Return the value, which is there."""
+    """Return the value, which must exist."""
     value = message.value()
     assert isinstance(value, bytes)
     return value

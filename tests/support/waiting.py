@@ -1,4 +1,4 @@
-"""Waiting in tests: for a state, never for a time."""
+"""Waiting in tests: for a state, never for a duration."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +11,9 @@ _T = TypeVar("_T")
 
 
 def eventually(ask: Callable[[], _T], seconds_max: float = 30, what: str = "") -> _T:
-    """Return the first true answer of `ask`. A service that does not answer yet is waited for.
+    """Return the first true result of `ask`, waiting for services that do not answer yet.
 
-    Raises: AssertionError at the deadline, with the last answer or error.
+    Raises: AssertionError at the deadline, with the last result or error.
     """
     deadline = time.monotonic() + seconds_max
     while True:

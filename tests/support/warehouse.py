@@ -1,4 +1,4 @@
-"""Events as ingest would send them, a loader as an operator starts it, and what ClickHouse then says."""
+"""Events in ingest's format, a loader started like an operator does, and queries of ClickHouse."""
 
 import json
 import os
@@ -34,7 +34,7 @@ Headers = list[tuple[str, bytes | None]]
 
 @dataclass(frozen=True)
 class Message:
-    """A Kafka message that never was in Kafka, with the methods of confluent_kafka's."""
+    """A Kafka message that never was in Kafka, with confluent_kafka's methods."""
 
     value_: bytes | None
     topic_: str = topics.EVENTS
@@ -61,7 +61,7 @@ class Message:
         return 1, self.at_ms
 
     def headers(self) -> Headers | None:
-        """Return the headers, or None as the client does when there are none."""
+        """Return the headers, or None without any, like the client."""
         return self.headers_
 
     def key(self) -> bytes | None:
@@ -74,13 +74,13 @@ class Message:
 
 
 def body(name: str = "AppOpened", **fields: Any) -> bytes:
-    """Return a sample's body with a fresh event_id, and some fields changed; None takes a field away."""
+    """Return a sample's body with a fresh event_id and some fields changed; None removes a field."""
     event = json.loads(SAMPLES[name]) | {"event_id": str(uuid.uuid4())} | fields
     return json.dumps({key: value for key, value in event.items() if value is not None}).encode()
 
 
 def decoded(event: bytes, **headers: str) -> Decoded:
-    """Return what ingest makes of a body."""
+    """Return the decoded event of a body."""
     return _DECODER.decode(event, headers)
 
 
@@ -90,18 +90,18 @@ def value(event: bytes, **headers: str) -> bytes:
 
 
 def crc(data: bytes) -> Headers:
-    """Return the header that vouches for a value."""
+    """Return the checksum header of a value."""
     return [(topics.CRC32, wire.checksum(data))]
 
 
 def message(event: bytes, offset: int = 0, partition: int = 0) -> Message:
-    """Return a body as a message that ingest would have written."""
+    """Return a body as a message written by ingest."""
     data = value(event)
     return Message(data, partition_=partition, offset_=offset, headers_=crc(data))
 
 
 class Sender:
-    """Writes to our topics, as of a moment, and waits for Kafka's acknowledgement."""
+    """Writes to our topics with a given time, and waits for Kafka's acknowledgement."""
 
     def __init__(self, kafka: str, at_ms: int = NOW_MS) -> None:
         self._at_ms = at_ms
@@ -130,7 +130,7 @@ class Sender:
         key: bytes = b"app",
         partition: int = -1,
     ) -> None:
-        """Hand over one record; without `headers`, with the right checksum."""
+        """Produce one record; without `headers`, with a correct checksum."""
         given: list[tuple[str, str | bytes | None]] = [*(crc(data or b"") if headers is None else headers)]
         self._producer.produce(topic, data, key, partition, headers=given, timestamp=self._at_ms)
         self._producer.poll(0)
@@ -141,8 +141,8 @@ class Sender:
 
 
 def make_topics(kafka: str) -> None:
-    """Make our topics, as ingest does when it starts."""
-    # The samples' time stands still, so Kafka must not go by it.
+    """Create our topics, as ingest does at startup."""
+    # The samples have fixed times, so Kafka must not apply its time limits.
     config = {"max.message.bytes": str(4 << 20), "retention.ms": "-1", "compression.type": topics.CODEC}
     wanted = [NewTopic(topic, count, config=config) for topic, count in topic_contract.PARTITIONS.items()]
     admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
@@ -165,7 +165,7 @@ class Loader:
     command: tuple[str, ...] = ("-m", "consumers.warehouse")
 
     def start(self, *, wait: bool = True) -> "Loader":
-        """Start it; with `wait`, return when it is ready."""
+        """Start it; with `wait`, wait until it is ready."""
         self.log = self.folder / f"warehouse-{uuid.uuid4().hex[:8]}.log"
         self.port = int(free_ports()["LIVE_PORT"])
         with self.log.open("ab") as log:
@@ -177,7 +177,7 @@ class Loader:
         return self
 
     def environment(self) -> dict[str, str]:
-        """Return what it runs with."""
+        """Return its environment."""
         ours = ("KAFKA_", "CLICKHOUSE_", "WAREHOUSE_")
         clean = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
         return clean | {
@@ -200,31 +200,31 @@ class Loader:
             return error.code, error.read().decode()
 
     def is_ready(self) -> bool:
-        """Return whether it says that it is ready; fails when it has ended."""
+        """Return whether it reports readiness; fails if it has ended."""
         assert self.process.poll() is None, self.log.read_text()
         return self.get("/readyz")[0] == 200
 
     def metric(self, name: str) -> float:
-        """Return the sum of a metric's samples; `name` with labels or without."""
+        """Return the sum of a metric's samples; `name` with or without labels."""
         lines = self.get("/metrics")[1].splitlines()
         return sum(
             float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
         )
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """End it at once."""
+        """Kill it."""
         self.process.send_signal(number)
         self.process.wait(30)
 
     def stop(self) -> int:
-        """End it in order and return its exit status."""
+        """Stop it in order and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
 
 class Tables:
-    """Questions to ClickHouse over HTTP."""
+    """Queries of ClickHouse over HTTP."""
 
     def __init__(self, url: str) -> None:
         self._url = url

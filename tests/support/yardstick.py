@@ -1,19 +1,19 @@
-"""A piece of work -> how long it takes, as on the machine that the tests' bounds are for, on any machine.
+"""Some work -> its duration on the reference machine of the tests' limits, measured on any machine.
 
-The time of a fixed loop, taken right before and after, is the unit: a busy or a slow machine stretches both.
-The garbage collector rests: how long it takes depends on the tests that ran before in the process.
+The unit is the time of a fixed loop, measured right before and after: a busy or slow machine stretches both.
+The garbage collector is off, because its time depends on earlier tests in the process.
 """
 
 import gc
 import time
 from collections.abc import Callable
 
-_LOOP_SECONDS = 0.02  # on the machine that the bounds are for
+_LOOP_SECONDS = 0.02  # on the reference machine
 _TRIES = 3
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return the CPU seconds that `work` takes on the reference machine, the least of a few tries."""
+    """Return the CPU seconds of `work` on the reference machine, the minimum of a few tries."""
     gc.disable()
     try:
         return min(_ratio(work) for _ in range(_TRIES)) * _LOOP_SECONDS

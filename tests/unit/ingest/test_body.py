@@ -14,7 +14,7 @@ LIMIT = 1000
 
 
 def read(messages: Iterable[Message], memory: Memory | None = None) -> bytes:
-    """Return what is read when the server hands over `messages`."""
+    """Read a body from the server's `messages`."""
     rest = iter(messages)
 
     async def receive() -> Message:
@@ -41,24 +41,24 @@ def test_reads_a_body_in_pieces() -> None:
     ],
 )
 def test_refuses_a_body_over_the_limit(messages: list[Message]) -> None:
-    """Whether it comes whole or in pieces."""
+    """In one piece or in several."""
     with pytest.raises(body.BodyTooLargeError):
         read(messages)
 
 
 def test_a_body_at_the_limit_is_read() -> None:
-    """The bound itself is allowed."""
+    """The limit itself is allowed."""
     assert len(read([piece(b"x" * 500, more=True), piece(b"x" * 500)])) == LIMIT
 
 
 def test_a_sender_that_goes_away_is_told_apart() -> None:
-    """A connection cut in the middle of a body is no event."""
+    """A connection cut in the middle of a body is not an event."""
     with pytest.raises(ClientDisconnect):
         read([piece(b"{", more=True), {"type": "http.disconnect"}])
 
 
 def test_each_piece_of_a_body_is_counted() -> None:
-    """A body that is over what is left of the bound is refused, and nothing of it stays counted."""
+    """A body larger than the remaining memory is refused, and none of it stays counted."""
     memory = Memory(LIMIT)
     memory.take(300)
 
@@ -73,7 +73,7 @@ def test_each_piece_of_a_body_is_counted() -> None:
     "end", [{"type": "http.disconnect"}, piece(b"x" * 900), piece(b"x" * LIMIT, more=True)]
 )
 def test_a_body_that_is_not_read_to_its_end_is_given_back(end: Message) -> None:
-    """Its sender went away, or it is over the limit."""
+    """If its sender disconnects or it is too large."""
     memory = Memory(2 * LIMIT)
 
     with pytest.raises((ClientDisconnect, body.BodyTooLargeError)):

@@ -1,4 +1,4 @@
-"""Undoing a Content-Encoding, within bounds."""
+"""Decoding a Content-Encoding, within limits."""
 
 import contextlib
 import gzip
@@ -27,13 +27,13 @@ def raw_deflate(data: bytes) -> bytes:
 
 
 def zstd(data: bytes) -> bytes:
-    """Return a frame that does not say how long it is, as a stream of frames does not."""
+    """Return a frame without its length, as in a stream of frames."""
     stream = zstandard.ZstdCompressor().compressobj()
     return stream.compress(data) + stream.flush()
 
 
 def in_members(data: bytes) -> bytes:
-    """Return gzip of several members, filled up with zeros, as a sender that flushes makes it."""
+    """Return gzip of several members, padded with zeros, as from a flushing sender."""
     return b"".join(gzip.compress(bytes([one])) for one in data) + bytes(3)
 
 
@@ -51,14 +51,14 @@ COMPRESSORS: list[tuple[str, Callable[[bytes], bytes]]] = [
 
 @pytest.mark.parametrize(("encoding", "compress"), COMPRESSORS)
 def test_every_encoding_is_undone(encoding: str, compress: Callable[[bytes], bytes]) -> None:
-    """Also written in capitals, and in a list with what is none."""
+    """Also in upper case, and in a list with names that are not encodings."""
     for written in (encoding, encoding.upper(), f"{encoding}, identity", f" none,{encoding} "):
         assert decoded(compress(BODY), written, LIMIT) == BODY
 
 
 @pytest.mark.parametrize("encoding", ["", " ", "identity", "none", "utf-8", "UTF-8", "identity, none", ","])
 def test_some_encodings_are_none(encoding: str) -> None:
-    """As senders write them that do not encode."""
+    """Senders write them although they do not encode."""
     assert decoded(BODY, encoding, LIMIT) == BODY
 
 
@@ -71,14 +71,14 @@ def test_a_list_is_undone_from_its_end() -> None:
 
 @pytest.mark.parametrize("encoding", ["compress", "gzip, pack200", "gzip, gzip, gzip, gzip", "\u00e9"])
 def test_other_encodings_are_refused(encoding: str) -> None:
-    """Unknown ones, and more than anybody applies."""
+    """Unknown ones, and too many."""
     with pytest.raises(UnknownEncodingError):
         decoded(BODY, encoding, LIMIT)
 
 
 @pytest.mark.parametrize(("encoding", "compress"), COMPRESSORS)
 def test_what_is_not_as_it_says_is_refused(encoding: str, compress: Callable[[bytes], bytes]) -> None:
-    """Cut short, followed by other bytes, not compressed at all, empty."""
+    """Truncated, followed by other bytes, not compressed, empty."""
     whole = compress(BODY * 9).rstrip(b"\0")
     for data in (whole[:-3], whole + b"rest", b"{", b""):
         with pytest.raises(EncodingError):
@@ -87,7 +87,7 @@ def test_what_is_not_as_it_says_is_refused(encoding: str, compress: Callable[[by
 
 @pytest.mark.parametrize(("encoding", "compress"), COMPRESSORS)
 def test_a_bomb_is_refused(encoding: str, compress: Callable[[bytes], bytes]) -> None:
-    """After the limit's bytes, whatever it would grow to; also one made of several members."""
+    """It stops at the limit, whatever the full size; also with several members."""
     size = 60 if compress is in_members else 20_000_000
     bomb = compress(bytes(size))
 
@@ -100,7 +100,7 @@ def test_a_bomb_is_refused(encoding: str, compress: Callable[[bytes], bytes]) ->
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 def test_a_body_of_very_many_members_is_refused(encoding: str) -> None:
-    """Each costs time, though it holds nothing."""
+    """Each costs time, although it is empty."""
     member = gzip.compress(b"") if encoding == "gzip" else zstd(b"")
 
     def refuse() -> None:

@@ -1,4 +1,4 @@
-"""Until when ingest has given everything to Kafka, whatever is on its way and whatever waits on disk."""
+"""The moment up to which ingest has delivered, with records in flight and in the spool."""
 
 import asyncio
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ _NOW_MS = 100_000
 
 
 class Way:
-    """A publisher that keeps a record on its way until it is told how that ends; and a spool."""
+    """A publisher that keeps a record in flight until the test ends it; and a spool."""
 
     def __init__(self) -> None:
         self.oldest: int | None = None
@@ -33,17 +33,17 @@ def record(received_at_ms: int) -> OutgoingRecord:
 
 
 def delivered(way: Way) -> Delivered:
-    """Return what is tried, with two seconds for Kafka."""
+    """Return the object under test, with two seconds for Kafka."""
     return Delivered(cast("Publisher", way), 2.0)
 
 
 def test_with_nothing_on_its_way_it_is_now() -> None:
-    """Kafka has all."""
+    """Kafka has everything."""
     assert delivered(Way()).until_ms(_NOW_MS) == _NOW_MS
 
 
 def test_what_is_on_its_way_holds_it_back() -> None:
-    """Until it is safe, or given up: then nobody was told that it is kept."""
+    """Until it is safe or given up; then it was not acknowledged."""
 
     async def story() -> list[int | None]:
         way = Way()
@@ -66,7 +66,7 @@ def test_what_is_on_its_way_holds_it_back() -> None:
 
 
 def test_what_waits_on_disk_holds_it_back() -> None:
-    """Behind its first record may lie one that waited for Kafka before: so much older it can be."""
+    """A record behind the first one may be older, if it waited for Kafka before."""
     way = Way()
     way.oldest = 50_000
 
@@ -74,7 +74,7 @@ def test_what_waits_on_disk_holds_it_back() -> None:
 
 
 def test_a_disk_that_does_not_answer_leaves_it_unknown() -> None:
-    """Nobody knows what lies on it, or since when."""
+    """Its contents are unknown."""
     for strange in ({"unavailable": "Input/output error"}, {"is_open": False}, {"empty": False}):
         way = Way()
         vars(way.spool).update(strange)

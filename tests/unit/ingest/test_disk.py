@@ -1,4 +1,4 @@
-"""The contract of a `Disk`: the real one and the simulation's fake keep it; and what only the fake shows."""
+"""The contract of a `Disk`, for the real one and the simulation's fake; and properties of the fake."""
 
 import random
 from pathlib import Path
@@ -16,19 +16,19 @@ def disk(request: pytest.FixtureRequest) -> Disk:
 
 
 def fake(platters: Platters) -> FakeDisk:
-    """Return a process's view of the platters."""
+    """Return a process's view of the disk."""
     return FakeDisk(platters, random.Random(1), lambda _: None)
 
 
 def write(disk: Disk, path: Path, data: bytes) -> int:
-    """Return the descriptor of a new file that holds `data`."""
+    """Return the descriptor of a new file with `data`."""
     descriptor = disk.create(path)
     append(disk, descriptor, data)
     return descriptor
 
 
 def append(disk: Disk, descriptor: int, data: bytes) -> None:
-    """Write `data`, in as many calls as that takes."""
+    """Write `data`, in as many calls as needed."""
     rest = memoryview(data)
     while rest:
         written = disk.write(descriptor, rest)
@@ -37,7 +37,7 @@ def append(disk: Disk, descriptor: int, data: bytes) -> None:
 
 
 def test_a_file_is_appended_to_and_read(disk: Disk, tmp_path: Path) -> None:
-    """From any position to any other, also beyond its end."""
+    """Between any two positions, even past its end."""
     folder = tmp_path / "a" / "b"
     disk.make_folder(folder)
     disk.make_folder(folder)
@@ -54,7 +54,7 @@ def test_a_file_is_appended_to_and_read(disk: Disk, tmp_path: Path) -> None:
 
 
 def test_a_name_is_taken_once(disk: Disk, tmp_path: Path) -> None:
-    """What another wrote is never overwritten by `create`; a rename replaces what was there."""
+    """`create` never overwrites a file; a rename replaces its target."""
     disk.close(write(disk, tmp_path / "one", b"1"))
     disk.close(write(disk, tmp_path / "two", b"2"))
     with pytest.raises(OSError, match="exists"):
@@ -66,7 +66,7 @@ def test_a_name_is_taken_once(disk: Disk, tmp_path: Path) -> None:
 
 
 def test_a_cut_file_goes_on_at_its_new_end(disk: Disk, tmp_path: Path) -> None:
-    """As a writer leaves it that takes back what it could not sync."""
+    """A writer truncates data that it could not sync."""
     descriptor = write(disk, tmp_path / "file", b"kept, not kept")
     disk.truncate(descriptor, 4)
     append(disk, descriptor, b"!")
@@ -76,7 +76,7 @@ def test_a_cut_file_goes_on_at_its_new_end(disk: Disk, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there(disk: Disk, tmp_path: Path) -> None:
-    """A folder has no files, a file cannot be read, and can be removed again."""
+    """A missing folder has no files; a missing file cannot be read, and removing it is harmless."""
     assert disk.files(tmp_path / "nowhere") == {}
     with pytest.raises(OSError, match="No such file"):
         disk.read(tmp_path / "nowhere", 0, 1)
@@ -88,7 +88,7 @@ def test_what_is_not_there(disk: Disk, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_a_power_cut_leaves_what_was_synced(seed: int) -> None:
-    """Of the rest any beginning, maybe damaged; of a name that was not synced, maybe nothing."""
+    """Of unsynced data any prefix survives, perhaps damaged; of an unsynced name perhaps nothing."""
     platters = Platters(random.Random(seed))
     disk = fake(platters)
     synced = write(disk, Path("/spool/synced"), b"a" * 50)

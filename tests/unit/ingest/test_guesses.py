@@ -7,9 +7,9 @@ from ingest.http.guesses import Guesses
 
 
 def test_the_first_of_a_second_are_answered_at_once() -> None:
-    """A sender with a typo in its URL learns of it without delay."""
+    """A sender with a typo in its URL is answered without delay."""
     guesses = Guesses(lambda: 7.0)
-    guesses.waiting_max = 0  # so that whoever would have to wait loses its connection at once
+    guesses.waiting_max = 0  # makes delayed senders lose their connection at once
 
     async def ten() -> list[bool]:
         return [await guesses.slow_down() for _ in range(10)]
@@ -18,7 +18,7 @@ def test_the_first_of_a_second_are_answered_at_once() -> None:
 
 
 def test_a_guesser_waits_and_loses_its_connection() -> None:
-    """What comes after them takes a second each; more than may wait are not kept waiting."""
+    """Later ones take a second each; beyond the limit they are not delayed."""
     guesses = Guesses(lambda: 7.0)
     guesses.waiting_max = 20
 

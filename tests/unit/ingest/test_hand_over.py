@@ -1,4 +1,4 @@
-"""What is spooled goes to Kafka in order, also behind a failure and a refusal."""
+"""Spooled records go to Kafka in order, even after a failure or a refusal."""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +16,7 @@ from runtime.kafka import topics
 
 
 class _Kafka:
-    """A `Producer` of which each record's end is given: in its batch, and alone."""
+    """A `Producer` with a given outcome for each record: in its batch, and alone."""
 
     def __init__(self, in_batch: dict[bytes, Exception], alone: dict[bytes, Exception]) -> None:
         self.written: list[bytes] = []
@@ -43,7 +43,7 @@ AWAY, REFUSED = NotAcknowledgedError("away"), RefusedError("too large")
 
 
 def hand_over(folder: Path, kafka: _Kafka, values: str) -> tuple[list[str], str]:
-    """Spool a record for each letter, and hand them over; return those rescued, and the failure."""
+    """Spool one record per letter and deliver them; return the rescued ones and the failure."""
     rescued: list[str] = []
 
     async def refused(record: OutgoingRecord, _why: str) -> str:
@@ -79,7 +79,7 @@ def hand_over(folder: Path, kafka: _Kafka, values: str) -> tuple[list[str], str]
         ({b"c": REFUSED}, {b"c": REFUSED}, b"abdd", ["c"], ""),
         ({b"b": REFUSED, b"c": REFUSED}, {b"c": REFUSED}, b"adbd", ["c"], ""),
         ({b"b": AWAY, b"c": AWAY, b"d": AWAY}, {}, b"a", [], "away"),
-        # Alone, "c" and "d" would come to lie before "b".
+        # Alone, "c" and "d" would overtake "b".
         ({b"b": AWAY, b"c": REFUSED, b"d": REFUSED}, {}, b"a", [], "away"),
     ],
 )
@@ -91,7 +91,7 @@ def test_nothing_goes_on_behind_a_failure(
     rescued: list[str],
     failure: str,
 ) -> None:
-    """What is refused is sent again alone, and what follows with it; only behind what Kafka has."""
+    """A refused record and all later ones are resent alone, but only after records that Kafka has."""
     kafka = _Kafka(in_batch, alone)
 
     assert hand_over(tmp_path, kafka, "abcd") == (rescued, failure)

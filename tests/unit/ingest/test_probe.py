@@ -1,4 +1,4 @@
-"""A probe of the doctor is no event: it is kept apart, cut, and answered as if it were one."""
+"""A probe of the doctor is not an event: it is kept apart, truncated, and answered like one."""
 
 import json
 
@@ -18,7 +18,7 @@ EVENT = {
 
 
 def received(**changes: object) -> Rejected:
-    """Return what becomes of a probe."""
+    """Return the result of a probe."""
     body = json.dumps(EVENT | changes).encode()
     found = Receiver(Catalog.load()).receive(body, {}, NOW_MS)
     assert isinstance(found, Rejected)
@@ -26,7 +26,7 @@ def received(**changes: object) -> Rejected:
 
 
 def test_a_probe_goes_to_the_quarantine_under_its_own_reason() -> None:
-    """And asks for no app of its own: any token may send one."""
+    """It needs no app: any token may send one."""
     found = received()
 
     assert (found.status, found.reason, found.app_id, found.faults) == (200, "probe", None, ())
@@ -34,10 +34,10 @@ def test_a_probe_goes_to_the_quarantine_under_its_own_reason() -> None:
 
 
 def test_a_large_probe_is_cut() -> None:
-    """It is sent to see what gets through, not to be kept."""
+    """It tests the limits, and need not be stored."""
     assert len(received(padding="x" * 1_000_000).record.value) < 2 * probe.BYTES_MAX
 
 
 def test_a_probe_without_the_required_fields_is_a_body_like_any_other() -> None:
-    """A wrong one is told so."""
+    """It is reported like any invalid event."""
     assert received(event_id=None).status == 422

@@ -1,4 +1,4 @@
-"""How large a record a body can become: the producer's bound follows from it."""
+"""The maximum size of a body's record, from which the producer's limit follows."""
 
 from itertools import islice, product
 
@@ -19,9 +19,9 @@ _GROWTH_MAX, _MORE = 5, 64 * 1024  # a body of n bytes becomes a value of at mos
 
 
 def growing(size: int, block: str = "device_properties") -> bytes:
-    """Return an event of so many bytes that becomes as large a record as we know how.
+    """Return an event of this size with the largest record that we know.
 
-    What a schema does not know is kept under its path: the block's name, and `.` and `%` escaped.
+    Unknown fields are kept under their path: the block's name, with `.` and `%` escaped.
     """
     event = msgspec.json.decode((SAMPLES / "AppOpened.json").read_bytes())
     names = ("".join(name) for name in product(".%", repeat=18))
@@ -32,18 +32,18 @@ def growing(size: int, block: str = "device_properties") -> bytes:
 
 
 def value_bytes(body: bytes) -> int:
-    """Return how large the record's value is."""
+    """Return the size of the record's value."""
     return len(_RECEIVER.receive(body, {}, _NOW_MS).record.value)
 
 
 @given(events() | st.binary(max_size=300))
 def test_no_body_grows_beyond_the_bound(body: bytes) -> None:
-    """Whatever it is: an event, odd or unknown, or no JSON at all."""
+    """For any event, odd or unknown, and for bodies that are not JSON."""
     assert value_bytes(body) <= _GROWTH_MAX * len(body) + _MORE
 
 
 def test_the_body_that_grows_most_is_within_the_bound() -> None:
-    """More than three times as large, but not five times."""
+    """More than three times as large, but less than five times."""
     body = growing(200_000)
 
     assert len(body) == 200_000
@@ -51,7 +51,7 @@ def test_the_body_that_grows_most_is_within_the_bound() -> None:
 
 
 def test_the_producer_takes_the_record_of_the_largest_body_that_may_be_set() -> None:
-    """And one that quarantines it."""
+    """And the record that quarantines it."""
     (most,) = (
         constraint.le
         for constraint in Settings.model_fields["body_bytes_max"].metadata

@@ -1,4 +1,4 @@
-"""Refusals are counted and logged, at a bounded rate and without secrets."""
+"""Refusals are counted and logged, at a limited rate and without secrets."""
 
 import logging
 
@@ -26,12 +26,12 @@ RANDOM = "AbCdEfGhIjKlMnOpQrStUvWxYz012345"
     ],
 )
 def test_a_path_is_shown_without_what_may_be_a_token(path: str, shown: str) -> None:
-    """So that a typo is seen, and nobody who reads the log can post."""
+    """Typos are visible, but the log gives no reader a token."""
     assert redacted(path) == shown
 
 
 def test_lines_are_bounded_and_counts_are_not(caplog: pytest.LogCaptureFixture) -> None:
-    """Ten lines a minute; the next line says how many were left out."""
+    """Ten lines a minute; the next line reports how many were left out."""
     metrics, now = Metrics(), 0.0
     refusals = Refusals(Children(metrics.requests), lambda: now)
     with caplog.at_level(logging.WARNING):

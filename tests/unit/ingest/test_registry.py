@@ -1,4 +1,4 @@
-"""Every path of the registry: what it answers, and how it refuses, as Confluent's clients expect it."""
+"""Every path of the registry: its answers and errors, as Confluent's clients expect them."""
 
 import json
 from collections.abc import Iterator
@@ -38,12 +38,12 @@ def client() -> Iterator[TestClient]:
 
 
 def posted(schema: Any, **members: Any) -> dict[str, Any]:
-    """Return what a client sends of a schema, which may be text already."""
+    """Return a client's request for a schema, which may already be text."""
     return {"schema": schema if isinstance(schema, str) else json.dumps(schema), **members}
 
 
 def changed(*removed: str, **added: Any) -> dict[str, Any]:
-    """Return AppOpened's schema without some fields, and with others: name=type, or name=(type, default)."""
+    """Return AppOpened's schema without some fields and with others: name=type, or name=(type, default)."""
     schema = deepcopy(OPENED.schema)
     schema["fields"] = [field for field in schema["fields"] if field["name"] not in removed]
     for name, kind in added.items():
@@ -91,7 +91,7 @@ def changed(*removed: str, **added: Any) -> dict[str, Any]:
     ],
 )
 def test_answers_what_is_asked(client: TestClient, path: str, answer: object) -> None:
-    """As Confluent's registry answers, in its media type."""
+    """Like Confluent's registry, in its media type."""
     given_ = client.get(path)
 
     assert (given_.status_code, given_.json()) == (200, answer)
@@ -137,7 +137,7 @@ def test_lists_every_schema(client: TestClient) -> None:
     ],
 )
 def test_refuses_with_its_code(client: TestClient, method: str, path: str, code: int, words: str) -> None:
-    """Error code and words are Confluent's; the status is the code's first three digits."""
+    """Error codes and messages are Confluent's; the status is the first three digits of the code."""
     _assert_refused(client.request(method, path), code, words)
 
 
@@ -152,7 +152,7 @@ def _assert_refused(answer: Any, code: int, words: str) -> None:
 
 @pytest.mark.parametrize("query", ["", "?normalize=true", "?normalize=False&deleted=False"])
 def test_finds_a_schema_by_its_content(client: TestClient, query: str) -> None:
-    """White space and the order of members do not matter; what the schema says does."""
+    """White space and the order of members do not matter."""
     backwards = {name: OPENED.schema[name] for name in reversed(OPENED.schema)}
     found = client.post(
         f"/subjects/{SUBJECT}{query}", json=posted(json.dumps(backwards, indent=2), schemaType="AVRO")
@@ -167,7 +167,7 @@ def test_finds_a_schema_by_its_content(client: TestClient, query: str) -> None:
 
 
 def test_registers_what_is_there_and_nothing_else(client: TestClient) -> None:
-    """As Confluent's does: a client that registers before it writes can go on; a new schema is refused."""
+    """As with Confluent's: a client that registers before writing can continue; a new schema is refused."""
     again = client.post(f"/subjects/{SUBJECT}/versions", json=posted(OPENED.text))
 
     assert (again.status_code, again.json()) == (200, {"id": 2})
@@ -189,7 +189,7 @@ def test_registers_what_is_there_and_nothing_else(client: TestClient) -> None:
 )
 @pytest.mark.parametrize("version", ["", "/latest", "/1"])
 def test_compatibility_is_checked(client: TestClient, schema: Any, told: list[str], version: str) -> None:
-    """By the rules of `schemas check`; every problem is told when asked for."""
+    """By the rules of `schemas check`; every problem is reported on request."""
     path = f"/compatibility/subjects/{SUBJECT}/versions{version}"
     brief = client.post(path, json=posted(schema))
     verbose = client.post(f"{path}?verbose=true", json=posted(schema))
@@ -199,7 +199,7 @@ def test_compatibility_is_checked(client: TestClient, schema: Any, told: list[st
 
 
 def test_compatibility_with_what_is_not_there(client: TestClient) -> None:
-    """With a subject's newest version that does not exist everything is compatible; others are not found."""
+    """Everything is compatible with the newest version of a missing subject; other versions are not found."""
     path = "/compatibility/subjects/none/versions"
 
     assert client.post(path, json=posted(OPENED.text)).json() == {"is_compatible": True}
@@ -225,7 +225,7 @@ def test_compatibility_with_what_is_not_there(client: TestClient) -> None:
     ids=lambda body: str(body)[:40],
 )
 def test_an_invalid_schema_is_told(client: TestClient, body: dict[str, Any]) -> None:
-    """42201 with the reason; a verbose check tells it as a message."""
+    """42201 with the reason; a verbose check reports it as a message."""
     path = f"/compatibility/subjects/{SUBJECT}/versions/latest"
     _assert_refused(client.post(path, json=body), 42201, "Invalid schema: ")
     verbose = client.post(f"{path}?verbose=true", json=body).json()
@@ -240,7 +240,7 @@ def test_an_invalid_schema_is_told(client: TestClient, body: dict[str, Any]) -> 
     ids=["empty", "list", "number", "large"],
 )
 def test_a_body_that_is_no_request_is_told(client: TestClient, body: bytes, code: int) -> None:
-    """400 for what is none, 413 for what is too large."""
+    """400 for an invalid request, 413 for one that is too large."""
     _assert_refused(client.post(f"/subjects/{SUBJECT}", content=body), code, "The body is")
 
 
@@ -255,7 +255,7 @@ _NONSENSE = st.recursive(
 
 @given(_NONSENSE, st.integers(0, len(OPENED.schema["fields"]) - 1), st.none() | _ATTRIBUTES)
 def test_no_schema_breaks_the_registry(nonsense: Any, place: int, attribute: str | None) -> None:
-    """It is compared, or it is invalid; nothing else comes of it."""
+    """It is compared or reported as invalid; nothing else happens."""
     schema = deepcopy(OPENED.schema)
     if attribute:
         schema["fields"][place][attribute] = nonsense
@@ -271,7 +271,7 @@ def test_no_schema_breaks_the_registry(nonsense: Any, place: int, attribute: str
 
 
 def test_serves_what_was_released_meanwhile(tmp_path: Path) -> None:
-    """A version released while it runs is the newest, under the next id."""
+    """A version released meanwhile is the newest, with the next id."""
     tree = Tree(tmp_path)
     current = SchemaReloader(tmp_path)
     client = TestClient(RegistryApi(current).app())

@@ -20,7 +20,7 @@ records = st.builds(
     timestamp_ms=st.integers(0, 2**53),
 )
 
-# Nothing that MessagePack can say in so few levels is a record by chance: its fourth member would be a list.
+# Values this flat never parse as a record: its fourth member would be a list.
 shapes = st.recursive(
     st.none() | st.integers(-(2**63), 2**63) | st.text(max_size=9) | st.binary(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -30,7 +30,7 @@ shapes = st.recursive(
 
 @given(st.lists(records, max_size=8))
 def test_what_was_framed_is_parsed(written: list[OutgoingRecord]) -> None:
-    """A whole file gives its records back, in order."""
+    """A whole file returns its records in order."""
     contents = segment.parse(b"".join(map(segment.frame, written)))
 
     assert contents.records == written
@@ -43,7 +43,7 @@ def test_what_was_framed_is_parsed(written: list[OutgoingRecord]) -> None:
 def test_a_file_cut_at_any_byte_keeps_every_whole_frame(
     written: list[OutgoingRecord], data: st.DataObject
 ) -> None:
-    """A crash in the middle of a write costs only the frame it cut, and is no damage."""
+    """A crash in the middle of a write costs only the truncated frame, and is not damage."""
     frames = [segment.frame(record) for record in written]
     whole = b"".join(frames)
     cut = data.draw(st.integers(0, len(whole)))
@@ -59,7 +59,7 @@ def test_a_file_cut_at_any_byte_keeps_every_whole_frame(
 @settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=6), st.data())
 def test_damage_costs_only_the_frames_it_touches(written: list[OutgoingRecord], data: st.DataObject) -> None:
-    """Bytes overwritten anywhere never invent a record and never cost an untouched one."""
+    """Overwriting bytes anywhere never invents a record and never costs an intact one."""
     frames = [segment.frame(record) for record in written]
     whole = bytearray(b"".join(frames))
     start = data.draw(st.integers(0, len(whole) - 1))
@@ -80,7 +80,7 @@ def test_damage_costs_only_the_frames_it_touches(written: list[OutgoingRecord], 
 
 @given(st.binary(max_size=300) | shapes.map(msgspec.msgpack.encode), st.lists(records, max_size=2))
 def test_a_whole_frame_of_another_layout_is_damage(payload: bytes, others: list[OutgoingRecord]) -> None:
-    """Its checksum is right, and it is no record: what is read around it is, and its bytes are kept."""
+    """Its checksum is correct, but it is not a record: its bytes are kept, and frames around it are read."""
     odd = struct.pack(">4sII", b"TPL1", len(payload), zlib.crc32(payload)) + payload
     before, after = (b"".join(map(segment.frame, part)) for part in (others[:1], others[1:]))
     contents = segment.parse(before + odd + after)

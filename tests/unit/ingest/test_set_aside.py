@@ -1,4 +1,4 @@
-"""What no topic takes: a file each, never one over another, in a folder that is bounded."""
+"""Records that no topic accepts: one file each, never overwritten, in a folder of limited size."""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +10,7 @@ from ingest.delivery.spool import SpoolUnavailableError
 
 
 def test_a_file_is_named_by_its_content(tmp_path: Path) -> None:
-    """So that what is kept again after a crash is one file, and nothing else is."""
+    """Keeping the same record again after a crash makes no second file."""
 
     async def scenario() -> None:
         first = SetAside(tmp_path, 1000)
@@ -29,7 +29,7 @@ def test_a_file_is_named_by_its_content(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_bounded(tmp_path: Path) -> None:
-    """What has no room is refused, and named by its setting; room made by somebody is seen."""
+    """Beyond the limit it is refused, naming the setting; space freed by others is noticed."""
 
     async def scenario() -> None:
         files = SetAside(tmp_path, 10)
@@ -46,7 +46,7 @@ def test_the_folder_is_bounded(tmp_path: Path) -> None:
 
 
 def test_what_earlier_versions_left_is_taken_over(tmp_path: Path) -> None:
-    """Their names began again from 1 after each start; half-written files are forgotten."""
+    """Their names restarted at 1 after each start; partial files are removed."""
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "x.part").write_bytes(b"half")
 

@@ -9,7 +9,7 @@ ENOUGH = {"INGEST_TOKENS": "s3cret-of-16-or-more", "KAFKA_BOOTSTRAP_SERVERS": "1
 
 
 def test_defaults_need_only_a_token_and_kafka() -> None:
-    """Two variables are enough; everything binds to loopback."""
+    """Two variables suffice; everything binds to loopback."""
     settings = Settings.from_env(ENOUGH)
 
     assert (settings.host, settings.port) == ("127.0.0.1", 8080)
@@ -32,7 +32,7 @@ def test_every_librdkafka_property_can_be_given() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """One start tells everything that is wrong, each by its variable's name."""
+    """One start reports every problem, by variable name."""
     with pytest.raises(SettingsError) as raised:
         Settings.from_env(
             {
@@ -54,7 +54,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_no_secret_shows() -> None:
-    """Neither a repr nor a problem's text holds a secret."""
+    """Neither a repr nor an error text holds a secret."""
     assert "s3cret" not in repr(Settings.from_env(ENOUGH))
     with pytest.raises(SettingsError) as raised:
         Settings.from_env(ENOUGH | {"INGEST_TOKENS": "s3cret-of-16-or-more:"})

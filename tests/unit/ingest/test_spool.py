@@ -20,13 +20,13 @@ _MEBIBYTE = 1024 * 1024
 
 
 def record(number: int, size: int = 10) -> OutgoingRecord:
-    """Return a record that can be told from all others."""
+    """Return a distinguishable record."""
     return OutgoingRecord("tapcart.events", b"app", b"%d" % number + b"x" * size, [], number)
 
 
 @asynccontextmanager
 async def opened(directory: Path, bytes_max: int = _MEBIBYTE) -> AsyncIterator[Spool]:
-    """Yield a spool as a process has it from its start to its end."""
+    """Yield a spool, opened and closed like in a process."""
     spool = Spool(directory, bytes_max)
     with contextlib.suppress(SpoolUnavailableError):
         await spool.open()
@@ -38,7 +38,7 @@ async def opened(directory: Path, bytes_max: int = _MEBIBYTE) -> AsyncIterator[S
 
 
 async def drained(spool: Spool) -> list[OutgoingRecord]:
-    """Return all records, removing them as catching up would."""
+    """Return all records, removing them like the publisher."""
     found = []
     spool.rewind()
     while piece := await spool.read():
@@ -49,7 +49,7 @@ async def drained(spool: Spool) -> list[OutgoingRecord]:
 
 
 def test_gives_back_in_order_what_was_appended(tmp_path: Path) -> None:
-    """Records come out in the order in which their appends began, and the spool is empty then."""
+    """Records are read in the order of their appends, and then the spool is empty."""
 
     async def scenario() -> None:
         async with opened(tmp_path) as spool:
@@ -64,7 +64,7 @@ def test_gives_back_in_order_what_was_appended(tmp_path: Path) -> None:
 
 
 def test_knows_how_many_records_wait(tmp_path: Path) -> None:
-    """Exactly what this process appended; of what an earlier one left, as many as its size tells."""
+    """Exactly for this process's appends; estimated by size for an earlier one's."""
 
     async def scenario() -> None:
         async with opened(tmp_path) as first:
@@ -102,7 +102,7 @@ def test_concurrent_appends_share_an_fsync(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_append_returns_after_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A record whose fsync fails is refused, and the segment is not written again."""
+    """A record whose fsync fails is refused, and the segment is never written again."""
 
     async def scenario() -> None:
         async with opened(tmp_path) as spool:
@@ -124,7 +124,7 @@ def _failing(_descriptor: int) -> None:
 
 
 def test_tells_how_long_the_oldest_has_waited(tmp_path: Path) -> None:
-    """By the record's own time, after a restart too; None when nothing waits."""
+    """By the record's own time, also after a restart; None if nothing waits."""
 
     async def scenario() -> None:
         async with opened(tmp_path) as spool:
@@ -144,7 +144,7 @@ def test_tells_how_long_the_oldest_has_waited(tmp_path: Path) -> None:
 
 
 def test_is_bounded_in_bytes(tmp_path: Path) -> None:
-    """A record that would pass the bound is refused; room made by draining is usable again."""
+    """A record beyond the limit is refused; space freed by draining is usable again."""
 
     async def scenario() -> None:
         async with opened(tmp_path, bytes_max=2000) as spool:
@@ -161,7 +161,7 @@ def test_is_bounded_in_bytes(tmp_path: Path) -> None:
 
 
 def test_rolls_over_to_a_new_segment(tmp_path: Path) -> None:
-    """What a crash can repeat is bounded, so segments are; also when all is appended at once."""
+    """Segments are limited, even if all is appended at once, which limits repetitions after a crash."""
 
     async def scenario() -> None:
         async with opened(tmp_path, 64 * _MEBIBYTE) as spool:
@@ -173,7 +173,7 @@ def test_rolls_over_to_a_new_segment(tmp_path: Path) -> None:
 
 
 def test_reads_on_into_the_segment_that_is_being_written(tmp_path: Path) -> None:
-    """What is synced is read once, in order, while appends go on; a rewind repeats what Kafka has not."""
+    """Synced records are read once, in order, while appends continue; a rewind repeats undelivered ones."""
 
     async def scenario() -> None:
         async with opened(tmp_path) as spool:
@@ -181,7 +181,7 @@ def test_reads_on_into_the_segment_that_is_being_written(tmp_path: Path) -> None
             first = await spool.read()
             assert first
             appending = asyncio.gather(*(spool.append(record(n)) for n in range(3, 5)))
-            await asyncio.sleep(0)  # they have begun
+            await asyncio.sleep(0)  # they have started
             second = await spool.read()
             await appending
             assert second
@@ -197,14 +197,14 @@ def test_reads_on_into_the_segment_that_is_being_written(tmp_path: Path) -> None
 
 
 def test_forgets_an_append_that_nobody_awaits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that hangs holds one write, not every request that came meanwhile and was refused."""
+    """A hanging disk holds one write, not every request that arrived meanwhile and was refused."""
     hanging = threading.Event()
     monkeypatch.setattr(os, "fsync", lambda _: hanging.wait(20))
 
     async def scenario() -> None:
         async with opened(tmp_path) as spool:
             appends = [asyncio.create_task(spool.append(record(n))) for n in range(1)]
-            await asyncio.sleep(0.05)  # it is being written
+            await asyncio.sleep(0.05)  # being written
             appends += [asyncio.create_task(spool.append(record(n, 1000))) for n in range(1, 50)]
             await asyncio.sleep(0)
             full = spool.bytes
@@ -224,7 +224,7 @@ def test_forgets_an_append_that_nobody_awaits(tmp_path: Path, monkeypatch: pytes
 def test_a_name_that_is_not_on_the_disk_keeps_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A segment whose folder cannot be synced is not written: a power cut would take its name."""
+    """A segment whose folder cannot be synced is not used: a power cut could lose its name."""
 
     async def scenario() -> None:
         async with opened(tmp_path) as spool:
@@ -241,7 +241,7 @@ def test_a_name_that_is_not_on_the_disk_keeps_nothing(
 
 
 def test_new_segments_follow_those_that_could_not_be_listed_at_first(tmp_path: Path) -> None:
-    """Their numbers go on from what is there, so that what is older is read first."""
+    """Their numbers follow those of existing segments, so older ones are read first."""
 
     async def scenario() -> None:
         async with opened(tmp_path) as spool:
@@ -261,7 +261,7 @@ def test_new_segments_follow_those_that_could_not_be_listed_at_first(tmp_path: P
 
 
 def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
-    """A spool whose folder is a file does not stop the service; it says what is wrong and takes nothing."""
+    """If its folder is a file, the service runs anyway; the spool reports the error and accepts nothing."""
     (tmp_path / "spool").write_text("in the way")
 
     async def scenario() -> None:
@@ -288,7 +288,7 @@ steps = st.lists(
 def test_behaves_like_a_queue_that_survives_crashes(
     tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[str, int]]
 ) -> None:
-    """Whatever the order of appends, drains and crashes that cut an unacknowledged tail, the model agrees."""
+    """For any order of appends, drains and crashes that cut an unacknowledged tail, it matches the model."""
     directory = tmp_path_factory.mktemp("spool")
     model: list[OutgoingRecord] = []
 
@@ -321,7 +321,7 @@ def _until_a_crash(steps: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]
 
 
 def _write_torn_tail(directory: Path, size: int) -> None:
-    """Leave what a process killed in a write leaves: part of a frame nobody was told of."""
+    """Write part of an unacknowledged frame, like a process killed in a write."""
     newest = max(directory.glob("*.spool"), default=None)
     if newest:
         with newest.open("ab") as file:

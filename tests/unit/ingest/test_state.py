@@ -1,4 +1,4 @@
-"""The states of delivery: DESIGN.md's table and the module say the same, and no state is without an end."""
+"""The states of delivery: DESIGN.md's table matches the module, and every state can be left."""
 
 import re
 
@@ -30,7 +30,7 @@ def test_the_table_in_the_docs_has_every_transition() -> None:
 
 
 def test_every_state_leads_to_direct_and_to_the_spool() -> None:
-    """A failure is possible in each; each way back has two steps at most."""
+    """Each state can fail, and each returns in at most two steps."""
     for state in DeliveryState:
         assert after(state, DeliveryEvent.FAILED) is DeliveryState.SPOOLING
     assert (
@@ -40,13 +40,13 @@ def test_every_state_leads_to_direct_and_to_the_spool() -> None:
 
 
 def test_what_cannot_happen_is_a_fault() -> None:
-    """From the spool to Kafka there is no way but by catching up."""
+    """Delivery must catch up before it is direct."""
     with pytest.raises(KeyError):
         after(DeliveryState.SPOOLING, DeliveryEvent.CAUGHT_UP)
 
 
 def test_the_metric_is_one_for_one_state() -> None:
-    """And `kafka_direct` goes with it."""
+    """`kafka_direct` matches it."""
     metrics = Metrics()
     for state in DeliveryState:
         metrics.delivery_state(state)

@@ -15,7 +15,7 @@ ONE, TWO = "the-first-of-two-secrets", "the-second-of-two-secrets"
 
 
 def test_tokens_stand_on_lines_or_between_commas() -> None:
-    """Comments and empty lines are passed over; a `#` within a secret is its own."""
+    """Comments and empty lines are skipped; a `#` within a secret belongs to it."""
     text = f"# all of them\n{ONE}:app1|app2  # of the shop\n\n{TWO}, a#secret-with-a-hash\n"
 
     assert parse(text) == (
@@ -45,12 +45,12 @@ def test_what_is_wrong_is_told_by_line(text: str, problem: str) -> None:
 
 
 def test_no_secret_is_in_a_repr() -> None:
-    """Of a token that ends up in a log."""
+    """Even if a token ends up in a log."""
     assert ONE not in repr(Token(ONE, frozenset()))
 
 
 def test_a_changed_file_is_read_once_it_rests(tmp_path: Path) -> None:
-    """Two looks must find it the same, so that half a write is not taken for the whole."""
+    """Two checks must find it the same, so that a partial write is not used."""
     path = tmp_path / "tokens"
     path.write_text(ONE)
     file = TokenFile(path)
@@ -64,7 +64,7 @@ def test_a_changed_file_is_read_once_it_rests(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["", "short", b"\xff" * 16, None])
 def test_a_broken_file_is_told_until_it_is_right(tmp_path: Path, broken: str | bytes | None) -> None:
-    """Empty, cut, no text, or gone: an error at each look; and what comes after is used."""
+    """Empty, truncated, not text, or missing: an error at each check; a later correct file is used."""
     path = tmp_path / "tokens"
     path.write_text(ONE)
     file = TokenFile(path)
@@ -82,7 +82,7 @@ def test_a_broken_file_is_told_until_it_is_right(tmp_path: Path, broken: str | b
 
 
 def test_a_token_is_added_and_revoked(tmp_path: Path) -> None:
-    """Other lines stay as they are; the file is its owner's alone."""
+    """Other lines stay unchanged; only the owner can read the file."""
     path = tmp_path / "tokens"
     path.write_text(f"# mine\n{ONE}, {TWO}:app  # two\n")
     file = TokenFile(path)
@@ -99,7 +99,7 @@ def test_a_token_is_added_and_revoked(tmp_path: Path) -> None:
 
 
 def test_the_last_token_is_not_revoked(tmp_path: Path) -> None:
-    """Ingest would not take an empty file, and go on with the old token."""
+    """Ingest would reject an empty file and continue with the old token."""
     file = TokenFile(tmp_path / "tokens")
     file.add([], NOW)
 
@@ -112,7 +112,7 @@ def test_the_last_token_is_not_revoked(tmp_path: Path) -> None:
 def test_the_command_shows_no_secret_but_a_new_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`new` prints its own, alone on standard output; `list` and `revoke` print ids."""
+    """`new` prints its secret alone on standard output; `list` and `revoke` print ids."""
     env = {"INGEST_TOKENS_FILE": str(tmp_path / "tokens")}
     secrets = []
     for arguments in (["new"], ["new", "--app", "app1", "--app", "app2"]):
