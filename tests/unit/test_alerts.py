@@ -1,4 +1,4 @@
-"""Alerts and dashboards ask for metrics that exist, promtool agrees; each alert is explained and tested."""
+"""Alerts and dashboards use existing metrics, promtool accepts them; each alert is documented and tested."""
 
 import json
 import re
@@ -46,7 +46,7 @@ METRICS = {
 
 
 def promtool(*arguments: str, text: str | None = None) -> None:
-    """Have promtool look at files, or at a text."""
+    """Run promtool on files or on a text."""
     if not shutil.which("promtool"):
         pytest.skip("promtool is missing (Debian: apt install prometheus)")
     done = subprocess.run(
@@ -67,24 +67,24 @@ def unknown(text: str) -> set[str]:
 
 
 def test_rules_ask_for_metrics_that_exist() -> None:
-    """A renamed metric would silence its alert for ever."""
+    """A renamed metric would silence its alert forever."""
     assert not unknown(RULES)
     assert not unknown((PROMETHEUS / "rules_test.yml").read_text())
 
 
 def test_dashboards_ask_for_metrics_that_exist() -> None:
-    """Each panel."""
+    """In each panel."""
     assert len(EXPRESSIONS) > 30
     assert {title: names for title, text in EXPRESSIONS.items() if (names := unknown(text))} == {}
 
 
 def test_promtool_takes_the_configuration_and_the_rules() -> None:
-    """As Prometheus does when it starts."""
+    """Like Prometheus at startup."""
     promtool("check", "config", "prometheus.yml")
 
 
 def test_a_stack_on_ports_of_its_own_is_scraped_there(tmp_path: Path) -> None:
-    """Also where one's port is another's default, and with the password of its page."""
+    """Even if one port is another's default, and with the page's password."""
     env = {"INGEST_ADMIN_PORT": "8081", "LIVE_PORT": "8083", "LIVE_TOKEN": 'sixteen "letters"'}
     path = write(tmp_path, Settings.from_env(env))
     jobs = re.findall(r"job_name: (\w+).*?127.0.0.1:(\d+)", path.read_text(), re.DOTALL)
@@ -95,7 +95,7 @@ def test_a_stack_on_ports_of_its_own_is_scraped_there(tmp_path: Path) -> None:
 
 
 def test_promtool_takes_the_expressions_of_the_dashboards(tmp_path: Path) -> None:
-    """As rules, for want of a checker of their own: JSON is YAML."""
+    """As rules, because no other checker exists: JSON is YAML."""
     rules = [
         {"record": "panel", "expr": text, "labels": {"of": title}} for title, text in EXPRESSIONS.items()
     ]
@@ -106,13 +106,13 @@ def test_promtool_takes_the_expressions_of_the_dashboards(tmp_path: Path) -> Non
 
 
 def test_every_alert_fires_and_rests_as_promtool_reckons() -> None:
-    """Over minutes and days that no test waits for."""
+    """Over minutes and days of simulated time."""
     promtool("test", "rules", "rules_test.yml")
 
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_is_explained_and_tested(alert: str) -> None:
-    """Its annotation leads to its paragraph, which ends in commands; promtool sees it fire and rest."""
+    """Its annotation links to a paragraph that ends with commands; promtool tests its start and end."""
     paragraph = RUNBOOK.partition(f"\n## {alert}\n")[2].partition("\n## ")[0]
     tested = (PROMETHEUS / "rules_test.yml").read_text()
 
@@ -125,5 +125,5 @@ def test_an_alert_is_explained_and_tested(alert: str) -> None:
 
 
 def test_the_runbook_has_no_other_alerts() -> None:
-    """Every heading that names an alert is one."""
+    """Every heading that looks like an alert is one."""
     assert re.findall(r"^## (Tapline\w+)$", RUNBOOK, re.MULTILINE) == ALERTS

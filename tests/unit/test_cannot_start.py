@@ -1,4 +1,4 @@
-"""What cannot start because of a setting: exit status 2, and why, without a traceback."""
+"""Processes that cannot start because of a setting: exit status 2 and a reason, without a traceback."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.stack import ROOT, free_ports
 
-# Every process and command that has anything to do with Kafka, or with the settings of what has.
+# Every process and command that uses Kafka, or settings related to it.
 COMMANDS = {
     "ingest": (),
     "consumers.warehouse": (),
@@ -66,7 +66,7 @@ def ended(module: str, env: Mapping[str, str], folder: Path, *arguments: str) ->
 
 @pytest.mark.parametrize("module", COMMANDS)
 def test_a_property_that_kafkas_clients_do_not_know(module: str, tmp_path: Path) -> None:
-    """As librdkafka says it."""
+    """With librdkafka's message."""
     status, said = ended(module, {"KAFKA_SECURITY_PROTOKOLL": "SSL"}, tmp_path, *COMMANDS[module])
 
     assert status == 2
@@ -75,7 +75,7 @@ def test_a_property_that_kafkas_clients_do_not_know(module: str, tmp_path: Path)
 
 @pytest.mark.parametrize(("module", "variable"), sorted(SERVERS))
 def test_an_address_in_use(module: str, variable: str, tmp_path: Path) -> None:
-    """Named by its setting."""
+    """Reported by its setting."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -92,7 +92,7 @@ def test_an_address_in_use(module: str, variable: str, tmp_path: Path) -> None:
     "module", ["ingest", "consumers.warehouse", "consumers.live", "consumers.examples.alerts"]
 )
 def test_properties_that_do_not_go_together(module: str, tmp_path: Path) -> None:
-    """Also those that only a producer, made later, would refuse."""
+    """Including those that only a producer created later would refuse."""
     status, said = ended(module, {"KAFKA_MAX_IN_FLIGHT": "10"}, tmp_path)
 
     assert status == 2
@@ -103,7 +103,7 @@ def test_properties_that_do_not_go_together(module: str, tmp_path: Path) -> None
     "module", ["consumers.examples.abandoned_carts", "consumers.examples.alerts", "consumers.tail"]
 )
 def test_a_folder_without_schemas(module: str, tmp_path: Path) -> None:
-    """Where SCHEMAS_DIR leads."""
+    """At SCHEMAS_DIR."""
     status, said = ended(module, {"SCHEMAS_DIR": str(tmp_path)}, tmp_path, *COMMANDS[module])
 
     assert status == 2

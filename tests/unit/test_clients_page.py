@@ -26,7 +26,7 @@ PAGE = (ROOT / "consumers/clients.md").read_text()
     ],
 )
 def test_the_page_shows_what_is_run(file: str) -> None:
-    """Letter by letter."""
+    """Character by character."""
     blocks = re.findall(r"^```\w+\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
     assert (ROOT / "tests/clients" / file).read_text() in blocks
@@ -42,7 +42,7 @@ def test_a_table_has_every_client(name: str) -> None:
 
 @pytest.mark.parametrize("folder", ["node", "node-rdkafka", "sql/node"])
 def test_the_packages_come_from_wherever_the_machine_gets_them(folder: str) -> None:
-    """Npm's lock files hold hashes and no address of a registry."""
+    """Npm's lock files hold hashes, but no address of a registry."""
     lock = (ROOT / "tests/clients" / folder / "package-lock.json").read_text()
 
     assert '"integrity"' in lock

@@ -1,4 +1,4 @@
-"""The project documents itself or fails: every name that users rely on is in README or DESIGN."""
+"""Every name that users rely on is documented in README or DESIGN."""
 
 import re
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_a_setting_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*METRICS, *WATCHED])
 def test_a_metric_is_documented(name: str) -> None:
-    """By its name, without a counter's ending."""
+    """By name, without a counter's suffix."""
     assert name in WORDS
 
 
@@ -78,7 +78,7 @@ def test_a_topic_is_documented(topic: str) -> None:
 
 
 def test_every_test_named_in_the_failure_table_exists() -> None:
-    """A failure whose test is gone would be a promise without proof."""
+    """A failure without its test would be a promise without proof."""
     table = TEXT.partition("## Failures")[2].partition("## Reference")[0]
     named = set(re.findall(r"`(test_\w+)`", table))
     written = {

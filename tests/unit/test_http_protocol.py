@@ -1,4 +1,4 @@
-"""What connections may cost, by raw sockets against the server that every process of ours has."""
+"""The cost of connections, tested with raw sockets against the HTTP server of all our processes."""
 
 import asyncio
 import json
@@ -24,14 +24,14 @@ Answer = tuple[int, bytes]
 
 @dataclass
 class Server:
-    """One port whose application answers with what it got, once `let_go` is set."""
+    """One port whose application echoes requests once `let_go` is set."""
 
     limits: ConnectionLimits
     port: int = 0
     refusals: list[RefusedRequest] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     connections: list["Connection"] = field(default_factory=list)
-    cut_off: int = 0  # requests whose sender was gone
+    cut_off: int = 0  # requests whose sender had disconnected
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +53,7 @@ class Server:
         return self.connections[-1]
 
     async def ask(self, *pieces: bytes) -> list[Answer]:
-        """Send pieces, one after the other, and return all answers until the server closes."""
+        """Send pieces one by one, and return all answers until the server closes."""
         connection = await self.connect()
         await connection.send(*pieces)
         return [answer async for answer in connection.answers()]
@@ -67,7 +67,7 @@ class Connection:
     writer: asyncio.StreamWriter
 
     async def send(self, *pieces: bytes, pause_seconds: float = 0.02) -> None:
-        """Send pieces, one after the other, as long as the server takes them."""
+        """Send pieces one by one, as long as the server accepts them."""
         with suppress(ConnectionError, RuntimeError):  # the latter is uvloop's
             for piece in pieces:
                 self.writer.write(piece)
@@ -84,7 +84,7 @@ class Connection:
             return None
 
     async def answers(self) -> AsyncIterator[Answer]:
-        """Yield all answers until the server closes, or is silent for a second."""
+        """Yield all answers until the server closes or is silent for a second."""
         with suppress(TimeoutError):
             while answer := await asyncio.wait_for(self.answer(), 1):
                 yield answer
@@ -121,7 +121,7 @@ async def running(limits: ConnectionLimits = QUICK) -> AsyncIterator[Server]:
 def run_(
     request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> Callable[[Coroutine[Any, Any, None]], None]:
-    """Run a test on the loop of ingest, and on the one of the ClickHouse front; no traceback is logged."""
+    """Run a test on ingest's event loop and on the ClickHouse front's; no traceback may be logged."""
 
     def run(test: Awaitable[None]) -> None:
         factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
@@ -137,7 +137,7 @@ CHUNKED = b"2\r\nhi\r\n0\r\n\r\n"
 
 
 def asking(framing: bytes, protocol: bytes = b"h2c", more: bytes = b"") -> bytes:
-    """Return a head that asks for another protocol."""
+    """Return a request head with an upgrade to another protocol."""
     lines = [b"POST /a HTTP/1.1", b"Host: x", b"Upgrade: " + protocol, framing, b"HTTP2-Settings: AAMAAABk"]
     return b"\r\n".join([*lines, b"Connection: Upgrade, HTTP2-Settings" + more, b"", b""])
 
@@ -159,7 +159,7 @@ LENGTH, CHUNKS = b"Content-Length: 2", b"Transfer-Encoding: chunked"
     ids=["whole", "pieces", "head in pieces", "chunked", "chunks in pieces", "websocket", "other"],
 )
 def test_a_request_for_another_protocol_keeps_its_body(run: Run, pieces: list[bytes]) -> None:
-    """It is plain HTTP, and so is what follows on its connection."""
+    """It is served as plain HTTP, and so are later requests of its connection."""
 
     async def test() -> None:
         async with running() as server:
@@ -170,7 +170,7 @@ def test_a_request_for_another_protocol_keeps_its_body(run: Run, pieces: list[by
 
 
 def test_a_request_for_another_protocol_may_close_the_connection(run: Run) -> None:
-    """What else stands in `Connection` holds."""
+    """Other values in `Connection` still apply."""
 
     async def test() -> None:
         async with running() as server:
@@ -207,7 +207,7 @@ def status_of(answer: Answer | None) -> int:
     ids=str,
 )
 def test_what_is_not_http_is_refused(run: Run, garbage: bytes) -> None:
-    """With a problem, counted; after a whole request, that one is answered instead."""
+    """With a problem document, counted; a complete request before it is answered first."""
 
     async def test() -> None:
         async with running() as server:
@@ -222,7 +222,7 @@ def test_what_is_not_http_is_refused(run: Run, garbage: bytes) -> None:
 
 
 def test_a_whole_request_before_garbage_is_answered_however_long_it_takes(run: Run) -> None:
-    """Nothing is written in between, and the connection is closed then; also with requests read ahead."""
+    """Nothing is written in between, and then the connection is closed; also with pipelined requests."""
 
     async def test() -> None:
         async with running() as server:
@@ -241,7 +241,7 @@ def test_a_whole_request_before_garbage_is_answered_however_long_it_takes(run: R
 
 
 def test_a_body_that_breaks_is_refused_and_given_up(run: Run) -> None:
-    """The application learns that nothing more comes."""
+    """The application learns that no more data comes."""
 
     async def test() -> None:
         async with running() as server:
@@ -269,7 +269,7 @@ def test_a_body_that_breaks_is_refused_and_given_up(run: Run) -> None:
     ids=["many", "a long value", "without end", "a path", "trailers", "a long trailer", "a chunk's line"],
 )
 def test_header_lines_are_bounded(run: Run, pieces: list[bytes]) -> None:
-    """In number and in bytes, also those behind a body: 431."""
+    """In number and in bytes, also after a body: 431."""
 
     async def test() -> None:
         async with running(ConnectionLimits()) as server:
@@ -283,7 +283,7 @@ def test_header_lines_are_bounded(run: Run, pieces: list[bytes]) -> None:
 
 
 def test_a_large_body_is_no_head(run: Run) -> None:
-    """In one piece or in many; also one that nobody reads, for its answer was early."""
+    """In one piece or many; also if it stays unread because the answer came early."""
 
     async def test() -> None:
         async with running(ConnectionLimits()) as server:
@@ -300,7 +300,7 @@ def test_a_large_body_is_no_head(run: Run) -> None:
 
 
 def test_what_does_not_come_in_time_is_closed(run: Run) -> None:
-    """Silence, a head and a body that trickle, ends of lines; not what is idle after a request."""
+    """Silence, a trickling head or body, bare line ends; but not an idle connection after a request."""
 
     async def test() -> None:
         async with running() as server:
@@ -331,7 +331,7 @@ def test_what_does_not_come_in_time_is_closed(run: Run) -> None:
 
 
 def test_a_slow_answer_is_not_late(run: Run) -> None:
-    """What is whole is ours to answer."""
+    """A complete request waits for us."""
 
     async def test() -> None:
         async with running() as server:
@@ -347,7 +347,7 @@ def test_a_slow_answer_is_not_late(run: Run) -> None:
 
 
 def test_requests_are_read_ahead_within_a_bound(run: Run) -> None:
-    """Those that were read are answered in order; then the connection is closed: the sender knows which."""
+    """Those read are answered in order; then the connection is closed, so the sender knows which."""
 
     async def test() -> None:
         async with running() as server:
@@ -364,7 +364,7 @@ def test_requests_are_read_ahead_within_a_bound(run: Run) -> None:
 def test_a_sender_that_goes_away_ahead_of_its_answers_is_no_error(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The request that is being handled is marked as disconnected, not only the last one that was read."""
+    """The request being handled is marked as disconnected, not only the last one read."""
 
     async def test() -> None:
         async with running() as server:
@@ -382,7 +382,7 @@ def test_a_sender_that_goes_away_ahead_of_its_answers_is_no_error(
 
 
 def test_a_new_connection_takes_the_place_of_one_without_a_request(run: Run) -> None:
-    """Silent ones first, the oldest; never one whose request is handled."""
+    """The oldest silent ones first; never one with a request in progress."""
 
     async def test() -> None:
         async with running(ConnectionLimits(connections_max=8)) as server:

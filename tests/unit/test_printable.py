@@ -1,4 +1,4 @@
-"""What came from outside is shown without what a terminal or a reader would obey."""
+"""Text from outside is shown without anything that controls a terminal or a reader."""
 
 import json
 import logging
@@ -27,13 +27,13 @@ from tests.support.hostile import HOSTILE, is_harmless
     ],
 )
 def test_what_a_terminal_would_obey_is_escaped(text: object, shown: str) -> None:
-    """Letters of all languages stay; controls, directions, invisible characters and surrogates do not."""
+    """Letters of all languages stay; controls, directions, invisibles and surrogates are escaped."""
     assert printable(text) == shown
 
 
 @given(st.text(st.characters()), st.integers(0, 50))
 def test_any_text_is_harmless_and_bounded(text: str, chars_max: int) -> None:
-    """And can be printed by any encoding of Unicode."""
+    """It can be printed in any Unicode encoding."""
     for shown in (printable(text, chars_max), printable_lines(text, chars_max)):
         assert is_harmless(shown)
         shown.encode()
@@ -43,14 +43,14 @@ def test_any_text_is_harmless_and_bounded(text: str, chars_max: int) -> None:
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_json_stays_the_same_json(value: Any) -> None:
-    """So files and pipes say what was sent."""
+    """So files and pipes keep the data as sent."""
     text = json.dumps(value, ensure_ascii=False)
 
     assert json.loads(printable(text, None)) == value
 
 
 def test_a_log_line_is_ascii_and_bounded(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever a sender chose, in names as well as in values."""
+    """For any sender's text, in names as well as in values."""
     log, handlers = logging.getLogger("tests.printable"), logging.getLogger().handlers
     before, level = [*handlers], logging.getLogger().level
     handlers.clear()
@@ -76,7 +76,7 @@ def test_a_log_line_is_ascii_and_bounded(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_hostile_texts_are() -> None:
-    """The texts of other tests have one of each kind."""
+    """The texts used in other tests include one of each kind."""
     kinds = {unicodedata.category(character) for character in HOSTILE}
 
     assert kinds >= {"Cc", "Cf", "Zl"}

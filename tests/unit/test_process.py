@@ -1,4 +1,4 @@
-"""From a process's start to its exit status: what stops it, and what it says."""
+"""A process from its start to its exit status: why it stops, and its messages."""
 
 import signal
 import subprocess
@@ -48,7 +48,7 @@ def ended(code: str) -> tuple[int, str, str]:
 
 
 def test_a_wrong_setting_is_one_sentence() -> None:
-    """No traceback: it is the operator's to mend."""
+    """No traceback, because the operator must fix it."""
     assert ended('raise SettingsError("PORT: 80 is taken")') == (
         2,
         "",
@@ -73,7 +73,7 @@ def test_an_unexpected_exception_is_logged() -> None:
     ],
 )
 def test_a_part_that_fails_or_ends_stops_the_process_in_order(part: str, error: str) -> None:
-    """Its sibling does not die of it; the status says that it was no orderly end."""
+    """Its siblings stop in order; the exit status reports the failure."""
     status, said, complained = ended(
         f"""
         async def failing():
@@ -93,7 +93,7 @@ def test_a_part_that_fails_or_ends_stops_the_process_in_order(part: str, error: 
 
 
 def test_a_thread_that_fails_stops_the_process_in_order() -> None:
-    """Whoever started it."""
+    """In any thread."""
     status, said, complained = ended(
         """
         threading.Thread(target=lambda: 1 / 0, name="reader").start()
@@ -107,7 +107,7 @@ def test_a_thread_that_fails_stops_the_process_in_order() -> None:
 
 
 def test_work_that_ends_is_no_failure_and_work_that_fails_is_one() -> None:
-    """Such as a replay that a page began."""
+    """Such as a replay started by the page."""
     code = """
         async def work():
             if {fails}:
@@ -129,7 +129,7 @@ def test_work_that_ends_is_no_failure_and_work_that_fails_is_one() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_process_in_order(number: signal.Signals) -> None:
-    """That is no failure."""
+    """A signal is not a failure."""
     with started("asyncio.run(keep(process, part=for_ever()))") as process:
         assert process.stdout
         assert process.stdout.readline() == "serving\n"
@@ -140,7 +140,7 @@ def test_a_signal_stops_the_process_in_order(number: signal.Signals) -> None:
 
 
 def test_threads_are_stopped_by_the_same_signals_and_failures() -> None:
-    """Of a process without an event loop."""
+    """In a process without an event loop."""
     code = """
         stopping = threading.Event()
         process.stops_by(stopping.set, 1)
@@ -161,7 +161,7 @@ def test_threads_are_stopped_by_the_same_signals_and_failures() -> None:
 
 
 def test_what_hangs_does_not_keep_a_failed_process() -> None:
-    """Else nobody would start it again."""
+    """Otherwise nothing would restart it."""
     began = time.monotonic()
     status, _, complained = ended(
         """

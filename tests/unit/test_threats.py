@@ -1,4 +1,4 @@
-"""deploy/threats.md names tests that exist: a defence whose test is gone would be a promise without proof."""
+"""deploy/threats.md names existing tests: a defence without its test would be a promise without proof."""
 
 import re
 from pathlib import Path

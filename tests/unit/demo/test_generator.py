@@ -1,4 +1,4 @@
-"""What the generator invents: the same for everyone, and as Tapcart's documentation says."""
+"""The generator's events: reproducible, and as in Tapcart's documentation."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ DAY_MS = 86_400_000
 START_MS = 20_700 * DAY_MS
 PURCHASE = {"OrderCreated", "PurchaseCompleted"}
 BLOCKS = {"device_properties", "shopify_properties", "session_properties", "app_properties"}
-# In Tapcart's prose, but in none of its examples.
+# In Tapcart's text, but in none of its examples.
 SECOND_NAMES = {"variant_title", "cart_update_type", "cart_updated_source"}
 CATALOG = Catalog.load()
 
@@ -42,7 +42,7 @@ def posts() -> list[Post]:
 
 @pytest.fixture(scope="module")
 def events(posts: list[Post]) -> list[dict[str, Any]]:
-    """The events of whole sessions as Tapcart documents them: no duplicates, nothing drifted or broken."""
+    """Events of whole sessions as documented: no duplicates, no drift, nothing broken."""
     drifted = {json.loads(post.body).get("session_id") for post in posts if post.kind == "drift"}
     found = [json.loads(post.body) for post in posts if post.kind == "event"]
     return [event for event in found if event.get("session_id") not in drifted]
@@ -54,7 +54,7 @@ def digest(wanted: Plan) -> str:
 
 
 def test_a_seed_means_the_same_bytes_in_every_process() -> None:
-    """Also where Python hashes strings otherwise; another seed means others."""
+    """Also with another hash seed of Python; another seed gives other events."""
     code = (
         "import sys; sys.path.insert(0, 'tests/unit/demo'); import test_generator as t;"
         "print(t.digest(t.plan(events_per_day=300)))"
@@ -71,7 +71,7 @@ def test_a_seed_means_the_same_bytes_in_every_process() -> None:
 
 
 def test_a_longer_period_only_adds(posts: list[Post]) -> None:
-    """What a shorter plan sends is sent again, byte by byte: running the demo twice doubles nothing."""
+    """A shorter plan's posts are repeated byte by byte: running the demo twice duplicates nothing."""
     one_day = list(generate(plan(end_ms=START_MS + DAY_MS)))
     last_day = list(generate(plan(start_ms=START_MS + DAY_MS)))
 
@@ -86,17 +86,17 @@ def test_posts_come_in_the_order_of_sending(posts: list[Post]) -> None:
 
 
 def test_about_as_many_events_as_asked_for(posts: list[Post]) -> None:
-    """A day's number is near what the plan says."""
+    """A day's number is near the plan's."""
     assert 6000 < len(posts) < 10_000
 
 
 def test_every_app_is_recognized_as_invented(posts: list[Post]) -> None:
-    """Nobody takes these for a merchant's."""
+    """They cannot be mistaken for a merchant's."""
     assert {post.app_id.partition("-")[0] for post in posts} == {"demo"}
 
 
 def test_a_duplicate_is_the_same_bytes_within_five_minutes(posts: list[Post]) -> None:
-    """As Tapcart sends an event again whose answer it did not get."""
+    """Like Tapcart's retries of unanswered events."""
     first = {post.body: post for post in posts if post.kind in ("event", "drift")}
     duplicates = [post for post in posts if post.kind == "duplicate"]
 
@@ -106,14 +106,14 @@ def test_a_duplicate_is_the_same_bytes_within_five_minutes(posts: list[Post]) ->
 
 
 def test_every_event_has_an_id_of_its_own(posts: list[Post]) -> None:
-    """Only duplicates repeat one."""
+    """Only duplicates repeat an id."""
     ids = [post.event_id for post in posts if post.kind in ("event", "drift")]
 
     assert len(ids) == len(set(ids))
 
 
 def test_ingest_answers_as_the_post_expects(posts: list[Post]) -> None:
-    """Every good, drifted and broken body, by ingest's own rules."""
+    """For every valid, drifted and broken body, by ingest's own rules."""
     receiver = Receiver(CATALOG)
     now_ms = START_MS + 2 * DAY_MS
     answers = [receiver.receive(post.body, {}, now_ms) for post in posts]
@@ -125,7 +125,7 @@ def test_ingest_answers_as_the_post_expects(posts: list[Post]) -> None:
 
 
 def test_documented_events_fit_their_schema(posts: list[Post]) -> None:
-    """Nothing odd, nothing unknown, unless the event is meant to have drifted."""
+    """Nothing is odd or unknown, except in drifted events."""
     receiver = Receiver(CATALOG)
     for post in posts:
         if post.kind == "event":
@@ -136,7 +136,7 @@ def test_documented_events_fit_their_schema(posts: list[Post]) -> None:
 
 
 def test_every_type_has_exactly_its_documented_fields(events: list[dict[str, Any]]) -> None:
-    """All 14 types occur, each with the fields of its newest schema but the prose's second names."""
+    """All 14 types occur, each with the fields of its newest schema, except second names from the text."""
     sent = {event["event_type"]: set(event["event_properties"]) for event in events}
     documented = {
         release.name: {
@@ -191,7 +191,7 @@ def test_an_add_is_two_events(events: list[dict[str, Any]]) -> None:
 
 
 def test_the_events_of_a_purchase_agree_on_its_total(events: list[dict[str, Any]]) -> None:
-    """In each session, whatever ids they name: what was paid was ordered."""
+    """In each session, for any ids: the amount paid equals the amount ordered."""
     totals: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for event in events:
         if event["event_type"] in PURCHASE and event.get("session_id"):
@@ -203,7 +203,7 @@ def test_the_events_of_a_purchase_agree_on_its_total(events: list[dict[str, Any]
 
 
 def test_a_purchase_is_named_in_two_ways(posts: list[Post]) -> None:
-    """As in Tapcart's examples: each way to know one order by its two events occurs, and none of them."""
+    """As in Tapcart's examples: each way to match the two events of an order occurs, and none too."""
     sent = rows(post.body for post in posts if post.status == 200 and post.event_type in PURCHASE)
     matched_by = Counter(order.matched_by for order in orders(sent.iter_rows(named=True)))
 
@@ -222,7 +222,7 @@ def test_the_server_knows_not_every_device(events: list[dict[str, Any]]) -> None
 
 
 def test_shoppers_come_back(events: list[dict[str, Any]]) -> None:
-    """Retention can be computed: a device installed on the first day is seen on the second."""
+    """Retention can be computed: a device of the first day is seen again on the second."""
     days = defaultdict(set)
     for event in events:
         days[event.get("device_id")].add(event["timestamp"] // DAY_MS)
@@ -231,7 +231,7 @@ def test_shoppers_come_back(events: list[dict[str, Any]]) -> None:
 
 
 def test_it_is_fast() -> None:
-    """At least 10,000 posts a second (usually 70,000), so that a month is not waited for."""
+    """At least 10,000 posts per second (usually 70,000), so that a month is quick."""
     counts: list[int] = []
     seconds = cpu_seconds(lambda: counts.append(sum(1 for _ in generate(plan(events_per_day=10_000)))))
 
@@ -246,7 +246,7 @@ def test_the_samples_are_the_documented_types() -> None:
 
 
 def in_sessions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the events of each session together, by time; purchases, which have another clock, left out."""
+    """Return the events of each session in order of time, without purchases, which have another clock."""
     own = [event for event in events if event["event_type"] != "PurchaseCompleted"]
     return sorted(own, key=lambda event: (event["session_id"], event["timestamp"]))
 

@@ -1,4 +1,4 @@
-"""How the demo sends: as Tapcart does, against a server that answers by script."""
+"""How the demo sends: like Tapcart, to a server with scripted answers."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ from deploy.demo.sender import NO_ANSWER, Pace, send
 
 
 class Script:
-    """Answers body -> statuses, one after the other, the last one for ever."""
+    """Body -> a sequence of statuses, of which the last repeats."""
 
     def __init__(self) -> None:
         self.answers: dict[bytes, list[int]] = {}
@@ -33,7 +33,7 @@ class Script:
 
 @pytest.fixture
 def script() -> Script:
-    """What the server answers."""
+    """The server's script."""
     return Script()
 
 
@@ -76,7 +76,7 @@ def test_an_error_is_sent_again_until_it_is_answered_200(url: str, script: Scrip
 
 @pytest.mark.parametrize("status", [401, 403, 413, 422, 429, 503])
 def test_other_refusals_are_not_sent_again(url: str, script: Script, status: int) -> None:
-    """Tapcart documents 400 and 500 only; the rest is told by status."""
+    """Tapcart documents only 400 and 500; others are counted by status."""
     script.answers[b"a"] = [status]
     tally = asyncio.run(send(url, [post(b"a")], Pace()))
 
@@ -87,13 +87,13 @@ def test_other_refusals_are_not_sent_again(url: str, script: Script, status: int
 
 
 def test_a_400_is_sent_again_then_dropped(url: str, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that stays broken is dropped in the end, and counts once."""
+    """A body that stays broken is dropped, and counts once."""
 
     class Patience(dict[int, float]):
-        """It ends with the third answer, however long that takes."""
+        """Ends with the third answer, after any time."""
 
         def get(self, *_: object) -> float:
-            """Return the seconds for which a post is sent again."""
+            """Return the time limit for retries of a post, in seconds."""
             return 3600.0 if script.requests[b"a"] < 3 else 0.0
 
     monkeypatch.setattr(sender, "_PATIENCE_SECONDS", Patience())
@@ -106,7 +106,7 @@ def test_a_400_is_sent_again_then_dropped(url: str, script: Script, monkeypatch:
 
 
 def test_nobody_there_is_told_as_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refused connection ends as such, not as an exception."""
+    """A refused connection is counted as such, not raised."""
     monkeypatch.setitem(sender._PATIENCE_SECONDS, NO_ANSWER, 0.1)
     tally = asyncio.run(send("http://127.0.0.1:1/t", [post(b"a")], Pace()))
 
@@ -114,7 +114,7 @@ def test_nobody_there_is_told_as_no_answer(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_rate_is_kept(url: str) -> None:
-    """30 posts at 100 a second take about 0.3 seconds, not less."""
+    """30 posts at 100 per second take about 0.3 seconds, not less."""
     started = monotonic()
     tally = asyncio.run(send(url, [post(b"%d" % n) for n in range(30)], Pace(per_second=100)))
 

@@ -1,4 +1,4 @@
-"""What a consumer asks for, and what it gets."""
+"""A consumer's filter and the events it returns."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ def datum(event: bytes) -> tuple[Any, dict[str, Any]]:
 
 
 def without_empty(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields with null for "" and [], which a row does not tell apart."""
+    """Return the fields with null for "" and [], which a row cannot distinguish."""
     return {
         name: without_empty(value) if isinstance(value, dict) else None if value in ("", []) else value
         for name, value in fields.items()
@@ -33,13 +33,13 @@ def without_empty(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def named(event_type: str) -> Headers:
-    """Return the headers of an event of that type."""
+    """Return the headers of an event of this type."""
     return [(topics.EVENT_TYPE, event_type.encode())]
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 def test_every_sample_becomes_its_class(name: str) -> None:
-    """Field by field, whatever is missing."""
+    """Field by field, even with missing fields."""
     release, fields = datum(SAMPLES[name])
     event = event_filter(CATALOG, [getattr(types, name)], None).event(release, fields)
 
@@ -48,7 +48,7 @@ def test_every_sample_becomes_its_class(name: str) -> None:
 
 
 def test_fields_of_later_releases_are_left_out() -> None:
-    """A class is made once; an event of a newer release fits it, and one of an older."""
+    """A class is built once; events of newer and older releases fit it."""
     release, fields = datum(SAMPLES["AddedToCart"])
     fields["event_properties"]["of_later"] = "x"
     del fields["event_properties"]["product_title"]
@@ -58,7 +58,7 @@ def test_fields_of_later_releases_are_left_out() -> None:
 
 
 def test_records_of_other_types_and_apps_are_passed_unseen() -> None:
-    """By header and key; what says nothing is looked at."""
+    """By header and key; a record without them is decoded."""
     asked = event_filter(CATALOG, ["AppOpened"], "app")
 
     assert asked.admits(Message(b"", headers_=named("AppOpened"), key_=b"app"))
@@ -69,7 +69,7 @@ def test_records_of_other_types_and_apps_are_passed_unseen() -> None:
 
 
 def test_what_header_or_key_hide_is_found_in_the_value() -> None:
-    """A record that another producer wrote without headers."""
+    """Another producer may write records without headers."""
     release, fields = datum(SAMPLES["AppOpened"])
 
     assert event_filter(CATALOG, ["CartViewed"], None).event(release, fields) is None
@@ -78,7 +78,7 @@ def test_what_header_or_key_hide_is_found_in_the_value() -> None:
 
 
 def test_an_unknown_type_is_told_with_the_known_ones() -> None:
-    """By name or by class; an import of it fails."""
+    """By name or by class; importing its class fails too."""
     with pytest.raises(SettingsError, match="no event type Nope; there are AddedToCart, AppInstalled"):
         event_filter(CATALOG, ["Nope", "AppOpened"], None)
     with pytest.raises(AttributeError, match="no event type Nope; there are AddedToCart"):
@@ -86,7 +86,7 @@ def test_an_unknown_type_is_told_with_the_known_ones() -> None:
 
 
 def test_an_event_from_before_its_schema_is_read_by_it() -> None:
-    """As `replay --untyped` types its row; a type that still has no schema stays as it is."""
+    """Like `replay --untyped`; a type that still has no schema stays untyped."""
     given = json.loads(body("AppOpened", app_id="app", event_id="one"))
     untyped = decoded(json.dumps(given | {"event_type": "Wished"}).encode())
     data = untyped.encode(5)

@@ -1,4 +1,4 @@
-"""What ingest processes say of themselves: of all that are named, or of none."""
+"""The state of ingest: from all listed processes, or not at all."""
 
 import json
 import socket
@@ -30,7 +30,7 @@ _STATE = {
 
 @contextmanager
 def process(status: int = 200, host: str = "127.0.0.1", port: int = 0, **state: Any) -> Iterator[int]:
-    """Yield the port of one that answers so."""
+    """Yield the port of a process with this answer."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -55,7 +55,7 @@ def process(status: int = 200, host: str = "127.0.0.1", port: int = 0, **state: 
 
 
 def test_every_process_is_asked() -> None:
-    """Also one that takes no events: its spool counts."""
+    """Including one that accepts no events: its spool counts."""
     with process() as first, process(503, ready=False, spool_oldest_ms=2_000) as second:
         found = ingest_state.ask([f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"])
 
@@ -63,7 +63,7 @@ def test_every_process_is_asked() -> None:
 
 
 def test_a_name_stands_for_all_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As that of a headless service does."""
+    """Like that of a headless service."""
     with ExitStack() as running:
         port = running.enter_context(process(host="127.0.0.1"))
         running.enter_context(process(host="127.0.0.2", port=port, spool_oldest_ms=1))
@@ -79,7 +79,7 @@ def test_a_name_stands_for_all_its_addresses(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("second", ["nobody", "stranger"])
 def test_one_that_does_not_answer_is_no_answer(second: str) -> None:
-    """It may hold events that nobody else has."""
+    """It may hold events that no other process has."""
     with process() as first, process(0) as stranger:
         port = stranger if second == "stranger" else 1
         with pytest.raises(IngestAwayError):
@@ -87,7 +87,7 @@ def test_one_that_does_not_answer_is_no_answer(second: str) -> None:
 
 
 def test_the_page_shows_several_as_one() -> None:
-    """The sum of the spools, the oldest record of all, each problem of the topics once."""
+    """The sum of the spools, the oldest record of all, each topic problem once."""
     with process() as first, process(kafka="away", state="spooling", spool_oldest_ms=2_000) as second:
         urls = [f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"]
         seen = IngestSource(urls).look(9_000)
@@ -102,7 +102,7 @@ def test_the_page_shows_several_as_one() -> None:
 
 @pytest.mark.parametrize("state", DeliveryState)
 def test_every_state_of_ingest_has_words(state: DeliveryState) -> None:
-    """On the page and in `make status`; only that of spooling blames Kafka."""
+    """On the page and in `make status`; only spooling blames Kafka."""
     with process(kafka="away", state=state) as port:
         detail = IngestSource([f"http://127.0.0.1:{port}"]).look(9_000).detail
 
@@ -111,7 +111,7 @@ def test_every_state_of_ingest_has_words(state: DeliveryState) -> None:
 
 
 def test_the_page_tells_of_one_that_takes_nothing() -> None:
-    """Though it answers, and another one is well."""
+    """Although it answers, and another one is healthy."""
     with process() as first, process(503, ready=False) as second:
         page = IngestSource([f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"])
         with pytest.raises(SourceAwayError, match="accepts no events"):

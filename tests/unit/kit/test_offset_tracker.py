@@ -1,4 +1,4 @@
-"""Which offsets may be committed, whatever comes, ends and goes in whatever order."""
+"""The offsets that may be committed, for any order of reads, completions and revocations."""
 
 import random
 
@@ -13,7 +13,7 @@ STEPS = st.lists(st.sampled_from(["read", "pass", "release", "commit", "lose"]),
 
 @given(STEPS, st.randoms(use_true_random=False))
 def test_nothing_undone_is_committed(steps: list[str], chance: random.Random) -> None:
-    """A model of one partition that is read again from what was committed when it comes back."""
+    """A model of one partition, which is read again from its committed offset after each assignment."""
     progress, committed, position = OffsetTracker(), 0, 0
     open_: dict[int, Hold] = {}
     done: set[int] = set()
@@ -40,7 +40,7 @@ def test_nothing_undone_is_committed(steps: list[str], chance: random.Random) ->
 
 
 def test_what_is_done_is_committed() -> None:
-    """All of it, and once."""
+    """All of it, once."""
     progress = OffsetTracker()
     first, second = progress.read(PLACE, 5), progress.read(PLACE, 6)
     progress.passed(PLACE, 7)
@@ -55,7 +55,7 @@ def test_what_is_done_is_committed() -> None:
 
 
 def test_a_hold_of_before_says_nothing_of_after() -> None:
-    """A partition that came back is read anew; what was held before it went is nobody's."""
+    """A reassigned partition starts anew; holds from before no longer count."""
     progress = OffsetTracker()
     old = progress.read(PLACE, 5)
     progress.forget([PLACE])

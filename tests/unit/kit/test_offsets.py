@@ -1,4 +1,4 @@
-"""Questions about many partitions: an answer for every one of them, or an error."""
+"""Queries of several partitions: an answer for every one, or an error."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -25,14 +25,14 @@ _MODULES = [
 
 
 class Answers:
-    """A consumer whose first answers lack partition 1; librdkafka answers so, too."""
+    """A consumer whose first answers lack partition 1, as librdkafka's may."""
 
     def __init__(self, bad: int) -> None:
         self.bad = bad
         self.commits: list[list[TopicPartition]] = []
 
     def answer(self, asked: Sequence[TopicPartition], **_: Any) -> list[Any]:
-        """Return offset 7 for all, or for all but one, whose offset is what was asked: a moment, say."""
+        """Return offset 7 for all, or for all but one, which gets the requested value (a timestamp)."""
         error = KafkaError(KafkaError.LEADER_NOT_AVAILABLE) if self.bad > 0 else None
         self.bad -= 1
         return [
@@ -45,7 +45,7 @@ class Answers:
     committed = offsets_for_times = answer
 
     def commit(self, offsets: list[TopicPartition], **_: Any) -> list[Any]:
-        """Note what was committed, and answer."""
+        """Record the commit, and answer."""
         self.commits.append(offsets)
         return self.answer(offsets)
 
@@ -74,7 +74,7 @@ def client(bad: int) -> Consumer:
     ids=["committed", "first_at", "since", "starts", "ends", "commit", "places"],
 )
 def test_one_partitions_error_is_the_answers(ask: Callable[[Consumer], Any]) -> None:
-    """No offset, or the end, would be taken for what Kafka never said."""
+    """The caller would otherwise use an offset, or the end, that Kafka never reported."""
     with pytest.raises(KafkaException, match="LEADER_NOT_AVAILABLE"):
         ask(client(bad=1))
 
@@ -82,15 +82,15 @@ def test_one_partitions_error_is_the_answers(ask: Callable[[Consumer], Any]) -> 
 
 
 def test_since_begins_where_the_first_record_will_lie() -> None:
-    """Not at an end that is looked up later: what comes in between would be skipped."""
+    """Not at an end resolved later, because records in between would be skipped."""
 
     class Growing(Answers):
-        """Nothing was received at the moment; a record comes after every answer."""
+        """Nothing was received at the moment; a record arrives after every answer."""
 
         end = 7
 
         def offsets_for_times(self, asked: Sequence[TopicPartition], **_: Any) -> list[Any]:
-            """Return the end for a request of the end, and no offset for a moment."""
+            """Return the end when asked for it, and no offset for a moment."""
             at = self.end if asked[0].offset == OFFSET_END else OFFSET_END
             self.end += 1
             return [
@@ -104,7 +104,7 @@ def test_since_begins_where_the_first_record_will_lie() -> None:
 
 
 def test_since_begins_nowhere_while_one_partition_has_no_answer() -> None:
-    """It would be committed, and what came since then skipped for good."""
+    """Otherwise that would be committed, and records since then skipped for good."""
     source = GroupConsumer(
         _NOWHERE, Membership("g", (topics.EVENTS,), 1_795_000_000_000), lambda _: None, int
     )
@@ -119,7 +119,7 @@ def test_since_begins_nowhere_while_one_partition_has_no_answer() -> None:
 
 
 def test_replay_reads_every_partition_or_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A leader that moves is waited for; one that is away for good is an error in words."""
+    """It waits for a moving leader; one that is gone for good causes an error message."""
     kafka = OffsetReader(_NOWHERE, "g")
     logs = {place: SimpleNamespace(high=9) for place in _PLACES}
     monkeypatch.setattr(OffsetReader, "logs", lambda _: logs)
@@ -134,7 +134,7 @@ def test_replay_reads_every_partition_or_says_why_not(monkeypatch: pytest.Monkey
 
 
 def test_no_other_module_asks_a_consumer_for_offsets() -> None:
-    """There the errors of single partitions would be forgotten once more."""
+    """They would ignore the errors of single partitions again."""
     asking = re.compile(
         r"\.(committed|offsets_for_times|get_watermark_offsets|list_topics|list_offsets)\((?!\))"
     )

@@ -1,4 +1,4 @@
-"""Until when everything that was received is read, whatever waits where and in whatever order it comes."""
+"""The moment until which all received events are read, for any waiting records in any order."""
 
 import random
 from collections import deque
@@ -15,7 +15,7 @@ _A, _B = ("t", 0), ("t", 1)
 
 
 def test_the_moment_is_that_of_a_look_that_was_reached() -> None:
-    """Lag holds it back, however little; the record that lags need not be read for what lies before."""
+    """Any lag holds it back, but only records before the snapshot's ends need to be read."""
     until = ReceivedUntil()
     until.take(DeliverySnapshot(100, {_A: 5, _B: 2}))
     until.take(DeliverySnapshot(200, {_A: 7, _B: 2}))
@@ -27,7 +27,7 @@ def test_the_moment_is_that_of_a_look_that_was_reached() -> None:
 
 
 def test_no_look_no_progress() -> None:
-    """While Kafka or ingest does not answer there is none: the moment stands where it was."""
+    """Without answers of Kafka and ingest there is none, and the moment does not advance."""
     until = ReceivedUntil()
     until.take(DeliverySnapshot(100, {_A: 5}))
     assert until.of({_A: 5}) == 100
@@ -35,7 +35,7 @@ def test_no_look_no_progress() -> None:
 
 
 def test_a_spool_holds_it_back() -> None:
-    """What ingest said before stays true."""
+    """An earlier answer of ingest stays true."""
     until = ReceivedUntil()
     until.take(DeliverySnapshot(100, {_A: 5}))
     until.take(DeliverySnapshot(97, {_A: 5}))
@@ -44,7 +44,7 @@ def test_a_spool_holds_it_back() -> None:
 
 
 def test_a_partition_that_comes_is_read_first() -> None:
-    """Another member may have read less of it than we of ours."""
+    """Another member may have read less of it than we have of ours."""
     until = ReceivedUntil()
     until.take(DeliverySnapshot(100, {_A: 5, _B: 2}))
     before = until.of({_A: 5})
@@ -57,7 +57,7 @@ def test_a_partition_that_comes_is_read_first() -> None:
 
 
 def test_a_look_from_before_a_partition_says_nothing_of_it() -> None:
-    """And does not stand in the way of those that know it."""
+    """It does not block those that include the partition."""
     until = ReceivedUntil()
     until.take(DeliverySnapshot(100, {_A: 5}))
     assert until.of({_A: 5, _B: 0}) == 0
@@ -80,7 +80,7 @@ def test_looks_are_bounded() -> None:
 
 @dataclass
 class World:
-    """Ingest processes with spools, a topic that may grow, one consumer."""
+    """Ingest processes with spools, a topic that may grow, and one consumer."""
 
     chance: random.Random
     now: int = 1
@@ -88,12 +88,12 @@ class World:
     spooling: list[bool] = field(default_factory=lambda: [False, False])
     answers: list[bool] = field(default_factory=lambda: [True, True])
     log: list[list[int]] = field(default_factory=lambda: [[], []])  # received_at, by partition
-    read: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 0})  # ours
+    read: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 0})  # our partitions
     until: ReceivedUntil = field(default_factory=ReceivedUntil)
     asked: int | None = None  # ingest has answered, Kafka not yet
 
     def post(self) -> None:
-        """An event is acknowledged, by Kafka or by a spool."""
+        """Acknowledge an event, in Kafka or in a spool."""
         process = self.chance.randrange(len(self.spools))
         if self.spooling[process] or self.spools[process]:
             self.spools[process].append(self.now)
@@ -101,44 +101,44 @@ class World:
             self.append(self.now)
 
     def append(self, received_at: int) -> None:
-        """Kafka gets a record."""
+        """Append a record to Kafka."""
         self.chance.choice(self.log).append(received_at)
 
     def drain(self) -> None:
-        """A spool gives Kafka its oldest record."""
+        """Move a spool's oldest record to Kafka."""
         process = self.chance.randrange(len(self.spools))
         if self.spools[process] and self.answers[process]:
             self.append(self.spools[process].popleft())
 
     def toggle(self) -> None:
-        """A process loses Kafka or has it back; or dies, with its spool, or is back."""
+        """Disconnect a process from Kafka or reconnect it; or kill it with its spool, or restart it."""
         states = self.chance.choice([self.spooling, self.answers])
         process = self.chance.randrange(len(states))
         states[process] = not states[process]
 
     def ask_ingest(self) -> None:
-        """Every process has to answer."""
+        """Ask all processes; all must answer."""
         self.asked = None
         if all(self.answers):
             oldest = [spool[0] for spool in self.spools if spool]
             self.asked = min([self.now, *oldest])
 
     def ask_kafka(self) -> None:
-        """Kafka answers after ingest did."""
+        """Ask Kafka, after ingest has answered."""
         if self.asked is not None:
             ends: dict[Place, int] = {("t", p): len(records) for p, records in enumerate(self.log)}
             self.until.take(DeliverySnapshot(self.asked, ends))
         self.asked = None
 
     def poll(self) -> None:
-        """The consumer reads on."""
+        """Let the consumer read on."""
         if self.read:
             partition = self.chance.choice([*self.read])
             room = len(self.log[partition]) - self.read[partition]
             self.read[partition] += self.chance.randint(0, room)
 
     def rebalance(self) -> None:
-        """A partition goes, or one comes of which another member has read something."""
+        """Revoke a partition, or assign one that another member has partly read."""
         partition = self.chance.randrange(len(self.log))
         if partition in self.read:
             del self.read[partition]
@@ -146,12 +146,12 @@ class World:
             self.read[partition] = self.chance.randint(0, len(self.log[partition]))
 
     def grow(self) -> None:
-        """The topic gets one more partition."""
+        """Add a partition to the topic."""
         if len(self.log) < 4:
             self.log.append([])
 
     def check(self) -> None:
-        """All that was received before the moment, and may come to us, has come."""
+        """Check that no event received before the moment is still to come."""
         until = self.until.of({("t", p): offset for p, offset in self.read.items()})
         waiting = [at for spool in self.spools for at in spool]
         unread = [at for p, offset in self.read.items() for at in self.log[p][offset:]]
@@ -160,7 +160,7 @@ class World:
 
 @given(st.randoms(use_true_random=False))
 def test_nothing_received_before_the_moment_is_still_to_come(chance: random.Random) -> None:
-    """A model of everything that holds events; and once all is well, the moment is now."""
+    """A model of everything that holds events; once all is healthy, the moment is now."""
     world = World(chance)
     acts = [world.post, world.post, world.drain, world.poll, world.poll, world.ask_ingest, world.ask_kafka]
     for _ in range(200):
@@ -179,7 +179,7 @@ def test_nothing_received_before_the_moment_is_still_to_come(chance: random.Rand
 
 @pytest.mark.parametrize("mutant", ["ends first", "one short"])
 def test_the_model_notices(mutant: str) -> None:
-    """A look whose ends are older than ingest's answer, and a consumer that stops one record short."""
+    """A snapshot whose ends precede ingest's answer, and a consumer that stops one record short."""
     failures = 0
     for seed in range(200):
         world = World(random.Random(seed))

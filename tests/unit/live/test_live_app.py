@@ -1,4 +1,4 @@
-"""What the page's server answers, and to whom."""
+"""The answers of the page's server, and who gets them."""
 
 import asyncio
 import base64
@@ -48,19 +48,19 @@ OURS = {"origin": "http://127.0.0.1:8081", "content-type": "application/json"}
 
 @pytest.fixture
 def board() -> PageState:
-    """A board nobody has looked at yet."""
+    """A board without any polls yet."""
     return PageState((CLICKHOUSE, KAFKA, WAREHOUSE), 0, 1000)
 
 
 def page(board: PageState, token: str | None = None) -> Starlette:
-    """Return the application with one state published and its streams ended."""
+    """Return the application with one published state and closed streams."""
     hub = Broadcaster(2, Metrics())
     hub.publish(b'{"now_ms":1}')
     return app.build(parts(board, hub, token))
 
 
 def parts(board: PageState, hub: Broadcaster, token: str | None = None) -> app.PageParts:
-    """Return the parts of an application whose replays find no Kafka."""
+    """Return the parts of an application whose replays cannot reach Kafka."""
     replays = Replays({"KAFKA_BOOTSTRAP_SERVERS": ""}, board, Metrics(), lambda: NOW, start)
     return app.PageParts(board, hub, Metrics(), replays, SchemaReloader(), lambda: NOW, token)
 
@@ -71,12 +71,12 @@ def start(_name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
 
 def seen(*groups: QuarantineGroup) -> ClickHouseStatus:
-    """Return what ClickHouse has of the quarantine."""
+    """Return ClickHouse's quarantine."""
     return ClickHouseStatus(quarantine=QuarantineSummary(4, 2, groups, 5), samples={"AB": "<b>"})
 
 
 def get(application: Starlette, path: str, **headers: str) -> httpx.Response:
-    """Return the answer to a GET at http://127.0.0.1."""
+    """Return the answer to a GET from http://127.0.0.1."""
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(application)
@@ -118,7 +118,7 @@ def basic(password: str) -> str:
 def test_headers_of_any_bytes_are_answered(
     board: PageState, headers: dict[str, bytes], token: str | None
 ) -> None:
-    """None of them is an error of ours."""
+    """None of them causes an error of ours."""
     given = [(name.encode(), value) for name, value in headers.items()]
     message = {"type": "http.request", "body": b"\xff"}
 
@@ -126,14 +126,14 @@ def test_headers_of_any_bytes_are_answered(
 
 
 def test_a_request_that_ends_early_is_no_error(board: PageState) -> None:
-    """Whoever left gets no answer, and the log no traceback."""
+    """A disconnected client gets no answer, and the log no traceback."""
     given = [(name.encode(), value.encode()) for name, value in OURS.items()]
 
     assert run(page(board), [(b"host", b"127.0.0.1:8081"), *given], {"type": "http.disconnect"}) == 422
 
 
 def run(application: Starlette, headers: list[tuple[bytes, bytes]], message: dict[str, Any]) -> int:
-    """Return the status that a request for a replay, of one message, is answered."""
+    """Return the status of a request for a replay, sent as one message."""
     scope = {"type": "http", "method": "POST", "path": "/api/replay", "query_string": b"", "headers": headers}
     statuses: list[int] = []
 
@@ -151,14 +151,14 @@ def run(application: Starlette, headers: list[tuple[bytes, bytes]], message: dic
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("key", ["\x00", "a" * 60_000, "%ff", "..", "\u202e", "'"])
 def test_any_key_is_answered(board: PageState, path: str, key: str) -> None:
-    """404, or the page that it names."""
+    """404, or the named page."""
     board.saw(CLICKHOUSE, seen(WAITING), NOW)
 
     assert get(page(board), f"{path.rpartition('/')[0]}/{quote(key)}").status_code in {404, 200}
 
 
 def test_the_schemas_are_a_page(board: PageState) -> None:
-    """Of the catalog in use, as it is committed."""
+    """Of the catalog in use, as committed."""
     answer = get(page(board), "/schemas")
 
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -196,13 +196,13 @@ def test_probes_need_no_token(board: PageState, path: str) -> None:
     "host", ["rebound.example.org", "rebound.example.org:8081", "", "127.0.0.1.example.org"]
 )
 def test_without_a_token_only_this_machine_is_answered(board: PageState, host: str) -> None:
-    """Neither a proxy's public name nor one that a web site points at 127.0.0.1."""
+    """Neither a proxy's public name nor a site's name for 127.0.0.1 works."""
     assert get(page(board), "/api/snapshot", host=host).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8081", "[::1]:8081", "LocalHost:9"])
 def test_this_machine_is_answered(board: PageState, host: str) -> None:
-    """By each of its names for itself."""
+    """By each of its loopback names."""
     assert get(page(board), "/api/snapshot", host=host).status_code == 200
 
 
@@ -218,7 +218,7 @@ def test_every_answer_is_shielded(board: PageState, path: str) -> None:
 
 
 def test_the_page_puts_values_in_as_text() -> None:
-    """Its script has no way to make markup of a value, its HTML no inline script or style."""
+    """Its script cannot turn a value into markup; its HTML has no inline script or style."""
     scripts = "".join(file.read_text() for file in STATIC.iterdir() if file.name.endswith(".js"))
     html = (STATIC / "index.html").read_text()
 
@@ -253,7 +253,7 @@ def test_the_page_puts_values_in_as_text() -> None:
     ],
 )
 def test_no_other_site_can_begin_a_replay(board: PageState, headers: dict[str, str]) -> None:
-    """A browser sends a merchant's token or reaches 127.0.0.1 for any site that asks; Origin tells which."""
+    """A browser may hold a token or reach 127.0.0.1 for any site, but Origin names the site."""
     board.saw(CLICKHOUSE, seen(WAITING), 1)
     open_page = post(page(board), WANTED, **{"content-type": "application/json", **headers})
     with_token = post(page(board, SESAME), WANTED, authorization=basic(SESAME), **headers)
@@ -264,7 +264,7 @@ def test_no_other_site_can_begin_a_replay(board: PageState, headers: dict[str, s
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_no_other_site_shows_what_the_page_knows(board: PageState, site: str) -> None:
-    """An image or a frame of another page asks for it; somebody who follows a link may."""
+    """Another page may not embed it as an image or a frame; following a link is allowed."""
     client = page(board)
 
     for path in ("/", "/api/snapshot", "/events", "/metrics"):
@@ -275,7 +275,7 @@ def test_no_other_site_shows_what_the_page_knows(board: PageState, site: str) ->
 
 
 def test_a_replay_needs_the_token(board: PageState) -> None:
-    """As everything does, where one is set."""
+    """Like everything, if one is set."""
     board.saw(CLICKHOUSE, seen(WAITING), 1)
 
     assert post(page(board, SESAME), WANTED, **OURS).status_code == 401
@@ -296,7 +296,7 @@ def test_a_replay_needs_the_token(board: PageState) -> None:
 def test_only_what_waits_can_be_replayed(
     board: PageState, body: object, content_type: str, status: int
 ) -> None:
-    """What is asked for must be what the page shows."""
+    """A request must name a group that the page shows."""
     board.saw(CLICKHOUSE, seen(WAITING, REPLAYED), 1)
     answer = post(page(board), body, origin=OURS["origin"], **{"content-type": content_type})
 
@@ -306,7 +306,7 @@ def test_only_what_waits_can_be_replayed(
 
 
 def test_one_replay_at_a_time_and_a_failed_one_is_told(board: PageState) -> None:
-    """The second is refused; what the command complained of is on the page."""
+    """The second is refused; the command's error is on the page."""
     board.saw(CLICKHOUSE, seen(WAITING), 1)
     whole = parts(board, Broadcaster(2, Metrics()))
 
@@ -325,7 +325,7 @@ def test_one_replay_at_a_time_and_a_failed_one_is_told(board: PageState) -> None
 
 
 def test_stopping_ends_a_replay(board: PageState) -> None:
-    """No process is left behind."""
+    """No process is left running."""
     whole = parts(board, Broadcaster(2, Metrics()))
 
     async def story() -> None:
@@ -340,7 +340,7 @@ def test_stopping_ends_a_replay(board: PageState) -> None:
 
 
 def test_no_text_of_an_event_becomes_sql() -> None:
-    """A reason or pointer that somebody sent is hexadecimal digits in the condition."""
+    """A sender's reason or pointer becomes hexadecimal digits in the condition."""
     hostile = QuarantineGroup("'; DROP TABLE x; --", "\\' OR 1=1", "ingest", 1, 1, 1, "", "")
     found = condition(hostile)
 
@@ -349,7 +349,7 @@ def test_no_text_of_an_event_becomes_sql() -> None:
 
 
 def test_events_and_samples_come_from_memory(board: PageState) -> None:
-    """As JSON, whatever they hold; and what is gone is told."""
+    """As JSON, for any content; missing ones are reported."""
     board.saw(CLICKHOUSE, seen(WAITING), 1)
     board.saw(
         KAFKA,
@@ -366,7 +366,7 @@ def test_events_and_samples_come_from_memory(board: PageState) -> None:
 
 
 def test_nothing_else_can_be_sent(board: PageState) -> None:
-    """The page changes nothing but by a replay."""
+    """The page changes nothing except by a replay."""
 
     async def ask() -> int:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(page(board))) as client:
@@ -377,7 +377,7 @@ def test_nothing_else_can_be_sent(board: PageState) -> None:
 
 
 def test_ready_after_the_first_look_at_clickhouse(board: PageState) -> None:
-    """Before, it says what is away; afterwards it stays ready, because it shows what is away."""
+    """Before, it reports failed components; afterwards it stays ready, because it shows them."""
     application = page(board)
     before = get(application, "/readyz")
     found = window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], [], 1)
@@ -393,7 +393,7 @@ def test_ready_after_the_first_look_at_clickhouse(board: PageState) -> None:
 
 
 def test_what_hangs_makes_the_page_unfit(board: PageState) -> None:
-    """It would show old numbers for new ones; so it is to be started again."""
+    """It would show old numbers as new ones, so it must be restarted."""
     board.saw(
         CLICKHOUSE, ClickHouseStatus(window=window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], [], 1)), 1
     )
@@ -405,7 +405,7 @@ def test_what_hangs_makes_the_page_unfit(board: PageState) -> None:
 
 
 def test_the_snapshot_is_of_now(board: PageState) -> None:
-    """What /readyz promises is in the next snapshot, not in the one after."""
+    """A state promised by /readyz is in the next snapshot, not in the one after."""
     before = json.loads(get(page(board), "/api/snapshot").content)
     board.lost(CLICKHOUSE, "does not answer", 5)
     after = json.loads(get(page(board), "/api/snapshot").content)
@@ -415,7 +415,7 @@ def test_the_snapshot_is_of_now(board: PageState) -> None:
 
 
 def test_too_many_pages_are_refused(board: PageState) -> None:
-    """503, and when to come back."""
+    """503, with a time to retry."""
     hub = Broadcaster(2, Metrics())
     hub.close()
     answer = get(app.build(parts(board, hub)), "/events")

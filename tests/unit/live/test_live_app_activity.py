@@ -1,4 +1,4 @@
-"""From ClickHouse's rows to what alerts ask for."""
+"""ClickHouse's rows -> the data for alerts."""
 
 from consumers.live import app_activity
 from consumers.live.app_activity import AppActivity, DiskSpace
@@ -14,12 +14,12 @@ def test_the_usual_number_is_the_least_of_seven_days() -> None:
 
 
 def test_the_hours_are_those_of_the_window() -> None:
-    """Also over midnight."""
+    """Also across midnight."""
     assert app_activity.apps_parameters(15 * HOUR_MS + 45 * MINUTE_MS, 30, 50)["hours"] == [15]
     assert app_activity.apps_parameters(24 * HOUR_MS + 10 * MINUTE_MS, 30, 50)["hours"] == [0, 23]
 
 
 def test_a_clickhouse_without_disks_has_no_room_to_watch() -> None:
-    """As one on object storage."""
+    """Like one on object storage."""
     assert app_activity.disk([]) is None
     assert app_activity.disk([(1, 2)]) == DiskSpace(1, 2)

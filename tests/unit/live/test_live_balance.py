@@ -1,4 +1,4 @@
-"""Counts of three components, taken at different moments, that add up."""
+"""Counts of three components at different moments, which must add up."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ def day(events: int, refused: int = 0) -> Day:
 
 
 def parts(found: Balance) -> int:
-    """Return the sum of what was acknowledged."""
+    """Return the sum of the acknowledged events' parts."""
     return found.clickhouse + found.under_way + found.spooled + found.refused + found.repeats
 
 
@@ -24,7 +24,7 @@ def parts(found: Balance) -> int:
 def test_the_parts_add_up_whatever_was_seen(
     events: int, refused: int, counted: int, waiting: int, since: int, spooled: int
 ) -> None:
-    """No part is negative; either they add up, or nothing is said."""
+    """No part is negative; either they add up, or there is no balance."""
     today = Today(0, counted + since, ())
     found = balance(
         day(events, refused), Mark(8, counted, waiting), today, SpoolStatus(spooled, 1, 2, None, 9)
@@ -37,7 +37,7 @@ def test_the_parts_add_up_whatever_was_seen(
 
 
 def test_what_was_sent_twice_is_a_repeat() -> None:
-    """Ten records of eight events, all of them loaded: two repeats, however many came since."""
+    """Ten records of eight events, all loaded: two duplicates, however many have arrived since."""
     found = balance(day(8), Mark(8, 10, 0), Today(0, 13, ()), None)
 
     assert found
@@ -45,7 +45,7 @@ def test_what_was_sent_twice_is_a_repeat() -> None:
 
 
 def test_what_waits_is_no_repeat() -> None:
-    """A record that is not loaded is not missing from ClickHouse because it is there already."""
+    """A record that is not loaded is not missing from ClickHouse because of a duplicate."""
     found = balance(day(6), Mark(8, 10, 4), Today(0, 10, ()), None)
 
     assert found
@@ -53,7 +53,7 @@ def test_what_waits_is_no_repeat() -> None:
 
 
 def test_a_refused_event_is_neither() -> None:
-    """It was acknowledged, and the quarantine has it."""
+    """It was acknowledged, and is in the quarantine."""
     found = balance(day(9, refused=1), Mark(8, 10, 0), Today(0, 10, ()), None)
 
     assert found
@@ -61,18 +61,18 @@ def test_a_refused_event_is_neither() -> None:
 
 
 def test_counts_of_two_days_never_meet() -> None:
-    """Right after midnight there is nothing to say."""
+    """Right after midnight there is no balance."""
     assert balance(day(1), Mark(8, 1, 0), Today(86_400_000, 1, ()), None) is None
 
 
 def test_a_topic_made_anew_is_told() -> None:
-    """With fewer records than events, no sum would be honest."""
+    """With fewer records than events, no sum would be correct."""
     assert balance(day(10), Mark(8, 3, 0), Today(0, 3, ()), None) is None
 
 
 @given(st.integers(0, 4_000_000_000_000))
 def test_what_is_settled_lies_a_little_back_and_in_the_day(now_ms: int) -> None:
-    """Far enough for a healthy loader, near enough for the eye; the same moment for all who ask at once."""
+    """Late enough for a healthy loader, recent enough to look current; equal for simultaneous queries."""
     start_ms, end_ms = midnight_ms(now_ms), settled_ms(now_ms)
 
     assert start_ms % 86_400_000 == 0

@@ -10,7 +10,7 @@ from consumers.live.metrics import Metrics
 
 
 def run(story: Callable[[Broadcaster], Awaitable[None]], pages_max: int = 3) -> None:
-    """Run a story on a new hub."""
+    """Run a scenario on a new broadcaster."""
 
     async def main() -> None:
         await story(Broadcaster(pages_max, Metrics()))
@@ -19,7 +19,7 @@ def run(story: Callable[[Broadcaster], Awaitable[None]], pages_max: int = 3) -> 
 
 
 def test_a_new_page_gets_the_latest_state_at_once() -> None:
-    """Nobody waits for the next round."""
+    """It need not wait for the next round."""
 
     async def story(hub: Broadcaster) -> None:
         hub.publish(b"1")
@@ -30,7 +30,7 @@ def test_a_new_page_gets_the_latest_state_at_once() -> None:
 
 
 def test_a_slow_page_misses_states_but_gets_the_newest() -> None:
-    """Memory is bounded by one state a page."""
+    """Memory is limited to one state per page."""
 
     async def story(hub: Broadcaster) -> None:
         with hub.open() as page:
@@ -42,7 +42,7 @@ def test_a_slow_page_misses_states_but_gets_the_newest() -> None:
 
 
 def test_a_page_counts_until_it_is_closed() -> None:
-    """Beyond the limit no page may be opened; afterwards it may."""
+    """Beyond the limit no page may be opened; after a close one may."""
 
     async def story(hub: Broadcaster) -> None:
         with hub.open():
@@ -53,7 +53,7 @@ def test_a_page_counts_until_it_is_closed() -> None:
 
 
 def test_closing_ends_every_stream() -> None:
-    """Also that of a page which is opened afterwards: the server must be able to stop."""
+    """Also that of a page opened later, because the server must be able to stop."""
 
     async def story(hub: Broadcaster) -> None:
         with hub.open() as page:
@@ -68,7 +68,7 @@ def test_closing_ends_every_stream() -> None:
 
 
 def test_nobody_looks_until_a_page_opens_or_a_snapshot_is_asked_for() -> None:
-    """What waits for somebody goes on at once then, and not before time is up."""
+    """Waiters continue at once then, and not earlier unless their time is up."""
 
     async def story(hub: Broadcaster) -> None:
         first, second = asyncio.create_task(hub.watched(60)), asyncio.create_task(hub.watched(60))
@@ -86,7 +86,7 @@ def test_nobody_looks_until_a_page_opens_or_a_snapshot_is_asked_for() -> None:
 
 
 def test_what_waits_for_nobody_goes_on_after_a_while() -> None:
-    """Readiness and metrics stay true without a page."""
+    """Readiness and metrics stay correct without a page."""
 
     async def story(hub: Broadcaster) -> None:
         await asyncio.wait_for(hub.watched(0.01), 5)
@@ -95,7 +95,7 @@ def test_what_waits_for_nobody_goes_on_after_a_while() -> None:
 
 
 def test_a_page_that_takes_nothing_is_let_go() -> None:
-    """A laptop asleep does not keep its place for ever."""
+    """A sleeping laptop does not keep its place forever."""
 
     async def story(hub: Broadcaster) -> None:
         async def stalled() -> None:

@@ -1,4 +1,4 @@
-"""What the page makes of answers that are none of ClickHouse's."""
+"""Answers that are not ClickHouse's."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from consumers.live.poller import SourceAwayError
 
 @pytest.mark.parametrize("rows", [[], [()], [("", "", "")], [(None,) * 8], "html"])
 def test_an_answer_of_another_shape_is_no_fault_of_the_page(rows: Any) -> None:
-    """A proxy may answer for ClickHouse; it is away then, and the page goes on."""
+    """A proxy may answer for ClickHouse; then ClickHouse counts as down, and the page continues."""
     looking = ClickHouseSource(
         "http://127.0.0.1:9", list, QueryLimits(1, 1), lambda _body, _source: "", "UTC"
     )
@@ -24,7 +24,7 @@ def test_an_answer_of_another_shape_is_no_fault_of_the_page(rows: Any) -> None:
         looking.look(1_795_000_000_000)
 
 
-# The driver as the page's process has it, reading blocks in format Native.
+# The driver as in the page's process, reading blocks in format Native.
 _READ = """
 import sys
 from types import SimpleNamespace
@@ -42,7 +42,7 @@ for block in sys.argv[1:]:
 
 
 def test_an_answer_of_broken_bytes_neither_hangs_nor_ends_the_page() -> None:
-    """A text that claims nearly 2^63 bytes, and one of 2^64."""
+    """A text with a claimed length of nearly 2^63 bytes, and one of 2^64."""
     column = b"\1\1\1a\6String".hex()
     blocks = [column + size for size in ("ff" * 8 + "7f", "ff" * 9 + "01")]
     read = subprocess.run(

@@ -1,4 +1,4 @@
-"""From Kafka's values to the lines and fields of the newest events."""
+"""Kafka's values -> the lines and fields of the newest events."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def value(name: str, **changes: Any) -> bytes:
 
 
 def fields(name: str, **changes: Any) -> dict[str, Any]:
-    """Return what the page shows of a sample's fields."""
+    """Return the page's fields of a sample."""
     shown = event(CURRENT.catalog, value(name, **changes), (3, 7), 5, None)
     assert shown
     found: dict[str, Any] = json.loads(shown.fields)
@@ -40,7 +40,7 @@ def arrival(offset: int, at_ms: int) -> Arrival:
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
 def test_every_type_can_be_read(path: Any) -> None:
-    """Each field that was sent is there, by its path; what is null is left out."""
+    """Each sent field is shown by its path; null ones are left out."""
     sent = json.loads(path.read_text())
     found = fields(path.stem)
     expected = {
@@ -52,7 +52,7 @@ def test_every_type_can_be_read(path: Any) -> None:
 
 
 def test_a_line_tells_what_where_and_of_which_device() -> None:
-    """The key says where Kafka has it."""
+    """The key is the place in Kafka."""
     shown = event(CURRENT.catalog, value("AppOpened"), (3, 7), 5, None)
 
     assert shown
@@ -61,7 +61,7 @@ def test_a_line_tells_what_where_and_of_which_device() -> None:
 
 
 def test_devices_and_addresses_are_shortened() -> None:
-    """In the blocks, and in what no schema knows."""
+    """In the blocks, and in fields unknown to the schema."""
     found = fields("AppOpened", customer={"email": "ann@example.org", "first_name": "Annabel"})
     device = json.loads((SAMPLES / "AppOpened.json").read_text())["device_id"]
     text = json.dumps(found)
@@ -72,7 +72,7 @@ def test_devices_and_addresses_are_shortened() -> None:
 
 
 def test_an_unknown_type_shows_its_properties() -> None:
-    """Its block is JSON as text in Kafka, and fields on the page."""
+    """Its block is JSON text in Kafka, and fields on the page."""
     assert fields("AppOpened", event_type="Wish", event_properties={"n": 1})["event_properties.n"] == 1
 
 
@@ -80,12 +80,12 @@ def test_an_unknown_type_shows_its_properties() -> None:
     "broken", [b"", b"x", b"\0\0\0\0\x09", value("AppOpened")[:40], b"\0\xff\xff\xff\xffxx"]
 )
 def test_what_does_not_decode_is_passed_over(broken: bytes) -> None:
-    """The loader will say why; the page goes on."""
+    """The loader will report it; the page continues."""
     assert event(CURRENT.catalog, broken, (0, 0), 1, None) is None
 
 
 def foreign(**changes: Any) -> bytes:
-    """Return the value of another producer, who says what ours would not."""
+    """Return another producer's value, with a content that ours never has."""
     release = CURRENT.catalog.newest("AppOpened")
     assert release
     datum = fields_of(release, value("AppOpened")) | changes
@@ -95,7 +95,7 @@ def foreign(**changes: Any) -> bytes:
 
 
 def test_a_lone_surrogate_of_another_producer_is_shown_as_its_escape() -> None:
-    """No encoding can hold it: it froze the page, and with it the metric to alert on."""
+    """No encoding can hold it: it once froze the page, and with it the metric for alerts."""
     extra = '{"cut": "\\ud83d", "device_id": "\\ud83d\\ud83d\\ud83d", "\\udfff": [{"\\udc00": 1e999}]}'
     poisoned = (0, 1), 1, foreign(extra=extra), None
     (shown,) = Newest(CURRENT).read([poisoned])
@@ -106,7 +106,7 @@ def test_a_lone_surrogate_of_another_producer_is_shown_as_its_escape() -> None:
 
 
 def test_a_record_that_cannot_be_shown_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it is that nobody thought of."""
+    """For any unexpected reason."""
 
     def fails(datum: dict[str, Any]) -> bytes:
         if datum["event_id"] == "1":
@@ -119,7 +119,7 @@ def test_a_record_that_cannot_be_shown_hides_no_other(monkeypatch: pytest.Monkey
 
 
 def test_the_newest_come_first_and_memory_is_bounded() -> None:
-    """However many arrive, a few are read, and the oldest are forgotten."""
+    """However many arrive, only a few are read, and the oldest are dropped."""
     newest = Newest(CURRENT)
     first = newest.read([arrival(offset, offset) for offset in range(100)])
     for start in range(100, 2000, 10):
@@ -132,7 +132,7 @@ def test_the_newest_come_first_and_memory_is_bounded() -> None:
 
 
 def test_a_body_that_the_loader_refused_is_shown_decoded() -> None:
-    """It is a Kafka value; what does not decode is shown as bytes."""
+    """It is a Kafka value; an undecodable one is shown as bytes."""
     samples = Samples(CURRENT)
 
     assert '"event_type": "AppOpened"' in samples.text(value("AppOpened"), "warehouse")

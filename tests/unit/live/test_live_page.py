@@ -1,4 +1,4 @@
-"""The page's colours and files, as they lie there."""
+"""The page's colours and files."""
 
 import re
 from hashlib import sha256
@@ -30,7 +30,7 @@ PAIRS = [
     ("second", "card"),
     ("card", "accent"),
 ]
-# What is drawn and means something beside other things that are drawn.
+# Graphics that carry meaning next to others.
 DRAWN = ["accent", "second", "under", "down", "muted", "up", "unknown"]
 
 
@@ -53,7 +53,7 @@ def test_charts_can_be_seen(scheme: dict[str, str], drawn: str) -> None:
 
 
 def test_what_is_vendored_is_what_was_released() -> None:
-    """The hashes are those of the npm package's files; nobody has edited them here."""
+    """The hashes match the npm package's files, so they are unmodified."""
     folder = STATIC / "vendor"
     lines = (folder / "SHA256SUMS").read_text().splitlines()
     listed = {name: hashed for hashed, name in map(str.split, lines)}
@@ -66,7 +66,7 @@ def test_what_is_vendored_is_what_was_released() -> None:
 
 
 def test_nothing_comes_from_elsewhere() -> None:
-    """The page needs no other host: it works in a network without the internet."""
+    """The page needs no other host, so it works without the internet."""
     for file in STATIC.iterdir():
         if file.name.endswith((".html", ".css", ".js")):
             assert not re.search(r"(src|href|url|import|from)\W{1,3}(https?:)?//", file.read_text()), (
@@ -78,7 +78,7 @@ def test_nothing_comes_from_elsewhere() -> None:
     "rule", ["prefers-color-scheme: dark", "prefers-reduced-motion: no-preference", ":focus-visible"]
 )
 def test_everybody_is_thought_of(rule: str) -> None:
-    """Dark rooms, people whom motion makes ill, people without a mouse."""
+    """Dark mode, reduced motion, and no mouse."""
     assert rule in CSS
 
 

@@ -1,4 +1,4 @@
-"""What the page says of what was seen."""
+"""The state of the page after polls."""
 
 from math import isnan
 
@@ -39,22 +39,22 @@ def component(at: PageState, name: str) -> Component:
 
 
 def log(next_offset: int = 10, *, loaders: int = 1, oldest_ms: int | None = None) -> KafkaStatus:
-    """Return a look at a topic of ten records."""
+    """Return a poll of a topic with ten records."""
     return KafkaStatus((PartitionPosition("tapcart.events", 0, next_offset, 10),), loaders, oldest_ms, NOW)
 
 
 def intake(oldest_ms: int | None, records: int = 3) -> IngestStatus:
-    """Return a look at ingest."""
+    """Return a poll of ingest."""
     return IngestStatus("accepts events", SpoolStatus(records if oldest_ms else 0, 0, 1, oldest_ms, NOW), NOW)
 
 
 def day(end_ms: int, events: int) -> ClickHouseStatus:
-    """Return what ClickHouse has of the day up to a moment."""
+    """Return ClickHouse's count of the day up to a moment."""
     return ClickHouseStatus(day=Day(0, end_ms, events, 0, 0, NOW))
 
 
 def test_nothing_is_known_before_the_first_look() -> None:
-    """Unknown is neither up nor zero; but the page itself is there."""
+    """Unknown is neither up nor zero; but the page itself is up."""
     state = board().state(NOW)
 
     assert {one.health for one in state.components if one.name != LIVE} == {ComponentHealth.UNKNOWN}
@@ -63,7 +63,7 @@ def test_nothing_is_known_before_the_first_look() -> None:
 
 
 def test_nothing_waiting_is_fresh() -> None:
-    """Freshness is zero when every record is loaded, and no spool holds one."""
+    """Freshness is zero if every record is loaded and no spool holds one."""
     at = board()
     at.saw(KAFKA, log(), NOW)
     at.saw(INGEST, intake(None), NOW)
@@ -72,7 +72,7 @@ def test_nothing_waiting_is_fresh() -> None:
 
 
 def test_freshness_is_the_age_of_the_oldest_waiting_record() -> None:
-    """When Kafka was asked: a moment later the record may be loaded."""
+    """At the time of the poll: a moment later the record may be loaded."""
     at = board()
     at.saw(KAFKA, log(7, oldest_ms=NOW - 4000), NOW)
     state = at.state(NOW + 500)
@@ -83,7 +83,7 @@ def test_freshness_is_the_age_of_the_oldest_waiting_record() -> None:
 
 
 def test_freshness_is_not_known_when_the_record_could_not_be_read() -> None:
-    """Something waits, but since when is not known: that is not zero."""
+    """Something waits for an unknown time, which is not zero."""
     at = board()
     at.saw(KAFKA, log(7), NOW)
 
@@ -91,7 +91,7 @@ def test_freshness_is_not_known_when_the_record_could_not_be_read() -> None:
 
 
 def test_freshness_counts_what_waits_on_ingests_disk() -> None:
-    """The older of the two decides; while Kafka is away, what is spooled is known all the same."""
+    """The older of the two decides; while Kafka is down, the spool's age is still known."""
     at = PageState((INGEST, KAFKA, WAREHOUSE), NOW, 1000)
     at.saw(INGEST, intake(NOW - 9000), NOW)
 
@@ -103,7 +103,7 @@ def test_freshness_counts_what_waits_on_ingests_disk() -> None:
 
 
 def test_freshness_says_when_it_was_known() -> None:
-    """By the older of the looks at Kafka and ingest: one that hangs makes it old, whatever it says."""
+    """The time of the older poll of Kafka and ingest: if one hangs, freshness is outdated."""
     at = board()
     at.saw(INGEST, intake(None), NOW)
     before = at.state(NOW).freshness.as_of_ms
@@ -121,7 +121,7 @@ def test_freshness_says_when_it_was_known() -> None:
 
 
 def test_freshness_is_not_known_without_ingest() -> None:
-    """Its spool may hold the oldest event of all; what Kafka holds is the least that is known."""
+    """Its spool may hold the oldest event; Kafka's oldest is a lower bound."""
     at = board()
     at.saw(KAFKA, log(), NOW)
     unknown = at.state(NOW).freshness.age_ms
@@ -132,7 +132,7 @@ def test_freshness_is_not_known_without_ingest() -> None:
 
 
 def test_a_lag_of_earlier_is_no_metric() -> None:
-    """The page shows it with its time; a number without one would be taken for now's."""
+    """The page shows it with its time; a metric without a time would look current."""
     at, metrics = board(), Metrics()
     at.saw(KAFKA, log(7), NOW)
     metrics.show(at.state(NOW), at.tables)
@@ -145,7 +145,7 @@ def test_a_lag_of_earlier_is_no_metric() -> None:
 
 
 def test_problems_of_topics_are_those_that_ingest_found() -> None:
-    """In words; None while ingest has not compared them."""
+    """As text; None until ingest has checked them."""
     at = board()
     before = at.state(NOW).topic_problems
     at.saw(INGEST, replace(intake(None), topic_problems=("tapcart.events has one replica",)), NOW)
@@ -155,7 +155,7 @@ def test_problems_of_topics_are_those_that_ingest_found() -> None:
 
 
 def test_freshness_of_a_page_without_ingest_is_kafkas() -> None:
-    """Where LIVE_INGEST_URL is not set."""
+    """If LIVE_INGEST_URL is not set."""
     at = PageState(tuple(name for name in ALL if name != INGEST), NOW, 1000)
     at.saw(KAFKA, log(), NOW)
 
@@ -163,7 +163,7 @@ def test_freshness_of_a_page_without_ingest_is_kafkas() -> None:
 
 
 def test_freshness_is_not_known_without_kafka() -> None:
-    """An old answer is no freshness; lag keeps its last numbers."""
+    """An old answer is not freshness; lag keeps its last numbers."""
     at = board()
     at.saw(KAFKA, log(), NOW)
     at.lost(KAFKA, "does not answer", NOW)
@@ -183,7 +183,7 @@ def test_a_group_without_members_is_a_loader_that_is_down() -> None:
 
 
 def test_a_component_keeps_the_time_its_health_changed() -> None:
-    """`since` is of the change, not of the last look."""
+    """`since` is the time of the change, not of the last poll."""
     at = board()
     at.lost(CLICKHOUSE, "does not answer", NOW + 1)
     at.lost(CLICKHOUSE, "refused", NOW + 2)
@@ -194,7 +194,7 @@ def test_a_component_keeps_the_time_its_health_changed() -> None:
 
 
 def test_numbers_stay_while_their_component_is_away() -> None:
-    """With the time they are of."""
+    """With their time."""
     at = board()
     at.saw(CLICKHOUSE, ClickHouseStatus(total=Total(5, NOW, NOW)), NOW)
     at.lost(CLICKHOUSE, "does not answer", NOW + 9000)
@@ -203,7 +203,7 @@ def test_numbers_stay_while_their_component_is_away() -> None:
 
 
 def test_a_day_counts_once_kafka_has_counted_up_to_the_same_moment() -> None:
-    """Numbers of two moments never meet; until there is a newer pair, the older one stands."""
+    """Counts of two moments never mix; until there is a newer pair, the older one stays."""
     at = board()
     at.saw(KAFKA, KafkaStatus((), 1, None, NOW, Today(0, 12, (Mark(8, 10, 0),))), NOW)
     at.saw(CLICKHOUSE, day(8, 9), NOW)
@@ -217,7 +217,7 @@ def test_a_day_counts_once_kafka_has_counted_up_to_the_same_moment() -> None:
 
 
 def test_what_waits_on_disk_is_acknowledged() -> None:
-    """Also while Kafka is away."""
+    """Also while Kafka is down."""
     at = board()
     at.saw(KAFKA, KafkaStatus((), 1, None, NOW, Today(0, 10, (Mark(8, 10, 0),))), NOW)
     at.saw(CLICKHOUSE, day(8, 10), NOW)
@@ -230,7 +230,7 @@ def test_what_waits_on_disk_is_acknowledged() -> None:
 
 
 def test_a_query_that_costs_too_much_is_no_outage() -> None:
-    """ClickHouse answers; the page tells which number is old, and why."""
+    """ClickHouse answers; the page shows which number is old, and why."""
     at = board()
     at.saw(CLICKHOUSE, ClickHouseStatus(troubles={"day": "takes too long"}), NOW)
 
@@ -240,7 +240,7 @@ def test_a_query_that_costs_too_much_is_no_outage() -> None:
 
 
 def test_only_the_newest_events_are_found() -> None:
-    """The page's memory is bounded; SQL has the rest."""
+    """The page's memory is limited; SQL has the rest."""
     at = board()
     events = tuple(RedactedEvent(f"0-{n}", n, n, "AppOpened", "app", "d", b"{}") for n in range(20, 0, -1))
     at.saw(KAFKA, KafkaStatus((), 1, None, NOW, None, events), NOW)

@@ -1,4 +1,4 @@
-"""The looks at the components: what fails, what hangs."""
+"""Polls of the components that fail or hang."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ NOW = 1_000_000
 
 
 class Answering:
-    """A component that answers, or says why not."""
+    """A component that answers, or fails with a message."""
 
     def __init__(self, answer: KafkaStatus | IngestStatus | Exception) -> None:
         self.answer = answer
@@ -23,7 +23,7 @@ class Answering:
         self.goes_on = threading.Event()
 
     def look(self, now_ms: int) -> KafkaStatus | IngestStatus:
-        """Answer at once, or when it goes on."""
+        """Answer at once, or when released."""
         assert now_ms == NOW
         if self.hangs.is_set():
             self.goes_on.wait(10)
@@ -33,7 +33,7 @@ class Answering:
 
 
 def feed(**sources: Answering) -> tuple[Poller, Metrics]:
-    """Return a feed that looks at these."""
+    """Return a poller of these components."""
     metrics = Metrics()
     return Poller(
         PageState(ALL, NOW, 1), sources, Broadcaster(1, metrics), metrics, lambda: NOW, 0.3
@@ -41,14 +41,14 @@ def feed(**sources: Answering) -> tuple[Poller, Metrics]:
 
 
 async def until(ask: Callable[[], bool]) -> None:
-    """Return once it is so."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(5):
         while not ask():  # noqa: ASYNC110 - what is asked has no event
             await asyncio.sleep(0.01)
 
 
 def test_a_look_that_hangs_is_named_until_it_goes_on() -> None:
-    """All else goes on, as if nothing were wrong."""
+    """Everything else continues normally."""
     kafka, ingest = (
         Answering(KafkaStatus((), 1, None, NOW)),
         Answering(IngestStatus("", SpoolStatus(0, 0, 1, None, NOW), NOW)),
@@ -72,7 +72,7 @@ def test_a_look_that_hangs_is_named_until_it_goes_on() -> None:
 
 
 def test_what_a_source_does_not_expect_ends_its_part() -> None:
-    """For the process to end with it; that a component is away does not."""
+    """And so ends the process; a component that is down does not."""
     away, broken = Answering(SourceAwayError("does not answer")), Answering(KeyError("nobody expected this"))
     running, _ = feed(**{KAFKA: away, INGEST: broken})
 

@@ -1,4 +1,4 @@
-"""From ClickHouse's rows to the page's numbers."""
+"""ClickHouse's rows -> the page's numbers."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ NO_DELAYS = (float("nan"), float("nan"))
 
 
 def test_the_window_is_whole_buckets_up_to_now() -> None:
-    """It starts at a full bucket, covers now, and is at most one bucket short of 15 minutes."""
+    """It starts with a full bucket, includes now, and is at most one bucket short of 15 minutes."""
     for now_ms in range(NOW, NOW + 2 * BUCKET_MS, 997):
         start_ms = queries.window_parameters(now_ms)["start_ms"]
 
@@ -21,7 +21,7 @@ def test_the_window_is_whole_buckets_up_to_now() -> None:
 
 
 def test_today_is_that_of_the_time_zone() -> None:
-    """The analytics views count by its days."""
+    """The analytics views count its days."""
     assert queries.days(NOW, "UTC")["today"] == "2027-01-15"
     assert queries.days(NOW, "Asia/Tokyo") == {"today": "2027-01-15", "yesterday": "2027-01-14"}
     assert queries.days(NOW + 8 * 3_600_000, "Asia/Tokyo")["today"] == "2027-01-16"
@@ -39,7 +39,7 @@ def row(
 
 
 def test_known_types_keep_their_place_and_unknown_ones_follow() -> None:
-    """A page whose rows jump cannot be read; a type without events is shown with zero."""
+    """Rows must not move while they are read; a type without events is shown with zero."""
     rows = [
         row("all", "", 7, recent=3, delays=(100.4, 900.6)),
         row("type", "Zeta", 4),
@@ -62,7 +62,7 @@ def test_known_types_keep_their_place_and_unknown_ones_follow() -> None:
 
 
 def test_types_beyond_the_limit_are_counted_together() -> None:
-    """Whoever sends a thousand invented types cannot make the page a thousand rows long."""
+    """A thousand invented types must not make the page a thousand rows long."""
     rows = [row("all", "", 500), *(row("type", f"Type{n}", 5) for n in range(100))]
     window = queries.window(rows, ["AppOpened"], NOW)
 
@@ -71,14 +71,14 @@ def test_types_beyond_the_limit_are_counted_together() -> None:
 
 
 def test_an_empty_window_has_no_delay() -> None:
-    """The median of nothing is not a number."""
+    """An empty set has no median."""
     window = queries.window([row("all", "", 0, delays=NO_DELAYS)], ["AppOpened"], NOW)
 
     assert (window.count, window.delay_p50_ms, window.delay_p99_ms) == (0, None, None)
 
 
 def test_a_fault_is_told_without_what_names_a_person() -> None:
-    """ClickHouse's and ingest's words may quote the event."""
+    """Messages of ClickHouse and ingest may quote the event."""
     rows = [
         (1, "", "", "", 3, 2, 5, "", ""),
         (0, "refused", "", "warehouse", 3, 2, 5, "cannot parse 'ann@example.org'", "AB"),
@@ -90,6 +90,6 @@ def test_a_fault_is_told_without_what_names_a_person() -> None:
 
 
 def test_no_event_has_no_newest_one() -> None:
-    """max() of nothing is 1970, which is not when the last event came."""
+    """max() of no rows is 1970, which is not the time of an event."""
     assert queries.total([(0, 0)], NOW).newest_received_at_ms is None
     assert queries.total([(2, 5)], NOW).newest_received_at_ms == 5

@@ -1,4 +1,4 @@
-"""What names a person never reaches the page whole."""
+"""Personal data never reaches the page in full."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ PLAIN = [
     "currency_code", "timestamp_iso", "checkout_id", "purchase_city", "description", "tapcart_build",
 ]  # fmt: skip
 WHOLE = "Annabel-Lee-1849"
-TEXT = st.text(st.characters())  # lone surrogates too: JSON's escapes can say them
+TEXT = st.text(st.characters())  # including lone surrogates, which JSON escapes can express
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
@@ -31,7 +31,7 @@ JSON = st.recursive(
 
 @pytest.mark.parametrize("name", PERSONAL)
 def test_a_personal_field_keeps_its_beginning(name: str) -> None:
-    """Enough to tell two apart, not enough to look somebody up; also below another field's name."""
+    """Enough to tell two apart, too little to identify anyone; also below another field's name."""
     assert value_shortened(name, WHOLE) in {"A…", "Anna…"}
     assert WHOLE not in json.dumps(value_shortened("extra", {"a": [{name: WHOLE}]}))
     assert WHOLE not in json.dumps(value_shortened(name, {"anything": [WHOLE]}))
@@ -39,7 +39,7 @@ def test_a_personal_field_keeps_its_beginning(name: str) -> None:
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_another_field_is_shown_whole(name: str) -> None:
-    """What analysts look at is what the event says."""
+    """Analysts need the event's data."""
     assert value_shortened(name, WHOLE) == WHOLE
 
 
@@ -54,7 +54,7 @@ def test_never_more_than_half_is_kept(short: str) -> None:
     "text", ["ann.lee@example.org", "203.0.113.77", "2001:db8:85a3::8a2e:370:7334", "+49 (30) 901820-11"]
 )
 def test_addresses_are_found_in_any_text(text: str) -> None:
-    """Whatever the field is called."""
+    """For any field name."""
     assert text not in text_shortened(f"sent to {text}, again")
 
 
@@ -65,7 +65,7 @@ def test_times_versions_and_titles_are_no_addresses(text: str) -> None:
 
 
 def test_a_body_that_is_no_json_is_shortened_all_the_same() -> None:
-    """Cut transfers are the most frequent ones in the quarantine."""
+    """Truncated transfers are the most frequent in the quarantine."""
     person = b'{"first_name":"Annabel","phone":5551234567}'
     text = body_shortened(b'{"device_id":"6E1B7C52-0D2F","customer":%b,"email":"ann@exam' % person)
 
@@ -75,13 +75,13 @@ def test_a_body_that_is_no_json_is_shortened_all_the_same() -> None:
 
 
 def test_a_body_of_json_is_laid_out() -> None:
-    """One member a line."""
+    """One member per line."""
     assert body_shortened(b'{"os":"iOS","n":[1]}') == '{\n  "os": "iOS",\n  "n": [\n    1\n  ]\n}'
 
 
 @given(JSON)
 def test_any_value_can_be_shown(value: Any) -> None:
-    """Nothing raises, nothing grows without bound, and what comes out can be sent."""
+    """Nothing raises or grows without limit, and the result can be encoded."""
     msgspec.json.encode(value_shortened("extra", value))
     body_shortened(json.dumps(value).encode()).encode()
 
@@ -93,7 +93,7 @@ def test_any_bytes_can_be_shown(body: bytes) -> None:
 
 
 def test_what_is_endless_is_cut() -> None:
-    """A page is not a place for a megabyte, nor for a thousand levels."""
+    """The page has no room for a megabyte, or for a thousand levels."""
     nested: Any = "x"
     for _ in range(100):
         nested = {"a": nested}

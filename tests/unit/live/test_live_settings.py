@@ -10,7 +10,7 @@ SESAME = "0123456789abcdef"
 
 
 def test_defaults_need_only_kafka_and_stay_on_this_machine() -> None:
-    """One variable is enough; the page binds to loopback and asks for no token."""
+    """One variable suffices; the page binds to loopback and needs no token."""
     settings = Settings.from_env(ENOUGH)
 
     assert (settings.host, settings.port, settings.token) == ("127.0.0.1", 8081, None)
@@ -28,12 +28,12 @@ def test_other_machines_need_a_token(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST"])
 def test_loopback_needs_none(host: str) -> None:
-    """On this machine alone the page is open."""
+    """The page is open on this machine only."""
     assert Settings.from_env(ENOUGH | {"LIVE_HOST": host}).token is None
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """One start tells everything that is wrong, each by its variable's name."""
+    """One start reports every problem, by variable name."""
     wrong = {
         "LIVE_PORT": "http",
         "LIVE_TOKEN": "short",
@@ -50,7 +50,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    """Neither token nor ClickHouse's password is in a repr or an error."""
+    """Neither the token nor ClickHouse's password is in a repr or an error."""
     env = ENOUGH | {"LIVE_TOKEN": SESAME, "CLICKHOUSE_URL": "http://me:s3cret@example.org:8123"}
     shown = repr(Settings.from_env(env))
     with pytest.raises(SettingsError) as raised:

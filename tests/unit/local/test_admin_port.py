@@ -1,4 +1,4 @@
-"""Which port ingest's health, metrics and registry get, and that other commands find it."""
+"""The port of ingest's health, metrics and registry, and how commands find it."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_port_that_is_set_is_taken(folder: Path) -> None:
-    """Also where it is in use: then `make run` refuses to start."""
+    """Even if it is in use: then `make run` refuses to start."""
     settings = Settings.from_env({"DATA_DIR": str(folder), "INGEST_ADMIN_PORT": "9999"})
 
     assert admin_port.choose(settings, lambda _: False) == 9999
@@ -24,7 +24,7 @@ def test_a_port_that_is_set_is_taken(folder: Path) -> None:
 
 
 def test_a_second_stack_gets_the_next_free_port(folder: Path) -> None:
-    """It asked for none, so a taken one is no fault of its own; commands beside it find the one it has."""
+    """It requested none, so a taken port is no error; its commands find the chosen one."""
     settings = Settings.from_env({"DATA_DIR": str(folder)})
     assert admin_port.choose(settings, lambda port: port != admin_port.USUAL) == 8093
 

@@ -1,4 +1,4 @@
-"""Who of the stack gets which variable."""
+"""The variables that each service gets."""
 
 from deploy.local.environment import variables
 
@@ -21,7 +21,7 @@ _ENV = {
 
 
 def test_programs_of_others_get_what_they_need_alone() -> None:
-    """ClickHouse answers whatever SQL asks, /proc/self/environ included."""
+    """ClickHouse runs any SQL, which could read /proc/self/environ."""
     assert variables("kafka", _ENV) == ["PATH"]
     assert set(variables("clickhouse", _ENV)) == {
         "CLICKHOUSE_PASSWORD_FILE",
@@ -32,7 +32,7 @@ def test_programs_of_others_get_what_they_need_alone() -> None:
 
 
 def test_a_secret_reaches_its_own_process() -> None:
-    """All else reaches all of ours."""
+    """Other variables reach all of our services."""
     got = {name: set(variables(name, _ENV)) for name in ("ingest", "live", "warehouse")}
 
     assert all({"KAFKA_SASL_PASSWORD", "SSL_CERT_FILE", "DATA_DIR"} <= names for names in got.values())

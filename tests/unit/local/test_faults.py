@@ -1,4 +1,4 @@
-"""How the engine's errors are told over HTTP."""
+"""The engine's errors over HTTP."""
 
 import pytest
 
@@ -23,7 +23,7 @@ from deploy.local.clickhouse.faults import from_text
     ],
 )
 def test_tells_code_status_and_text(text: str, code: int, status: int, detail: str) -> None:
-    """Codes, texts and statuses are those of a server, without the embedded client's wrapping."""
+    """Codes, texts and statuses are a server's, without the embedded client's wrapping."""
     fault = from_text(text)
 
     assert (fault.code, fault.status, fault.detail) == (code, status, detail)

@@ -14,7 +14,7 @@ from tests.support.process import Child
 
 
 def test_refuses_a_second_stack(tmp_path: Path) -> None:
-    """The lock is held as long as the first runs."""
+    """The lock is held while the first one runs."""
     folder.check(tmp_path, 0)
 
     with folder.locked(tmp_path), pytest.raises(StackError, match="already runs"), folder.locked(tmp_path):
@@ -31,7 +31,7 @@ def test_says_that_the_disk_is_full(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_says_that_the_folder_cannot_be_written(tmp_path: Path) -> None:
-    """In words, with the variable that changes it."""
+    """With the variable that changes it."""
     tmp_path.chmod(0o500)
 
     with pytest.raises(StackError, match=r"cannot be written.*DATA_DIR"):
@@ -39,7 +39,7 @@ def test_says_that_the_folder_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_says_that_the_folder_is_a_file(tmp_path: Path) -> None:
-    """In words, with the variable that changes it."""
+    """With the variable that changes it."""
     (tmp_path / "data").write_bytes(b"")
 
     with pytest.raises(StackError, match=r"cannot be written.*DATA_DIR"):
@@ -47,7 +47,7 @@ def test_says_that_the_folder_is_a_file(tmp_path: Path) -> None:
 
 
 def test_ends_its_own_orphans_only(tmp_path: Path) -> None:
-    """A process is known by its environment, not by a number in a file, which may be another's by now."""
+    """A process is identified by its environment, because the number in a file may be reused."""
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     folder.check(ours, 0)
     sleep = [sys.executable, "-c", "import time; print(flush=True); time.sleep(100)"]
@@ -88,7 +88,7 @@ def test_ends_its_own_orphans_only(tmp_path: Path) -> None:
     ],
 )
 def test_says_what_the_kernel_keeps_clickhouse_from(tmp_path: Path, held: str | None, text: str) -> None:
-    """An old kernel, or another system, cannot do everything."""
+    """An old kernel, or another system, has fewer restrictions."""
     if held is not None:
         (tmp_path / "run/clickhouse").mkdir(parents=True)
         (tmp_path / "run/clickhouse/confined").write_text(f"{held}\n")

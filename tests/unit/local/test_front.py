@@ -1,4 +1,4 @@
-"""The ClickHouse front's application around an engine that fails."""
+"""The ClickHouse front's application with a failing engine."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ from deploy.local.clickhouse.settings import Settings
 
 
 class _BrokenEngine:
-    """Fails as nobody expects."""
+    """Fails unexpectedly."""
 
     version = "26.9"
     timezone = "UTC"
@@ -27,7 +27,7 @@ class _BrokenEngine:
 
 
 def test_an_error_that_nobody_expects_has_a_code(tmp_path: Path) -> None:
-    """As of a server, which tells of an exception that is none of its own."""
+    """Like a server's, for an exception that is not its own."""
     engine: Any = _BrokenEngine()
     app = make_app(engine, Settings.from_env({"DATA_DIR": str(tmp_path)}))
 
@@ -44,7 +44,7 @@ def test_an_error_that_nobody_expects_has_a_code(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"hush", b"hush\n"])
 def test_the_password_may_be_in_a_file(tmp_path: Path, content: bytes) -> None:
-    """Read once, before the process gives up reading."""
+    """It is read once, before the process loses the right to read it."""
     path = tmp_path / "password"
     path.write_bytes(content)
     settings = Settings.from_env({"CLICKHOUSE_PASSWORD_FILE": str(path)}).with_password()

@@ -1,4 +1,4 @@
-"""Kafka's jars: only those of the list, and only as listed."""
+"""Kafka's jars: exactly those of the list."""
 
 import hashlib
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,7 @@ TWO = Jar(PurePosixPath("a/c/2/c-2.jar"), hashlib.sha256(b"two").hexdigest())
 
 
 def test_takes_a_folder_that_is_as_listed(tmp_path: Path) -> None:
-    """Nothing is fetched or said when every jar is there."""
+    """Nothing is fetched or printed if every jar is present."""
     (tmp_path / "k").mkdir()
     (tmp_path / "k" / ONE.name).write_bytes(b"one")
     said: list[str] = []
@@ -25,7 +25,7 @@ def test_takes_a_folder_that_is_as_listed(tmp_path: Path) -> None:
 
 
 def test_names_each_jar_that_is_missing_extra_or_differs(tmp_path: Path) -> None:
-    """A folder with anything else than the list says is refused."""
+    """A folder with other contents than the list is refused."""
     (tmp_path / TWO.name).write_bytes(b"other")
     (tmp_path / "evil.jar").write_bytes(b"x")
 
@@ -39,7 +39,7 @@ def test_names_each_jar_that_is_missing_extra_or_differs(tmp_path: Path) -> None
 
 
 def test_says_in_words_that_a_download_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No traceback, the jar's name, and that the next run goes on."""
+    """No traceback, but the jar's name, and that the next run continues."""
     monkeypatch.setattr(jars, "MAVEN_CENTRAL_URL", "http://127.0.0.1:9")
 
     with pytest.raises(StackError, match=r"could not download b-1\.jar from http://127\.0\.0\.1:9") as failed:
@@ -50,7 +50,7 @@ def test_says_in_words_that_a_download_failed(tmp_path: Path, monkeypatch: pytes
 
 
 def test_lists_the_broker_and_its_logging() -> None:
-    """The list in the repository is whole: Kafka itself, its clients, the binding that makes it log."""
+    """The repository's list is complete: Kafka, its clients, and its logging binding."""
     names = {jar.name for jar in jars.read_list()}
 
     assert {"kafka_2.13-4.3.1.jar", "kafka-clients-4.3.1.jar", "log4j-slf4j-impl-2.25.4.jar"} <= names

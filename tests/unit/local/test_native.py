@@ -1,4 +1,4 @@
-"""Native with and without a client's protocol revision, on what the real engine writes."""
+"""Native with and without a client's protocol revision, on the real engine's output."""
 
 import io
 import re
@@ -72,13 +72,13 @@ VALUES = (
     "toFloat64(1)",
     "CAST('a', 'Enum16(\\'a\\' = 1)')",
 )
-# What the engine calls them in its answers, or what it never names there.
+# The engine's own names for these types, or types that it never names.
 ALIASES = {"DateTime32", "Decimal32", "Decimal64", "Decimal128", "Decimal256", "Enum"}
 REFUSED = {"AggregateFunction", "Dynamic", "Geometry", "JSON", "QBit", "Variant"}
 
 
 def engine(sql: str) -> bytes:
-    """Return what the engine writes, in blocks of 1,000 rows."""
+    """Return the engine's output, in blocks of 1,000 rows."""
     return bytes(chdb.query(f"{sql} SETTINGS max_block_size = 1000", "Native").bytes())  # type: ignore[no-untyped-call]
 
 
@@ -88,7 +88,7 @@ def chdb_type(value: str) -> str:
 
 
 def framed(data: bytes, revision: int = REVISION) -> bytes:
-    """Return it with what a revision adds."""
+    """Return it with a revision's additions."""
     out = io.BytesIO()
     native.frame(io.BytesIO(data).read, out.write, revision)
     return out.getvalue()
@@ -96,7 +96,7 @@ def framed(data: bytes, revision: int = REVISION) -> bytes:
 
 @pytest.mark.parametrize("value", VALUES)
 def test_every_column_is_found(value: str) -> None:
-    """Between two columns whose bytes are known; blocks are as many as the engine's."""
+    """Between two columns with known bytes; the number of blocks is the engine's."""
     data = engine(f"SELECT 'first' AS a, {value} AS b, 'last' AS c FROM numbers(2500)")
     got = framed(data)
 
@@ -107,7 +107,7 @@ def test_every_column_is_found(value: str) -> None:
 
 
 def test_every_type_of_the_engine_is_tried_or_refused() -> None:
-    """A new version's new type fails this: walk it, or refuse it."""
+    """A new type of the engine fails this test: support or refuse it."""
     families = "SELECT name FROM system.data_type_families WHERE alias_to = ''"
     known = {*chdb.query(families, "TSV").data().split()}  # type: ignore[no-untyped-call]
     tried = {name for value in VALUES for name in re.findall(r"\w+", chdb_type(value))}
@@ -116,14 +116,14 @@ def test_every_type_of_the_engine_is_tried_or_refused() -> None:
 
 
 def test_an_older_client_gets_the_block_info_alone() -> None:
-    """As clickhouse-connect asks for: 54405."""
+    """As requested by clickhouse-connect: 54405."""
     data = engine("SELECT 1 AS a")
 
     assert framed(data, 54405) == b"\x01\x00\x02\xff\xff\xff\xff\x00" + data
 
 
 def test_a_block_without_rows_has_columns_all_the_same() -> None:
-    """What a client learns its columns from."""
+    """Clients read the columns from it."""
     data = b"\x01\x00\x01a\x16LowCardinality(String)"
 
     assert framed(data)[8:] == data + b"\x00"
@@ -131,7 +131,7 @@ def test_a_block_without_rows_has_columns_all_the_same() -> None:
 
 
 def test_data_that_is_cut_is_refused() -> None:
-    """At any byte but the last: code 33, and no endless loop."""
+    """At any byte except the last: code 33, and no endless loop."""
     data = engine("SELECT 'text' AS a, [toLowCardinality('b')] AS b")
     for size in range(1, len(data)):
         with pytest.raises(FrontError) as caught:

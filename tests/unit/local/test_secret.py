@@ -1,4 +1,4 @@
-"""The stack's tokens: kept, passed on by file, readable by their owner alone."""
+"""The stack's tokens: kept, passed on by file, readable only by their owner."""
 
 import stat
 from pathlib import Path
@@ -17,7 +17,7 @@ def settings_of(folder: Path, **env: str) -> Settings:
 
 
 def test_a_token_is_made_once(tmp_path: Path) -> None:
-    """The secret stays the same and is nobody else's to read."""
+    """The secret stays the same, and no one else can read it."""
     settings = settings_of(tmp_path)
     assert secret.secret(settings) == ""
     file = secret.keep(settings)
@@ -30,7 +30,7 @@ def test_a_token_is_made_once(tmp_path: Path) -> None:
 
 
 def test_tokens_of_the_environment_reach_services_by_file_alone(tmp_path: Path) -> None:
-    """What another process of this user may read of a service, its environment, holds none."""
+    """A service's environment, which the user's other processes may read, holds none."""
     given = "a-secret-that-is-long:app1|app2,another-long-secret"
     settings = settings_of(tmp_path, INGEST_TOKENS=given)
     file = secret.keep(settings)
@@ -47,7 +47,7 @@ def test_tokens_of_the_environment_reach_services_by_file_alone(tmp_path: Path) 
 
 
 def test_a_file_that_is_set_is_left_alone(tmp_path: Path) -> None:
-    """It is the operator's."""
+    """It belongs to the operator."""
     file = tmp_path / "mine"
     file.write_text("# mine\nthis-is-my-own-secret  # for the shop\n")
     settings = settings_of(tmp_path, INGEST_TOKENS_FILE=str(file))
@@ -59,7 +59,7 @@ def test_a_file_that_is_set_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_tokens_of_no_use_are_named(tmp_path: Path) -> None:
-    """By where they come from; the secret does not show."""
+    """By their source, without showing the secret."""
     for env in ({"INGEST_TOKENS": "short"}, {"INGEST_TOKENS_FILE": str(tmp_path / "file")}):
         (tmp_path / "file").write_text("short\n")
         with pytest.raises(WrongSettingsError, match="16 characters") as raised:

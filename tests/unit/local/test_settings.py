@@ -10,7 +10,7 @@ from runtime.environment import SettingsError
 
 
 def test_lists_every_bad_setting_at_once() -> None:
-    """Who corrects one should not find the next at the next start."""
+    """Fixing one should not reveal the next at the next start."""
     with pytest.raises(StackError) as refused:
         Settings.from_env({"INGEST_PORT": "x", "KAFKA_PORT": "70000"})
 
@@ -19,7 +19,7 @@ def test_lists_every_bad_setting_at_once() -> None:
 
 
 def test_lists_every_bad_setting_of_the_front_at_once() -> None:
-    """The same for the front, which is started by itself in tests and by the stack."""
+    """The same for the front, started alone by tests and by the stack."""
     with pytest.raises(SettingsError) as refused:
         front.Settings.from_env({"CLICKHOUSE_QUERIES_MAX": "0", "CLICKHOUSE_QUERY_SECONDS_MAX": "-1"})
 
@@ -35,7 +35,7 @@ def test_shows_no_secret() -> None:
 
 
 def test_does_not_start_what_is_outside() -> None:
-    """An address in the environment means that somebody else runs it."""
+    """An address in the environment means that the service runs elsewhere."""
     outside = Settings.from_env({"CLICKHOUSE_URL": "http://ch:8123", "KAFKA_BOOTSTRAP_SERVERS": "k:9092"})
 
     assert services.started(outside, {"kafka", "clickhouse", "ingest"}) == {"ingest"}
@@ -44,7 +44,7 @@ def test_does_not_start_what_is_outside() -> None:
 
 
 def test_shows_no_password_in_addresses() -> None:
-    """Services log in with it; people see the address without."""
+    """Services log in with the password; people see the address without it."""
     inside = services.addresses(Settings.from_env({"CLICKHOUSE_PASSWORD": "a/b@c"}))
     outside = services.addresses(Settings.from_env({"CLICKHOUSE_URL": "https://me:hush@ch:8443/"}))
 

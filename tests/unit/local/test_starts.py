@@ -1,4 +1,4 @@
-"""From the last start of a service to the next."""
+"""From a service's last start to the next."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from deploy.local.starts import Start
 
 
 def test_what_ran_for_a_while_comes_back_at_once() -> None:
-    """Whatever it met before."""
+    """Whatever happened before."""
     assert starts.following(None, 100.0) == Start(1, 0.0, 100.0)
     assert starts.following(Start(1, 0.0, 100.0), 104.0) == Start(2, 0.0, 104.0)
     assert starts.following(Start(9, 15.0, 100.0), 104.0) == Start(10, 0.0, 104.0)
 
 
 def test_what_ends_as_it_starts_waits_longer_each_time_up_to_a_bound() -> None:
-    """And the count goes on."""
+    """And the count continues."""
     start, pauses = Start(1, 0.0, 100.0), []
     for _ in range(8):
         start = starts.following(start, start.at + 0.1)
@@ -25,12 +25,12 @@ def test_what_ends_as_it_starts_waits_longer_each_time_up_to_a_bound() -> None:
 
 
 def test_a_clock_that_was_set_back_makes_no_long_wait() -> None:
-    """It is a short run at worst."""
+    """At worst it counts as a short run."""
     assert starts.following(Start(1, 0.0, 1e9), 5.0) == Start(2, 0.5, 5.5)
 
 
 def test_starts_are_kept_until_the_stack_starts(tmp_path: Path) -> None:
-    """What cannot be read counts from one."""
+    """An unreadable count starts at one."""
     starts.write(tmp_path, "live", Start(3, 0.5, 7.0))
     before = starts.read(tmp_path, "live"), starts.read(tmp_path, "other")
     (tmp_path / "live.starts").write_text("{")

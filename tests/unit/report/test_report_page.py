@@ -1,4 +1,4 @@
-"""A week's numbers become one page that needs nothing else, and no value becomes markup."""
+"""A week's numbers become one self-contained page, and no value becomes markup."""
 
 import re
 from datetime import date
@@ -35,12 +35,12 @@ def made(rows: dict[str, list[list[Any]]], app: str = "shop") -> str:
 
 
 def test_every_query_has_numbers_here() -> None:
-    """So that none is left out of these tests."""
+    """So that these tests cover all."""
     assert set(_QUERIES) == set(NUMBERS)
 
 
 def test_no_value_becomes_markup() -> None:
-    """Neither in words nor in a plot; and a dollar sign begins no formula."""
+    """Neither as text nor in a plot; and a dollar sign starts no formula."""
     text = made(NUMBERS, HOSTILE)
 
     assert "<script" not in text
@@ -48,7 +48,7 @@ def test_no_value_becomes_markup() -> None:
 
 
 def test_the_page_needs_nothing_else() -> None:
-    """It fetches nothing, and each id is there once."""
+    """It fetches nothing, and each id occurs once."""
     text = made(NUMBERS)
     ids = re.findall(r'\bid="([^"]+)"', text)
 
@@ -59,7 +59,7 @@ def test_the_page_needs_nothing_else() -> None:
 
 
 def test_numbers_are_those_of_the_week() -> None:
-    """Shares and changes are counted from them."""
+    """Shares and changes are computed from them."""
     text = made(NUMBERS)
 
     for words in ("1,234.50", "617.25", "+25% on the week before", "10.0%", "50.0%", "no week before"):
@@ -67,5 +67,5 @@ def test_numbers_are_those_of_the_week() -> None:
 
 
 def test_a_week_without_anything_is_a_page_too() -> None:
-    """With words where there are no rows."""
+    """With a text where there are no rows."""
     assert made(NOTHING).count("None this week.") == 6

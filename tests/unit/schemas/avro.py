@@ -1,6 +1,6 @@
-"""Avro by fastavro, independent of our encoder: Kafka values read, records written, values generated.
+"""fastavro as an independent oracle: decode Kafka values, write records, generate values.
 
-Moments are whole numbers here: fastavro's own (datetime) end at the year 9999.
+Moments are whole numbers here, because fastavro's datetimes end at the year 9999.
 """
 
 import io
@@ -41,7 +41,7 @@ def plain(schema: Any) -> Any:
 
 
 def values(schema: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy of values of any schema that Tapline uses; optional moments are ones it keeps."""
+    """Return a strategy for values of any schema of Tapline; optional moments are within the stored range."""
     match schema:
         case [*branches]:
             return st.one_of(

@@ -1,4 +1,4 @@
-"""JSON bodies as senders might write them; rendered here, so that numbers, escapes, repetitions are ours."""
+"""JSON bodies as senders may write them, rendered here to control numbers, escapes and repetitions."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ class Number(str):
 
 
 class Members(list[tuple[str, Any]]):
-    """A JSON object: its members in order, names possibly repeated."""
+    """A JSON object: its members in order; names may repeat."""
 
 
 def render(value: Any, *, is_ascii: bool = True) -> str:
@@ -40,7 +40,7 @@ def parse(text: str | bytes) -> Any:
 NUMBERS = st.sampled_from(
     ["0", "-0", "1.0", "1e400", "-1E+400", "1e-400", "0.10", "9" * 30, "1" + "0" * 400, "-7"]
 )
-# Any character but lone surrogates in a literal body; with escapes those too.
+# Any character except lone surrogates in a literal body; escapes may also be lone surrogates.
 TEXTS = st.text(max_size=8) | st.sampled_from(["", "\x00", "a.b", "%", "%2E", "5", "null", "\\ud83d", "x\\"])
 BROKEN_TEXTS = st.text(st.characters(categories=["Cs", "Ll"]), max_size=4)
 SCALARS = st.none() | st.booleans() | NUMBERS.map(Number) | st.integers().map(Number) | TEXTS
@@ -65,7 +65,7 @@ ISO_TIME, ISO_MS = "2025-10-09T05:00:05.031-07:00", 1_760_011_205_031
 
 
 def values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
-    """Return a strategy of JSON values, objects full of names that schemas know."""
+    """Return a strategy for JSON values; object members often have names known to the schemas."""
     return st.recursive(
         SCALARS | texts,
         lambda inner: (
@@ -80,7 +80,7 @@ def values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def events(draw: st.DrawFn) -> bytes:
-    """Return a body with the required fields; all else is whatever JSON can hold."""
+    """Return a body with the required fields and arbitrary other JSON."""
     is_ascii = draw(st.booleans())
     anything = values(BROKEN_TEXTS if is_ascii else st.nothing())
     event_type = draw(

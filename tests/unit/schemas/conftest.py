@@ -1,4 +1,4 @@
-"""Fixtures of the schemas' tests: the released catalog, compiled once."""
+"""Fixtures for the tests of schemas: the released catalog, compiled once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""AppOpened's sample, changed; what the decoder makes of it, read by fastavro."""
+"""Variants of AppOpened's sample, and their decoded events, read by fastavro."""
 
 import json
 from typing import Any
@@ -13,13 +13,13 @@ APP_OPENED = json.loads((SAMPLES / "AppOpened.json").read_bytes())
 
 
 def body_of(**changes: Any) -> bytes:
-    """Return AppOpened's sample with top-level members changed; Ellipsis removes one."""
+    """Return AppOpened's sample with changed top-level members; Ellipsis removes one."""
     event = {name: value for name, value in (APP_OPENED | changes).items() if value is not ...}
     return json.dumps(event).encode()
 
 
 def block_of(name: str, **changes: Any) -> dict[str, Any]:
-    """Return a block of AppOpened's sample with members changed."""
+    """Return a block of AppOpened's sample with changed members."""
     return {name: APP_OPENED[name] | changes}
 
 
@@ -30,7 +30,7 @@ def record_of(event: Decoded) -> dict[str, Any]:
 
 
 def refusal(decoder: EventDecoder, body: bytes, **headers: str) -> Invalid:
-    """Return why `body` is refused."""
+    """Return the refusal of `body`."""
     with pytest.raises(Invalid) as caught:
         decoder.decode(body, headers)
     return caught.value

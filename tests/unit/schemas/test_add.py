@@ -1,4 +1,4 @@
-"""`python -m schemas add`: what it releases, what it refuses, and what a kill at any line leaves."""
+"""`python -m schemas add`: releases, refusals, and the folder after a kill at any line."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def command(tree: Tree, *arguments: object) -> tuple[int, str, str]:
 
 
 def changed(tree: Tree, change: Callable[[Schema], object], name: str = "next.avsc") -> Path:
-    """Return a file outside the folder: AppOpened, changed."""
+    """Return a file outside the folder: a changed AppOpened."""
     schema = tree.schema()
     change(schema)
     path = tree.root.parent / name
@@ -71,7 +71,7 @@ def wished(tree: Tree) -> Path:
 def test_the_version_tells_what_changed(
     tree: Tree, change: Callable[[Schema], object], version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A field that is gone: major; a new field or column: minor; words: patch."""
+    """A removed field: major; a new field or column: minor; changed texts: patch."""
     path = changed(tree, change)
     assert main(["add", str(path), "--root", str(tree.root)]) == 0
 
@@ -82,7 +82,7 @@ def test_the_version_tells_what_changed(
 
 
 def test_releasing_is_appending(tree: Tree) -> None:
-    """The registry's lines stay as they are, so that its history reads well."""
+    """The registry's existing lines stay unchanged, for readable diffs."""
     before = (tree.root / "registry.json").read_text()
     add(tree.root, [wished(tree)])
 
@@ -93,7 +93,7 @@ def test_releasing_is_appending(tree: Tree) -> None:
 
 
 def test_several_files_are_released_together(tree: Tree) -> None:
-    """In order; a folder stands for its files; and none of them when one is refused."""
+    """In order; a folder stands for its files; none is released if one is refused."""
     folder = tree.root.parent / "proposed"
     for name, path in (("1", changed(tree, with_mood)), ("2", wished(tree))):
         (folder / name).mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_several_files_are_released_together(tree: Tree) -> None:
 
 
 def test_a_version_may_be_asked_for_by_the_files_name(tree: Tree) -> None:
-    """As long as it says enough; a file that lies at its place already is released there."""
+    """If it is high enough; a file already at its place is released there."""
     schema = tree.schema()
     with_mood(schema)
     place = tree.root / "avro/mobile/AppOpened/7_0_0.avsc"
@@ -125,12 +125,12 @@ def test_a_version_may_be_asked_for_by_the_files_name(tree: Tree) -> None:
 
 
 def remove(path: str) -> Callable[[Schema], object]:
-    """Return a change that takes out a field of the top level."""
+    """Return a change that removes a top-level field."""
     return lambda schema: schema["fields"].remove(field_of(schema, path))
 
 
 def add_field(**field: Any) -> Callable[[Schema], object]:
-    """Return a change that adds a field to the top level."""
+    """Return a change that adds a top-level field."""
     return lambda schema: schema["fields"].insert(-1, field)
 
 
@@ -179,7 +179,7 @@ def add_field(**field: Any) -> Callable[[Schema], object]:
 def test_what_may_not_be_released_is_refused(
     tree: Tree, change: Callable[[Schema], object], name: str, reason: str
 ) -> None:
-    """Exit status 1, the reason with the field's path, and a folder as it was."""
+    """Exit status 1, the reason with the field's path, and an unchanged folder."""
     before = {path: path.read_bytes() for path in tree.root.rglob("*") if path.is_file()}
     status, said, told = command(tree, "add", changed(tree, change, name))
 
@@ -190,7 +190,7 @@ def test_what_may_not_be_released_is_refused(
 
 
 def test_an_edited_release_is_refused(tree: Tree) -> None:
-    """It is what is told, whatever is to be added; neither is a released file added again."""
+    """The edit is reported whatever is added; a released file is not added again."""
     again = command(tree, "add", tree.root / OPENED)
     schema = tree.schema()
     with_mood(schema)
@@ -222,7 +222,7 @@ def test_what_is_no_schema_is_refused(tree: Tree, data: str | None, reason: str)
 
 
 def test_a_kill_at_any_line_leaves_a_folder_that_loads(tree: Tree) -> None:
-    """It has the releases of before or those of after, and adding them once more brings it there."""
+    """It has the old or the new releases, and adding again completes it."""
     files = [changed(tree, with_mood), wished(tree)]
     (tree.root / FILE).touch()
     loaded = set()
@@ -242,7 +242,7 @@ def test_a_kill_at_any_line_leaves_a_folder_that_loads(tree: Tree) -> None:
 
 
 def _add_killed(tree: Tree, files: list[Path], line: int) -> int:
-    """Add in a process of its own, which ends before the line of that number where files are written."""
+    """Add in a separate process that dies before the line of that number in the code that writes files."""
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -1,4 +1,4 @@
-"""The catalog, and `python -m schemas`: what is sound loads, each fault is named."""
+"""The catalog and `python -m schemas`: a valid folder loads, and each fault is named."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from tests.unit.schemas.tree import OPENED, RELEASED, Tree, faults
 
 
 def test_the_released_schemas_are_sound(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is in the repository passes its own check."""
+    """The repository's schemas pass their own check."""
     assert main(["check"]) == 0
     assert capsys.readouterr().out == f"{RELEASED} releases of 17 schemas are sound\n"
 
@@ -45,7 +45,7 @@ def test_the_command_exits_without_a_traceback(tree: Tree) -> None:
 
 
 def test_an_edited_file_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    """Even a space."""
+    """Even an added space."""
     (tree.root / OPENED).write_text((tree.root / OPENED).read_text() + " ")
 
     assert faults(tree, capsys) == [
@@ -54,7 +54,7 @@ def test_an_edited_file_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str
 
 
 def test_a_file_without_entry_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line tells what the entry would be."""
+    """The message includes the line that its entry would be."""
     path = tree.root / "avro/mobile/AppOpened/5_1_0.avsc"
     path.write_text("{}")
     [fault] = faults(tree, capsys)
@@ -64,7 +64,7 @@ def test_a_file_without_entry_is_refused(tree: Tree, capsys: pytest.CaptureFixtu
 
 
 def test_a_file_without_entry_keeps_nobody_from_starting(tree: Tree) -> None:
-    """An `add` writes the file first: a process that starts at that moment must not fail."""
+    """`add` writes the file first, and a process starting at that moment must not fail."""
     (tree.root / "avro/mobile/AppOpened/5_1_0.avsc").write_text("{}")
 
     assert len(Catalog.load(tree.root).releases) == RELEASED
@@ -83,7 +83,7 @@ def test_repeated_ids_and_files_are_refused(tree: Tree, capsys: pytest.CaptureFi
 
 
 def test_a_removed_entry_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    """It leaves a gap and a file, and whoever reads the topic without a schema."""
+    """It would leave a gap, an unlisted file, and readers of the topic without a schema."""
     entries = tree.entries()
     del entries[1]
     tree.register(entries)
@@ -113,7 +113,7 @@ def test_a_removed_entry_is_refused(tree: Tree, capsys: pytest.CaptureFixture[st
 def test_names_that_disagree_are_refused(
     tree: Tree, capsys: pytest.CaptureFixture[str], change: dict[str, str], fault: str
 ) -> None:
-    """Path, record name and schema id say the same."""
+    """Path, record name and schema id must match."""
     entries = tree.entries()
     entries[1] |= change
     target = tree.root / entries[1]["file"]
@@ -130,7 +130,7 @@ def test_names_that_disagree_are_refused(
 def test_a_broken_registry_is_refused(
     tree: Tree, capsys: pytest.CaptureFixture[str], data: str | None
 ) -> None:
-    """Absent, no JSON, or of another shape."""
+    """Missing, not JSON, or of another shape."""
     path = tree.root / "registry.json"
     path.unlink()
     if data is not None:
@@ -142,7 +142,7 @@ def test_a_broken_registry_is_refused(
 
 
 def test_schemas_of_our_own_are_needed(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without them there is no place for what does not fit."""
+    """Without them, events that do not fit would have no place."""
     shutil.rmtree(tree.root / "avro/tapline")
     shutil.rmtree(tree.root / "avro/clickstream")
     tree.register(tree.entries()[:14])
@@ -155,7 +155,7 @@ def test_schemas_of_our_own_are_needed(tree: Tree, capsys: pytest.CaptureFixture
 
 
 def test_every_fault_is_told(tree: Tree) -> None:
-    """One run names them all."""
+    """One run names all of them."""
     (tree.root / OPENED).write_text("{")
     (tree.root / "avro/mobile/AppInstalled/5_0_0.avsc").unlink()
 
@@ -178,7 +178,7 @@ def test_every_fault_is_told(tree: Tree) -> None:
 def test_a_table_belongs_to_one_schema(
     tree: Tree, capsys: pytest.CaptureFixture[str], name: str, table: str
 ) -> None:
-    """Names that differ may mean one table, and some tables are no schema's."""
+    """Different names may mean the same table, and some tables have no schema."""
     tree.release(f"avro/mobile/{name}/1_0_0.avsc", tree.schema() | {"name": name})
 
     assert faults(tree, capsys) == [f"Event_{name}_1_0_0: its table would be {table}"]
@@ -194,12 +194,12 @@ def test_a_table_belongs_to_one_schema(
     ],
 )
 def test_tables_are_named_in_snake_case(name: str, table: str) -> None:
-    """One word a capital, but for runs of them."""
+    """One word per capital letter; consecutive capitals form one word."""
     assert table_name(name) == table
 
 
 def test_the_served_text_is_the_schema(catalog: Catalog) -> None:
-    """The registry's text is the file's JSON without white space, and record names have no namespace."""
+    """The registry serves the file's JSON without white space; record names have no namespace."""
     for release in catalog.releases:
         assert json.loads(release.text) == release.schema
         assert release.schema["name"] == release.name
@@ -207,7 +207,7 @@ def test_the_served_text_is_the_schema(catalog: Catalog) -> None:
 
 
 def test_everything_loads_and_compiles_at_once() -> None:
-    """Well under the 0.3 s that a start may cost."""
+    """Well under the 0.3 s allowed for a start."""
 
     def start() -> None:
         for release in Catalog.load().releases:

@@ -1,4 +1,4 @@
-"""Events of Tapcart's Clickstream Webhook: known by the key `event`, completed by headers."""
+"""Events of Tapcart's Clickstream Webhook: identified by the key `event`, completed by headers."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ HEADERS = {"appid": "app-1", "deviceid": "d-1", "eventid": "id-1", "eventtype": 
 
 
 def test_a_clickstream_event_is_known_by_its_key(decoder: EventDecoder) -> None:
-    """Its app and device are in headers, its id and session in mp_metadata, the rest is JSON text."""
+    """Its app and device come from headers, its id and session from mp_metadata; the rest is JSON text."""
     event = decoder.decode(json.dumps(CLICKSTREAM).encode(), HEADERS)
     record = record_of(event)
 
@@ -31,7 +31,7 @@ def test_a_clickstream_event_is_known_by_its_key(decoder: EventDecoder) -> None:
 
 
 def test_clickstream_headers_that_say_something_else_are_kept(decoder: EventDecoder) -> None:
-    """Whether they equal the body's fields is not documented; unknown fields are kept, too."""
+    """Whether they equal the body's fields is undocumented; unknown fields are kept too."""
     body = json.dumps(CLICKSTREAM | {"app_id": 1, "data": [1]}).encode()
     event = decoder.decode(body, HEADERS | {"eventid": "other", "eventtype": "cart_add"})
 
@@ -58,14 +58,14 @@ def test_clickstream_headers_that_say_something_else_are_kept(decoder: EventDeco
 def test_the_header_tells_the_id_that_the_body_does_not(
     decoder: EventDecoder, mp_metadata: Any, event_id: str
 ) -> None:
-    """The body's mp_event_id comes first, as its text."""
+    """The body's mp_event_id has priority, as its text."""
     event = decoder.decode(json.dumps(CLICKSTREAM | {"mp_metadata": mp_metadata}).encode(), HEADERS)
 
     assert event.event_id == event_id
 
 
 def test_a_clickstream_event_needs_an_app_an_id_and_a_type(decoder: EventDecoder) -> None:
-    """All faults are told at once, with what is known."""
+    """All faults are reported at once, with the known fields."""
     error = refusal(decoder, b'{"event": "", "mp_metadata": {}}', appid="")
     known = refusal(decoder, b'{"event": "cartAdd"}', appid="app-1")
 

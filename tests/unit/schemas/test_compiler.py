@@ -1,4 +1,4 @@
-"""The generated encoders: fastavro is the authority on every byte."""
+"""The generated encoders, compared with fastavro byte by byte."""
 
 import dataclasses
 import linecache
@@ -35,7 +35,7 @@ def struct_of(codec: Codec, record: dict[str, Any]) -> msgspec.Struct:
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_bytes_are_those_of_fastavro(schema_id: str, data: st.DataObject) -> None:
-    """Whatever the values, our bytes are fastavro's, and it reads back what was written."""
+    """For all values our bytes equal fastavro's, and fastavro reads them back."""
     release, codec = RELEASES[schema_id], CODECS[schema_id]
     record = data.draw(avro.values(release.schema))
     if release.family == "mobile":
@@ -62,7 +62,7 @@ def test_numbers_are_those_of_fastavro(number: int) -> None:
 
 @pytest.mark.parametrize("power", range(64))
 def test_numbers_at_the_edges_are_those_of_fastavro(power: int) -> None:
-    """The powers of two and their neighbours, where the number of bytes changes."""
+    """Powers of two and their neighbours, where the number of bytes changes."""
     release = dataclasses.replace(RELEASES["Event_Quarantine_1_0_0"], schema={"type": "long"})
 
     for number in (2**power - 1, -(2**power), -(2**power) + 1):
@@ -70,7 +70,7 @@ def test_numbers_at_the_edges_are_those_of_fastavro(power: int) -> None:
 
 
 def test_an_absent_block_is_a_block_of_nulls() -> None:
-    """ClickHouse fills no columns from a null record, so there are none."""
+    """ClickHouse fills no columns from a null record, so no block is null."""
     codec = CODECS["Event_AppOpened_5_0_0"]
     event = codec.struct(event_id="e", app_id="a", device_id="d", timestamp=1)
 
@@ -80,7 +80,7 @@ def test_an_absent_block_is_a_block_of_nulls() -> None:
 
 
 def test_fields_named_like_words_of_python_work() -> None:
-    """A field `class` or `from` is as good as any other."""
+    """Fields named `class` or `from` work."""
     release = with_field({"name": "from", "type": ["null", "string"], "default": None})
     codec = compile_release(release)
     event = msgspec.json.decode(
@@ -96,7 +96,7 @@ def test_fields_named_like_words_of_python_work() -> None:
     [("boolean", True), ("long", -7), (["null", "long"], 2**40)],
 )
 def test_every_kind_of_field_is_encoded(avro_type: Any, value: object) -> None:
-    """Kinds that no released schema uses yet are encoded as fastavro does, too."""
+    """Kinds that no released schema uses yet also match fastavro."""
     release = with_field({"name": "new", "type": avro_type})
     codec = compile_release(release)
     event = codec.struct(event_id="e", app_id="a", device_id="d", timestamp=1, new=value)
@@ -105,7 +105,7 @@ def test_every_kind_of_field_is_encoded(avro_type: Any, value: object) -> None:
 
 
 def test_a_traceback_shows_the_generated_line() -> None:
-    """Python finds the encoder's source under the name that its tracebacks show."""
+    """Python finds the encoder's source under the file name in its tracebacks."""
     codec = CODECS["Event_AppOpened_5_0_0"]
     name = codec.encode.__code__.co_filename
 
@@ -113,7 +113,7 @@ def test_a_traceback_shows_the_generated_line() -> None:
 
 
 def with_field(field: dict[str, Any]) -> Release:
-    """Return a release with one more field at the top level."""
+    """Return a release with an additional top-level field."""
     release = RELEASES["Event_AppInstalled_5_0_0"]
     schema = {**release.schema, "fields": [*release.schema["fields"], field]}
     return dataclasses.replace(release, schema=schema)

@@ -1,4 +1,4 @@
-"""`python -m schemas diff`: what differs between two schemas, by path, and whether B reads the data of A."""
+"""`python -m schemas diff`: the differences of two schemas by path, and whether B reads the data of A."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What becomes of an event: each value in its column, bent to fit, or in `extra`."""
+"""The values of an event: each in its column, converted to fit, or in `extra`."""
 
 import json
 from typing import Any
@@ -49,7 +49,7 @@ def test_a_number_where_text_is_expected_becomes_its_text(
 def test_what_does_not_fit_is_null_and_in_extra(
     decoder: EventDecoder, block: str, name: str, value: Any
 ) -> None:
-    """Moments beyond what ClickHouse can show (1900 to 2299) do not fit either."""
+    """Moments outside ClickHouse's range (1900 to 2299) do not fit either."""
     event = decoder.decode(body_of(**block_of(block, **{name: value})), {})
     record = record_of(event)
 
@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_null_and_in_extra(
 @pytest.mark.parametrize("value", ["text", 5, [1, {"a": None}], True, ""])
 @pytest.mark.parametrize("block", ["metadata", "device_properties", "event_properties"])
 def test_a_block_that_is_no_object_is_in_extra(decoder: EventDecoder, block: str, value: Any) -> None:
-    """The block is one of nulls then."""
+    """Its block is then one of nulls."""
     event = decoder.decode(body_of(**{block: value}), {})
     record = record_of(event)
 
@@ -75,7 +75,7 @@ def test_a_block_that_is_no_object_is_in_extra(decoder: EventDecoder, block: str
 @pytest.mark.parametrize("value", [None, ..., {}])
 @pytest.mark.parametrize("block", [name for name in APP_OPENED if isinstance(APP_OPENED[name], dict)])
 def test_any_block_may_be_absent_null_or_empty(decoder: EventDecoder, block: str, value: Any) -> None:
-    """That is no oddity: PurchaseCompleted has none of four."""
+    """A missing block is not odd: PurchaseCompleted has none of the four."""
     event = decoder.decode(body_of(**{block: value}), {})
 
     assert set(record_of(event)[block].values()) == {None}
@@ -96,7 +96,7 @@ def test_any_block_may_be_absent_null_or_empty(decoder: EventDecoder, block: str
     ],
 )
 def test_lists_hold_texts(decoder: EventDecoder, sent: str, kept: Any, extra: Any) -> None:
-    """Numbers and booleans in a list become texts; any other element puts the whole list into `extra`."""
+    """Numbers and booleans in a list become texts; any other element moves the whole list to `extra`."""
     sample = (SAMPLES / "CartViewed.json").read_text()
     event = json.loads(sample)
     event["event_properties"]["cart_discounted_items_list"] = "HERE"
@@ -110,7 +110,7 @@ def test_lists_hold_texts(decoder: EventDecoder, sent: str, kept: Any, extra: An
 
 
 def test_unknown_fields_are_in_extra_under_their_paths(decoder: EventDecoder) -> None:
-    """Names with dots and percent signs stay apart from paths; our own fields cannot be sent."""
+    """Dots and percent signs in names are escaped; our own fields cannot be sent."""
     event = decoder.decode(
         body_of(**{"a.b": 1, "50%": None, "received_at": 5, "extra": "x", **block_of("metadata", new=[2])}),
         {},
@@ -152,7 +152,7 @@ def test_the_last_of_repeated_members_counts(decoder: EventDecoder) -> None:
 
 @pytest.mark.parametrize("event_type", ["AppOpened", "WishlistShared"])
 def test_a_lone_surrogate_is_kept_as_its_escape(decoder: EventDecoder, event_type: str) -> None:
-    r"""`\ud83d` stands for no character: it becomes its six characters, in known and unknown fields alike."""
+    r"""`\ud83d` encodes no character: it becomes its six characters, in known and unknown fields."""
     event = decoder.decode(body_of(event_type=event_type, session_id="a\ud83d", new="\udc00\ud83d\ude00"), {})
     record = record_of(event)
 
@@ -161,14 +161,14 @@ def test_a_lone_surrogate_is_kept_as_its_escape(decoder: EventDecoder, event_typ
 
 
 def test_an_escaped_backslash_is_no_surrogate(decoder: EventDecoder) -> None:
-    r"""`\\ud83d` is a backslash and five letters, next to a lone surrogate too."""
+    r"""`\\ud83d` is a backslash and five letters, also next to a lone surrogate."""
     record = record_of(decoder.decode(body_of(session_id="\\ud83d \\\ud83d"), {}))
 
     assert record["session_id"] == "\\ud83d \\\\ud83d"
 
 
 def test_nul_characters_are_kept(decoder: EventDecoder) -> None:
-    """They are characters like any other once they are escaped."""
+    """Once escaped they are ordinary characters."""
     record = record_of(decoder.decode(body_of(session_id="\x00", event_id="a\x00"), {}))
 
     assert (record["session_id"], record["event_id"]) == ("\x00", "a\x00")
@@ -187,7 +187,7 @@ def test_nul_characters_are_kept(decoder: EventDecoder) -> None:
 def test_an_unknown_version_is_read_by_the_newest(
     decoder: EventDecoder, schema_id: str | None, told: str
 ) -> None:
-    """The record holds the schema id as it was sent."""
+    """The record keeps the schema id as sent."""
     event = decoder.decode(body_of(metadata={"schema_id": schema_id}), {})
 
     assert event.release.schema_id == "Event_AppOpened_5_0_0"
@@ -199,7 +199,7 @@ def test_an_unknown_version_is_read_by_the_newest(
     "event_type", ["WishlistShared", "Unmodelled", "Quarantine", "Clickstream", "app_opened"]
 )
 def test_an_unknown_type_is_unmodelled(decoder: EventDecoder, event_type: str) -> None:
-    """Envelope and blocks are typed as ever, event_properties are JSON text; our own names are no types."""
+    """Envelope and blocks are typed as usual, event_properties are JSON text; our own names are not types."""
     event = decoder.decode(body_of(event_type=event_type), {})
     record = record_of(event)
 
@@ -215,7 +215,7 @@ def test_an_unknown_type_is_unmodelled(decoder: EventDecoder, event_type: str) -
 def test_event_properties_of_an_unknown_type_that_are_no_object_are_in_extra(
     decoder: EventDecoder, value: str
 ) -> None:
-    """ClickHouse's JSON type takes objects only."""
+    """ClickHouse's JSON type accepts only objects."""
     body = body_of(event_type="New", event_properties="HERE").replace(b'"HERE"', value.encode())
     event = decoder.decode(body, {})
 
@@ -228,7 +228,7 @@ def test_event_properties_of_an_unknown_type_that_are_no_object_are_in_extra(
     "value", ["1e400", '{"a": [-1e309]}', "[" * 64 + "]" * 64, "1" + "0" * 5000, '{"a.b": 1e999}']
 )
 def test_what_the_warehouse_refuses_is_in_extra_instead_of_raw(decoder: EventDecoder, value: str) -> None:
-    """ClickHouse refuses rows with numbers beyond a double or deep nesting in a JSON column."""
+    """ClickHouse refuses rows whose JSON column has numbers beyond a double or deep nesting."""
     body = body_of(event_type="New", event_properties={"kept": 1, "x.%": "HERE"}).replace(
         b'"HERE"', value.encode()
     )
@@ -240,7 +240,7 @@ def test_what_the_warehouse_refuses_is_in_extra_instead_of_raw(decoder: EventDec
 
 
 def test_raw_is_free_of_repeated_members(decoder: EventDecoder) -> None:
-    """The last one counts there as well."""
+    """The last one counts here too."""
     body = body_of(event_type="New", event_properties="HERE").replace(b'"HERE"', b'{"a": 1, "b": 2, "a": 3}')
 
     assert record_of(decoder.decode(body, {}))["raw"] == '{"a":3,"b":2}'

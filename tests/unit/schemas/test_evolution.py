@@ -1,4 +1,4 @@
-"""What a new version may change. fastavro's own resolution of two schemas is the judge of ours."""
+"""Allowed changes of a new version, checked against fastavro's schema resolution."""
 
 import io
 from itertools import zip_longest
@@ -16,7 +16,7 @@ Schema = Any
 
 
 def record(**fields: Schema) -> Schema:
-    """Return a record; a field is its type, or a dictionary of its type as `of` and more attributes."""
+    """Return a record; a field is its type, or a dictionary with its type as `of` and more attributes."""
     declared = [
         field if isinstance(field, dict) and "of" in field else {"of": field} for field in fields.values()
     ]
@@ -71,7 +71,7 @@ TIME = {"type": "long", "logicalType": "timestamp-millis"}
     ],
 )
 def test_what_a_new_version_may_change(older: Schema, newer: Schema) -> None:
-    """Fields come with a default and go at will, types only widen."""
+    """Added fields need a default, fields may be removed, types may only widen."""
     assert backward_problems(older, newer) == ()
 
 
@@ -130,7 +130,7 @@ SYMBOLS = st.lists(st.sampled_from("xyz"), min_size=1, max_size=3, unique=True)
 @pytest.mark.parametrize("newer", PLAIN_TYPES)
 @pytest.mark.parametrize("older", PLAIN_TYPES)
 def test_fastavro_agrees_on_every_pair_of_plain_types(older: str, newer: str) -> None:
-    """What widens, and nothing else."""
+    """Widening is allowed, and nothing else."""
     writer, reader = record(a=older), record(a=newer)
 
     assert (backward_problems(writer, reader) == ()) is _reads(writer, reader, _every_kind(writer)[0])
@@ -160,7 +160,7 @@ FIELDS = st.dictionaries(
 @settings(max_examples=400, deadline=None)
 @given(older=FIELDS, newer=FIELDS, kept=st.sets(st.sampled_from("abc")))
 def test_fastavro_agrees(older: dict[str, Schema], newer: dict[str, Schema], kept: set[str]) -> None:
-    """We find no problem exactly when fastavro reads every kind of value that the older schema can write."""
+    """We find no problem exactly if fastavro reads every kind of value that the older schema can write."""
     writer = record(**older)
     reader = record(**newer | {name: older[name] for name in kept if name in older})
     try:
@@ -185,7 +185,7 @@ def _reads(writer: Schema, reader: Schema, value: Any) -> bool:
 
 
 def _every_kind(schema: Schema) -> list[Any]:
-    """Return values that take every branch and every symbol."""
+    """Return values that cover every branch and every symbol."""
     match schema:
         case [*branches]:
             return [value for branch in branches for value in _every_kind(branch)]

@@ -1,4 +1,4 @@
-"""What arrived without a column -> the next schema: which types, names and words; what is told instead."""
+"""Data without a column -> the next schema: its types, names and docs; and reported exceptions."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ DECODER = EventDecoder(CATALOG)
 
 
 def seen(event_type: str, *bodies: dict[str, Any]) -> FieldProfile:
-    """Return what the tables would show of events, as ingest reads them."""
+    """Return a profile of events, as from the tables that ingest fills."""
     found = FieldProfile()
     envelope = {"event_type": event_type, "event_id": "e", "app_id": "a", "device_id": "d", "timestamp": 1}
     for body in bodies:
@@ -30,7 +30,7 @@ def seen(event_type: str, *bodies: dict[str, Any]) -> FieldProfile:
 
 
 def add(found: FieldProfile, event: Decoded) -> None:
-    """Count an event as its row would show it."""
+    """Count an event by its row."""
     record = avro.read(event.release, event.encode(1))
     found.add(record["extra"] or "", record.get("raw") or "", record["metadata"]["schema_id"] or "")
 
@@ -44,7 +44,7 @@ def proposed(values: list[Any], name: str = "thing") -> dict[str, Any] | None:
 
 
 def declarations(proposal: Proposal) -> dict[str, dict[str, Any]]:
-    """Return every field of a proposed schema by its path."""
+    """Return every field of a proposed schema, by path."""
     found: dict[str, dict[str, Any]] = {}
     for field in proposal.schema["fields"] if proposal.schema else ():
         found[field["name"]] = field
@@ -72,7 +72,7 @@ LIST = {"type": "array", "items": "string"}
     ],
 )
 def test_the_type_is_what_most_values_are(values: list[Any], kind: Any) -> None:
-    """Always nullable; values of several scalar kinds are text."""
+    """Always nullable; values of several scalar kinds become text."""
     field = proposed(values)
 
     assert field is not None
@@ -84,7 +84,7 @@ def test_the_type_is_what_most_values_are(values: list[Any], kind: Any) -> None:
     "values", [[None], [[]], [""], [None, [], ""], [{"a": 1}], [[{"a": 1}]], [[["a"]]], [[None]]]
 )
 def test_what_no_column_holds_is_told(values: list[Any]) -> None:
-    """Objects and lists of them; and what shows no value, for a type never changes."""
+    """Objects and lists of them; and fields without values, because a type never changes."""
     found = propose(
         CATALOG, "AppOpened", seen("AppOpened", *({"event_properties": {"x": v}} for v in values))
     )
@@ -114,7 +114,7 @@ def test_what_no_column_holds_is_told(values: list[Any]) -> None:
     ],
 )
 def test_text_that_counts_gets_a_number(name: str, values: list[Any], number: str | None) -> None:
-    """By its values, and by its name where an id or a version looks like one."""
+    """By its values, and by its name where the values look like an id or a version."""
     field = proposed(values, name)
 
     assert field is not None
@@ -126,7 +126,7 @@ def test_text_that_counts_gets_a_number(name: str, values: list[Any], number: st
     [("ends_at", 1_760_000_000_000, MOMENT), ("ends_at", 1_760_000_000, LONG), ("time", -5, LONG)],
 )
 def test_a_moment_is_told_by_name_and_range(name: str, value: int, kind: Any) -> None:
-    """Milliseconds of the years 2010 to 2099, under a name that says so."""
+    """Milliseconds of the years 2010 to 2099, under a matching name."""
     field = proposed([value], name)
 
     assert field is not None
@@ -134,7 +134,7 @@ def test_a_moment_is_told_by_name_and_range(name: str, value: int, kind: Any) ->
 
 
 def test_an_enumeration_is_documented_with_its_counts() -> None:
-    """Few words, each seen again and again; not ids, and not what might be anybody's text."""
+    """Few values, each frequent; not ids, and not free text."""
     field = proposed(["gold"] * 15 + ["silver"] * 10 + [None], "tier")
     id_field = proposed(["gold"] * 25, "tier_id")
     free = proposed([f"text {number}" for number in range(40)], "note")
@@ -153,7 +153,7 @@ def test_an_enumeration_is_documented_with_its_counts() -> None:
 
 
 def test_fields_are_found_everywhere() -> None:
-    """At the top level, in every block, in blocks that are new; existing fields stay as they are."""
+    """At the top level, in every block, and in new blocks; existing fields stay unchanged."""
     body = {
         "tier": "gold",
         "device_properties": {"battery": "0.5"},
@@ -178,7 +178,7 @@ def test_fields_are_found_everywhere() -> None:
 
 
 def test_names_that_are_no_names_get_one() -> None:
-    """And the member they are read from; where no name is left, it is told."""
+    """With their original member; if no name is possible, that is reported."""
     properties = {
         'say "hi"': "g",
         "gift-note": "a",
@@ -206,7 +206,7 @@ def test_names_that_are_no_names_get_one() -> None:
 
 
 def test_values_that_do_not_fit_a_known_field_are_told() -> None:
-    """Its type stays what it is."""
+    """The field's type stays unchanged."""
     body = {"session_id": {"a": 1}, "device_properties": {"os": [{}]}, "app_properties": "none"}
     found = propose(CATALOG, "AppOpened", seen("AppOpened", body))
 
@@ -218,7 +218,7 @@ def test_values_that_do_not_fit_a_known_field_are_told() -> None:
 
 
 def test_fields_that_are_too_rare_are_told() -> None:
-    """As many events as are asked for must have them."""
+    """At least the requested number of events must have them."""
     found = propose(CATALOG, "AppOpened", seen("AppOpened", {"a": "x", "b": "y"}, {"a": "x"}), events_min=2)
 
     assert [line.partition(":")[0] for line in found.proposed] == ["a"]
@@ -226,7 +226,7 @@ def test_fields_that_are_too_rare_are_told() -> None:
 
 
 def test_who_sends_names_without_end_fills_no_memory() -> None:
-    """So many are looked at; the others are counted."""
+    """A limited number is examined; the others are only counted."""
     body = {f"name_{number}": "x" for number in range(PATHS_MAX + 7)}
     found = seen("AppOpened", body)
 
@@ -235,7 +235,7 @@ def test_who_sends_names_without_end_fills_no_memory() -> None:
 
 
 def test_a_new_type_has_what_all_types_have() -> None:
-    """And its own event_properties; its version is the one that the events name."""
+    """Plus its own event_properties; its version is the one in the events."""
     body = {
         "metadata": {"schema_id": "Event_Wished_5_0_0"},
         "event_properties": {"list_id": "7", "price": "9.50"},
@@ -264,7 +264,7 @@ def test_a_type_that_can_have_no_schema_is_told(name: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
 def test_samples_lead_to_the_schemas_that_people_made(path: Any) -> None:
-    """Were the sample's type not known, what is inferred of it is what was written by hand."""
+    """If the sample's type were unknown, the inferred schema would equal the released one."""
     event = json.loads(path.read_bytes())
     release = CATALOG.newest(event["event_type"])
     assert release is not None
@@ -282,7 +282,7 @@ def test_samples_lead_to_the_schemas_that_people_made(path: Any) -> None:
 
 
 def release_of(proposal: Proposal) -> Release:
-    """Return a proposal as it would be released."""
+    """Return a proposal in its released form."""
     assert proposal.schema is not None
     schema_id = f"Event_{proposal.event_type}_{version.words(proposal.version)}"
     wire_id = len(CATALOG.releases) + 1
@@ -292,7 +292,7 @@ def release_of(proposal: Proposal) -> Release:
 @settings(max_examples=60, deadline=None)
 @given(bodies=st.lists(events(), min_size=1, max_size=4), event_type=st.sampled_from(["Wished", "AppOpened"]))
 def test_any_proposal_is_sound_and_loses_nothing(bodies: list[bytes], event_type: str) -> None:
-    """Whatever was sent: it may be released, and rows read again by it are what they would have been."""
+    """For any data: it can be released, and re-typed rows equal directly typed ones."""
     found = FieldProfile()
     decoded = []
     for body in bodies:
@@ -319,7 +319,7 @@ def test_any_proposal_is_sound_and_loses_nothing(bodies: list[bytes], event_type
 
 
 def columns_of(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record as its table has it: texts and lists are never null, blocks are dotted."""
+    """Return a record in its table's form: texts and lists never null, blocks dotted."""
     found: dict[str, Any] = {}
     for name, value in record.items():
         inner = (
@@ -330,8 +330,8 @@ def columns_of(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def same(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with its JSON as values, whose order means nothing; an empty list is none."""
+    """Return a row with its JSON parsed, so that order does not matter; an empty list counts as missing."""
     extra = parse(row["extra"]) if row["extra"] else {}
     if extra.get("event_properties", "") is None:
-        del extra["event_properties"]  # known as null by the one, unknown to the other
+        del extra["event_properties"]  # null in one, unknown in the other
     return {name: value for name, value in (row | {"extra": extra}).items() if value not in ("", [], {})}

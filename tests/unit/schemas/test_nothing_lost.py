@@ -1,6 +1,6 @@
-"""Nothing sent is missing from columns and `extra`: whatever the JSON, it can be put together again.
+"""Columns and `extra` together hold everything that was sent, whatever the JSON.
 
-The way back is independent of the way there: fastavro reads the record, paths of `extra` are split here.
+The check is independent of the encoder: fastavro reads the record, and paths of `extra` are split here.
 """
 
 import json
@@ -78,7 +78,7 @@ def spelled_out(value: Any) -> Any:
 
 
 def assert_same(sent: Any, kept: Any, path: str) -> None:
-    """Assert that `kept` says what was sent: null is no member, text may be a number's."""
+    """Assert that `kept` equals the sent value: null is absent, a number may be its text."""
     if isinstance(sent, dict) and isinstance(kept, dict):
         for name in sent | kept:
             assert_same(sent.get(name), kept.get(name), f"{path}/{name}")

@@ -1,4 +1,4 @@
-"""The page of all schemas: whole, current, and harmless whatever its texts are."""
+"""The page of all schemas: complete, current, and harmless for any text."""
 
 import json
 from html.parser import HTMLParser
@@ -13,7 +13,7 @@ from tests.unit.schemas.tree import OPENED, Tree, faults
 
 
 class Cells(HTMLParser):
-    """The texts of a page's cells, and the tags that are open."""
+    """The texts of a page's cells, and its open tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -22,24 +22,24 @@ class Cells(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, _attrs: list[tuple[str, str | None]]) -> None:
-        """Note the tag."""
+        """Push the tag."""
         if tag not in ("meta", "link", "br"):
             self.open.append(tag)
         if tag == "td":
             self.cells.append("")
 
     def handle_endtag(self, tag: str) -> None:
-        """Tags are closed in order."""
+        """Check that tags are closed in order."""
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        """Add to the cell."""
+        """Add text to the cell."""
         if "td" in self.open:
             self.cells[-1] += f" {data}"
 
 
 def test_the_committed_page_is_current() -> None:
-    """Whoever releases a schema commits its page."""
+    """Releasing a schema includes committing its page."""
     assert (HERE / FILE).read_text() == page(Catalog.load())
 
 
@@ -56,7 +56,7 @@ def test_every_field_and_column_is_there(catalog: Catalog) -> None:
 
 
 def test_texts_are_no_markup(tree: Tree) -> None:
-    """A doc may hold what a sender sent, and a member's name is one."""
+    """Docs and member names may contain a sender's text."""
     schema = tree.schema()
     odd = {"name": "odd", "member": "<script>", "type": ["null", "string"], "default": None}
     schema["fields"].insert(-1, odd | {"doc": "</td><script>alert(1)</script> & more"})
@@ -68,7 +68,7 @@ def test_texts_are_no_markup(tree: Tree) -> None:
 
 
 def test_a_page_that_is_not_current_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where there is one; `docs` makes it."""
+    """If it exists; `docs` creates it."""
     assert main(["docs", "--root", str(tree.root)]) == 0
     assert main(["check", "--root", str(tree.root)]) == 0
     capsys.readouterr()

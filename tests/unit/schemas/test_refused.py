@@ -1,4 +1,4 @@
-"""What is no event: why, in words for the sender, and how it is kept."""
+"""Bodies that are not events: the reason for the sender, and their quarantine record."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ from tests.unit.schemas.sample import APP_OPENED, body_of, record_of, refusal
     ],
 )
 def test_what_is_no_json_text_is_refused(decoder: EventDecoder, body: bytes, detail: str) -> None:
-    """Damage anywhere, also within what no schema knows, is told as such."""
+    """Damage anywhere is reported, even within unknown fields."""
     with pytest.raises(NotJson) as caught:
         decoder.decode(body, {})
 
@@ -60,7 +60,7 @@ def test_what_is_no_object_is_refused_as_a_whole(decoder: EventDecoder, body: by
 
 
 def test_nesting_up_to_the_bound_is_kept(decoder: EventDecoder) -> None:
-    """500 levels, brackets within strings not counted, are no fault."""
+    """500 levels are allowed; brackets within strings do not count."""
     deep = "[" * 499 + '"[[[[\\"["' + "]" * 499
     event = decoder.decode(body_of(new=0)[:-2] + deep.encode() + b"}", {})
 
@@ -81,7 +81,7 @@ def test_nesting_up_to_the_bound_is_kept(decoder: EventDecoder) -> None:
     ],
 )
 def test_required_texts_are_strict(decoder: EventDecoder, name: str, value: Any, detail: str) -> None:
-    """Each must be a string that is not empty; the others are told with the refusal."""
+    """Each must be a non-empty string; the refusal holds the other ones."""
     error = refusal(decoder, body_of(**{name: value}))
 
     assert error.faults == (FieldFault(f"/{name}", detail),)
@@ -108,7 +108,7 @@ def test_required_texts_are_strict(decoder: EventDecoder, name: str, value: Any,
     ],
 )
 def test_an_event_without_a_time_is_refused(decoder: EventDecoder, value: str, got: str) -> None:
-    """Neither `timestamp` nor `timestamp_iso` says when it happened."""
+    """Neither `timestamp` nor `timestamp_iso` has a time."""
     body = body_of(timestamp_iso=...).replace(b"1760011205031", value.encode())
 
     assert refusal(decoder, body).faults == (
@@ -131,19 +131,19 @@ def test_a_missing_timestamp_is_a_fault(decoder: EventDecoder, iso: Any) -> None
 
 @pytest.mark.parametrize("timestamp", [-(2**63), -1, 0, 2**63 - 1])
 def test_every_time_of_64_bits_is_read(decoder: EventDecoder, timestamp: int) -> None:
-    """Whether a time can be believed is not judged here."""
+    """Plausibility of times is not checked here."""
     assert decoder.decode(body_of(timestamp=timestamp), {}).timestamp_ms == timestamp
 
 
 def test_all_faults_are_told_at_once(decoder: EventDecoder) -> None:
-    """A sender learns of all faults from one answer."""
+    """One answer lists all faults."""
     pointers = [fault.pointer for fault in refusal(decoder, b"{}").faults]
 
     assert pointers == ["/event_type", "/event_id", "/app_id", "/timestamp"]
 
 
 def test_a_quarantine_record_holds_the_body_verbatim(catalog: Catalog) -> None:
-    """Whatever the bytes, and whatever texts came with them."""
+    """For any bytes and any accompanying texts."""
     value = encode_quarantine(
         catalog,
         received_at_ms=5,

@@ -1,4 +1,4 @@
-"""A registry that schemas are registered at: what is learnt of it, and what its faults leave as it was."""
+"""Schemas registered at a registry: the ids it returns, and the effects of its failures."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ NONSENSE = (
 
 @pytest.fixture
 def registry() -> Iterator[StandIn]:
-    """A registry that has nothing yet."""
+    """An empty registry."""
     with StandIn() as registry:
         yield registry
 
@@ -48,14 +48,14 @@ def ingest(registry: StandIn, tree: Tree) -> SchemaReloader:
 
 
 def release(tree: Tree) -> None:
-    """Release AppOpened once more, with a field more."""
+    """Release another version of AppOpened with an additional field."""
     schema = tree.schema()
     schema["fields"].insert(-1, {"name": "mood", "type": ["null", "string"], "default": None})
     tree.release("avro/mobile/AppOpened/5_1_0.avsc", schema)
 
 
 def test_every_release_is_registered_and_found(registry: StandIn, tree: Tree) -> None:
-    """Under the subject that Confluent's clients look under; our own ids stay what they are."""
+    """Under the subjects that Confluent's clients use; our own ids stay unchanged."""
     catalog, found = (
         ingest(registry, tree).catalog,
         looking_up(tree.root, {"url": registry.url}).catalog,
@@ -72,7 +72,7 @@ def test_every_release_is_registered_and_found(registry: StandIn, tree: Tree) ->
 
 
 def test_a_release_comes_to_the_registry_while_all_runs(registry: StandIn, tree: Tree) -> None:
-    """The next look of ingest registers it with its next look; who looks up finds it then, not before."""
+    """Ingest registers it at its next reload; other processes find it then, not before."""
     writer, reader = ingest(registry, tree), following(tree.root, {"url": registry.url})
     release(tree)
 
@@ -90,7 +90,7 @@ def test_a_release_comes_to_the_registry_while_all_runs(registry: StandIn, tree:
 
 
 def test_a_registry_that_is_away_at_first_is_waited_for_and_told(registry: StandIn, tree: Tree) -> None:
-    """Without ids there is nothing to write; who reads does without."""
+    """Without ids nothing can be written; readers do not need them."""
     registry.stop()
     with pytest.raises(RegistryAwayError, match="SCHEMA_REGISTRY_URL: the registry does not answer: Connect"):
         ingest(registry, tree)
@@ -107,7 +107,7 @@ def test_a_registry_that_is_away_at_first_is_waited_for_and_told(registry: Stand
 
 
 def test_a_start_does_without_a_registry_whose_ids_are_known(registry: StandIn, tree: Tree) -> None:
-    """It goes on with them at once, and with a release that has none once the registry is back."""
+    """It starts with the known ids, and adds a release without one once the registry is back."""
     before = ingest(registry, tree).catalog
     registry.stop()
     release(tree)
@@ -123,7 +123,7 @@ def test_a_start_does_without_a_registry_whose_ids_are_known(registry: StandIn, 
 
 
 def test_a_release_that_is_refused_is_left_out(registry: StandIn, tree: Tree) -> None:
-    """It is told with the registry's words at every look; all others go on, also after a restart."""
+    """Every reload reports the registry's message; the others continue, also after a restart."""
     running = ingest(registry, tree)
     refusal = {"error_code": 409, "message": "Schema being registered is incompatible"}
     registry.breaks(Fault(409, json.dumps(refusal).encode(), subject="tapcart.events-AppOpened"))
@@ -139,7 +139,7 @@ def test_a_release_that_is_refused_is_left_out(registry: StandIn, tree: Tree) ->
     "memory", ["", "{", "[]", '{"other": {"Event_AppOpened_5_0_0": 1}}', '{"a": {"b": "c"}}']
 )
 def test_a_memory_that_is_of_no_use_is_none(registry: StandIn, tree: Tree, memory: str) -> None:
-    """Another registry's ids are not used, nor what is broken; a registry that answers makes it anew."""
+    """Ids of another registry, or broken ones, are ignored; a working registry replaces them."""
     file = tree.root.parent / "ids.json"
     file.write_text(memory)
     registry.stop()
@@ -153,7 +153,7 @@ def test_a_memory_that_is_of_no_use_is_none(registry: StandIn, tree: Tree, memor
 
 
 def test_ids_that_cannot_be_kept_are_used(registry: StandIn, tree: Tree) -> None:
-    """A folder that cannot be written costs the next start its independence, and no more."""
+    """If the folder is not writable, only the next start depends on the registry."""
     (tree.root.parent / "no").touch()
     current = registering(tree.root, {"url": registry.url}, tree.root.parent / "no" / "ids.json")
 
@@ -175,7 +175,7 @@ def test_ids_that_cannot_be_kept_are_used(registry: StandIn, tree: Tree) -> None
     ids=str,
 )
 def test_nonsense_changes_nothing(registry: StandIn, tree: Tree, fault: Fault) -> None:
-    """Neither at start nor later; once the registry is itself again it is used."""
+    """At startup or later; once the registry works again it is used."""
     registry.breaks(fault)
     with pytest.raises(RegistryAwayError):
         ingest(registry, tree)
@@ -195,7 +195,7 @@ def test_nonsense_changes_nothing(registry: StandIn, tree: Tree, fault: Fault) -
 
 @pytest.mark.parametrize("status", [401, 403, 404, 409, 422])
 def test_what_is_refused_is_not_tried_again(registry: StandIn, tree: Tree, status: int) -> None:
-    """The first refusal is told."""
+    """The first refusal is reported."""
     registry.breaks(Fault(status, json.dumps({"error_code": status, "message": "No."}).encode()))
     with pytest.raises(CatalogError, match="the registry answers to tapcart") as raised:
         ingest(registry, tree)
@@ -229,7 +229,7 @@ def test_what_is_refused_is_not_tried_again(registry: StandIn, tree: Tree, statu
 )
 @pytest.mark.parametrize("process", ["ingest", "warehouse", "live"])
 def test_wrong_settings_are_told_with_all_others(process: str, env: dict[str, str], told: str) -> None:
-    """By the variable, and without a secret in the words."""
+    """By variable, without secrets."""
     settings: Any = __import__(
         {"ingest": "ingest", "warehouse": "consumers.warehouse", "live": "consumers.live"}[process]
         + ".settings",
@@ -245,7 +245,7 @@ def test_wrong_settings_are_told_with_all_others(process: str, env: dict[str, st
 
 
 def test_a_password_is_in_no_words(registry: StandIn, tree: Tree, caplog: pytest.LogCaptureFixture) -> None:
-    """Not in what is logged, nor in what is raised."""
+    """Neither in logs nor in errors."""
     with caplog.at_level("INFO"):
         current = ingest(registry, tree)
     release(tree)

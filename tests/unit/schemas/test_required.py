@@ -1,4 +1,4 @@
-"""What an event must have and what it may lack: no event is lost because an optional field is odd."""
+"""Required and optional fields of an event: no odd optional field loses an event."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ TOO_LONG = f"must not be longer than {ID_BYTES_MAX} bytes of UTF-8"
 @pytest.mark.parametrize("event_type", ["AppOpened", "PurchaseCompleted", "WishlistShared"])
 @pytest.mark.parametrize("device_id", [..., None, ""])
 def test_an_event_may_lack_a_device(decoder: EventDecoder, event_type: str, device_id: Any) -> None:
-    """Tapcart's page of PurchaseCompleted shows none: the column is empty, and nothing is odd."""
+    """Tapcart's page on PurchaseCompleted shows none: the column is empty, and nothing is odd."""
     event = decoder.decode(body_of(event_type=event_type, device_id=device_id, metadata=...), {})
 
     assert record_of(event)["device_id"] == ""
@@ -28,7 +28,7 @@ def test_an_event_may_lack_a_device(decoder: EventDecoder, event_type: str, devi
 def test_a_known_event_without_a_device_takes_the_fast_path(
     decoder: EventDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every purchase of a shop's server would take the slow one otherwise."""
+    """Otherwise every purchase from a shop's server would take the slow path."""
     monkeypatch.setattr(EventDecoder, "_decode_slowly", None)
 
     for device_id in (..., None, ""):
@@ -42,7 +42,7 @@ def test_a_known_event_without_a_device_takes_the_fast_path(
 def test_an_odd_device_id_costs_no_event(
     decoder: EventDecoder, value: Any, column: str, extra: dict[str, Any]
 ) -> None:
-    """It is an optional field like any other."""
+    """It is an ordinary optional field."""
     event = decoder.decode(body_of(device_id=value), {})
     record = record_of(event)
 
@@ -54,7 +54,7 @@ def test_an_odd_device_id_costs_no_event(
 def test_a_whole_number_in_another_spelling_is_the_time(
     decoder: EventDecoder, timestamp: str, iso: str | None
 ) -> None:
-    """A float without a fraction, or digits in text; `timestamp_iso` does not matter then."""
+    """A float without a fraction, or digits as text; `timestamp_iso` is then ignored."""
     event = decoder.decode(body_of(timestamp_iso=iso).replace(b"1760011205031", timestamp.encode()), {})
     record = record_of(event)
 
@@ -77,7 +77,7 @@ def test_a_whole_number_in_another_spelling_is_the_time(
 def test_an_unusable_timestamp_gives_way_to_timestamp_iso(
     decoder: EventDecoder, timestamp: Any, iso: str, milliseconds: int
 ) -> None:
-    """Both are kept as they were sent; without an offset the time is UTC."""
+    """Both are kept as sent; without an offset the time is UTC."""
     event = decoder.decode(body_of(timestamp=timestamp, timestamp_iso=iso), {})
     record = record_of(event)
 
@@ -92,7 +92,7 @@ def test_an_unusable_timestamp_gives_way_to_timestamp_iso(
 @pytest.mark.parametrize("name", ["app_id", "event_id", "device_id", "session_id"])
 @pytest.mark.parametrize("event_type", ["AppOpened", "WishlistShared"])
 def test_ids_are_bounded_in_bytes(decoder: EventDecoder, event_type: str, name: str) -> None:
-    """1 KiB of UTF-8 is kept whole, and one byte more is refused by name; the other ids are known."""
+    """1 KiB of UTF-8 is kept, and one byte more is refused by name; the other ids are reported."""
     longest = "ä" * (ID_BYTES_MAX // 2)
     event = decoder.decode(body_of(event_type=event_type, **{name: longest}), {})
     error = refusal(decoder, body_of(event_type=event_type, **{name: longest + "x"}))
@@ -104,7 +104,7 @@ def test_ids_are_bounded_in_bytes(decoder: EventDecoder, event_type: str, name: 
 
 
 def test_event_types_are_bounded_in_bytes(decoder: EventDecoder) -> None:
-    """A type that no schema knows is a key of pages and reports."""
+    """An unknown type becomes a key in pages and reports."""
     error = refusal(decoder, body_of(event_type="x" * (ID_BYTES_MAX + 1)))
 
     assert error.faults == (FieldFault("/event_type", TOO_LONG),)
@@ -112,7 +112,7 @@ def test_event_types_are_bounded_in_bytes(decoder: EventDecoder) -> None:
 
 
 def test_a_schema_id_too_long_for_a_header_is_kept_in_its_column(decoder: EventDecoder) -> None:
-    """Known types and unknown ones alike: the record's header names the release instead."""
+    """For known and unknown types: the record's header names the release instead."""
     for event_type in ("AppOpened", "WishlistShared"):
         event = decoder.decode(body_of(event_type=event_type, metadata={"schema_id": "x" * 5000}), {})
 
@@ -137,7 +137,7 @@ def test_a_schema_id_too_long_for_a_header_is_kept_in_its_column(decoder: EventD
 def test_ids_of_clickstream_events_are_bounded_too(
     decoder: EventDecoder, headers: dict[str, str], body: dict[str, Any], fault: FieldFault
 ) -> None:
-    """Those in headers as well."""
+    """Including those in headers."""
     assert refusal(decoder, json.dumps(CLICKSTREAM | body).encode(), **(HEADERS | headers)).faults == (fault,)
 
 

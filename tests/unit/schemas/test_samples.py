@@ -1,4 +1,4 @@
-"""The 14 documented event types: their samples take the fast path, and every field ends in its own column."""
+"""The 14 documented event types: their samples take the fast path, and every field has its own column."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_every_event_type_has_a_sample(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_samples_take_the_fast_path(decoder: EventDecoder, file: Path) -> None:
-    """The strict decoder of the documented types takes what Tapcart documents."""
+    """The strict decoder accepts Tapcart's documented samples."""
     body = file.read_bytes()
 
     decoder._strict(body)
@@ -36,7 +36,7 @@ def test_samples_take_the_fast_path(decoder: EventDecoder, file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_field_of_a_sample_is_in_its_column(decoder: EventDecoder, file: Path) -> None:
-    """The record holds each value under its own path, unchanged; what was not sent is null."""
+    """The record holds each value under its path, unchanged; missing ones are null."""
     sent = json.loads(file.read_bytes())
     event = decoder.decode(file.read_bytes(), {})
 

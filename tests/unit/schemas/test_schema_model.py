@@ -1,4 +1,4 @@
-"""Which schemas `check` refuses: no Avro, or Avro that Tapline has no use for."""
+"""Schemas that `check` refuses: not Avro, or unsupported by Tapline."""
 
 import pytest
 
@@ -33,7 +33,7 @@ from tests.unit.schemas.tree import OPENED, Schema, Tree, faults, field_of
 def test_what_is_no_schema_is_refused(
     tree: Tree, capsys: pytest.CaptureFixture[str], data: str, fault: str
 ) -> None:
-    """Files that are no JSON, or that fastavro refuses."""
+    """Files that are not JSON, or that fastavro refuses."""
     tree.rewrite(OPENED, data)
     told = faults(tree, capsys)
 
@@ -95,14 +95,14 @@ def test_what_is_no_schema_is_refused(
 def test_what_tapline_cannot_use_is_refused(
     tree: Tree, capsys: pytest.CaptureFixture[str], path: str, change: Schema, fault: str
 ) -> None:
-    """Sound Avro that our compiler or ClickHouse has no use for."""
+    """Valid Avro that our compiler or ClickHouse does not support."""
     tree.change(lambda schema: field_of(schema, path).update(change))
 
     assert any(line.startswith(f"{OPENED}: {fault}") for line in faults(tree, capsys))
 
 
 def test_a_column_of_two_fields_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    """One that is derived counts too."""
+    """Derived columns count too."""
 
     def change(schema: Schema) -> None:
         field_of(schema, "session_id")["number"] = "integer"

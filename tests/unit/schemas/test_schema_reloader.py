@@ -1,4 +1,4 @@
-"""The catalog in use: what is released is taken up, what cannot be used changes nothing."""
+"""The catalog in use: releases are loaded, and failed reloads change nothing."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from tests.unit.schemas.tree import RELEASED, Tree
 
 
 def release(tree: Tree, version: str = "5_1_0") -> None:
-    """Release AppOpened once more, with a field more."""
+    """Release another version of AppOpened with an additional field."""
     schema = tree.schema()
     schema["fields"].insert(-1, {"name": "mood", "type": ["null", "string"], "default": None})
     tree.release(f"avro/mobile/AppOpened/{version}.avsc", schema)
 
 
 def test_nothing_new_is_nothing_to_do(tree: Tree) -> None:
-    """A look at what has not changed keeps the very catalog."""
+    """Without changes a reload keeps the same catalog object."""
     current = SchemaReloader(tree.root)
     before = current.catalog
 
@@ -24,7 +24,7 @@ def test_nothing_new_is_nothing_to_do(tree: Tree) -> None:
 
 
 def test_a_release_is_taken_up(tree: Tree) -> None:
-    """By the next look, once; the catalog before it is as it was."""
+    """At the next reload, once; the previous catalog stays unchanged."""
     current = SchemaReloader(tree.root)
     before = current.catalog
     release(tree)
@@ -34,7 +34,7 @@ def test_a_release_is_taken_up(tree: Tree) -> None:
 
 
 def test_what_cannot_be_used_changes_nothing(tree: Tree) -> None:
-    """Every look tells it again, until it is mended."""
+    """Every reload reports the problem until it is fixed."""
     current = SchemaReloader(tree.root)
     before = current.catalog
     sound = (tree.root / "registry.json").read_bytes()
@@ -56,7 +56,7 @@ def test_what_cannot_be_used_changes_nothing(tree: Tree) -> None:
 
 @pytest.mark.parametrize("others", [(), ("5_2_0",)])
 def test_a_release_in_use_stays(tree: Tree, others: tuple[str, ...]) -> None:
-    """Its id is in Kafka: a folder without it, or with another under its id, is of no use."""
+    """Its id is in Kafka, so a folder without it, or with another one under its id, is refused."""
     registry = tree.root / "registry.json"
     before = registry.read_bytes()
     release(tree)
@@ -70,7 +70,7 @@ def test_a_release_in_use_stays(tree: Tree, others: tuple[str, ...]) -> None:
 
 
 def test_a_look_waits_for_what_adopts(tree: Tree) -> None:
-    """What adopts a catalog may put another into its place, or refuse it for now: then it is asked again."""
+    """The adopting function may replace a catalog or refuse it; then it is called again."""
     given: list[int] = []
 
     def adopt(catalog: Catalog) -> Catalog:

@@ -1,4 +1,4 @@
-"""What is wrong with topics, whatever a cluster has of them."""
+"""Problems of topics in all states of a cluster."""
 
 from dataclasses import replace
 
@@ -33,17 +33,17 @@ _GOOD = Topic(partitions=48, replicas=3, leaderless=0, behind=0, config=_CONFIG)
 
 
 def found(topic: Topic | None, contract: TopicContract = _ASKED, brokers: int = 3) -> list[Problem]:
-    """Return what is wrong with the events' topic."""
+    """Return the problems of the events topic."""
     return [finding.problem for finding in problems(Cluster(brokers, {topics.EVENTS: topic}), contract)]
 
 
 def configured(**entries: str) -> Topic:
-    """Return a good topic, with some entries of its configuration changed."""
+    """Return a good topic with some changed configuration entries."""
     return replace(_GOOD, config=_CONFIG | {name.replace("_", "."): value for name, value in entries.items()})
 
 
 def test_a_topic_as_asked_has_no_problem() -> None:
-    """More than asked is none either: partitions are added to topics that grow."""
+    """More than requested is fine too: topics may gain partitions."""
     assert found(_GOOD) == []
     assert found(replace(_GOOD, partitions=60)) == []
     assert found(configured(retention_ms="-1")) == []
@@ -73,7 +73,7 @@ def test_a_topic_as_asked_has_no_problem() -> None:
     ],
 )
 def test_each_problem_is_found_alone(topic: Topic | None, problem: Problem) -> None:
-    """With words that say what can happen and what to do."""
+    """With its consequence and remedy."""
     cluster = Cluster(3, {topics.EVENTS: topic})
     (finding,) = problems(cluster, _ASKED)
 
@@ -82,7 +82,7 @@ def test_each_problem_is_found_alone(topic: Topic | None, problem: Problem) -> N
 
 
 def test_one_replica_has_to_be_on_disk() -> None:
-    """A page cache is no disk; and one replica is few where there are three brokers."""
+    """A page cache is not a disk; and one replica is too few with three brokers."""
     alone = replace(_GOOD, replicas=1)
     flushed = replace(alone, config=_CONFIG | {"flush.messages": "1"})
 
@@ -92,14 +92,14 @@ def test_one_replica_has_to_be_on_disk() -> None:
 
 
 def test_what_was_not_asked_is_not_missed() -> None:
-    """Twelve partitions, or an hour of retention, are somebody's choice."""
+    """Twelve partitions or an hour of retention are the operator's choice."""
     topic = replace(_GOOD, partitions=12, config=_CONFIG | {"retention.ms": "3600000"})
 
     assert found(topic, TopicContract()) == []
 
 
 def test_a_configuration_that_may_not_be_read_is_unknown() -> None:
-    """Neither good nor bad; what the metadata say is known all the same."""
+    """It is neither good nor bad; problems visible in metadata are still found."""
     cluster = Cluster(3, {topics.EVENTS: replace(_GOOD, config=None, behind=2), topics.QUARANTINE: None})
     known = {problem for topic, problem in readable(cluster) if topic == topics.EVENTS}
 
@@ -131,7 +131,7 @@ def test_a_configuration_that_may_not_be_read_is_unknown() -> None:
 def test_a_new_topic_survives_a_broker_where_it_can(
     contract: TopicContract, brokers: int, default: int, replicas: int, min_insync: str
 ) -> None:
-    """Three replicas and two in sync; one alone is flushed."""
+    """Three replicas with two in sync; a single one is flushed."""
     config = new_topic_config(contract.replicas(brokers, default), contract)
 
     assert contract.replicas(brokers, default) == replicas
@@ -140,7 +140,7 @@ def test_a_new_topic_survives_a_broker_where_it_can(
 
 
 def test_a_new_topic_has_no_problem() -> None:
-    """What ingest makes is what ingest asks for."""
+    """Ingest's own topics meet its requirements."""
     for brokers in (1, 2, 3):
         contract = TopicContract(retention_hours=720)
         replicas = contract.replicas(brokers)
@@ -149,7 +149,7 @@ def test_a_new_topic_has_no_problem() -> None:
 
 
 def test_only_the_events_have_as_many_partitions_as_asked() -> None:
-    """The quarantine is one partition, whatever the events have."""
+    """The quarantine always has one partition."""
     assert TopicContract(48).partitions_of(topics.EVENTS) == 48
     assert TopicContract().partitions_of(topics.EVENTS) == 12
     assert TopicContract(48).partitions_of(topics.QUARANTINE) == 1

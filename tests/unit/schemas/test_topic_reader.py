@@ -1,4 +1,4 @@
-"""Requests of an admin client end, whatever becomes of their answers."""
+"""Requests of an admin client end, even without an answer."""
 
 from concurrent.futures import Future
 
@@ -9,7 +9,7 @@ from runtime.kafka import topic_reader
 
 
 def test_an_answer_that_never_comes_is_an_error_of_kafkas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait without an end would stop all that is shown of Kafka."""
+    """Waiting forever would freeze everything that shows Kafka's state."""
     monkeypatch.setattr(topic_reader, "_SLACK_SECONDS", 0.0)
 
     with pytest.raises(KafkaException) as raised:
@@ -19,7 +19,7 @@ def test_an_answer_that_never_comes_is_an_error_of_kafkas(monkeypatch: pytest.Mo
 
 
 def test_an_answer_is_returned() -> None:
-    """As it came."""
+    """It is returned unchanged."""
     future: Future[int] = Future()
     future.set_result(7)
 

@@ -1,4 +1,4 @@
-"""Bodies that are too much work to be read member by member: kept whole, and read later all the same."""
+"""Bodies too expensive to read member by member: kept whole, and read later."""
 
 import json
 import re
@@ -30,7 +30,7 @@ _JSON = st.recursive(
 
 @pytest.mark.parametrize("event_type", ["AppOpened", "Nobody"])
 def test_a_heavy_body_is_kept_whole(decoder: EventDecoder, event_type: str) -> None:
-    """Ids and times have their columns; all else is one text, with the event's type as sent."""
+    """Ids and times have their columns; the rest is one text, with the event's type as sent."""
     body = body_of(event_type=event_type, event_properties=MANY, session_id=17)
     event = decoder.decode(body, {})
     record = record_of(event)
@@ -42,7 +42,7 @@ def test_a_heavy_body_is_kept_whole(decoder: EventDecoder, event_type: str) -> N
 
 
 def test_a_heavy_body_that_fits_its_schema_is_typed(decoder: EventDecoder) -> None:
-    """The first pass takes it, which is cheap however many elements there are."""
+    """The first pass accepts it, which is cheap for any number of elements."""
     cart = json.loads((SAMPLES / "CartViewed.json").read_bytes())
     cart["event_properties"]["cart_total_product_id_list"] = ["1"] * 1000
     event = decoder.decode(json.dumps(cart).encode(), {})
@@ -53,7 +53,7 @@ def test_a_heavy_body_that_fits_its_schema_is_typed(decoder: EventDecoder) -> No
 
 
 def test_what_nobody_waits_for_is_examined(catalog: Catalog, decoder: EventDecoder) -> None:
-    """A row of a heavy body becomes an event of its type."""
+    """A heavy body's row becomes an event of its type."""
     body = body_of(new=list(range(1000)))
     kept = decoder.decode(body, {})
     record = avro.read(kept.release, kept.encode(1))
@@ -71,7 +71,7 @@ def test_what_nobody_waits_for_is_examined(catalog: Catalog, decoder: EventDecod
 
 
 def test_a_heavy_body_is_refused_as_others_are(decoder: EventDecoder) -> None:
-    """Its envelope is examined."""
+    """Its envelope is checked."""
     heavy: dict[str, Any] = {"event_properties": MANY}
 
     assert [fault.pointer for fault in refusal(decoder, body_of(event_id=..., **heavy)).faults] == [
@@ -89,7 +89,7 @@ def test_a_heavy_body_is_refused_as_others_are(decoder: EventDecoder) -> None:
 @pytest.mark.parametrize("element", ["", "a", "x" * 63, "x" * 64, "\u00e9"])
 @pytest.mark.parametrize("count", [16, 17, 200])
 def test_a_long_list_is_encoded_as_a_short_one(decoder: EventDecoder, element: str, count: int) -> None:
-    """Whatever its elements are, a reader of Avro finds them."""
+    """An Avro reader finds any elements."""
     cart = json.loads((SAMPLES / "CartViewed.json").read_bytes())
     cart["event_properties"]["cart_total_product_id_list"] = ["b", *[element] * count]
     record = record_of(decoder.decode(json.dumps(cart).encode(), {}))
@@ -99,7 +99,7 @@ def test_a_long_list_is_encoded_as_a_short_one(decoder: EventDecoder, element: s
 
 @given(_JSON, st.integers(0, 12))
 def test_depth_is_that_of_brackets_outside_strings(value: Any, levels: int) -> None:
-    """As counting one by one finds it."""
+    """It equals counting brackets one by one."""
     text = json.dumps(value).encode()
     depth = most = 0
     for byte in _STRING.sub(b"", text):
@@ -113,7 +113,7 @@ def test_depth_is_that_of_brackets_outside_strings(value: Any, levels: int) -> N
     st.lists(st.sampled_from([rb"\\", rb"\n", rb"\"", rb"\ud83d", rb"\uDE00", rb"\u00e9", b"ud83d", b"x"]))
 )
 def test_lone_surrogates_are_found_among_escapes(parts: list[bytes]) -> None:
-    """As reading escape by escape finds them."""
+    """It equals reading escape by escape."""
     text = b"".join(parts)
     expected = _ESCAPE.sub(lambda match: b"\\" + match[0] if match[1] else match[0], text)
 

@@ -1,4 +1,4 @@
-"""Several versions of one schema: which may be released, and which reads an event."""
+"""Several versions of one schema: which may be released, and which one reads an event."""
 
 import json
 
@@ -31,7 +31,7 @@ def test_an_incompatible_version_is_refused(tree: Tree, capsys: pytest.CaptureFi
 
 
 def test_what_every_event_has_stays(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    """Fields that are never null outlive all versions; a new type has them, and the blocks that all share."""
+    """Non-null fields stay in all versions; a new type has them and the shared blocks."""
     schema = tree.schema(UNMODELLED) | {"name": "Wished"}
     schema["fields"].remove(field_of(schema, "raw"))
     field_of(schema, "device_properties.os")["category"] = False
@@ -50,7 +50,7 @@ def test_what_every_event_has_stays(tree: Tree, capsys: pytest.CaptureFixture[st
 
 
 def test_versions_are_released_in_order(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    """A version that is lower than a released one comes too late."""
+    """A version lower than a released one is refused."""
     tree.release("avro/mobile/AppOpened/4_9_9.avsc", tree.schema())
 
     assert faults(tree, capsys) == [
@@ -60,7 +60,7 @@ def test_versions_are_released_in_order(tree: Tree, capsys: pytest.CaptureFixtur
 
 @pytest.fixture
 def two_versions(tree: Tree) -> Catalog:
-    """A catalog in which AppOpened has the version 5_10_0, with a field more and one less, beside 5_0_0."""
+    """A catalog with AppOpened 5_0_0 and 5_10_0, which has one field more and one less."""
     schema = tree.schema()
     schema["fields"].append({"name": "mood", "type": ["null", "string"], "default": None})
     schema["fields"].remove(field_of(schema, "timestamp_iso"))
@@ -80,7 +80,7 @@ def test_versions_are_compared_as_numbers(tree: Tree) -> None:
 
 
 def test_every_version_is_found(two_versions: Catalog) -> None:
-    """The older ones by their ids, the newest also by its name."""
+    """Older ones by id, the newest also by name."""
     assert two_versions.newest("AppOpened") == two_versions.by_wire_id(RELEASED + 1)
     assert two_versions.by_schema_id("Event_AppOpened_5_0_0") == two_versions.by_wire_id(2)
     assert len(two_versions.newest_releases()) == len(Catalog.load().newest_releases())
@@ -98,7 +98,7 @@ def test_every_version_is_found(two_versions: Catalog) -> None:
 def test_each_event_is_read_by_its_own_version(
     two_versions: Catalog, version: str | None, release: str, extra: dict[str, str]
 ) -> None:
-    """The newest reads what names no known version; fields of another version are kept in `extra`."""
+    """The newest reads events without a known version; fields of other versions go to `extra`."""
     event = json.loads((SAMPLES / "AppOpened.json").read_bytes()) | {"mood": "x", "timestamp_iso": "t"}
     event["metadata"] = {"schema_id": version and f"Event_AppOpened_{version}"}
     decoded = EventDecoder(two_versions).decode(json.dumps(event).encode(), {})
@@ -110,7 +110,7 @@ def test_each_event_is_read_by_its_own_version(
 
 
 def test_an_older_version_is_read_by_a_newer_one_with_all_its_fields(tree: Tree) -> None:
-    """Tapcart adds fields under the old name: those that a version of ours knows become columns."""
+    """Tapcart adds fields under the old name: those known to our newer version become columns."""
     schema = tree.schema()
     schema["fields"].insert(-1, {"name": "mood", "type": ["null", "string"], "default": None})
     tree.release("avro/mobile/AppOpened/5_1_0.avsc", schema)
@@ -124,7 +124,7 @@ def test_an_older_version_is_read_by_a_newer_one_with_all_its_fields(tree: Tree)
 
 
 def test_a_member_may_have_any_name(tree: Tree) -> None:
-    """The field is named as Avro wants it; what reads the body knows both names."""
+    """The field has an Avro name; the decoder knows the member's name."""
     schema = tree.schema()
     odd = {"type": ["null", "string"], "default": None}
     schema["fields"].insert(-1, {"name": "gift_note", "member": "gift-note.1"} | odd)
@@ -142,7 +142,7 @@ def test_a_member_may_have_any_name(tree: Tree) -> None:
 
 
 def test_an_older_version_is_read_though_the_newest_would_take_it(two_versions: Catalog) -> None:
-    """Version 5_0_0 has a column for what 5_10_0 has none, and the event says which it is."""
+    """Version 5_0_0 has a column that 5_10_0 lacks, and the event names its version."""
     event = json.loads((SAMPLES / "AppOpened.json").read_bytes())
     del event["timestamp_iso"]
     decoded = EventDecoder(two_versions).decode(json.dumps(event).encode(), {})

@@ -1,4 +1,4 @@
-"""A copy of the released schemas, to be broken, and what `check` tells about it."""
+"""A copy of the released schemas to be broken, and the faults that `check` reports."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ class Tree:
         shutil.copy(HERE / "registry.json", root)
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return what the registry lists."""
+        """Return the entries of the registry."""
         entries: list[dict[str, Any]] = json.loads((self.root / "registry.json").read_bytes())["releases"]
         return entries
 
@@ -41,7 +41,7 @@ class Tree:
         return schema
 
     def rewrite(self, file: str, data: str) -> None:
-        """Change a file and its hash, as if it had been released so."""
+        """Change a file and its hash, as if it had been released like that."""
         (self.root / file).write_text(data)
         entries = self.entries()
         for entry in entries:
@@ -62,14 +62,14 @@ class Tree:
         )
 
     def change(self, change: Callable[[Schema], object]) -> None:
-        """Change AppOpened's schema, as if it had been released so."""
+        """Change AppOpened's schema, as if it had been released like that."""
         schema = self.schema()
         change(schema)
         self.rewrite(OPENED, json.dumps(schema))
 
 
 def faults(tree: Tree, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return what `check` tells about the tree, which it must refuse."""
+    """Return the faults that `check` reports; it must fail."""
     assert main(["check", "--root", str(tree.root)]) == 1
     said = capsys.readouterr()
 

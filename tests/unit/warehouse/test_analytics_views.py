@@ -1,4 +1,4 @@
-"""The analytics views as text: defined in words, on clusters too, and never in the loader's way."""
+"""The analytics views as SQL: documented, cluster-ready, and harmless to the loader."""
 
 import dataclasses
 import re
@@ -14,7 +14,7 @@ NAMES = [table.name for table in tables(CATALOG)]
 
 
 def test_the_page_has_every_definition() -> None:
-    """Word by word what ClickHouse says of the view."""
+    """Word for word as in ClickHouse."""
     said = dict(re.findall(r"^### `(\w+)`\n\n(.*?)\n(?:\n|\Z)", PAGE, re.DOTALL | re.MULTILINE))
 
     assert {name: " ".join(text.split()) for name, text in said.items()} == {
@@ -23,7 +23,7 @@ def test_the_page_has_every_definition() -> None:
 
 
 def test_a_view_without_its_sources_is_left_out() -> None:
-    """And what reads it; a folder of schemas need not have all types."""
+    """And views that read it; a folder of schemas may lack types."""
     made = [name for name, _ in views.statements([n for n in NAMES if n != "order_created"], Options())]
 
     assert "orders" not in made
@@ -33,12 +33,12 @@ def test_a_view_without_its_sources_is_left_out() -> None:
 
 
 def test_no_release_may_take_the_name_of_a_view() -> None:
-    """The schemas know the names of the views, which the layers do not let them import."""
+    """The schemas list the views' names, which their layer may not import."""
     assert {*views.NAMES, visits.NAME} == _TABLES_OF_OURS - {"events", "quarantine_replays"}
 
 
 def test_all_is_made_on_a_cluster() -> None:
-    """What feeds `visits` stays on the shard that has the events; queries ask all shards."""
+    """What feeds `visits` stays on the events' shard; queries read all shards."""
     options = Options(cluster="prod", ttl_days=9)
     made = [*visits.creations(NAMES[:1], options), *(sql for _, sql in views.statements(NAMES, options))]
 
@@ -51,7 +51,7 @@ def test_all_is_made_on_a_cluster() -> None:
 
 
 def test_a_table_of_one_type_makes_its_own_steps_only() -> None:
-    """Each insert pays for what its view computes; events of no table may be of any type."""
+    """Each insert pays for its view's computation; untyped events may be of any type."""
     names = ["app_opened", "purchase_completed", "collection_viewed", "unmodelled"]
     _, *feeders = visits.creations(names, Options())
     made = {name: re.findall(r"AS (\w+_at)\b", sql)[2:] for name, sql in zip(names, feeders, strict=True)}
@@ -67,20 +67,20 @@ def test_a_table_of_one_type_makes_its_own_steps_only() -> None:
 
 
 def test_another_time_zone_is_another_definition() -> None:
-    """So the loader makes the table anew; quotes cannot end a text."""
+    """So the loader rebuilds the table; quotes cannot end a text."""
     assert visits.fingerprint(Options()) != visits.fingerprint(Options(time_zone="Asia/Tokyo"))
     assert "toDate(timestamp, 'Asia/Tokyo')" in visits.filling(20260131, Options(time_zone="Asia/Tokyo"))
     assert not any(re.search(r"\$[A-Z]", sql) for _, sql in views.statements(NAMES, Options()))
 
 
 def test_settings_of_the_views_are_in_their_definitions() -> None:
-    """Without one that leaves environments out no view asks for them; quotes cannot end a text."""
+    """Unless environments are excluded, no view filters them; quotes cannot end a text."""
     plain = dict(views.statements(NAMES, Options()))
     made = dict(views.statements(NAMES, Options(match_minutes=7, environments_excluded=(" QA's ",))))
     reading = {name for name in made if "'qa\\'s'" in made[name]}
 
     assert reading == {*views.NAMES} - {
-        *("revenue_daily", "funnel_daily", "attribution", "carts_abandoned"),  # read the others
+        *("revenue_daily", "funnel_daily", "attribution", "carts_abandoned"),  # these read the others
     }
     assert "<= 420000" in made["orders"]
     assert "<= 1800000" in plain["orders"]
@@ -88,7 +88,7 @@ def test_settings_of_the_views_are_in_their_definitions() -> None:
 
 
 def test_no_type_takes_a_name_of_ours() -> None:
-    """A view of a type would replace the one that is ours."""
+    """A type's view would replace ours."""
     release = next(release for release in CATALOG.releases if release.name == "AppOpened")
     for name in (*views.NAMES, visits.NAME, visits.feeder("app_opened")):
         of_theirs = dataclasses.replace(release, name="".join(map(str.capitalize, name.split("_"))))

@@ -1,4 +1,4 @@
-"""Records become rows, batches become due: without Kafka and ClickHouse."""
+"""Records become rows, batches become due, without Kafka and ClickHouse."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ def batch(rows: int = 1000, size: int = 1 << 30, age: float = 1.0) -> Batch:
 
 
 def test_empty_batch_is_never_due() -> None:
-    """Nothing waits, so nothing is inserted, however old the batch is."""
+    """Nothing is inserted, however old the batch is."""
     assert batch(age=0.1).due(1e9) is None
 
 
@@ -37,7 +37,7 @@ def test_flushes_at_rows_limit() -> None:
 
 
 def test_flushes_at_bytes_limit() -> None:
-    """Bytes count beside rows, so that large events do not fill the memory."""
+    """Bytes are limited too, so that large events do not fill the memory."""
     filling = batch(size=2000)
     filling.add([message(body(timestamp_iso="s" * 3000))], 0.0)
 
@@ -45,7 +45,7 @@ def test_flushes_at_bytes_limit() -> None:
 
 
 def test_flushes_at_age_limit_of_first_record() -> None:
-    """A later record does not make the first one wait longer."""
+    """A later record does not delay the first one."""
     filling = batch(age=1.0)
     filling.add([message(body())], 10.0)
     filling.add([message(body(), 1)], 10.9)
@@ -55,7 +55,7 @@ def test_flushes_at_age_limit_of_first_record() -> None:
 
 
 def test_a_registrys_id_is_not_taken_for_ours() -> None:
-    """The header tells our own id; the one in front of the value is that of another release of ours."""
+    """The header has our own id; the one in the value is our id of another release."""
     data = value(body("AppOpened"))
     other = CATALOG.newest("CartViewed")
     assert other
@@ -71,7 +71,7 @@ def test_a_registrys_id_is_not_taken_for_ours() -> None:
 
 
 def test_groups_rows_by_schema_in_order() -> None:
-    """Rows of one schema stay in the order of their records."""
+    """Rows of one schema keep the order of their records."""
     filling = batch()
     filling.add(
         [message(body("AppOpened"), 5), message(body("CartViewed"), 6), message(body("AppOpened"), 7)], 0.0
@@ -82,7 +82,7 @@ def test_groups_rows_by_schema_in_order() -> None:
 
 
 def test_body_is_taken_as_it_is() -> None:
-    """A row is the value behind its wire prefix, and partition, offset and timestamp."""
+    """A row is the value without its wire prefix, plus partition, offset and timestamp."""
     sent = message(body(), offset=123_456_789, partition=11)
     filling = batch()
     filling.add([sent], 0.0)
@@ -95,7 +95,7 @@ def test_body_is_taken_as_it_is() -> None:
 
 
 def test_commits_behind_last_record_of_each_partition() -> None:
-    """The next offset to read is one behind the last record, refused ones too."""
+    """The next offset is one after the last record, including refused ones."""
     filling = batch()
     filling.add([message(body(), 4, 1), message(body(), 9, 2), Message(None, partition_=1, offset_=5)], 0.0)
 
@@ -103,7 +103,7 @@ def test_commits_behind_last_record_of_each_partition() -> None:
 
 
 def test_forgets_offsets_of_partitions_taken_away() -> None:
-    """What another loader owns now is not committed by us; rows may stay, they are harmless."""
+    """We do not commit partitions of another loader; their rows may stay, because duplicates are harmless."""
     filling = batch()
     filling.add([message(body(), 4, 1), message(body(), 9, 2)], 0.0)
     filling.forget([(topics.EVENTS, 1), (topics.EVENTS, 7)])
@@ -114,7 +114,7 @@ def test_forgets_offsets_of_partitions_taken_away() -> None:
 
 @pytest.mark.parametrize("place", [0, -1])
 def test_checksum_is_found_at_any_place_among_headers(place: int) -> None:
-    """Other headers before or behind the checksum do not send a record to the slow path."""
+    """Other headers around the checksum do not send a record to the slow path."""
     data = value(body())
     headers = [("event_type", b"AppOpened"), ("x", None)]
     headers.insert(place if place == 0 else len(headers), *crc(data))
@@ -128,7 +128,7 @@ def test_checksum_is_found_at_any_place_among_headers(place: int) -> None:
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["event", "junk", "none", "foreign"])), max_size=30)
 )
 def test_every_record_is_a_row_or_a_refusal(kinds: list[tuple[int, str]]) -> None:
-    """Model: rows and refusals together are the records; offsets are the last ones plus one."""
+    """Model: rows and refusals together are the records; offsets are one after the last."""
     good = value(body())
     records = []
     for offset, (partition, kind) in enumerate(kinds):

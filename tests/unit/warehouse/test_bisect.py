@@ -1,4 +1,4 @@
-"""Which rows are refused: bisect against a model of an engine that refuses what it must."""
+"""Rejected rows: bisect against a model engine."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from consumers.warehouse.load.bisect import refused_rows
 
 
 class Engine:
-    """Refuses every range that holds a bad row or more rows than it can take."""
+    """Rejects every range that has a bad row or too many rows."""
 
     def __init__(self, bad: set[int], rows_max: int = 1 << 30, large: TransientError | None = None) -> None:
         self.bad, self.rows_max = bad, rows_max
@@ -45,7 +45,7 @@ SETS = st.sets(st.integers(0, 199))
 def test_stores_good_rows_and_names_bad_ones(
     rows: int, bad: set[int], suspects: set[int], rows_max: int
 ) -> None:
-    """Model: what is refused is exactly what is bad, in order, whoever is suspect; all else is stored."""
+    """Model: exactly the bad rows are rejected, in order, with any suspects; all others are stored."""
     bad = {row for row in bad if row < rows}
     engine = Engine(bad, rows_max)
     refused = refused_rows(rows, engine, suspects.__contains__, rows)
@@ -57,7 +57,7 @@ def test_stores_good_rows_and_names_bad_ones(
 
 @given(st.integers(2, 5000), st.data())
 def test_a_row_that_was_suspect_costs_one_insert(rows: int, data: st.DataObject) -> None:
-    """Besides the insert of all, and that of the others."""
+    """In addition to those of all rows and of the others."""
     bad = data.draw(st.sets(st.integers(0, rows - 1), min_size=1, max_size=20))
     engine = Engine(bad)
     refused_rows(rows, engine, bad.__contains__, 20)
@@ -67,7 +67,7 @@ def test_a_row_that_was_suspect_costs_one_insert(rows: int, data: st.DataObject)
 
 @given(st.integers(1, 5000), st.data())
 def test_one_bad_row_costs_few_inserts(rows: int, data: st.DataObject) -> None:
-    """Halving finds one row within two inserts per halving."""
+    """Halving finds a row within two inserts per level."""
     engine = Engine({data.draw(st.integers(0, rows - 1))})
     refused_rows(rows, engine, nobody, 1)
 
@@ -76,7 +76,7 @@ def test_one_bad_row_costs_few_inserts(rows: int, data: st.DataObject) -> None:
 
 @given(st.integers(1, 300), st.integers(1, 50))
 def test_halves_what_is_too_large(rows: int, rows_max: int) -> None:
-    """An engine with little memory gets the rows in smaller pieces."""
+    """An engine with little memory gets smaller pieces."""
     engine = Engine(set(), rows_max)
 
     assert refused_rows(rows, engine, nobody, 0) == []
@@ -85,7 +85,7 @@ def test_halves_what_is_too_large(rows: int, rows_max: int) -> None:
 
 @given(st.integers(2, 300), st.integers(1, 50))
 def test_halves_what_is_stuck(rows: int, rows_max: int) -> None:
-    """What fails again and again as a whole may go in pieces."""
+    """Pieces may succeed if the whole keeps failing."""
     engine = Engine(set(), rows_max, StuckError("stuck"))
 
     assert refused_rows(rows, engine, nobody, 0) == []
@@ -93,19 +93,19 @@ def test_halves_what_is_stuck(rows: int, rows_max: int) -> None:
 
 
 def test_one_row_that_is_too_large_is_not_halved() -> None:
-    """Whoever inserts decides what becomes of it."""
+    """The caller handles it."""
     with pytest.raises(InsertTooLargeError):
         refused_rows(1, Engine(set(), 0), nobody, 10)
 
 
 def test_stops_at_limit() -> None:
-    """More refused rows than allowed are no accident of the data."""
+    """More rejected rows than allowed indicate a different problem."""
     with pytest.raises(TooManyRefusedError, match="3 rows"):
         refused_rows(100, Engine({1, 50, 99}), nobody, 2)
 
 
 def test_transient_error_ends_search() -> None:
-    """A row is never taken for refused because the engine was away."""
+    """An outage never makes a row look rejected."""
 
     def away(_piece: Sequence[int]) -> None:
         raise TransientError("away")

@@ -1,7 +1,6 @@
-"""The whole loop between a log and a table in memory: no offset moves past a record that has no place.
+"""The whole loop with a log and a table in memory: no offset passes a record that has no place.
 
-A death is an exception on the line: what was done before stays done, and the next loader begins where the
-group's offsets are.
+A death is an exception at a line: finished work stays, and the next loader starts at the group's offsets.
 """
 
 import contextlib
@@ -38,11 +37,11 @@ _TABLES = tables(_CURRENT.catalog)
 
 
 class _DeathError(BaseException):
-    """The process ends here."""
+    """The process dies here."""
 
 
 class _World:
-    """What outlives a loader: log, offsets, table, quarantine; and what is going to fail."""
+    """State that outlives a loader: log, offsets, table, quarantine; and planned failures."""
 
     def __init__(self, lengths: Sequence[int], poison: set[tuple[int, int]], fates: Sequence[str]) -> None:
         self.log = {partition: length for partition, length in enumerate(lengths) if length}
@@ -80,12 +79,12 @@ class _World:
         return []
 
     def commit(self, offsets: Mapping[Place, int]) -> None:
-        """Do what `GroupConsumer.commit` says, and note what it skips."""
+        """Do what `GroupConsumer.commit` says, and record skipped offsets."""
         for (_, partition), end in offsets.items():
             without = {(partition, offset) for offset in range(end)} - self.table - self.kept
             if without:
                 self.skipped.append(f"{partition} to {end} without {sorted(without)}")
-        with contextlib.suppress(TransientError):  # the real one is silent too, and tries again
+        with contextlib.suppress(TransientError):  # the real one is silent too, and retries
             self._fated(lambda: self.committed.update({place[1]: end for place, end in offsets.items()}))
 
     def _fated(self, act: Callable[[], None]) -> None:
@@ -102,7 +101,7 @@ class _World:
 
 
 class _Source:
-    """What `GroupConsumer` is to the loop: records from the group's offsets on, changing partitions."""
+    """A `GroupConsumer` for the loop: records from the group's offsets, changing partitions."""
 
     joined = True
 
@@ -110,12 +109,12 @@ class _Source:
         self.stop: Callable[[], None] = lambda: None
         self._world = world
         self._revoked = revoked
-        self._turns = turns  # in which a partition is taken away
+        self._turns = turns  # revokes a partition
         self._turn = 0
         self._next = dict(world.committed)
 
     def poll(self, _seconds_max: float, records_max: int, _bytes_max: int) -> list[Record]:
-        """Return some records, a partition at a time."""
+        """Return some records, one partition at a time."""
         self._turn += 1
         partition = self._turn % len(self._next)
         if self._turn in self._turns:
@@ -129,7 +128,7 @@ class _Source:
         return cast("list[Record]", records)
 
     def pause(self) -> None:
-        """Do nothing: `poll` returns one record at most then, as one that comes late."""
+        """Do nothing: `poll` then returns at most one record, as if it came late."""
 
     def resume(self) -> None:
         """Do nothing."""
@@ -159,7 +158,7 @@ _PLACES = st.sets(st.tuples(st.integers(0, 2), st.integers(0, 8)), max_size=4)
 def test_no_offset_moves_past_a_record_without_a_place(
     lengths: list[int], poison: set[tuple[int, int]], fates: list[str], turns: set[int]
 ) -> None:
-    """Inserts fail or answer late, processes die, partitions go: every record is in table or quarantine."""
+    """Inserts fail or are slow, processes die, partitions move: every record is in table or quarantine."""
     world = _World(lengths, poison, fates)
     every = {(partition, offset) for partition, end in world.log.items() for offset in range(end)}
     while not _runs_to_its_end(world, turns):

@@ -1,4 +1,4 @@
-"""Containers made without decoding are what fastavro's reader expects."""
+"""Containers built without decoding are valid for fastavro's reader."""
 
 import io
 from typing import Any
@@ -28,7 +28,7 @@ def head(place: tuple[int, int, int]) -> bytes:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_rows_are_what_was_sent(name: str) -> None:
-    """Fastavro reads every field of the value, and the three numbers before it."""
+    """Fastavro reads the three numbers and every field of the value."""
     event = decoded(body(name))
     value = event.encode(NOW_MS)
     form = format_of(event.release)
@@ -42,7 +42,7 @@ def test_rows_are_what_was_sent(name: str) -> None:
 
 @given(st.lists(PLACES, max_size=50))
 def test_any_number_of_rows_at_any_place(places: list[tuple[int, int, int]]) -> None:
-    """The lengths of blocks are right for no, one and many rows."""
+    """Block lengths are correct for zero, one and many rows."""
     event = decoded(body())
     value = event.encode(NOW_MS)[HEADER_BYTES:]
     parts = [part for place in places for part in (value, head(place))]
@@ -53,13 +53,13 @@ def test_any_number_of_rows_at_any_place(places: list[tuple[int, int, int]]) -> 
 
 @given(PLACES)
 def test_place_is_read_back(place: tuple[int, int, int]) -> None:
-    """A row's head says where it was in Kafka."""
+    """A row's head holds its place in Kafka."""
     assert place_of(head(place)) == place
 
 
 @pytest.mark.parametrize("release", CATALOG.releases, ids=lambda release: release.schema_id)
 def test_columns_are_paths_of_the_schema(release: Any) -> None:
-    """Blocks become dotted names, in the order of the schema, and the place comes first."""
+    """Blocks become dotted names in schema order, after the place."""
     columns = format_of(release).columns
 
     assert columns[:3] == ("_partition", "_offset", "_appended_at")
@@ -68,5 +68,5 @@ def test_columns_are_paths_of_the_schema(release: Any) -> None:
 
 
 def test_header_holds_no_words_for_people() -> None:
-    """The schema is sent with every insert; its documentation is not."""
+    """The schema is sent with every insert, its documentation is not."""
     assert b'"doc"' not in format_of(CATALOG.unmodelled).header

@@ -1,4 +1,4 @@
-"""ClickHouse's codes mean: later, with tables, in smaller pieces, or never."""
+"""ClickHouse's codes mean: retry, repair tables, split, or never."""
 
 import logging
 
@@ -43,18 +43,18 @@ from consumers.warehouse.errors import (
     ],
 )
 def test_code_decides(code: int, text: str, kind: type[Exception]) -> None:
-    """A row is never blamed for what is not its fault, and never tried for ever when it is."""
+    """A row is never blamed for other failures, and never retried forever for its own."""
     assert type(mapped(DatabaseError(f"Code: {code}. {text}", code=code))) is kind
 
 
 @pytest.mark.parametrize("error", [OperationalError("connection refused"), StreamFailureError("cut")])
 def test_network_errors_are_transient(error: OperationalError) -> None:
-    """Nothing is known of the insert: it is tried again, and identity makes two of it one."""
+    """The insert's outcome is unknown: it is retried, and identity removes duplicates."""
     assert type(mapped(error)) is TransientError
 
 
 def test_unknown_code_is_loud(caplog: pytest.LogCaptureFixture) -> None:
-    """An operator sees it at once; a known one only by its retries."""
+    """An operator sees it at once, a known one only by its retries."""
     with caplog.at_level(logging.ERROR):
         mapped(DatabaseError("Code: 987654.", code=987654))
         mapped(DatabaseError("Code: 999.", code=999))
@@ -72,7 +72,7 @@ def test_unknown_code_is_loud(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_a_broken_clickhouse_is_not_one_that_is_away(error: DatabaseError) -> None:
-    """Somebody has to look; who is away, comes back."""
+    """An internal failure needs an operator; an outage ends by itself."""
     assert type(mapped(error)) is BrokenError
     for status in (502, 503, 504):
         assert type(mapped(DatabaseError(f"HTTP driver received HTTP status {status}"))) is TransientError

@@ -1,4 +1,4 @@
-"""A row that is never stored, and outages of every kind, in which no row is at fault: in virtual time."""
+"""A row that is never stored, and all kinds of outages without a bad row, in virtual time."""
 
 import io
 import random
@@ -26,7 +26,7 @@ _RELEASE = CATALOG.newest("AppOpened")
 assert _RELEASE
 FORM = FORMATS[_RELEASE.wire_id]
 BODY = value(body())[5:]
-# What a store may say of a row, or of all of them.
+# A store's possible answers to a row, or to all.
 LOST, REFUSED, LARGE = (
     TransientError("reset"),
     ServerError("no space", 243),
@@ -35,7 +35,7 @@ LOST, REFUSED, LARGE = (
 
 
 class Clock(threading.Event):
-    """Time that only pauses and inserts move; takes the place of `time` and of the event to give up."""
+    """Time that only pauses and inserts advance; replaces `time` and the event to give up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,19 +46,19 @@ class Clock(threading.Event):
         return self.now
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Let time pass."""
+        """Advance time."""
         self.now += timeout or 0.0
         return self.is_set()
 
 
 class Store:
-    """ClickHouse as an insert sees it."""
+    """ClickHouse as seen by an insert."""
 
     def __init__(self, clock: Clock, poison: dict[int, TransientError]) -> None:
         self.clock, self.poison = clock, poison
         self.stored: set[int] = set()
-        self.down: list[tuple[float, float]] = []  # from, until: nobody answers
-        self.sick: list[tuple[float, float, TransientError]] = []  # it answers, and stores nothing
+        self.down: list[tuple[float, float]] = []  # from, until: no answer
+        self.sick: list[tuple[float, float, TransientError]] = []  # answers, but stores nothing
         self.restart_seconds = 2.0
         self.tables_made = 0
 
@@ -76,7 +76,7 @@ class Store:
         return self.answers() and self._sickness() is None
 
     def insert(self, _form: Format, data: bytes) -> None:
-        """Do what `Store` says. A row that takes the connection with it takes the server down for a while."""
+        """Do what `Store` says. A row that breaks the connection takes the server down for a while."""
         self.clock.now += 0.05
         if not self.answers():
             raise TransientError("refused")
@@ -100,7 +100,7 @@ def offsets(data: bytes) -> set[int]:
 
 
 def load(store: Store, clock: Clock, rows: int, policy: Policy = POLICY) -> tuple[set[int], Metrics]:
-    """Load rows as the flusher does; return those that were set aside."""
+    """Load rows like the flusher; return those set aside."""
     metrics = Metrics()
     writer = Inserts(store, policy, metrics, clock)
     form = FORM
@@ -118,7 +118,7 @@ def load(store: Store, clock: Clock, rows: int, policy: Policy = POLICY) -> tupl
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock, which `inserts` goes by."""
+    """The clock of `inserts`."""
     clock = Clock()
     monkeypatch.setattr(inserts, "time", clock)
     monkeypatch.setattr(inserts._log, "disabled", True)
@@ -130,7 +130,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_rows_that_are_never_stored_are_set_aside(
     clock: Clock, error: TransientError, rows: int, poison: set[int]
 ) -> None:
-    """Whatever the store says of them, or nothing; all others are stored; it takes minutes, not for ever."""
+    """For any answer of the store, or none; all others are stored, within minutes."""
     store = Store(clock, dict.fromkeys(poison, error))
     aside, metrics = load(store, clock, rows)
 
@@ -142,7 +142,7 @@ def test_rows_that_are_never_stored_are_set_aside(
 
 @pytest.mark.parametrize("seconds", [1.0, 30.0, 600.0, 86_400.0])
 def test_no_outage_sets_a_row_aside(clock: Clock, seconds: float) -> None:
-    """Nobody answers, for seconds or for a day: all are stored afterwards."""
+    """Without answers for seconds or for a day: all are stored afterwards."""
     store = Store(clock, {})
     store.down = [(0.0, seconds)]
 
@@ -156,7 +156,7 @@ def test_no_outage_sets_a_row_aside(clock: Clock, seconds: float) -> None:
 def test_a_store_that_takes_nothing_sets_no_row_aside(
     clock: Clock, error: TransientError, seconds: float
 ) -> None:
-    """It answers, and its disk is full, its tables read only, its memory used up, for hours if need be."""
+    """It answers, but its disk is full, its tables are read-only or its memory is used up, even for hours."""
     store = Store(clock, {})
     store.sick = [(0.0, seconds, error)]
     aside, metrics = load(store, clock, 50)
@@ -168,7 +168,7 @@ def test_a_store_that_takes_nothing_sets_no_row_aside(
 
 
 def test_a_row_is_set_aside_in_spite_of_outages(clock: Clock) -> None:
-    """They come in between; nothing else is blamed."""
+    """Outages occur in between; no other row is blamed."""
     store = Store(clock, {7: REFUSED})
     store.down = [(at, at + 20.0) for at in range(10, 2000, 50)]
     store.sick = [(at, at + 10.0, ServerError("busy", 202)) for at in range(40, 2000, 50)]
@@ -179,7 +179,7 @@ def test_a_row_is_set_aside_in_spite_of_outages(clock: Clock) -> None:
 
 @pytest.mark.parametrize("seed", range(200))
 def test_only_poison_is_set_aside_whatever_happens(clock: Clock, seed: int) -> None:
-    """Outages and sicknesses of any length, one after the other; some rows are poison for some reason."""
+    """Any sequence of outages and failures; some rows are poison for some reason."""
     rng = random.Random(seed)
     rows = rng.randrange(1, 60)
     poison = {

@@ -1,4 +1,4 @@
-"""What the quarantine keeps of a body that its table refuses -> found again by `make reconcile`."""
+"""The quarantine's form of a body that its table rejects -> found again by `make reconcile`."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from consumers.warehouse.load.flush import _remains, remains_of
 
 @pytest.mark.parametrize("size", [0, 10, 65_536, 65_537, 1_000_000])
 def test_whatever_is_kept_of_a_body_is_looked_for(size: int) -> None:
-    """The whole, its beginning, its digest."""
+    """The whole, its beginning, or its digest."""
     body = b"x" * size
     refusal = Refusal(reason="refused", detail="", body=body, received_at_ms=0, record="t/0/0")
 

@@ -1,4 +1,4 @@
-"""A row of the quarantine, and what ingest or a proxy before it answers: placed, stays, or tried again."""
+"""A row of the quarantine, and the answer of ingest or a proxy: placed, stays, or retried."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ HTML = b"<html><h1>502 Bad Gateway</h1></html>"
 
 
 class Ingest:
-    """What answers in ingest's place; it keeps the headers of what it got."""
+    """A stand-in for ingest that records the headers it gets."""
 
     def __init__(self, *answers: tuple[int, bytes]) -> None:
         self.got: list[dict[str, str]] = []
@@ -29,7 +29,7 @@ class Ingest:
 
     @contextmanager
     def replayer(self, tokens: str = "secret-of-the-tests") -> Iterator[Replayer]:
-        """Yield what posts to it."""
+        """Yield the replayer under test."""
         got, answers = self.got, self._answers
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,7 +43,7 @@ class Ingest:
                 self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -58,13 +58,13 @@ class Ingest:
 
 
 def row(**changes: Any) -> QuarantineRow:
-    """Return what ingest had refused."""
+    """Return a row rejected by ingest."""
     given = {"body_hash": b"", "body": b"{", "source": "ingest", "reason": "not_json", "record": ""}
     return QuarantineRow(**{**given, "app_id": "shop", "event_id": "one", "received_at_ms": 5, **changes})
 
 
 def test_what_ingest_keeps_is_placed() -> None:
-    """Only if it is ingest that says so."""
+    """Only if ingest itself answers."""
     with Ingest(KEPT, (200, HTML)).replayer() as replayer:
         assert replayer.put_back(row())
         with pytest.raises(RowFailedError, match="200 not an answer of ingest"):
@@ -73,7 +73,7 @@ def test_what_ingest_keeps_is_placed() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 415, 422])
 def test_what_is_refused_stays_with_the_answer(status: int) -> None:
-    """As far as it is ingest's: nothing of another's page is shown."""
+    """If ingest wrote it: no text of another server is shown."""
     with Ingest((status, b'{"detail":"it is not JSON"}'), (status, HTML)).replayer() as replayer:
         assert not replayer.put_back(row())
         assert not replayer.put_back(row())
@@ -83,20 +83,20 @@ def test_what_is_refused_stays_with_the_answer(status: int) -> None:
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
 def test_what_may_be_taken_later_is_tried_again(status: int) -> None:
-    """A proxy's page is no reason to end."""
+    """A proxy's page does not end the replay."""
     with Ingest((status, HTML)).replayer() as replayer, pytest.raises(RowFailedError, match=str(status)):
         replayer.put_back(row())
 
 
 def test_nobody_answers() -> None:
-    """That is no row's fault."""
+    """No row is to blame."""
     access = IngestAccess.from_env({"INGEST_URL": "http://127.0.0.1:9", "INGEST_TOKENS": "secret-of-a-test"})
     with pytest.raises(TransientError, match="does not answer"):
         Replayer(cast("LoaderParts", None), access).put_back(row())
 
 
 def test_a_row_whose_app_no_token_may_speak_for_stays() -> None:
-    """And one that names no app is posted with the token for the most apps."""
+    """A row without an app is posted with the token for most apps."""
     ingest = Ingest((400, b'{"detail":"it is not JSON"}'), KEPT)
     with ingest.replayer("token-number-one:other,token-number-two:shop|more") as replayer:
         assert not replayer.put_back(row(app_id="nobody's"))
@@ -112,7 +112,7 @@ def test_a_row_whose_app_no_token_may_speak_for_stays() -> None:
 
 
 def test_a_row_may_do_no_more_than_its_senders_token() -> None:
-    """Whatever the token that it is posted with: ingest gets to know the apps that it may speak for."""
+    """With any token: ingest is told the apps that the row may be for."""
     ingest = Ingest(KEPT, KEPT, KEPT)
     with ingest.replayer("token-for-every-app,token-of-the-shop:shop") as replayer:
         assert replayer.put_back(row(app_id="", allowed_app_ids="shop|caf\u00e9 & co"))
@@ -123,7 +123,7 @@ def test_a_row_may_do_no_more_than_its_senders_token() -> None:
 
 
 def test_a_body_is_posted_with_the_encoding_that_it_still_has() -> None:
-    """Ingest may have learned to undo it; what is JSON never had it, whatever its sender said."""
+    """Ingest may support it by now; JSON is never encoded, whatever its sender declared."""
     ingest = Ingest(KEPT, KEPT, KEPT)
     with ingest.replayer() as replayer:
         assert replayer.put_back(row(body=b"\x1f\x8b", content_encoding="gzip"))
@@ -134,14 +134,14 @@ def test_a_body_is_posted_with_the_encoding_that_it_still_has() -> None:
 
 
 def test_without_any_token_it_cannot_be_done() -> None:
-    """Whatever the row."""
+    """For any row."""
     with Ingest().replayer("") as replayer, pytest.raises(SettingsError, match="INGEST_TOKENS"):
         replayer.put_back(row())
 
 
 @pytest.mark.parametrize("name", ["магазин", "a\r\nX-Injected: 1", "\ud83d"])
 def test_a_name_that_no_header_can_hold_is_left_out(name: str) -> None:
-    """The body says it."""
+    """The body has it."""
     ingest = Ingest(KEPT)
     with ingest.replayer() as replayer:
         assert replayer.put_back(row(app_id=name, event_id="one"))
@@ -152,7 +152,7 @@ def test_a_name_that_no_header_can_hold_is_left_out(name: str) -> None:
 
 
 def test_a_consumers_row_without_a_place_stays() -> None:
-    """What a foreign record of the quarantine topic says may be anything."""
+    """A foreign record in the quarantine topic may hold anything."""
     with Ingest().replayer() as replayer:
         assert not replayer.put_back(row(source="warehouse", reason="refused", record="nowhere"))
 
@@ -160,7 +160,7 @@ def test_a_consumers_row_without_a_place_stays() -> None:
 
 
 def test_rows_that_ingest_fails_at_do_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But when it fails at each, it is not the rows."""
+    """But if it fails for each, the rows are not to blame."""
     monkeypatch.setattr(replay, "_ATTEMPTS_MAX", 2)
     failed = (500, b'{"detail":"a fault of ours"}')
     with Ingest(*[failed] * 4, KEPT, *[failed] * 6).replayer() as replayer:

@@ -1,4 +1,4 @@
-"""What becomes of a record that no checksum vouches for."""
+"""Records without a correct checksum."""
 
 import dataclasses
 import io
@@ -33,7 +33,7 @@ GOOD = {name: value(body(name)) for name in SAMPLES}
 def judge(
     data: bytes | None, topic: str = topics.EVENTS, headers: Any = None
 ) -> tuple[Format, bytes] | Refusal:
-    """Return what becomes of a value."""
+    """Return the result for a value."""
     return CHECK(topic, Message(data, topic, 3, 14, headers, b"app"))
 
 
@@ -45,7 +45,7 @@ def refusal(data: bytes | None, topic: str = topics.EVENTS, headers: Any = None)
 
 
 def encoded(name: str, **fields: Any) -> bytes:
-    """Return a sample's value with some Avro fields changed, also such as ingest would never send."""
+    """Return a sample's value with changed Avro fields, including invalid ones."""
     release = CATALOG.newest(name)
     assert release is not None
     datum = CHECK.datum(FORMATS[release.wire_id], GOOD[name][wire.HEADER_BYTES :]) | fields
@@ -56,7 +56,7 @@ def encoded(name: str, **fields: Any) -> bytes:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_right_value_becomes_the_same_row(name: str) -> None:
-    """Encoded again, it is what ingest would have sent."""
+    """Encoded again, it equals ingest's value."""
     found = judge(GOOD[name])
 
     assert not isinstance(found, Refusal)
@@ -65,7 +65,7 @@ def test_right_value_becomes_the_same_row(name: str) -> None:
 
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
 def test_cut_value_is_never_a_row(name: str, data: st.DataObject) -> None:
-    """Whatever is missing at the end, the value is damaged."""
+    """Wherever it is truncated, the value is damaged."""
     good = GOOD[name]
     cut = good[: data.draw(st.integers(0, len(good) - 1))]
 
@@ -74,13 +74,13 @@ def test_cut_value_is_never_a_row(name: str, data: st.DataObject) -> None:
 
 @given(st.sampled_from(sorted(SAMPLES)), st.binary(min_size=1, max_size=40))
 def test_lengthened_value_is_never_a_row(name: str, rest: bytes) -> None:
-    """Every byte must be consumed: the engine's reader would skip what follows."""
+    """Every byte must be consumed, because the engine's reader would skip the rest."""
     assert refusal(GOOD[name] + rest).reason == DAMAGED
 
 
 @given(st.binary(max_size=200))
 def test_random_bytes_never_raise(data: bytes) -> None:
-    """Any bytes behind any schema's id are a row that decodes again, or a refusal; never an error."""
+    """Any bytes after any schema id are a valid row or a refusal, never an error."""
     for release in CATALOG.releases:
         found = judge(wire.prefix(release.wire_id) + data)
         if not isinstance(found, Refusal):
@@ -89,7 +89,7 @@ def test_random_bytes_never_raise(data: bytes) -> None:
 
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
 def test_wrong_checksum_is_damage_even_if_it_decodes(name: str, data: st.DataObject) -> None:
-    """One flipped bit inside a text decodes well, and is not what was sent."""
+    """A flipped bit inside a text decodes, but changes the data."""
     good = GOOD[name]
     place = data.draw(st.integers(0, len(good) - 1))
     flipped = good[:place] + bytes([good[place] ^ 1 << data.draw(st.integers(0, 7))]) + good[place + 1 :]
@@ -118,7 +118,7 @@ def test_wrong_checksum_is_damage_even_if_it_decodes(name: str, data: st.DataObj
     ],
 )
 def test_reason_is_told(data: bytes | None, topic: str, reason: str) -> None:
-    """Each kind of unfit record has its word, and its bytes are kept as they were."""
+    """Each kind of invalid record has its reason, and its bytes are kept unchanged."""
     found = refusal(data, topic)
 
     assert (found.reason, found.body, found.record) == (reason, data or b"", "tapcart.events/3/14")
@@ -126,7 +126,7 @@ def test_reason_is_told(data: bytes | None, topic: str, reason: str) -> None:
 
 
 def test_record_without_a_device_is_a_row() -> None:
-    """Ids may be as long as ingest takes them, and there need be no device."""
+    """Ids may be as long as ingest accepts, and the device may be missing."""
     data = encoded("AppOpened", device_id="", session_id="x" * 1024)
     found = judge(data)
 
@@ -135,7 +135,7 @@ def test_record_without_a_device_is_a_row() -> None:
 
 
 def test_key_and_headers_of_a_refused_record_are_cut() -> None:
-    """They become an app_id and an event_id in the quarantine, which pages show."""
+    """They become app_id and event_id in the quarantine, which pages show."""
     found = CHECK(
         topics.EVENTS, Message(b"x", topics.EVENTS, 3, 14, [(topics.EVENT_ID, b"e" * 9999)], b"a" * 9999)
     )
@@ -145,7 +145,7 @@ def test_key_and_headers_of_a_refused_record_are_cut() -> None:
 
 
 def test_times_in_blocks_are_checked_too() -> None:
-    """A session's start beyond what DateTime64 shows would be another time in the table."""
+    """A session start outside of DateTime64's range would be stored as another time."""
     release = CATALOG.newest("SessionStarted")
     assert release is not None
     datum = CHECK.datum(FORMATS[release.wire_id], GOOD["SessionStarted"][wire.HEADER_BYTES :])
@@ -156,7 +156,7 @@ def test_times_in_blocks_are_checked_too() -> None:
 
 @pytest.mark.parametrize("data", [None, b"junk", GOOD["AppOpened"]])
 def test_quarantine_record_that_is_damaged_becomes_its_row(data: bytes | None) -> None:
-    """It is kept in the table at once and never sent to the topic it came from."""
+    """It is stored in the table at once and never sent back to its topic."""
     found = judge(data, topics.QUARANTINE)
 
     assert not isinstance(found, Refusal)
@@ -166,7 +166,7 @@ def test_quarantine_record_that_is_damaged_becomes_its_row(data: bytes | None) -
 
 
 def test_right_checksum_tells_our_own_producers() -> None:
-    """A schema unknown here but a checksum that is right: a producer of ours is newer than this loader."""
+    """An unknown schema with a correct checksum: one of our producers is newer than this loader."""
     data = wire.prefix(9999) + b"x"
 
     assert refusal(data, headers=crc(data)).is_ours
@@ -174,7 +174,7 @@ def test_right_checksum_tells_our_own_producers() -> None:
 
 
 def test_engine_refusal_keeps_the_whole_value() -> None:
-    """The prefix is put back, and what can be read of the event is told."""
+    """The prefix is restored, and readable fields are reported."""
     good = GOOD["CartViewed"]
     form = FORMATS[wire.wire_id_of(good) or 0]
     found = CHECK.refused(form, topics.EVENTS, (good[wire.HEADER_BYTES :], bytes([6, 8, 10])), "Code: 469")

@@ -1,4 +1,4 @@
-"""A release that the loader does not know when its first record comes is looked for, not quarantined."""
+"""A release unknown to the loader when its first record arrives is looked up, not quarantined."""
 
 import io
 import json
@@ -30,7 +30,7 @@ WITH_MOOD = json.dumps(json.loads(SAMPLES["AppOpened"]) | {"mood": "fine"}).enco
 
 
 class World:
-    """Tables and quarantine in memory, with all that is done to them in order."""
+    """Tables and quarantine in memory, with all calls in order."""
 
     def __init__(self) -> None:
         self.tables = tables(CATALOG)
@@ -65,7 +65,7 @@ class World:
 
 
 class Site:
-    """A flusher over a folder of schemas."""
+    """A flusher on a folder of schemas."""
 
     def __init__(self, tree: Tree, schema_seconds_max: float) -> None:
         self.tree = tree
@@ -76,7 +76,7 @@ class Site:
         self.flusher = Flusher(self.world, self.world, self.schemas, policy, self.metrics)
 
     def batch(self, *messages: Message) -> Batch:
-        """Return a batch of the bindings in use."""
+        """Return a batch with the current bindings."""
         bindings = self.schemas.bindings
         batch = Batch(BatchLimits(1000, 1 << 30, 0.0), bindings.formats, bindings.check)
         batch.add(messages, 0.0)
@@ -96,13 +96,13 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def newer(site: Site, offset: int) -> Message:
-    """Return a record by the newest of the site's folder."""
+    """Return a record of the folder's newest release."""
     value = EventDecoder(Catalog.load(site.tree.root)).decode(WITH_MOOD, {}).encode(NOW_MS)
     return Message(value, offset_=offset, headers_=crc(value))
 
 
 def test_a_release_is_looked_for_when_its_first_record_comes(tree: Tree) -> None:
-    """The table has its column before the row is written; what is known is written as ever."""
+    """The table gets its column before the row; known schemas are written as usual."""
     site = Site(tree, 5.0)
     old = message(WITH_MOOD)
     site.release()
@@ -118,7 +118,7 @@ def test_a_release_is_looked_for_when_its_first_record_comes(tree: Tree) -> None
 
 
 def test_a_batch_that_began_before_a_release_was_taken_up_is_written_by_it(tree: Tree) -> None:
-    """Its records were checked by what was known then."""
+    """Its records were checked with the older bindings."""
     site = Site(tree, 5.0)
     site.release()
     batch = site.batch(newer(site, 7))
@@ -130,7 +130,7 @@ def test_a_batch_that_began_before_a_release_was_taken_up_is_written_by_it(tree:
 
 
 def test_a_release_that_comes_late_is_waited_for(tree: Tree) -> None:
-    """Its record is tried again until the folder has it."""
+    """Its record is retried until the folder has the release."""
     site = Site(tree, 60.0)
     before = (tree.root / "registry.json").read_bytes()
     site.release()
@@ -156,7 +156,7 @@ def test_a_release_that_comes_late_is_waited_for(tree: Tree) -> None:
 
 
 def test_what_no_release_explains_in_time_is_refused(tree: Tree) -> None:
-    """A few go to the quarantine; more stop the process, for then the loader is the older one."""
+    """A few are quarantined; more stop the process, because then the loader is outdated."""
     site = Site(tree, 0.05)
     site.release()
     records = [newer(site, offset) for offset in range(3)]
@@ -169,7 +169,7 @@ def test_what_no_release_explains_in_time_is_refused(tree: Tree) -> None:
 
 
 def test_a_schema_is_waited_for_once(tree: Tree) -> None:
-    """Whoever writes an id that nobody releases holds up the others once, not with each record."""
+    """An id that is never released delays the others once, not with each record."""
     site = Site(tree, 0.5)
     site.release()
     records = [newer(site, offset) for offset in range(3)]
@@ -187,7 +187,7 @@ def test_a_schema_is_waited_for_once(tree: Tree) -> None:
 
 @pytest.mark.parametrize("ahead", [0, 101, 2**31 - 100])
 def test_an_id_that_no_release_can_have_soon_is_not_waited_for(tree: Tree, ahead: int) -> None:
-    """It is refused like any other damage, however many there are."""
+    """It is refused like other damage, however often it occurs."""
     site = Site(tree, 60.0)
     newest = len(site.schemas.catalog.releases)
     data = wire.prefix(newest + ahead if ahead else 0) + b"x"
@@ -198,7 +198,7 @@ def test_an_id_that_no_release_can_have_soon_is_not_waited_for(tree: Tree, ahead
 
 
 def test_a_broken_folder_changes_nothing(tree: Tree) -> None:
-    """It is counted with every look, and what is known goes on."""
+    """Each reload counts the failure, and known schemas keep working."""
     site = Site(tree, 0.0)
     (tree.root / "registry.json").write_text("{")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The environment becomes settings, or every problem is told."""
+"""The environment becomes settings, or all problems are reported."""
 
 import pytest
 
@@ -9,7 +9,7 @@ ENOUGH = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092"}
 
 
 def test_kafka_alone_is_enough() -> None:
-    """All else has a default, and Kafka's properties go to the clients as they are."""
+    """All others have defaults, and Kafka's properties reach the clients unchanged."""
     settings = Settings.from_env(ENOUGH | {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_PORT": "1"})
 
     assert settings.kafka == {"bootstrap.servers": "127.0.0.1:9092", "security.protocol": "SSL"}

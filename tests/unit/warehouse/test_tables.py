@@ -33,12 +33,12 @@ def types(table: Table) -> dict[str, str]:
 
 @pytest.mark.parametrize("release", CATALOG.releases, ids=lambda release: release.schema_id)
 def test_every_field_has_its_column(release: Release) -> None:
-    """Containers name no column that the table lacks."""
+    """Every column named by a container is in the table."""
     assert set(format_of(release).columns) <= set(types(BY_NAME[table_name(release.name)]))
 
 
 def test_types_are_plain() -> None:
-    """Texts are not Nullable, numbers and booleans are unless guaranteed, lists are lists."""
+    """Texts are not Nullable, numbers and booleans are unless required, lists are lists."""
     found = types(BY_NAME["product_viewed"])
 
     assert found["event_id"] == "String"
@@ -52,7 +52,7 @@ def test_types_are_plain() -> None:
 
 
 def test_partition_is_a_function_of_the_event() -> None:
-    """Arrival decides neither partition nor identity of any table; types without a time have no partition."""
+    """Arrival affects neither partition nor identity; types without a time have no partition."""
     for table in ALL:
         key = f"{table.partition_by} {table.order_by}"
 
@@ -75,7 +75,7 @@ def test_tables_are_made_so_that_lists_may_differ_in_length() -> None:
 
 
 def test_ttl_is_the_events_own_time() -> None:
-    """By setting; the quarantine and the clickstream have only the time of receipt; marks stay."""
+    """By setting; quarantine and clickstream only have the receive time; marks stay."""
     made = {
         sql.split("tapcart_raw.")[1].split()[0]: sql
         for sql in creations(ALL, Options(ttl_days=30))
@@ -89,7 +89,7 @@ def test_ttl_is_the_events_own_time() -> None:
 
 
 def test_cluster_makes_replicated_and_distributed_tables() -> None:
-    """One setting: local tables that replicate, and tables of the plain names over all shards."""
+    """One setting: replicated local tables, and tables with the plain names over all shards."""
     made = list(creations(ALL, Options(cluster="prod")))
     text = "\n".join(made)
 
@@ -103,7 +103,7 @@ def test_cluster_makes_replicated_and_distributed_tables() -> None:
 
 
 def test_older_table_gets_what_it_lacks() -> None:
-    """One ALTER per table, with derived columns behind their texts; on a cluster both tables."""
+    """One ALTER per table, with derived columns after their texts; on a cluster for both tables."""
     table = BY_NAME["order_created"]
     lacks = {"event_properties.total_price", "event_properties.total_price_amount"}
     existing = {table.name: {name: kind for name, kind in types(table).items() if name not in lacks}}
@@ -122,7 +122,7 @@ def test_older_table_gets_what_it_lacks() -> None:
 
 
 def test_json_makes_a_bounded_number_of_columns_and_files() -> None:
-    """Also in a table that was made before there was a bound."""
+    """Also in a table created before there was a limit."""
     table = BY_NAME["unmodelled"]
     [made] = [sql for sql in creations([table], Options()) if sql.startswith("CREATE TABLE")]
     older = {table.name: types(table) | {"event_properties": "JSON"}}
@@ -142,14 +142,14 @@ def test_json_makes_a_bounded_number_of_columns_and_files() -> None:
 
 
 def test_column_of_another_type_is_told() -> None:
-    """It is left as it is, for changing it may cost data, but not in silence."""
+    """It stays unchanged, because changing it may lose data, but it is logged."""
     existing = {"app_opened": types(BY_NAME["app_opened"]) | {"session_id": "UInt8"}}
 
     assert list(differences(ALL, existing)) == [("app_opened", "session_id", "UInt8", "String")]
 
 
 def test_table_has_columns_of_all_versions() -> None:
-    """A field that a newer version drops keeps its column, and one that it adds gets one."""
+    """A column of a dropped field stays, and an added field gets one."""
     old = CATALOG.newest("AppInstalled")
     assert old is not None
     fields = [field for field in old.schema["fields"] if field["name"] != "timestamp_iso"]
@@ -163,7 +163,7 @@ def test_table_has_columns_of_all_versions() -> None:
 
 
 def test_views_read_final_and_list_their_columns() -> None:
-    """`*` would leave derived columns out; without FINAL duplicates count."""
+    """`*` omits derived columns; without FINAL duplicates count."""
     for sql in views(ALL, Options()):
         if sql.startswith("CREATE OR REPLACE VIEW"):
             assert "FINAL" in sql
@@ -172,7 +172,7 @@ def test_views_read_final_and_list_their_columns() -> None:
 
 
 def test_events_has_what_all_types_share() -> None:
-    """Envelope, four blocks and extra; nothing of one type only."""
+    """Envelope, four blocks and extra; no fields of a single type."""
     *_, merge, view = views(ALL, Options())
     names = re.findall(r"^  `([^`]+)`", merge, re.MULTILINE)
 
