@@ -1,7 +1,7 @@
 """Environment -> one frozen `Settings`, or all its problems at once.
 
 Invariants: only this module of ingest reads the environment; no secret has a default or shows in a repr.
-Source: the public contract in DESIGN.md. Comments explain the bounds.
+Source: docs/settings.md. Comments explain the bounds.
 """
 
 from collections.abc import Mapping

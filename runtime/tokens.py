@@ -2,7 +2,7 @@
 
 `secret` or `secret:app1|app2`, one per line or separated by commas; `#` at the start of a line or after a
 space starts a comment. Invariant: no error text or repr holds a secret. Source: the public contract in
-DESIGN.md.
+docs/decisions/0011-tokens.md.
 """
 
 import re

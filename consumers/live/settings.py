@@ -1,7 +1,7 @@
 """Environment -> one frozen `Settings`, or all its problems at once.
 
 Invariants: only this module of the live page reads the environment; no secret has a default or shows in a
-repr; without a token the page is never open to other machines. Source: the public contract in DESIGN.md.
+repr; without a token the page is never open to other machines. Source: docs/settings.md.
 Comments explain the bounds.
 """
 

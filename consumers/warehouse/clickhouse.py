@@ -2,8 +2,8 @@
 
 Invariants: every insert names its columns, because a column that is gone would else be skipped in silence;
 every error becomes one of `errors` by ClickHouse's code, and an unknown code is transient and loud. One
-thread at a time. Source: ClickHouse's src/Common/ErrorCodes.cpp; the settings' reasons are in DESIGN.md,
-"Verified traps".
+thread at a time. Source: ClickHouse's src/Common/ErrorCodes.cpp; the settings' reasons are in
+docs/decisions/0018-clickhouse-tables.md.
 """
 
 import logging

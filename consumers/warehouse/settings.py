@@ -1,7 +1,7 @@
 """Environment -> one frozen `Settings`, or every problem at once.
 
 Invariants: only this module of the loader reads the environment; no secret shows in a repr.
-Source: the public contract in DESIGN.md; the reason of a bound stands beside it.
+Source: docs/settings.md; the reason of a bound stands beside it.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Releases -> the tables of `tapcart_raw`, as DDL. Pure.
 
 Invariants: a table has every column of every release of its name; the partition is a function of the event,
-never of its arrival, so that a duplicate meets its twin. Source: DESIGN.md, "ClickHouse".
+never of its arrival, so that a duplicate meets its twin. Source: docs/decisions/0018-clickhouse-tables.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

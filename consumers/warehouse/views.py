@@ -2,7 +2,7 @@
 
 Invariants: every view reads FINAL, so an event counts once. `do_not_merge_across_partitions_select_final`
 makes that cheap, and is correct because the partition is a function of the event. Columns, including derived
-ones, are listed, because `*` omits the latter. Source: DESIGN.md, "ClickHouse", with the cost of FINAL.
+ones, are listed, because `*` omits the latter. Source: docs/decisions/0018-clickhouse-tables.md.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """Environment -> a running stack: the one of `make run`, else a temporary one.
 
 Invariants: a stack found running is never stopped; a temporary one ends with the demo. Source: the ready line
-and the files of the data folder are the public contract in DESIGN.md.
+and the files of the data folder are the public contract in docs/settings.md.
 """
 
 import os

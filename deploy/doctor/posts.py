@@ -2,7 +2,7 @@
 
 Invariants: a probe is an event of a reserved type, which ingest answers and keeps like any other, but no view
 shows it. No redirect is followed; no text holds the token. Probes go to the quarantine's topic and table, so
-no count of events includes them. Source of the statuses: "HTTP answers" in DESIGN.md.
+no count of events includes them. Source of the statuses: docs/webhook.md.
 """
 
 import json

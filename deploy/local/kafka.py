@@ -2,7 +2,7 @@
 
 Invariants: every acknowledged record is on disk (`log.flush.interval.messages=1`); topics are only created
 explicitly. Source: measured with Apache Kafka 4.3.1 on 2 cores: 3 s to the first acknowledged write, 375 MB
-resident; an fsync per produce batch costs a receiver at 64 connections 14% (DESIGN.md).
+resident; an fsync per produce batch costs a receiver at 64 connections 14% (docs/benchmarks.md).
 """
 
 import base64

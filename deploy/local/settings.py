@@ -1,7 +1,7 @@
 """Environment -> settings of the one-machine stack, or all their problems at once.
 
 Invariant: the services' own variables are passed on to them unchanged. Source: ports and names are the public
-contract in DESIGN.md.
+contract in docs/settings.md.
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,8 @@ pause in traffic: writes under way finish, and no new one starts. A tail that ta
 half the size.
 
 Invariants: while direct, nothing is spooled. Per key, every record acknowledged earlier comes earlier in
-Kafka, apart from repetitions. Source: promise 1 in DESIGN.md, and "The way out of ingest".
+Kafka, apart from repetitions. Source: promise 1 in docs/architecture.md;
+docs/decisions/0004-delivery-states.md.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ segment being written, up to the last sync.
 
 Invariants: `append` returns after fsync. Records are read in the order of their appends. A segment is removed
 only as a whole, once Kafka has all its records: a crash can repeat records but not lose one. Data waits in
-memory only while its `append` waits. Source: DESIGN.md, "Spool".
+memory only while its `append` waits. Source: docs/decisions/0005-spool-segments.md.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The states of delivery and every transition between them. Pure.
 
-Source: the table in DESIGN.md, "The way out of ingest", which a test compares with this module.
+Source: the table in docs/decisions/0004-delivery-states.md, which a test compares with this module.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 Invariants: secrets are looked up by their SHA-256, so the duration of a look-up reveals nothing. An IPv4
 address written as IPv6 (`::ffff:203.0.113.9`) equals the IPv4 address. X-Forwarded-For is read from the right
 and trusted as far as its addresses are our proxies. Source: Tapcart can send only a URL (no header, no
-signature), hence a secret per URL; DESIGN.md, promise 5.
+signature), hence a secret per URL; docs/architecture.md, promise 5.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 Invariants: nothing here changes state; requests that a page of another site may have sent are refused (see
 runtime/http/hosts.py); requests without a route are counted. The port listens on loopback by default, because
-metrics reveal a shop's sales. Source: the public contract in DESIGN.md.
+metrics reveal a shop's sales. Source: docs/decisions/0008-two-ports.md.
 """
 
 from starlette.applications import Starlette

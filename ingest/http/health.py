@@ -1,8 +1,8 @@
 """State of ingest -> health endpoints for load balancers, supervisors and Prometheus.
 
 `/healthz`: the event loop runs. `/readyz`: an event sent now would be kept, by Kafka or by the spool. Source:
-DESIGN.md, "Health". Sink health is a separate metric (`tapline_ingest_delivery_state`), not part of
-readiness. "kafka" is "direct" or "away" (also while catching up); "state" is exact.
+docs/decisions/0008-two-ports.md. Sink health is a separate metric (`tapline_ingest_delivery_state`), not part
+of readiness. "kafka" is "direct" or "away" (also while catching up); "state" is exact.
 """
 
 import time

@@ -2,8 +2,8 @@
 
 `POST /tapcart_webhooks/{token}`, optionally with a trailing slash, or with the token as `Authorization:
 Bearer`. GET and HEAD answer monitors and URL checks. Invariants: every answer is counted by status; a wrong
-path is logged without its secret. Source: the public contract in DESIGN.md. Paths are split here, because a
-framework's routing took a sixth of an event's time (DESIGN.md, "Measured against others").
+path is logged without its secret. Source: docs/webhook.md. Paths are split here, because a
+framework's routing took a sixth of an event's time (docs/benchmarks.md).
 """
 
 import logging

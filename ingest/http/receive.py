@@ -1,7 +1,7 @@
 """One POST body -> `Accepted` or `Rejected`, each with its Kafka record. Pure.
 
 Invariants: no clock, no socket; every body becomes exactly one record, for the events topic or the quarantine
-topic. Source: "HTTP answers" in DESIGN.md.
+topic. Source: docs/webhook.md.
 """
 
 import codecs

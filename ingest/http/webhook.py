@@ -1,7 +1,7 @@
 """POST from Tapcart -> a record that is safe, and its HTTP status. Plain ASGI: this is the hot path.
 
 Invariants: 200 is sent only after `Publisher.publish` returned; no answer holds a payload or a secret.
-Source: "HTTP answers" in DESIGN.md. To request a retry the answer is 400 or 500, the two codes that Tapcart's
+Source: docs/webhook.md. To request a retry the answer is 400 or 500, the two codes that Tapcart's
 documentation names.
 """
 

@@ -1,7 +1,8 @@
 """The state of our topics on a cluster, and their required state -> problems with remedies. Pure.
 
 Each problem can make the cluster lose an event that was answered 200, or refuse it for good: promise 1 in
-DESIGN.md. Source: Kafka's documentation of topic configurations; entry names are Kafka's.
+docs/architecture.md. Source: docs/decisions/0007-topic-contract.md; Kafka's
+documentation of topic configurations; entry names are Kafka's.
 """
 
 from collections.abc import Callable, Mapping
@@ -91,7 +92,7 @@ def new_topic_config(replicas: int, contract: TopicContract) -> dict[str, str]:
     if contract.retention_hours:
         config["retention.ms"] = str(contract.retention_hours * _HOUR_MS)
     if replicas == 1:
-        # Without replicas, only a synced disk keeps an acknowledged event (costs 14%, DESIGN.md).
+        # Without replicas, only a synced disk keeps an acknowledged event (costs 14%, docs/benchmarks.md).
         config["flush.messages"] = "1"
     return config
 

@@ -2,7 +2,7 @@
 
 Invariants: only reads, and never creates a topic by reading it. A configuration that we may not read is None,
 not an error. Every call uses a new client: an admin client keeps stale leader epochs of brokers that were
-away (DESIGN.md, "A broker that was away").
+away (docs/decisions/0027-librdkafka-offsets.md).
 """
 
 import logging

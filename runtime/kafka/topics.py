@@ -3,7 +3,7 @@
 In: the process environment. Out: constants and a dictionary of librdkafka properties.
 
 Invariant: the partitioner is Java's (murmur2), so an app has the same partition with every client. Source:
-the public contract in DESIGN.md.
+the public contract in docs/clients.md.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 Invariants: a kill at any point leaves a folder that loads: files are written first, each atomically, and the
 registry, which names them, last. At most a file that no release names is left over; the next `add` writes it
 again. Either all files of a call are released or none. One `add` at a time. Source: rename(2), fsync(2);
-DESIGN.md, "Schemas".
+docs/decisions/0014-schema-inference.md.
 """
 
 import fcntl

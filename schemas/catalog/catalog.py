@@ -2,7 +2,7 @@
 
 Invariants: a released file never changes (its SHA-256 is in registry.json) and the registry is append-only,
 so an id means one schema forever. A loaded catalog is valid: `compiler` can compile each release. Source:
-DESIGN.md, "Schemas"; Avro 1.12.
+docs/decisions/0012-schema-releases.md; Avro 1.12.
 """
 
 import hashlib

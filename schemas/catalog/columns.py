@@ -1,7 +1,7 @@
 """The fields of a schema -> the columns of its table in ClickHouse. Pure.
 
 Invariants: a column is named by its field's path; an unexpected text never makes an insert fail (derived
-columns become null). Source: DESIGN.md, "ClickHouse".
+columns become null). Source: docs/decisions/0018-clickhouse-tables.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

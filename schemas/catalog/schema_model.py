@@ -3,7 +3,7 @@
 Invariant: `compiler` can compile a schema without problems, and ClickHouse can read its data. Tapline
 supports a part of Avro: text, whole numbers, moments, booleans, bytes, lists of text, and blocks (records of
 nullable fields, never null themselves, because ClickHouse fills no columns from a null record). Records have
-no namespace: a subject is `<topic>-<record name>`. Source: DESIGN.md, "Schemas".
+no namespace: a subject is `<topic>-<record name>`. Source: docs/decisions/0012-schema-releases.md.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Confluent's wire format: byte 0, the schema id in 4 bytes big-endian, the Avro body; and its checksum.
 
 Source: Confluent's documentation of the wire format. The checksum is Tapline's: the loader concatenates
-bodies without decoding them, so damage must be detected before (DESIGN.md, "Data path").
+bodies without decoding them, so damage must be detected before (docs/decisions/0016-loader.md).
 """
 
 import struct

@@ -2,7 +2,7 @@
 
 Invariant: after the wire format's prefix, the encoder writes the same bytes as `fastavro.schemaless_writer`,
 which a property test checks. The encoder is generated Python: one expression, with everything constant
-computed in advance. Measurements on one slow core: see DESIGN.md, "Data path".
+computed in advance. Measurements on one slow core: see docs/decisions/0001-compiled-codec.md.
 """
 
 import keyword

@@ -1,7 +1,7 @@
 """The body of one POST -> its members and required fields, or every fault that makes it invalid.
 
 Invariants: all faults are reported at once, each with its JSON pointer. Required are `event_type`,
-`event_id`, `app_id` and a time; the length of ids is limited. Source: DESIGN.md, "HTTP answers"; the keys and
+`event_id`, `app_id` and a time; the length of ids is limited. Source: docs/webhook.md; the keys and
 headers of the clickstream are from Tapcart's documentation.
 """
 

@@ -2,7 +2,7 @@
 
 Invariants: a JSON object with the required fields is always an event, and nothing that was sent is lost (see
 `lenient`). Time is bounded by the body's size. Event times are not checked here: there is no clock. Source:
-DESIGN.md, "Schemas".
+docs/decisions/0006-lenient-decoding.md.
 
 The usual body takes one pass of a decoder over the newest release of every event type. If that fails (an
 unknown type, field or version, an invalid value, damage), the slow path decides. Bodies that would take too

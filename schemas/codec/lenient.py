@@ -2,7 +2,7 @@
 
 Invariants: nothing sent is lost: a member is in the Struct (a number or boolean as its JSON text if text is
 expected), or verbatim in `extra` under its path. An optional field never costs an event. If a name occurs
-twice, its last member counts. Source: DESIGN.md, "One odd field never costs an event".
+twice, its last member counts. Source: docs/decisions/0006-lenient-decoding.md.
 """
 
 from collections.abc import Callable, Mapping

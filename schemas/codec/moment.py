@@ -1,6 +1,6 @@
 """Text of a time -> milliseconds since 1970, or None. Pure.
 
-Source: DESIGN.md, "Schemas". Plausibility of a time is not checked here.
+Source: docs/decisions/0006-lenient-decoding.md. Plausibility of a time is not checked here.
 """
 
 import re

@@ -1,7 +1,7 @@
 """A body too expensive to read member by member -> its envelope, and the whole body as one text.
 
 Invariant: the work is one pass of a decoder written in C, for any number of members. The whole body is
-decoded later, by `make replay ARGS=--untyped`. Source: DESIGN.md, "Schemas".
+decoded later, by `make replay ARGS=--untyped`. Source: docs/decisions/0006-lenient-decoding.md.
 """
 
 from collections.abc import Callable, Iterable

@@ -2,7 +2,7 @@
 
 Invariants: a proposal is valid, reads all data of the newest version, and keeps its fields and their order.
 New fields come last in their block, new blocks before `extra`. Data that gets no field is reported with the
-reason, and stays in `extra`. Source: DESIGN.md, "Schemas".
+reason, and stays in `extra`. Source: docs/decisions/0014-schema-inference.md.
 """
 
 import copy

@@ -26,7 +26,7 @@ _ORDER = ("receivers", "loaders", "spool", "memory", "system")
 _PACKAGES = ("chdb", "confluent-kafka", "uvicorn", "starlette", "fastapi", "msgspec", "fastavro")
 _HEAD = """# Results of the bench
 
-Written by `make bench`; [DESIGN.md](../../DESIGN.md#measured-against-others) says what is measured and how.
+Written by `make bench`; [docs/benchmarks.md](../../docs/benchmarks.md) says what is measured and how.
 Figures are medians over interleaved rounds, with the lowest and the highest in brackets.
 """
 

@@ -1,4 +1,4 @@
-"""Ten thousand made-up events of all types, and what any client must read of each: the rules of DESIGN.md.
+"""Ten thousand made-up events of all types, and what any client must read of each.
 
 Invariant: what is expected comes from the body and the released file alone, not from our decoder or encoder.
 """

@@ -4,7 +4,7 @@ A recipe grows to any size: its unit is repeated between head and tail (`#` in i
 The search changes the best recipes of each head at random, and keeps those that cost more; the best of all
 are written to the corpus, which a test measures. Time is that of this thread, from body to record. What
 counts is the excess: the time beyond that of a usual body of the size, in parts of what a usual event takes
-for as many bytes (20 us per KB on the machine of DESIGN.md's figures).
+for as many bytes (20 us per KB on the machine of docs/benchmarks.md).
 """
 
 import argparse

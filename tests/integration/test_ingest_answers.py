@@ -1,4 +1,4 @@
-"""Every row of DESIGN.md's table of HTTP answers, against a real broker."""
+"""Every row of docs/webhook.md's table of HTTP answers, against a real broker."""
 
 import contextlib
 import gzip

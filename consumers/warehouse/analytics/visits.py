@@ -2,7 +2,7 @@
 
 Invariants: values are minima, maxima and sets, so duplicates, late events and replays change nothing, and
 filling the table while events are inserted is safe. The table's comment holds the definition that filled it;
-another definition or time zone rebuilds it. Source: analytics/README.md; measured in DESIGN.md, "Analytics".
+another definition or time zone rebuilds it. Source: analytics/README.md; docs/decisions/0019-analytics.md.
 """
 
 from collections.abc import Iterator, Sequence
@@ -134,7 +134,7 @@ def _tables(options: Options, comment: str) -> Iterator[str]:
 def _selection(table: str, local: str, options: Options, where: str = "") -> str:
     """Return what a table adds; `local`: suffix of its name on a server of a cluster.
 
-    A table of one type needs no condition per row and step (measured in DESIGN.md).
+    A table of one type needs no condition per row and step (docs/decisions/0019-analytics.md).
     """
     named = {name: expression for name, (_, expression) in (_KEY | _VALUES).items()}
     for name, (_, aggregate, types) in _STEPS.items():

@@ -2,7 +2,7 @@
 
 Invariants: a record becomes a row without decoding only if its checksum and schema id are correct and the
 schema belongs to its topic. All others are checked one by one, by `revalidation`. Every record becomes a row
-or a refusal, and its offset is in `offsets`. Measured on one slow core: see DESIGN.md, "Data path".
+or a refusal, and its offset is in `offsets`. Measured on one slow core: see docs/decisions/0016-loader.md.
 """
 
 import sys

@@ -3,7 +3,7 @@
 Invariants: the container's schema is the row's place in Kafka, as three fields, and the value's schema; so a
 row is its head, the three numbers, and its body. Each row is its own block, which readers respect: an invalid
 body affects only its own row. Source: Avro 1.12, "Object Container Files". Measured on one slow core: see
-DESIGN.md, "Data path".
+docs/decisions/0016-loader.md.
 """
 
 import json

@@ -11,7 +11,7 @@ stored and the row was not, for the same reason, `_ROUNDS` times in a row.
 
 Invariants: while ClickHouse is down or stores nothing, no row is set aside, however long that takes: time and
 failures count only while it answers, and a row is blamed only if others are stored at the same time. One
-thread at a time. Source: DESIGN.md, "From Kafka to ClickHouse".
+thread at a time. Source: docs/decisions/0017-loader-errors.md.
 """
 
 import logging

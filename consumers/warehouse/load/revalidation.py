@@ -3,7 +3,7 @@
 Invariants: a value is accepted only if it decodes to its last byte and has all required fields. It is encoded
 again, so that only our own bytes reach the engine's decoder, which does not detect all damage. A record with
 a wrong checksum is damaged, whatever it decodes to. A damaged record of the quarantine topic becomes a row of
-the quarantine table directly, so that it never circulates. Source: DESIGN.md, "Data path".
+the quarantine table directly, so that it never circulates. Source: docs/decisions/0016-loader.md.
 """
 
 import io

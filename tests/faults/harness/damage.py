@@ -1,7 +1,7 @@
 """Posts that never met ingest -> records in our topics, sound and damaged, as a foreign producer writes them.
 
 Invariants: what each of them must become is in a file of its own, fsynced, with whether Kafka acknowledged
-it; no two are alike. Source: "Poison" and "A checksum guards the zero-decode path" in DESIGN.md.
+it; no two are alike. Source: docs/decisions/0016-loader.md and docs/decisions/0017-loader-errors.md.
 """
 
 import itertools

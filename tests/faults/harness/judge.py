@@ -2,7 +2,7 @@
 
 Invariants: compared by SQL over everything (an acknowledged identity exactly once, one not acknowledged at
 most once, nothing else at all, the envelope as it was sent), and value by value for a large sample. Source:
-promises 1 to 3 in DESIGN.md.
+promises 1 to 3 in docs/architecture.md.
 """
 
 from collections.abc import Iterator

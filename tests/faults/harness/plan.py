@@ -1,6 +1,6 @@
 """Seed -> what is broken, how long, and how long nothing more is: an endless list per hand. Pure.
 
-Two hands work at once, so one or two faults lie over each other. Source: DESIGN.md's failure table; each
+Two hands work at once, so one or two faults lie over each other. Source: docs/failures.md; each
 kind is carried out by `faults`.
 """
 

@@ -1,7 +1,7 @@
 """(seed, number) -> one POST of the sender, and what must become of it. Pure.
 
 Invariants: the same pair gives the same bytes, and no two numbers give the same body or the same identity.
-Everything that Tapcart's documents and DESIGN.md's table of answers name is among them: all types, drift,
+Everything that Tapcart's documents and docs/webhook.md name is among them: all types, drift,
 odd values, bodies that have no place.
 """
 

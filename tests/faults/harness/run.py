@@ -1,7 +1,7 @@
 """Options -> one run: a stack is started, used and broken, healed, judged.
 
 Invariants: the judge speaks only when everything is healed and the loader has caught up, or after a bound; a
-run that fails keeps its folder. Source: "Faults harness" in DESIGN.md.
+run that fails keeps its folder. Source: docs/failures.md.
 """
 
 import contextlib

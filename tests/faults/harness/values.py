@@ -1,8 +1,8 @@
 """An event as it was sent, and its row in a view -> the paths whose values the row does not hold.
 
-The way back is written apart from the way there: no code of `schemas` takes part. Source: DESIGN.md,
-"Schemas": a value is in the column of its path, or under its path in `extra`, or, of an unmodelled event, in
-its JSON.
+The way back is written apart from the way there: no code of `schemas` takes part. Source:
+docs/decisions/0006-lenient-decoding.md: a value is in the column of its path, or under its path in `extra`,
+or, of an unmodelled event, in its JSON.
 """
 
 from collections.abc import Iterator, Mapping
