@@ -26,8 +26,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from consumers.kit import ingest_state
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import TooManyRefusedError
@@ -45,11 +43,13 @@ from consumers.warehouse.repair.retype import Retyper, sources
 from consumers.warehouse.settings import Settings
 from runtime.environment import SettingsError
 from runtime.printable import printable, printable_lines
+from runtime.retry import RetryPolicy, retrying
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import looking_up
 
 _ATTEMPTS_MAX = 8
+_PAUSE_SECONDS_MAX = 5.0
 _FAILED_MAX = 3  # consecutive rows that ingest fails to answer; then the rows are not to blame
 # Waits before typing rows: for ingest to use the new release, and for the loader to load earlier events.
 _USED_SECONDS_MAX, _WAIT_SECONDS_MAX = 10.0, 60.0
@@ -76,7 +76,7 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
     for some in _together(quarantine.rows(where)):
         hashes = [row.body_hash for row in some if put_back(row)]
         if hashes:
-            _again()(quarantine.mark, hashes, datetime.now(UTC))
+            _retry()(quarantine.mark, hashes, datetime.now(UTC))
         placed += len(hashes)
         print(f"{placed} put back, {replayer.stays.total()} stay", file=sys.stderr)
     print(f"{placed} put back, {replayer.stays.total()} stay")
@@ -90,12 +90,12 @@ def _putting_back(replayer: Replayer) -> Callable[[QuarantineRow], bool]:
 
     It raises RowFailedError if several rows in a row fail, since then the rows are not to blame.
     """
-    again, failed = _again(), 0
+    retry, failed = _retry(), 0
 
     def put_back(row: QuarantineRow) -> bool:
         nonlocal failed
         try:
-            is_placed = again(replayer.put_back, row)
+            is_placed = retry(replayer.put_back, row)
         except RowFailedError as error:
             failed += 1
             if failed == _FAILED_MAX:
@@ -149,7 +149,7 @@ def _give_columns(settings: Settings, event_type: str | None) -> int:
     for source in sources(current.catalog, event_type):
         written = 0
         for day in untyped.days(source):
-            report = _again()(untyped.move, source, day)
+            report = _retry()(untyped.move, source, day)
             written += report.written
             refused += report.refused
             print(f"{source.event_type}: {day} done", file=sys.stderr)
@@ -181,13 +181,8 @@ def _is_used(access: IngestAccess, releases: int) -> bool:
     return False
 
 
-def _again() -> Retrying:
-    return Retrying(
-        retry=retry_if_exception_type(TransientError),
-        wait=wait_random_exponential(0.1, 5),
-        stop=stop_after_attempt(_ATTEMPTS_MAX),
-        reraise=True,
-    )
+def _retry() -> RetryPolicy:
+    return retrying(TransientError, _PAUSE_SECONDS_MAX, attempts_max=_ATTEMPTS_MAX)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -31,7 +31,7 @@ from runtime.kafka import topics
 from runtime.printable import printable
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, CatalogError
-from schemas.catalog.schema_reloader import LOOK_SECONDS, SchemaReloader
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire_ids import following, release_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _events(
     consumer: Consumer, current: SchemaReloader, asked: EventFilter, since: datetime | None
 ) -> Iterator[tuple[dict[str, Any], Message]]:
     places = _begin(consumer, since)
-    looked_at, is_away = time.monotonic(), False
+    is_away = False
     while True:
         found = consumer.consume(_RECORDS_MAX, _POLL_SECONDS_MAX)
         for error in filter(None, (one.error() for one in found)):
@@ -86,9 +86,8 @@ def _events(
             is_away = True
         records = client.readable(one for one in found if one.error() is None)
         is_away = is_away and not records
-        if time.monotonic() - looked_at > LOOK_SECONDS:
-            looked_at = time.monotonic()
-            _look(current)
+        if current.is_due:
+            _reload(current)
             places = _follow(consumer, places)
         for record in sorted(records, key=lambda one: one.timestamp()[1]):
             event = _event(current.catalog, asked, record)
@@ -129,9 +128,9 @@ def _follow(consumer: Consumer, known: frozenset[Place]) -> frozenset[Place]:
     return places | known
 
 
-def _look(current: SchemaReloader) -> None:
+def _reload(current: SchemaReloader) -> None:
     try:
-        current.look()
+        current.reload()
     except CatalogError as error:
         _say(f"keeping the schemas in use: {error}")
 

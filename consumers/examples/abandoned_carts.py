@@ -1,73 +1,122 @@
-"""A cart without an order for some minutes -> one HTTP call.
+"""A cart without an order for some minutes -> one HTTP call-out.
 
-`python -m consumers.examples.abandoned_carts URL [MINUTES]`; in production also: pip install httpx tenacity.
-An update is held until its cart is settled: ordered, updated again, emptied or reported. A restart therefore
-reads every pending cart again, and the events after it; a call may be repeated, with the same
-Idempotency-Key. Minutes count from receipt, and only up to the moment until which all events were read, so an
-order still in Kafka or in ingest's spool counts. The device's clock orders its events: late and repeated ones
-change nothing.
+`python -m consumers.examples.abandoned_carts URL [MINUTES]`; in production also: pip install httpx.
+The last update of a cart is held until the cart is ordered, updated again, emptied or called out. So after a
+restart every pending cart is read again, and all events behind it; a call-out may be repeated, with the same
+Idempotency-Key. Minutes count from receipt, and only once all events received until then are read: an order
+that waits in Kafka, or in ingest's spool, counts.
+The device's clock decides which of two events is the later one: late and repeated events change nothing.
 """
 
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from consumers.kit import Hold, events, run
+from runtime.retry import retrying
 
-_REMEMBERED_MS = 86_400_000  # how late an event may arrive
+_REMEMBERED_MS = 86_400_000  # how late an event may be
+
+Key = tuple[str, str]  # app, device: a cart is a device's
 
 
-# After four minutes the process exits. The cart is still held, so the next start retries.
-@retry(
-    retry=retry_if_exception_type((httpx.TransportError, httpx.HTTPStatusError)),
-    wait=wait_random_exponential(0.1, 10),
-    stop=stop_after_delay(240),
-    reraise=True,
-)
-def call_out(url: str, event: Any) -> None:
-    """Report a cart; retry if the receiver fails."""
-    cart = {"app_id": event.app_id, "device_id": event.device_id, "updated_at_ms": event.timestamp}
-    cart["items"] = event.event_properties.cart_total_items_list
-    httpx.post(url, json=cart, headers={"Idempotency-Key": event.event_id}, timeout=10).raise_for_status()
+@dataclass
+class Pending:
+    """A cart with something in it, by its last update."""
+
+    update: Any
+    hold: Hold
+
+
+@dataclass
+class Settled:
+    """A cart that was ordered, emptied or called out: the device's time of that, and when it was received."""
+
+    timestamp_ms: int
+    received_at_ms: int
+
+
+class Carts:
+    """The carts of all devices."""
+
+    def __init__(self) -> None:
+        self._pending: dict[Key, Pending] = {}
+        self._settled: dict[Key, Settled] = {}
+
+    def update(self, key: Key, event: Any, hold: Hold) -> None:
+        """Take a cart with something in it."""
+        if self._is_news(key, event):
+            self._forget(key)
+            self._pending[key] = Pending(event, hold)
+        else:
+            hold.release()
+
+    def settle(self, key: Key, event: Any) -> None:
+        """Take an order, or a cart that is empty."""
+        if self._is_news(key, event):
+            self._forget(key)
+            self._settled[key] = Settled(event.timestamp, event.received_at)
+
+    def call_out_abandoned(self, url: str, received_before_ms: float, now_ms: int) -> None:
+        """Call out the carts that nothing came for since `received_before_ms`."""
+        for key, cart in [*self._pending.items()]:
+            if not cart.hold.is_ours:  # another process has its partition now
+                del self._pending[key]
+            elif cart.update.received_at <= received_before_ms:
+                call_out(url, cart.update)
+                self._forget(key)
+                self._settled[key] = Settled(cart.update.timestamp, now_ms)
+        for key, settled in [*self._settled.items()]:
+            if settled.received_at_ms <= now_ms - _REMEMBERED_MS:
+                del self._settled[key]
+
+    def _is_news(self, key: Key, event: Any) -> bool:
+        """Whether the device had not settled its cart by then, and has not updated it since."""
+        settled, pending = self._settled.get(key), self._pending.get(key)
+        if settled and event.timestamp <= settled.timestamp_ms:
+            return False
+        return pending is None or event.timestamp >= pending.update.timestamp
+
+    def _forget(self, key: Key) -> None:
+        if pending := self._pending.pop(key, None):
+            pending.hold.release()
+
+
+def call_out(url: str, update: Any) -> None:
+    """Send a cart; retry while the receiver answers with an error.
+
+    Past four minutes the process ends: the cart is still held, and the next start tries again.
+    """
+    items = update.event_properties.cart_total_items_list
+    cart = {"app_id": update.app_id, "device_id": update.device_id, "items": items}
+    cart["updated_at_ms"] = update.timestamp
+
+    def post() -> None:
+        headers = {"Idempotency-Key": update.event_id}
+        httpx.post(url, json=cart, headers=headers, timeout=10).raise_for_status()
+
+    retrying((httpx.TransportError, httpx.HTTPStatusError), 10, seconds_max=240)(post)
 
 
 def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> None:
-    """Report abandoned carts until stopped."""
-    # These classes are built from the schemas; importing them here lets `run` report schema errors.
+    """Call out until stopped."""
+    # The classes are made of the schemas: imported here, so that `run` reports what is wrong with them.
     from consumers.kit.types import CartUpdated, OrderCreated  # noqa: PLC0415
 
-    pending: dict[tuple[str, str], tuple[Any, Hold]] = {}  # the cart's last update
-    # Key -> device time up to which the cart is settled, and its receive time.
-    settled: dict[tuple[str, str], tuple[int, int]] = {}
+    carts = Carts()
     stream = events(group, types=[CartUpdated, OrderCreated])
     for event in stream.ticking(1.0):
-        if event is not None:
-            if not event.device_id:  # a cart belongs to a device
-                continue
+        if event is None:  # a tick
+            now_ms = stream.read_until_ms
+            carts.call_out_abandoned(url, now_ms - minutes * 60_000, now_ms)
+        elif event.device_id:
             key = event.app_id, event.device_id
-            known = pending.get(key)
-            if event.timestamp <= max(settled.get(key, (-1,))[0], known[0].timestamp - 1 if known else -1):
-                continue
-            if known:
-                known[1].release()
-                del pending[key]
-            if isinstance(event, OrderCreated) or not event.event_properties.cart_total_items_list:
-                settled[key] = event.timestamp, event.received_at
+            if isinstance(event, CartUpdated) and event.event_properties.cart_total_items_list:
+                carts.update(key, event, stream.hold())
             else:
-                pending[key] = event, stream.hold()
-            continue
-        now_ms = stream.read_until_ms
-        for key, (cart, hold) in [*pending.items()]:
-            if not hold.is_ours:
-                del pending[key]
-            elif cart.received_at + minutes * 60_000 <= now_ms:
-                call_out(url, cart)
-                hold.release()
-                settled[key] = cart.timestamp, now_ms
-                del pending[key]
-        settled = {key: at for key, at in settled.items() if at[1] > now_ms - _REMEMBERED_MS}
+                carts.settle(key, event)
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ from confluent_kafka import (
     KafkaException,
     TopicPartition,
 )
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from consumers.kit import client, offsets
 from consumers.kit.record import Place, Record
 from consumers.kit.topic_ends import TopicEnds
 from runtime.kafka import topics
+from runtime.retry import retrying
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ _RECORDS_MAX = 5_000
 # For requests to a broker that has just answered; after this the process exits and restarts.
 _START_SECONDS_MAX = 20.0
 _REQUEST_SECONDS_MAX = 5.0
+_RETRY_SECONDS_MAX = 2.0
 _DEFAULTS = {
     # Wait for more records instead of fetching one by one: saves half of the loader's CPU and a seventh of
     # the broker's at 1,000 events/s (10 -> 5% and 49 -> 42% of a core).
@@ -194,13 +195,8 @@ class GroupConsumer:
 
     def _assigned(self, consumer: Consumer, places: Sequence[TopicPartition]) -> None:
         self.joined = True
-        again = Retrying(
-            retry=retry_if_exception_type(KafkaException),
-            wait=wait_random_exponential(0.1, 2),
-            stop=stop_after_delay(_START_SECONDS_MAX),
-            reraise=True,
-        )
-        starts = again(self._starting, _places(places))
+        retry = retrying(KafkaException, _RETRY_SECONDS_MAX, seconds_max=_START_SECONDS_MAX)
+        starts = retry(self._starting, _places(places))
         consumer.incremental_assign(_positions(starts))
         self._starts |= starts
         self.owned |= starts.keys()

@@ -94,7 +94,7 @@ class QuarantineWriter:
         try:
             value = encode_refusal(self._current.catalog, refusal)
             if not self._current.catalog.is_complete:
-                self._current.look()
+                self._current.reload()
             return registered(self._current.catalog, value)
         except (KeyError, CatalogError) as error:
             raise TransientError(f"the registry has no id for the quarantine's schema: {error}") from error

@@ -12,10 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
-from tenacity import wait_random_exponential as wait_random
-from tenacity.nap import sleep_using_event
-
 from consumers.kit.decode import (
     UNKNOWN_SCHEMA,
     WRONG_TOPIC,
@@ -38,8 +34,9 @@ from consumers.kit.received_until import ReceivedUntil
 from consumers.kit.record import Place, Record
 from consumers.kit.settings import Settings
 from runtime.kafka import topics
+from runtime.retry import retrying_until
 from schemas.catalog.catalog import Release
-from schemas.catalog.schema_reloader import LOOK_SECONDS, SchemaReloader
+from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire import wire_id_of
 from schemas.catalog.wire_ids import release_of
 
@@ -85,7 +82,7 @@ class Reader:
         self._ingest = settings.ingest_urls
         self._quarantine = QuarantineWriter(settings.kafka, current)
         self._awaited: set[tuple[bool, int | None]] = set()
-        self._committed_at = self._looked_at = self._lag_at = 0.0
+        self._committed_at = self._lag_at = 0.0
         self._turned_at = time.monotonic()
         self._consumer = GroupConsumer(settings.kafka, membership, self._revoked, metrics.commits_failed.inc)
 
@@ -154,38 +151,35 @@ class Reader:
         return None if event is None else (release.name, event)
 
     def _release(self, value: bytes, record: Record) -> Release:
-        """Return the release that wrote a value, waiting for one of ours. Raises: InvalidRecordError."""
+        """Return the release that wrote a value; wait for one of ours. Raises: InvalidRecordError."""
+        release = release_of(self._current.catalog, value, record.headers())
+        if release is None:
+            self._wait_for_release(value, record)
+            release = release_of(self._current.catalog, value, record.headers())
+        if release is None:
+            raise InvalidRecordError(UNKNOWN_SCHEMA, f"no schema has the id {wire_id_of(value)}")
+        return release
+
+    def _wait_for_release(self, value: bytes, record: Record) -> None:
+        """Reload the schemas until one explains the value: for a record of ours, a while, once per id."""
         headers, wire_id = record.headers(), wire_id_of(value)
         key = (is_registered(record), wire_id)
-        deadline = time.monotonic() + _SCHEMA_SECONDS_MAX
-        while (release := release_of(self._current.catalog, value, headers)) is None:
-            self._current.take_up()
-            is_ours = wire_id is not None and header(record, topics.CRC32) is not None
-            if not is_ours or key in self._awaited or time.monotonic() > deadline or self._stopping.wait(0.2):
-                break
-        if release is None:
-            release = release_of(self._current.catalog, value, headers)
-        if release is None:
+        is_ours = wire_id is not None and header(record, topics.CRC32) is not None
+        seconds_max = _SCHEMA_SECONDS_MAX if is_ours and key not in self._awaited else 0.0
+        if not self._current.wait_for(
+            lambda catalog: release_of(catalog, value, headers) is not None, seconds_max, self._stopping
+        ):
             self._awaited = {key} if len(self._awaited) > _AWAITED_MAX else self._awaited | {key}
-            raise InvalidRecordError(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
-        return release
 
     def _keep(self, refusal: Refusal) -> bool:
         """Write the record to the quarantine; return False if stopped before that."""
-        again = Retrying(
-            retry=retry_if_exception_type(TransientError),
-            wait=wait_random(0.1, _RETRY_SECONDS_MAX),
-            stop=stop_when_event_set(self._stopping),
-            sleep=sleep_using_event(self._stopping),
-            before_sleep=self._note_retry,
-            reraise=True,
-        )
+        retry = retrying_until(self._stopping, TransientError, _RETRY_SECONDS_MAX, self._note_retry)
         try:
-            if again(self._quarantine.write, [refusal]):
+            if retry(self._quarantine.write, [refusal]):
                 cut = (
                     f"{refusal.detail}; the first of {len(refusal.body)} bytes, which are in {refusal.record}"
                 )
-                again(
+                retry(
                     self._quarantine.write,
                     [replace(refusal, body=refusal.body[:_KEPT_BYTES_MAX], detail=cut)],
                 )
@@ -196,10 +190,9 @@ class Reader:
         _log.warning("record_quarantined", extra=extra)
         return True
 
-    def _note_retry(self, state: RetryCallState) -> None:
+    def _note_retry(self, _attempts: int, error: str) -> None:
         self._metrics.retries.labels("quarantine").inc()
-        error = str(state.outcome.exception() if state.outcome else "")
-        _log.warning("retrying", extra={"target": "quarantine", "error": error[:1000]})
+        _log.warning("retrying", extra={"target": "quarantine", "error": error})
 
     def _note(self, now: float) -> None:
         self._turned_at = now
@@ -207,9 +200,8 @@ class Reader:
         if now - self._committed_at > _COMMIT_SECONDS:
             self._committed_at = now
             self._consumer.commit(self._tracker.due())
-        if now - self._looked_at > LOOK_SECONDS:
-            self._looked_at = now
-            self._current.take_up()
+        if self._current.is_due:
+            self._current.try_reload()
         if now - self._lag_at > _LAG_SECONDS:
             self._lag_at = now
             lags = self._consumer.lags()

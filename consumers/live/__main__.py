@@ -65,7 +65,7 @@ async def _run(process: Process, settings: Settings, current: SchemaReloader, so
         stopping.set()
 
     _log.info("live_started", extra={"host": settings.host, "port": settings.port})
-    running = feed.parts(settings.refresh_seconds) | {"schemas": current.follow()}
+    running = feed.parts(settings.refresh_seconds) | {"schemas": current.watch()}
     if settings.public_url:
         running["certificate"] = _watch_certificate(settings, metrics)
     serving = serve([Port(app.build(parts), sockets)], stopping, timeout_graceful_shutdown=_STOP_SECONDS_MAX)

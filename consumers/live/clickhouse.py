@@ -8,9 +8,7 @@ queries together stay within their share of a core; meanwhile the last answer st
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 from msgspec import Struct
@@ -20,6 +18,7 @@ from consumers.live import app_activity, queries
 from consumers.live.app_activity import AppActivity, DiskSpace
 from consumers.live.poller import SourceAwayError
 from consumers.live.state import ClickHouseStatus, QuarantineSummary, ShopSummary
+from runtime import clickhouse
 
 _CONNECT_SECONDS_MAX = 2
 _MEMORY_BYTES_MAX = 1_000_000_000
@@ -169,18 +168,11 @@ def _rows(client: Client, sql: str, parameters: Mapping[str, Any]) -> _Rows:
 
 
 def _connect(url: str, seconds_max: float) -> Client:
-    parts = urlsplit(url)
-    return clickhouse_connect.get_client(
-        interface=parts.scheme,
-        host=parts.hostname or "",
-        port=parts.port or 0,
-        username=unquote(parts.username or "default"),
-        password=unquote(parts.password or ""),
-        connect_timeout=_CONNECT_SECONDS_MAX,
-        send_receive_timeout=max(1, round(seconds_max + 1)),
-        query_retries=0,
-        autogenerate_session_id=False,
-        settings={
+    return clickhouse.connect(
+        url,
+        "tapline.live",
+        seconds_max + 1,
+        {
             "readonly": 2,
             # As in the views: all versions of an event are in one partition.
             "do_not_merge_across_partitions_select_final": 1,
@@ -191,6 +183,7 @@ def _connect(url: str, seconds_max: float) -> Client:
             "priority": 10,
             "log_comment": "tapline.live",
         },
+        connect_seconds_max=_CONNECT_SECONDS_MAX,
     )
 
 

@@ -8,9 +8,7 @@ docs/decisions/0018-clickhouse-tables.md.
 
 import logging
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
@@ -27,11 +25,11 @@ from consumers.warehouse.errors import (
 )
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.tables import RAW, Options, Table
+from runtime import clickhouse
 from schemas.catalog.columns import JSON
 
 _log = logging.getLogger(__name__)
 
-_CONNECT_SECONDS_MAX = 5
 SETTINGS = {
     "input_format_avro_allow_missing_fields": 1,
     "input_format_avro_null_as_default": 1,
@@ -255,22 +253,8 @@ class ClickHouseStore:
 
 
 def connect(url: str, seconds_max: float, **settings: Any) -> Client:
-    """Return a client. Raises: clickhouse_connect's errors."""
-    parts = urlsplit(url)
-    return clickhouse_connect.get_client(
-        interface=parts.scheme,
-        host=parts.hostname or "",
-        port=parts.port or (8443 if parts.scheme == "https" else 8123),
-        username=unquote(parts.username or "default"),
-        password=unquote(parts.password or ""),
-        connect_timeout=_CONNECT_SECONDS_MAX,
-        send_receive_timeout=max(1, round(seconds_max)),
-        query_retries=0,
-        compress=False,
-        autogenerate_session_id=False,
-        client_name="tapline.warehouse",
-        settings=settings,
-    )
+    """Return a client for the loader and its repair commands. Raises: clickhouse_connect's errors."""
+    return clickhouse.connect(url, "tapline.warehouse", seconds_max, settings, is_compressed=False)
 
 
 def mapped(error: ClickHouseError) -> TransientError | PermanentError:

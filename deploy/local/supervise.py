@@ -11,18 +11,10 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from tenacity import (
-    RetryError,
-    Retrying,
-    retry_if_exception_type,
-    retry_if_result,
-    stop_after_delay,
-    wait_fixed,
-)
 
 from deploy.local import starts
 from deploy.local.environment import variables
@@ -90,25 +82,24 @@ def wait_ready(service: Service, folder: Path, process: subprocess.Popen[bytes],
     log = folder / "log" / f"{service.name}.log"
     pids: set[str] = set()
 
-    def ask() -> bool:
+    def is_ready() -> bool:
         pids.add(_pid(folder, service.name))
         if len(pids) > _STARTS_MAX:
             raise StackError(f"{service.name} ends right after its start. The end of {log}:\n{log_tail(log)}")
         if process.poll() is not None:
             raise StackError(f"the supervisor ended. Its log is {log.parent / 'supervisord.log'}")
-        return service.ready()
+        with suppress(OSError):
+            return service.ready()
+        return False
 
-    retrying = Retrying(
-        stop=stop_after_delay(seconds_max),
-        wait=wait_fixed(_POLL_SECONDS),
-        retry=retry_if_result(lambda ready: not ready) | retry_if_exception_type(OSError),
-    )
-    try:
-        retrying(ask)
-    except RetryError as error:
-        raise StackError(
-            f"{service.name} was not ready within {seconds_max:g} seconds. The end of {log}:\n{log_tail(log)}"
-        ) from error
+    deadline = time.monotonic() + seconds_max
+    while not is_ready():
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"{service.name} was not ready within {seconds_max:g} seconds. "
+                f"The end of {log}:\n{log_tail(log)}"
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def _pid(folder: Path, name: str) -> str:

@@ -15,8 +15,6 @@ import asyncio
 import logging
 from typing import Literal, Protocol
 
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
-
 from ingest.delivery.hand_over import HandOver
 from ingest.delivery.producer_port import NotAcknowledgedError, Producer, RefusedError
 from ingest.delivery.record import OutgoingRecord
@@ -25,6 +23,7 @@ from ingest.delivery.spool import Spool, SpoolUnavailableError
 from ingest.delivery.state import DeliveryEvent, DeliveryState, after
 from ingest.delivery.topic_keeper import TopicsNotReadyError
 from ingest.metrics import Metrics
+from runtime.retry import retrying_async
 
 _LOG = logging.getLogger(__name__)
 _DIRECT = DeliveryState.DIRECT  # looked up once: every record passes here
@@ -184,10 +183,7 @@ class Publisher:
     async def _drain(self) -> None:
         while True:
             await self._indirect.wait()
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(_TRANSIENT),
-                wait=wait_random_exponential(multiplier=0.1, max=_RETRY_SECONDS_MAX),
-            ):
+            async for attempt in retrying_async(_TRANSIENT, _RETRY_SECONDS_MAX):
                 with attempt:
                     try:
                         await self._catch_up()

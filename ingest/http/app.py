@@ -70,10 +70,10 @@ def build(settings: Settings, current: SchemaReloader, tokens: TokenFollower) ->
     current.on_refused = metrics.schemas_refused.inc
     tokens.on_refused = metrics.tokens_refused.inc
 
-    def use(changed: tuple[Token, ...]) -> None:
+    def use_tokens(changed: tuple[Token, ...]) -> None:
         public.access = SenderAccess(changed, settings.addresses, settings.proxies)
 
-    def taken_up() -> None:
+    def use_schemas() -> None:
         webhook.receiver = Receiver(current.catalog)  # used from the next event on
 
     return IngestService(
@@ -90,8 +90,8 @@ def build(settings: Settings, current: SchemaReloader, tokens: TokenFollower) ->
         {
             "publisher": publisher.run(),
             "topics": keeper.watch(),
-            "schemas": current.follow(taken_up),
-            "tokens": tokens.follow(use),
+            "schemas": current.watch(use_schemas),
+            "tokens": tokens.follow(use_tokens),
         },
     )
 

@@ -11,7 +11,7 @@ from ingest.settings import Settings
 from ingest.token_file import TokenFile, TokensError
 from runtime.environment import SettingsError
 from runtime.tokens import Token
-from schemas.catalog.schema_reloader import LOOK_SECONDS
+from schemas.catalog.schema_reloader import CHECK_SECONDS
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class TokenFollower:
     async def follow(self, use: Callable[[tuple[Token, ...]], object]) -> None:
         """Call `use` with the tokens whenever they change, until cancelled."""
         while self._file:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             try:
                 changed = await asyncio.to_thread(self._file.changed)
                 if changed is not None:

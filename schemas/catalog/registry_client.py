@@ -14,9 +14,9 @@ import msgspec
 from confluent_kafka.schema_registry import Schema, SchemaRegistryError
 from confluent_kafka.schema_registry.error import OAuthTokenError
 from httpx2 import HTTPError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from runtime.kafka.registry_client import client
+from runtime.retry import retrying
 from schemas.catalog.add import write
 from schemas.catalog.catalog import Catalog, CatalogError
 from schemas.catalog.subjects import subject_of
@@ -59,11 +59,10 @@ class SchemaRegistry:
         """
         is_start, self._is_start = self._is_start, False
         before = self._remembered() if is_start else {}
-        patient = Retrying(
-            retry=retry_if_exception_type(RegistryAwayError),
-            wait=wait_random_exponential(0.1, _RETRY_SECONDS_MAX),
-            stop=stop_after_delay(_START_SECONDS_MAX if is_start and not before else 0),
-            reraise=True,
+        patient = retrying(
+            RegistryAwayError,
+            _RETRY_SECONDS_MAX,
+            seconds_max=_START_SECONDS_MAX if is_start and not before else 0,
         )
         try:
             patient(self._learn, catalog, self._client.register_schema)

@@ -8,6 +8,7 @@ id is in Kafka.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from schemas.catalog.catalog import HERE, Catalog, CatalogError
 
 _log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0  # how soon every process uses a release of `python -m schemas add`
+CHECK_SECONDS = 1.0  # how soon every process uses a release of `python -m schemas add`
+_WAIT_SECONDS = 0.2  # between two checks while somebody waits
 
 
 def _as_it_is(catalog: Catalog) -> Catalog:
@@ -32,11 +34,12 @@ class SchemaReloader:
     def __init__(self, root: Path = HERE, adopt: Callable[[Catalog], Catalog] = _as_it_is) -> None:
         self._root = root
         self._adopt = adopt
-        self._looking = threading.Lock()
+        self._loading = threading.Lock()
         self._seen = self._state()  # taken before loading
         self._loaded = Catalog.load(root)
         self.catalog = adopt(self._loaded)  # replaced as a whole, never changed
         self.on_refused: Callable[[], object] = lambda: None  # called after each failed reload
+        self._checked_at = time.monotonic()
         self._refused = ""
 
     @property
@@ -44,9 +47,15 @@ class SchemaReloader:
         """Whether a reload may find a change."""
         return self._state() != self._seen
 
-    def look(self) -> bool:
+    @property
+    def is_due(self) -> bool:
+        """Whether the last check is CHECK_SECONDS ago: for loops that reload between other work."""
+        return time.monotonic() - self._checked_at >= CHECK_SECONDS
+
+    def reload(self) -> bool:
         """Reload the files; return whether `catalog` has changed. Raises: CatalogError."""
-        with self._looking:
+        with self._loading:
+            self._checked_at = time.monotonic()
             state, before = self._state(), self.catalog
             if state == self._seen and self._is_complete:
                 return False
@@ -59,10 +68,10 @@ class SchemaReloader:
             self.catalog = after
             return True
 
-    def take_up(self) -> bool:
+    def try_reload(self) -> bool:
         """Reload; return whether `catalog` has changed. A failure is counted, and logged once."""
         try:
-            is_newer = self.look()
+            is_newer = self.reload()
         except CatalogError as error:
             self.on_refused()
             before, self._refused = self._refused, str(error)
@@ -74,16 +83,29 @@ class SchemaReloader:
             _log.info("schemas_taken_up", extra={"releases": len(self.catalog.releases)})
         return is_newer
 
-    async def follow(self, taken_up: Callable[[], object] = lambda: None) -> None:
-        """Reload repeatedly, until cancelled; `taken_up` is called in a thread after each change."""
+    async def watch(self, on_change: Callable[[], object] = lambda: None) -> None:
+        """Reload repeatedly, until cancelled; `on_change` is called in a thread after each change."""
 
-        def take_up() -> None:
-            if self.take_up():
-                taken_up()
+        def reload() -> None:
+            if self.try_reload():
+                on_change()
 
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await asyncio.to_thread(take_up)
+            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.to_thread(reload)
+
+    def wait_for(
+        self, is_known: Callable[[Catalog], bool], seconds_max: float, stopping: threading.Event
+    ) -> bool:
+        """Reload until `is_known` holds for `catalog`; return whether it does within the time."""
+        deadline = time.monotonic() + seconds_max
+        while not is_known(self.catalog):
+            self.try_reload()
+            if is_known(self.catalog):
+                return True
+            if time.monotonic() >= deadline or stopping.wait(_WAIT_SECONDS):
+                return False
+        return True
 
     @property
     def _is_complete(self) -> bool:

@@ -7,12 +7,11 @@ once, as in the views.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import unquote, urlsplit
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
+from runtime import clickhouse
 from schemas.catalog.catalog import Catalog, table_name
 from schemas.inference.field_profile import FieldProfile
 
@@ -51,7 +50,7 @@ class Question:
 def arrivals(url: str, catalog: Catalog, question: Question) -> Iterator[tuple[str, FieldProfile]]:
     """Yield each event type with its profile, types without a schema first. Raises: AwayError."""
     try:
-        client = _connect(url)
+        client = clickhouse.connect(url, "tapline.schemas", _SECONDS_MAX, {"readonly": 2})
         try:
             yield from _arrivals(client, catalog, question)
         finally:
@@ -108,19 +107,3 @@ def _where(question: Question) -> str:
 
 def _parameters(question: Question) -> dict[str, object]:
     return {"since": question.since} if question.since else {}
-
-
-def _connect(url: str) -> Client:
-    parts = urlsplit(url)
-    return clickhouse_connect.get_client(
-        interface=parts.scheme,
-        host=parts.hostname or "",
-        port=parts.port or (8443 if parts.scheme == "https" else 8123),
-        username=unquote(parts.username or "default"),
-        password=unquote(parts.password or ""),
-        send_receive_timeout=_SECONDS_MAX,
-        query_retries=0,
-        autogenerate_session_id=False,
-        client_name="tapline.schemas",
-        settings={"readonly": 2},
-    )

@@ -9,18 +9,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
-
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_when_event_set,
-    wait_random_exponential,
-)
-from tenacity.nap import sleep_using_event
 
 from consumers.kit.decode import SET_ASIDE, UNKNOWN_SCHEMA, Refusal
 from consumers.kit.errors import TransientError
@@ -34,13 +25,13 @@ from consumers.warehouse.load.schema_bindings import CurrentBindings
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import Table
 from runtime.kafka import topics
+from runtime.retry import RetryPolicy, retrying_until
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire import checksum, wire_id_of
 from schemas.codec.varint import long
 
 _log = logging.getLogger(__name__)
 
-_WAIT_SECONDS_MIN = 0.1
 # Partition and offset of a row that never was a record of its topic: -1.
 _NO_PLACE = long(-1) + long(-1)
 _IDS_AHEAD_MAX = 100  # releases that a producer may be ahead; an id beyond belongs to no one
@@ -84,16 +75,21 @@ class Flusher:
 
     def make_tables(self) -> None:
         """Create missing tables and columns. Raises: TransientError once given up."""
-        self._again("tables")(self._make_tables)
+        self._retry("tables")(self._make_tables)
+
+    @property
+    def is_reload_due(self) -> bool:
+        """Whether the last check for new schemas is long enough ago."""
+        return self._schemas.is_due
 
     @property
     def is_outdated(self) -> bool:
         """Whether a reload may find a change."""
         return self._schemas.changed
 
-    def take_up(self) -> None:
+    def reload_schemas(self) -> None:
         """Use newly released schemas; creates tables before their first row. Raises: TransientError."""
-        if self._schemas.take_up():
+        if self._schemas.reload():
             self.make_tables()
 
     def write(self, batch: Batch) -> None:
@@ -120,33 +116,35 @@ class Flusher:
         """Return rows of newly released schemas, and refusals of records still unknown in time."""
         if not refusals:
             return [], []
-        records = [_once_more(refusal) for refusal in refusals]
-        ids = {wire_id_of(refusal.body) for refusal in refusals if refusal.is_ours}
-        is_awaited = not ids <= self._awaited
-        deadline = time.monotonic() + (self._policy.schema_seconds_max if is_awaited else 0)
-
-        def check() -> list[tuple[QuarantinedRecord, tuple[Format, bytes] | Refusal]]:
-            self.take_up()
-            found = [(record, self._schemas.bindings.check(record.topic(), record)) for record in records]
-            if time.monotonic() < deadline:
-                for _, checked in found:
-                    if isinstance(checked, Refusal) and checked.is_ours and checked.reason == UNKNOWN_SCHEMA:
-                        raise TransientError(checked.detail)
-            return found
-
+        self._wait_for_schemas({wire_id_of(refusal.body) for refusal in refusals if refusal.is_ours})
         groups: dict[bytes, RowGroup] = {}
         refused = []
-        for (record, checked), refusal in zip(self._again("schemas")(check), refusals, strict=True):
+        for refusal in refusals:
+            record = _once_more(refusal)
+            checked = self._schemas.bindings.check(record.topic(), record)
             if isinstance(checked, Refusal):
                 refused.append(replace(refusal, reason=checked.reason, detail=checked.detail))
                 continue
             form, body = checked
             groups.setdefault(form.prefix, RowGroup(form, record.topic())).parts += (body, record.head)
-        self._awaited = ids if len(self._awaited) > _AWAITED_MAX else self._awaited | ids
         return [*groups.values()], refused
 
+    def _wait_for_schemas(self, ids: set[int | None]) -> None:
+        """Reload until schemas have all of these ids: for a bounded time, and only once for each id."""
+        seconds_max = 0.0 if ids <= self._awaited else self._policy.schema_seconds_max
+        deadline = time.monotonic() + seconds_max
+
+        def reload() -> None:
+            self.reload_schemas()
+            unknown = {wire_id for wire_id in ids if self._schemas.catalog.by_wire_id(wire_id or 0) is None}
+            if unknown and time.monotonic() < deadline:
+                raise TransientError(f"no schema has the id {', '.join(map(str, unknown))}")
+
+        self._retry("schemas")(reload)
+        self._awaited = ids if len(self._awaited) > _AWAITED_MAX else self._awaited | ids
+
     def _keep(self, refusals: Sequence[Refusal]) -> None:
-        for refusal in self._again("quarantine")(self._quarantine.write, refusals):
+        for refusal in self._retry("quarantine")(self._quarantine.write, refusals):
             self._store(refusal, _NO_PLACE + long(refusal.received_at_ms))
         reasons = Counter(refusal.reason for refusal in refusals)
         for reason, count in reasons.items():
@@ -204,25 +202,14 @@ class Flusher:
     def _insert(self, form: Format, parts: Sequence[bytes]) -> None:
         self._inserts.write(form, parts, lambda: self._schemas.bindings.check.day(form, parts[0]))
 
-    def _again(self, target: str) -> Retrying:
+    def _retry(self, target: str) -> RetryPolicy:
         """Return the retry policy for `target`."""
-        return Retrying(
-            retry=retry_if_exception_type(TransientError),
-            wait=wait_random_exponential(_WAIT_SECONDS_MIN, self._policy.retry_seconds_max),
-            stop=stop_when_event_set(self.give_up),
-            sleep=sleep_using_event(self.give_up),
-            before_sleep=self._note(target),
-            reraise=True,
-        )
 
-    def _note(self, target: str) -> Callable[[RetryCallState], None]:
-        def note(state: RetryCallState) -> None:
+        def note(attempts: int, error: str) -> None:
             self._metrics.retries.labels(target).inc()
-            error = state.outcome.exception() if state.outcome else None
-            extra = {"target": target, "attempt": state.attempt_number, "error": str(error or "")[:1000]}
-            _log.warning("retrying", extra=extra)
+            _log.warning("retrying", extra={"target": target, "attempt": attempts, "error": error})
 
-        return note
+        return retrying_until(self.give_up, TransientError, self._policy.retry_seconds_max, note)
 
 
 def remains_of(body: bytes) -> tuple[bytes, ...]:

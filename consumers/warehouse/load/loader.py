@@ -17,13 +17,12 @@ from consumers.kit.record import Place
 from consumers.warehouse.load.batch import Batch, FlushReason
 from consumers.warehouse.load.flush import Flusher
 from consumers.warehouse.metrics import Metrics
-from schemas.catalog.schema_reloader import LOOK_SECONDS
 
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS_MAX = 0.1
-# While a batch is being written: so soon its end is noticed.
-_FLYING_SECONDS = 0.02
+# How soon the end of a job is noticed.
+_JOB_SECONDS = 0.02
 # With a full batch the loop waits this long for the insert before it pauses: pausing drops what is fetched.
 _FULL_SECONDS_MAX = 0.5
 _LAG_SECONDS = 1.0
@@ -40,10 +39,12 @@ class Bounds:
     shutdown_seconds_max: float
 
 
-@dataclass(slots=True)
-class _Flight:
-    batch: Batch
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Work in a thread beside the loop, one at a time: create tables, reload schemas, or write a batch."""
+
     done: Future[None]
+    batch: Batch | None = None  # the batch being written
 
 
 class Loader:
@@ -61,10 +62,10 @@ class Loader:
         self._flusher = flusher
         self._make_batch = make_batch
         self._batch = make_batch()
-        self._flight: _Flight | None = None
+        self._job: _Job | None = None
         self._bounds = bounds
         self._metrics = metrics
-        self._lag_at = self._noted_at = self._looked_at = 0.0
+        self._lag_at = self._noted_at = 0.0
         self._turned_at = time.monotonic()
         self._tables_made = False
         self._consumer = make_consumer(self._revoked)
@@ -86,8 +87,8 @@ class Loader:
 
     def run(self) -> None:
         """Load until stopped. Raises: what no retry can cure."""
-        # The first flight carries nothing: what is polled meanwhile waits behind it.
-        self._flight = _Flight(self._make_batch(), _begun(self._flusher.make_tables))
+        # Records polled meanwhile wait in the batch.
+        self._job = _Job(_started(self._flusher.make_tables))
         try:
             while not self._stopping.is_set():
                 self._turn()
@@ -97,61 +98,66 @@ class Loader:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        self._land()
-        self._look(now)
-        self._take_off(self._batch.due(now))
-        if self._batch.full and self._flight:
-            wait([self._flight.done], _FULL_SECONDS_MAX)
-        is_stuck = self._batch.full and self._flight is not None and not self._flight.done.done()
-        (self._consumer.pause if is_stuck else self._consumer.resume)()
-        self._metrics.paused.set(is_stuck)
-        seconds = _FLYING_SECONDS if self._flight else self._seconds(now)
-        records = self._consumer.poll(seconds, *self._batch.room)
-        self._batch.add(records, now)
+        self._end_job()
+        self._start_job(now)
+        self._apply_back_pressure()
+        seconds = _JOB_SECONDS if self._job else min(_POLL_SECONDS_MAX, self._batch.seconds_left(now) + 0.001)
+        self._batch.add(self._consumer.poll(seconds, *self._batch.room), now)
         self._note(now)
 
-    def _seconds(self, now: float) -> float:
-        return min(_POLL_SECONDS_MAX, self._batch.seconds_left(now) + 0.001)
-
-    def _look(self, now: float) -> None:
-        """Take up what was released: as the first one, this flight carries nothing."""
-        if self._flight or now - self._looked_at < LOOK_SECONDS:
+    def _end_job(self) -> None:
+        """If the job is done, take its result: the offsets of a written batch are committed."""
+        if self._job is None or not self._job.done.done():
             return
-        self._looked_at = now
-        if self._flusher.is_outdated:
-            self._flight = _Flight(self._make_batch(), _begun(self._flusher.take_up))
+        job, self._job = self._job, None
+        job.done.result()
+        self._tables_made = True
+        if job.batch:
+            self._metrics.checked.inc(job.batch.checked)
+            self._consumer.commit(job.batch.offsets)
 
-    def _take_off(self, reason: FlushReason | None) -> None:
-        if reason is None or self._flight:
+    def _start_job(self, now: float) -> None:
+        """If there is no job, start the next one, if any is due."""
+        if self._job:
             return
+        if self._flusher.is_reload_due and self._flusher.is_outdated:
+            self._job = _Job(_started(self._flusher.reload_schemas))
+        elif reason := self._batch.due(now):
+            self._start_writing(reason)
+
+    def _start_writing(self, reason: FlushReason) -> None:
         batch, self._batch = self._batch, self._make_batch()
         self._metrics.flushes.labels(reason).inc()
-        self._flight = _Flight(batch, _begun(lambda: self._flusher.write(batch)))
+        self._job = _Job(_started(lambda: self._flusher.write(batch)), batch)
         _log.debug("batch_due", extra={"reason": reason, "rows": batch.rows, "bytes": batch.bytes})
 
-    def _land(self) -> None:
-        if self._flight and self._flight.done.done():
-            flight, self._flight = self._flight, None
-            flight.done.result()
-            self._tables_made = True
-            self._metrics.checked.inc(flight.batch.checked)
-            self._consumer.commit(flight.batch.offsets)
+    def _apply_back_pressure(self) -> None:
+        """With a full batch behind a job: wait for the job, then pause until it is done."""
+        if self._job and self._batch.full:
+            wait([self._job.done], _FULL_SECONDS_MAX)
+        is_stuck = self._job is not None and self._batch.full and not self._job.done.done()
+        if is_stuck:
+            self._consumer.pause()
+        else:
+            self._consumer.resume()
+        self._metrics.paused.set(is_stuck)
 
     def _revoked(self, places: Sequence[Place]) -> None:
-        if self._flight and not self._stopping.is_set():
-            wait([self._flight.done], self._bounds.shutdown_seconds_max)
-            self._land()
+        if self._job and not self._stopping.is_set():
+            wait([self._job.done], self._bounds.shutdown_seconds_max)
+            self._end_job()
         for batch in self._held():
             batch.forget(places)
 
     def _finish(self) -> None:
         """Write and commit what there is, within the bound; what remains is read again by the next loader."""
         deadline = time.monotonic() + self._bounds.shutdown_seconds_max
-        for _ in range(2):
-            self._take_off(FlushReason.SHUTDOWN if self._batch.rows else None)
-            if self._flight:
-                wait([self._flight.done], max(0.0, deadline - time.monotonic()))
-                self._land()
+        for _ in range(2):  # the job that is under way, then the batch behind it
+            if self._job is None and self._batch.rows:
+                self._start_writing(FlushReason.SHUTDOWN)
+            if self._job:
+                wait([self._job.done], max(0.0, deadline - time.monotonic()))
+                self._end_job()
 
     def _close(self) -> None:
         self._stopping.set()
@@ -160,7 +166,7 @@ class Loader:
         _log.info("loader_stopped", extra={"rows_not_loaded": sum(batch.rows for batch in self._held())})
 
     def _held(self) -> list[Batch]:
-        return [self._batch, *([self._flight.batch] if self._flight else [])]
+        return [self._batch, *([self._job.batch] if self._job and self._job.batch else [])]
 
     def _note(self, now: float) -> None:
         self._turned_at = now
@@ -180,7 +186,7 @@ class Loader:
                 self._metrics.lag.labels(topic, partition).set(lag)
 
 
-def _begun(call: Callable[[], None]) -> Future[None]:
+def _started(call: Callable[[], None]) -> Future[None]:
     """Return what becomes of a call, in a thread of its own, which no stop waits for."""
     done: Future[None] = Future()
 

@@ -1,7 +1,7 @@
 """The catalog in use -> the loader's formats, checks and tables, rebuilt for each new catalog.
 
 Invariants: the three belong to one catalog and are replaced together; older ones stay usable, because
-releases are only added. One thread calls `take_up`; any may read `bindings`.
+releases are only added. One thread calls `reload`; any may read `bindings`.
 """
 
 from dataclasses import dataclass
@@ -42,13 +42,18 @@ class CurrentBindings:
         return self._current.catalog
 
     @property
+    def is_due(self) -> bool:
+        """Whether the last check for changes is long enough ago."""
+        return self._current.is_due
+
+    @property
     def changed(self) -> bool:
         """Whether a reload may find a change."""
         return self._current.changed
 
-    def take_up(self) -> bool:
+    def reload(self) -> bool:
         """Reload the schemas; return whether the bindings have changed."""
-        self._current.take_up()
+        self._current.try_reload()
         if self._of is self._current.catalog:  # another user of the reloader may have reloaded first
             return False
         self._of = self._current.catalog

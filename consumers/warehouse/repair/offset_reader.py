@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from consumers.kit import client, offsets
 from consumers.kit.errors import TransientError
 from consumers.kit.record import Place, Record
 from runtime.kafka import topics
+from runtime.retry import RetryPolicy, retrying
 
 _log = logging.getLogger(__name__)
 
 _SECONDS_MAX = 10.0
 _RETRY_SECONDS_MAX = 20.0  # leaders move within this
+_PAUSE_SECONDS_MAX = 2.0
 _RECORDS_MAX = 1_000
 _POLL_SECONDS = 0.05
 # Reading this many records costs less than seeking again.
@@ -57,7 +58,7 @@ class OffsetReader:
 
     def logs(self) -> dict[Place, PartitionOffsets]:
         """Return the offsets of every partition of our topics."""
-        return _retrying()(self._logs)
+        return _retry()(self._logs)
 
     def received(self, start_ms: int, end_ms: int) -> list[OffsetRange]:
         """Return the ranges received from `start_ms` on and before `end_ms` (since 1970) that still exist."""
@@ -89,7 +90,7 @@ class OffsetReader:
         }
 
     def _offsets_at(self, moment_ms: int, logs: Mapping[Place, PartitionOffsets]) -> dict[Place, int]:
-        return _retrying()(self._first_at, moment_ms, {place: log.high for place, log in logs.items()})
+        return _retry()(self._first_at, moment_ms, {place: log.high for place, log in logs.items()})
 
     def _first_at(self, moment_ms: int, ends: Mapping[Place, int]) -> dict[Place, int]:
         with _as_transient():
@@ -130,13 +131,8 @@ def _as_transient() -> Iterator[None]:
         raise TransientError(f"Kafka: {error.args[0].str()}") from error
 
 
-def _retrying() -> Retrying:
-    return Retrying(
-        retry=retry_if_exception_type(TransientError),
-        wait=wait_random_exponential(0.1, 2),
-        stop=stop_after_delay(_RETRY_SECONDS_MAX),
-        reraise=True,
-    )
+def _retry() -> RetryPolicy:
+    return retrying(TransientError, _PAUSE_SECONDS_MAX, seconds_max=_RETRY_SECONDS_MAX)
 
 
 def _coalesced(ranges: Sequence[OffsetRange]) -> Iterator[list[OffsetRange]]:

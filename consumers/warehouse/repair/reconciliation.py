@@ -103,7 +103,7 @@ class Reconciliation:
     def report(self, logs: dict[Place, PartitionOffsets], now_ms: int) -> ReconciliationReport:
         """Reconcile all records of `logs`. `now_ms` decides which are past the TTL."""
         report = ReconciliationReport()
-        self._parts.schemas.take_up()  # the loader may have reloaded the schemas meanwhile
+        self._parts.schemas.reload()  # the loader may have reloaded the schemas meanwhile
         gaps: list[OffsetRange] = []
         for topic, tables in self._tables.items():
             some = {partition: log for (name, partition), log in logs.items() if name == topic}

@@ -63,9 +63,9 @@ MUTANTS: Mapping[str, Mutant] = {
     "commit_before_insert": Mutant(
         "consumers/warehouse/load/loader.py",
         {
-            "self._flight = _Flight(batch, _begun(lambda: self._flusher.write(batch)))": (
+            "self._job = _Job(_started(lambda: self._flusher.write(batch)), batch)": (
                 "self._consumer.commit(batch.offsets)\n"
-                "        self._flight = _Flight(batch, _begun(lambda: self._flusher.write(batch)))"
+                "        self._job = _Job(_started(lambda: self._flusher.write(batch)), batch)"
             )
         },
         "stop clickhouse,kill clickhouse,kill warehouse",

@@ -279,7 +279,7 @@ def test_serves_what_was_released_meanwhile(tmp_path: Path) -> None:
     newer = changed(new=(["null", "string"], None))
     tree.release("avro/mobile/AppOpened/5_1_0.avsc", newer)
 
-    assert current.look()
+    assert current.reload()
     assert client.get(f"/subjects/{SUBJECT}/versions").json() == [1, 2]
     newest = client.get(f"/subjects/{SUBJECT}/versions/latest").json()
     assert (newest["version"], newest["id"], json.loads(newest["schema"])) == (2, RELEASED + 1, newer)

@@ -76,16 +76,16 @@ def test_a_release_comes_to_the_registry_while_all_runs(registry: StandIn, tree:
     writer, reader = ingest(registry, tree), following(tree.root, {"url": registry.url})
     release(tree)
 
-    assert reader.look()
+    assert reader.reload()
     assert (len(reader.catalog.releases), reader.catalog.is_complete) == (RELEASED + 1, False)
-    assert not reader.look()
-    assert writer.look()
-    assert reader.look()
+    assert not reader.reload()
+    assert writer.reload()
+    assert reader.reload()
     assert reader.catalog.ids == writer.catalog.ids
     assert reader.catalog.is_complete
     before = len(registry.asked)
-    assert not reader.look()
-    assert not writer.look()
+    assert not reader.reload()
+    assert not writer.reload()
     assert len(registry.asked) == before
 
 
@@ -99,10 +99,10 @@ def test_a_registry_that_is_away_at_first_is_waited_for_and_told(registry: Stand
     reader = following(tree.root, {"url": registry.url})
 
     assert reader.catalog.ids == {}
-    assert not reader.look()
+    assert not reader.reload()
     registry.start()
     ingest(registry, tree)
-    assert reader.look()
+    assert reader.reload()
     assert reader.catalog.is_complete
 
 
@@ -116,9 +116,9 @@ def test_a_start_does_without_a_registry_whose_ids_are_known(registry: StandIn, 
     assert again.catalog.releases == before.releases
     assert again.catalog.ids == before.ids
     with pytest.raises(RegistryAwayError):
-        again.look()
+        again.reload()
     registry.start()
-    assert again.look()
+    assert again.reload()
     assert (len(again.catalog.releases), again.catalog.is_complete) == (RELEASED + 1, True)
 
 
@@ -132,7 +132,7 @@ def test_a_release_that_is_refused_is_left_out(registry: StandIn, tree: Tree) ->
     for current in (running, ingest(registry, tree)):
         assert len(current.catalog.releases) == RELEASED
         with pytest.raises(CatalogError, match=told):
-            current.look()
+            current.reload()
 
 
 @pytest.mark.parametrize(
@@ -184,12 +184,12 @@ def test_nonsense_changes_nothing(registry: StandIn, tree: Tree, fault: Fault) -
     release(tree)
     registry.breaks(fault)
     with pytest.raises(RegistryAwayError) as raised:
-        current.look()
+        current.reload()
 
     assert str(raised.value).startswith("SCHEMA_REGISTRY_URL: ")
     assert len(current.catalog.releases) == RELEASED
     registry.mend()
-    assert current.look()
+    assert current.reload()
     assert current.catalog.ids == {number: number + 1 for number in range(1, RELEASED + 2)}
 
 
@@ -251,10 +251,10 @@ def test_a_password_is_in_no_words(registry: StandIn, tree: Tree, caplog: pytest
     release(tree)
     registry.breaks(Fault(500, b"{}"))
     with pytest.raises(RegistryAwayError) as broken:
-        current.look()
+        current.reload()
     registry.stop()
     with pytest.raises(RegistryAwayError) as away:
-        current.look()
+        current.reload()
     said = caplog.text + str(broken.value) + str(away.value) + repr(SchemaRegistry({"url": registry.url}))
 
     assert "user:" not in said

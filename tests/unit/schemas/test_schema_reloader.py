@@ -19,7 +19,7 @@ def test_nothing_new_is_nothing_to_do(tree: Tree) -> None:
     current = SchemaReloader(tree.root)
     before = current.catalog
 
-    assert not current.look()
+    assert not current.reload()
     assert current.catalog is before
 
 
@@ -29,7 +29,7 @@ def test_a_release_is_taken_up(tree: Tree) -> None:
     before = current.catalog
     release(tree)
 
-    assert [current.look(), current.look()] == [True, False]
+    assert [current.reload(), current.reload()] == [True, False]
     assert [len(catalog.releases) for catalog in (before, current.catalog)] == [RELEASED, RELEASED + 1]
 
 
@@ -41,17 +41,17 @@ def test_what_cannot_be_used_changes_nothing(tree: Tree) -> None:
     (tree.root / "registry.json").write_text("{")
     for _ in range(2):
         with pytest.raises(CatalogError):
-            current.look()
+            current.reload()
 
     assert current.catalog is before
 
     (tree.root / "registry.json").unlink()
     with pytest.raises(CatalogError):
-        current.look()
+        current.reload()
     (tree.root / "registry.json").write_bytes(sound)
     release(tree)
 
-    assert current.look()
+    assert current.reload()
 
 
 @pytest.mark.parametrize("others", [(), ("5_2_0",)])
@@ -66,7 +66,7 @@ def test_a_release_in_use_stays(tree: Tree, others: tuple[str, ...]) -> None:
         release(tree, version)
 
     with pytest.raises(CatalogError, match="Event_AppOpened_5_1_0: in use, but removed or changed"):
-        current.look()
+        current.reload()
 
 
 def test_a_look_waits_for_what_adopts(tree: Tree) -> None:
@@ -82,7 +82,7 @@ def test_a_look_waits_for_what_adopts(tree: Tree) -> None:
     current = SchemaReloader(tree.root, adopt)
     release(tree)
     with pytest.raises(CatalogError, match="not now"):
-        current.look()
+        current.reload()
 
-    assert current.look()
+    assert current.reload()
     assert (given, len(current.catalog.releases)) == ([RELEASED, RELEASED + 1, RELEASED + 1], RELEASED)

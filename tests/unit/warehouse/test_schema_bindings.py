@@ -122,7 +122,7 @@ def test_a_batch_that_began_before_a_release_was_taken_up_is_written_by_it(tree:
     site = Site(tree, 5.0)
     site.release()
     batch = site.batch(newer(site, 7))
-    site.flusher.take_up()
+    site.flusher.reload_schemas()
     site.flusher.write(batch)
 
     assert [row["mood"] for row in site.world.rows] == ["fine"]
@@ -137,17 +137,17 @@ def test_a_release_that_comes_late_is_waited_for(tree: Tree) -> None:
     record = newer(site, 7)
     after = (tree.root / "registry.json").read_bytes()
     (tree.root / "registry.json").write_bytes(before)
-    look = site.flusher.take_up
+    look = site.flusher.reload_schemas
     looks = 0
 
-    def take_up() -> None:
+    def reload_schemas() -> None:
         nonlocal looks
         looks += 1
         if looks == 3:
             (tree.root / "registry.json").write_bytes(after)
         look()
 
-    site.flusher.take_up = take_up  # type: ignore[method-assign]
+    site.flusher.reload_schemas = reload_schemas  # type: ignore[method-assign]
     site.flusher.write(site.batch(record))
 
     assert looks == 3
@@ -202,7 +202,7 @@ def test_a_broken_folder_changes_nothing(tree: Tree) -> None:
     site = Site(tree, 0.0)
     (tree.root / "registry.json").write_text("{")
     for _ in range(2):
-        site.flusher.take_up()
+        site.flusher.reload_schemas()
     site.flusher.write(site.batch(message(WITH_MOOD)))
 
     assert site.world.done == ["1 of Event_AppOpened_5_0_0"]

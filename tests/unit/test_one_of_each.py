@@ -1,0 +1,24 @@
+"""Each mechanism exists once: retries, connections to ClickHouse, the reload of schemas."""
+
+import pytest
+
+from tests.support.stack import ROOT
+
+_PRODUCT = ("runtime", "schemas", "ingest", "consumers", "deploy")
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        # The demo's sender imitates Tapcart, which retries by its own rules.
+        ("import tenacity", set()),
+        ("from tenacity import", {"runtime/retry.py", "deploy/demo/sender.py"}),
+        ("clickhouse_connect.get_client(", {"runtime/clickhouse.py"}),
+        (" CHECK_SECONDS", {"schemas/catalog/schema_reloader.py", "ingest/http/token_follower.py"}),
+    ],
+)
+def test_a_mechanism_is_used_in_its_module_alone(text: str, places: set[str]) -> None:
+    """All others call that module."""
+    paths = [path for part in _PRODUCT for path in (ROOT / part).rglob("*.py")]
+
+    assert {path.relative_to(ROOT).as_posix() for path in paths if text in path.read_text()} == places
