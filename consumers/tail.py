@@ -27,7 +27,7 @@ from consumers.kit.event_filter import EventFilter, event_filter, typed
 from consumers.kit.record import Place
 from consumers.kit.settings import Settings
 from runtime.environment import SettingsError
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from runtime.printable import printable
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, CatalogError
@@ -140,7 +140,7 @@ def _event(catalog: Catalog, asked: EventFilter, message: Message) -> dict[str, 
     if not asked.admits(record):
         return None
     try:
-        value = sound(record.value(), header(record, topics.CRC32))
+        value = sound(record.value(), header(record, record_headers.CRC32))
         release = release_of(catalog, value, record.headers())
         if release is None:
             raise InvalidRecordError("unknown_schema", "its schema is unknown")  # noqa: TRY301

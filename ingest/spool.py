@@ -25,7 +25,7 @@ from ingest.delivery.set_aside import FOLDER
 from ingest.delivery.set_aside import SUFFIX as ASIDE
 from ingest.settings import SpoolSettings
 from runtime.environment import SettingsError
-from runtime.kafka import topics
+from runtime.kafka import record_headers
 from runtime.printable import printable
 
 _ACKNOWLEDGE_SECONDS_MAX = 30.0
@@ -79,7 +79,7 @@ def _list(folder: Path) -> int:
 
 def _words(record: OutgoingRecord) -> str:
     named = dict(record.headers)
-    event = named.get(topics.EVENT_TYPE, b"").decode(errors="replace") or "a body"
+    event = named.get(record_headers.EVENT_TYPE, b"").decode(errors="replace") or "a body"
     return f"{event} of {record.key.decode(errors='replace') or 'no app'} for {record.topic}"
 
 

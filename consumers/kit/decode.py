@@ -14,7 +14,7 @@ import fastavro
 from fastavro.types import Schema
 
 from consumers.kit.record import Record
-from runtime.kafka import topics
+from runtime.kafka import record_headers
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_model import ID_BYTES_MAX, IDS, OPTIONAL
 from schemas.catalog.wire import HEADER_BYTES, checksum
@@ -107,8 +107,8 @@ def require(release: Release, datum: dict[str, Any]) -> None:
 def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: str = "warehouse") -> Refusal:
     """Build the quarantine entry for an invalid record."""
     value = record.value()
-    is_ours = value is not None and header(record, topics.CRC32) == checksum(value)
-    own = header(record, topics.SCHEMA_REGISTRY) if is_ours else None
+    is_ours = value is not None and header(record, record_headers.CRC32) == checksum(value)
+    own = header(record, record_headers.SCHEMA_REGISTRY) if is_ours else None
     return Refusal(
         reason=error.reason,
         detail=error.detail,
@@ -116,7 +116,7 @@ def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: st
         received_at_ms=min(max(record.timestamp()[1], 0), _SHOWN_MS_MAX),
         record=f"{topic}/{record.partition()}/{record.offset()}",
         app_id=text(record.key()),
-        event_id=text(header(record, topics.EVENT_ID)),
+        event_id=text(header(record, record_headers.EVENT_ID)),
         is_ours=is_ours,
         source=source,
     )
@@ -146,12 +146,12 @@ def plain(schema: str) -> Schema:
 
 def is_registered(record: Record) -> bool:
     """Return whether the value starts with a registry's schema id."""
-    return any(name == topics.SCHEMA_REGISTRY for name, _ in record.headers() or ())
+    return record_headers.has(record.headers(), record_headers.SCHEMA_REGISTRY)
 
 
 def header(record: Record, name: str) -> bytes | None:
     """Return a header, or None; the last one of a name counts."""
-    return dict(record.headers() or ()).get(name)
+    return record_headers.get(record.headers(), name)
 
 
 def text(given: bytes | None) -> str | None:

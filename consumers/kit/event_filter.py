@@ -15,7 +15,7 @@ import msgspec
 from consumers.kit.decode import INVALID, InvalidRecordError, fields_of, header
 from consumers.kit.record import Record
 from runtime.environment import SettingsError
-from runtime.kafka import topics
+from runtime.kafka import record_headers
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
 from schemas.codec.events import EventDecoder
@@ -35,7 +35,7 @@ class EventFilter:
         key = record.key() if self.app_id is not None else None
         if key is not None and key != (self.app_id or "").encode():
             return False
-        return not self.names or (header(record, topics.EVENT_TYPE) or None) in {*self.names, None}
+        return not self.names or (header(record, record_headers.EVENT_TYPE) or None) in {*self.names, None}
 
     def event(self, release: Release, datum: dict[str, Any]) -> Any:
         """Return the event in the requested form, or None if it does not match."""

@@ -14,6 +14,7 @@ from consumers.kit.decode import Refusal, encode_refusal
 from consumers.kit.errors import TransientError
 from runtime.environment import SettingsError
 from runtime.kafka import topics
+from runtime.kafka.record_headers import RecordHeaders
 from schemas.catalog import wire
 from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import SchemaReloader
@@ -22,7 +23,6 @@ from schemas.catalog.wire_ids import registered
 _log = logging.getLogger(__name__)
 
 _ACKNOWLEDGE_SECONDS_MAX = 5.0
-_Headers = list[tuple[str, str | bytes | None]]
 _Delivered = Callable[[KafkaError | None, Message], None]
 _CHUNK = 1_000  # well within librdkafka's queue
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE})
@@ -73,24 +73,25 @@ class QuarantineWriter:
         return [refusals[index] for index in too_large]
 
     def _produce(self, producer: Producer, refusal: Refusal, delivered: _Delivered) -> None:
-        value, numbering = self._encoded(refusal)
-        schema_id = self._current.catalog.quarantine.schema_id
-        known = {topics.EVENT_ID: refusal.event_id, topics.SCHEMA_ID: schema_id}
-        headers: _Headers = [(name, text.encode()) for name, text in known.items() if text]
-        headers.append((topics.RECEIVED_AT_MS, str(refusal.received_at_ms).encode()))
-        headers.append((topics.CRC32, wire.checksum(value)))
-        headers += numbering
+        value, own_prefix = self._encoded(refusal)
+        headers = RecordHeaders(
+            self._current.catalog.quarantine.schema_id,
+            refusal.received_at_ms,
+            wire.checksum(value),
+            event_id=refusal.event_id,
+            own_prefix=own_prefix,
+        )
         producer.produce(
             topics.QUARANTINE,
             value,
             refusal.app_id.encode() if refusal.app_id else None,
             on_delivery=delivered,
             timestamp=refusal.received_at_ms,
-            headers=headers,
+            headers=[*headers.pairs()],
         )
         producer.poll(0)
 
-    def _encoded(self, refusal: Refusal) -> tuple[bytes, list[tuple[str, bytes]]]:
+    def _encoded(self, refusal: Refusal) -> tuple[bytes, bytes | None]:
         try:
             value = encode_refusal(self._current.catalog, refusal)
             if not self._current.catalog.is_complete:

@@ -33,7 +33,7 @@ from consumers.kit.quarantine import QuarantineWriter
 from consumers.kit.received_until import ReceivedUntil
 from consumers.kit.record import Place, Record
 from consumers.kit.settings import Settings
-from runtime.kafka import topics
+from runtime.kafka import record_headers
 from runtime.retry import retrying_until
 from schemas.catalog.catalog import Release
 from schemas.catalog.schema_reloader import SchemaReloader
@@ -137,12 +137,12 @@ class Reader:
     def _read(self, topic: str, record: Record) -> tuple[str, Any] | Refusal | None:
         """Return the schema's name and the event; None if it does not match."""
         try:
-            value = sound(record.value(), header(record, topics.CRC32))
+            value = sound(record.value(), header(record, record_headers.CRC32))
             release = self._release(value, record)
             if release.name == self._current.catalog.quarantine.name:
                 raise InvalidRecordError(WRONG_TOPIC, f"{release.schema_id} does not belong in {topic}")  # noqa: TRY301
             datum = fields_of(release, value)
-            if header(record, topics.CRC32) is None:
+            if header(record, record_headers.CRC32) is None:
                 require(release, datum)
             release, datum = typed(self._current.catalog, release, datum)
         except InvalidRecordError as error:
@@ -164,7 +164,7 @@ class Reader:
         """Reload the schemas until one explains the value: for a record of ours, a while, once per id."""
         headers, wire_id = record.headers(), wire_id_of(value)
         key = (is_registered(record), wire_id)
-        is_ours = wire_id is not None and header(record, topics.CRC32) is not None
+        is_ours = wire_id is not None and header(record, record_headers.CRC32) is not None
         seconds_max = _SCHEMA_SECONDS_MAX if is_ours and key not in self._awaited else 0.0
         if not self._current.wait_for(
             lambda catalog: release_of(catalog, value, headers) is not None, seconds_max, self._stopping

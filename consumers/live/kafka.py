@@ -22,7 +22,7 @@ from consumers.live.state import KafkaStatus, Mark, PartitionPosition, Today
 from runtime.kafka import topic_reader, topics
 
 if TYPE_CHECKING:
-    from schemas.catalog.wire_ids import Headers
+    from runtime.kafka.record_headers import Headers
 
 _log = logging.getLogger(__name__)
 

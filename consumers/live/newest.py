@@ -14,9 +14,10 @@ import msgspec
 from consumers.kit.decode import InvalidRecordError, fields_of
 from consumers.live.redact import text_shortened, value_shortened
 from consumers.live.state import RedactedEvent
+from runtime.kafka.record_headers import Headers
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_reloader import SchemaReloader
-from schemas.catalog.wire_ids import Headers, releases_of
+from schemas.catalog.wire_ids import releases_of
 
 _log = logging.getLogger(__name__)
 

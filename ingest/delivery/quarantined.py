@@ -3,7 +3,8 @@
 import msgspec
 
 from ingest.delivery.record import OutgoingRecord
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
+from runtime.kafka.record_headers import RecordHeaders
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire_ids import registered
@@ -45,18 +46,16 @@ def quarantine_record(catalog: Catalog, body: bytes, cause: QuarantineCause, now
         allowed_app_ids=cause.allowed_app_ids,
         content_encoding=cause.content_encoding,
     )
-    value, numbering = registered(catalog, encoded)
-    headers = [
-        (topics.SCHEMA_ID, catalog.quarantine.schema_id.encode()),
-        (topics.RECEIVED_AT_MS, b"%d" % now_ms),
-        (topics.CRC32, wire.checksum(value)),
-    ]
-    if cause.event_type:
-        headers.append((topics.EVENT_TYPE, cause.event_type.encode()))
-    if cause.event_id:
-        headers.append((topics.EVENT_ID, cause.event_id.encode()))
-    headers += numbering
-    return OutgoingRecord(topics.QUARANTINE, (cause.app_id or "").encode(), value, headers, now_ms)
+    value, own_prefix = registered(catalog, encoded)
+    headers = RecordHeaders(
+        catalog.quarantine.schema_id,
+        now_ms,
+        wire.checksum(value),
+        cause.event_type,
+        cause.event_id,
+        own_prefix,
+    )
+    return OutgoingRecord(topics.QUARANTINE, (cause.app_id or "").encode(), value, headers.pairs(), now_ms)
 
 
 def of_damage(catalog: Catalog, data: bytes, detail: str, now_ms: int) -> OutgoingRecord:
@@ -67,13 +66,13 @@ def of_damage(catalog: Catalog, data: bytes, detail: str, now_ms: int) -> Outgoi
 def of_refused(catalog: Catalog, refused: OutgoingRecord, detail: str) -> OutgoingRecord:
     """Build the quarantine record of a record that Kafka refuses, in the loader's format."""
     named = dict(refused.headers)
-    own = named.get(topics.SCHEMA_REGISTRY)
+    own = named.get(record_headers.SCHEMA_REGISTRY)
     cause = QuarantineCause(
         "refused",
         detail,
         app_id=refused.key.decode(errors="replace"),
-        event_id=named.get(topics.EVENT_ID, b"").decode(errors="replace") or None,
-        event_type=named.get(topics.EVENT_TYPE, b"").decode(errors="replace") or None,
+        event_id=named.get(record_headers.EVENT_ID, b"").decode(errors="replace") or None,
+        event_type=named.get(record_headers.EVENT_TYPE, b"").decode(errors="replace") or None,
         source="spool",
         record=refused.topic + _NO_PLACE,
     )

@@ -13,6 +13,7 @@ from ingest.delivery.quarantined import QuarantineCause, quarantine_record
 from ingest.delivery.record import OutgoingRecord
 from runtime import probe
 from runtime.kafka import topics
+from runtime.kafka.record_headers import RecordHeaders
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire_ids import registered
@@ -106,15 +107,11 @@ class Receiver:
         return Rejected(record, None, why.status, why.reason, why.detail, ())
 
     def _event_record(self, event: Decoded, now_ms: int) -> OutgoingRecord:
-        value, numbering = registered(self._catalog, event.encode(now_ms))
-        headers = [
-            (topics.SCHEMA_ID, event.schema_id.encode()),
-            (topics.EVENT_TYPE, event.event_type.encode()),
-            (topics.EVENT_ID, event.event_id.encode()),
-            (topics.RECEIVED_AT_MS, b"%d" % now_ms),
-            (topics.CRC32, wire.checksum(value)),
-        ]
-        return OutgoingRecord(topics.EVENTS, event.app_id.encode(), value, headers + numbering, now_ms)
+        value, own_prefix = registered(self._catalog, event.encode(now_ms))
+        headers = RecordHeaders(
+            event.schema_id, now_ms, wire.checksum(value), event.event_type, event.event_id, own_prefix
+        )
+        return OutgoingRecord(topics.EVENTS, event.app_id.encode(), value, headers.pairs(), now_ms)
 
     def _invalid(self, body: bytes, error: Invalid, reason: str, now_ms: int, origin: BodyOrigin) -> Rejected:
         detail = "; ".join(f"{fault.pointer or '(whole body)'}: {fault.detail}" for fault in error.faults)

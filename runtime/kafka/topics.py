@@ -1,4 +1,4 @@
-"""Shared by all Kafka clients of Tapline's topics: names, headers, partitioner, client properties.
+"""Shared by all Kafka clients of Tapline's topics: names, partitioner, client properties.
 
 In: the process environment. Out: constants and a dictionary of librdkafka properties.
 
@@ -11,16 +11,6 @@ from collections.abc import Mapping
 EVENTS = "tapcart.events"
 QUARANTINE = "tapcart.quarantine"
 ALL = (EVENTS, QUARANTINE)  # only the cluster knows their number of partitions
-
-SCHEMA_ID = "schema_id"
-EVENT_TYPE = "event_type"
-EVENT_ID = "event_id"
-RECEIVED_AT_MS = "received_at_ms"
-CRC32 = "crc32"
-# Present, and last, if the value starts with an id of the registry at SCHEMA_REGISTRY_URL. Holds the five
-# bytes that the value would start with under our own ids, so a reader that knows our schemas needs no
-# registry.
-SCHEMA_REGISTRY = "schema_registry"
 
 PARTITIONER = "murmur2_random"
 # What brokers accept, compressed: bodies have at most 2 MiB, and larger records compress well.

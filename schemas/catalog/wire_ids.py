@@ -5,19 +5,18 @@ our own id, so it can be read without the registry, and after the setting has ch
 producers' records are the registry's, or else ours.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.kafka import topics
+from runtime.kafka import record_headers
+from runtime.kafka.record_headers import Headers
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.wire import HEADER_BYTES, prefix, wire_id_of
 
 if TYPE_CHECKING:
     from schemas.catalog.registry_client import SchemaRegistry
-
-Headers = Iterable[tuple[str, bytes | None]]
 
 
 def registering(root: Path, properties: Mapping[str, str], memory: Path) -> SchemaReloader:
@@ -47,15 +46,15 @@ def following(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
     )
 
 
-def registered(catalog: Catalog, value: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Return a value as written to Kafka, and the header that holds our own id, if any.
+def registered(catalog: Catalog, value: bytes) -> tuple[bytes, bytes | None]:
+    """Return a value as written to Kafka, and its first bytes by our own id, if it has a registry's.
 
     Raises: KeyError if the registry does not have its schema.
     """
     if catalog.ids is None:
-        return value, []
+        return value, None
     own = value[:HEADER_BYTES]
-    return prefix(catalog.ids[wire_id_of(own) or 0]) + value[HEADER_BYTES:], [(topics.SCHEMA_REGISTRY, own)]
+    return prefix(catalog.ids[wire_id_of(own) or 0]) + value[HEADER_BYTES:], own
 
 
 def release_of(catalog: Catalog, value: bytes, headers: Headers | None) -> Release | None:
@@ -66,11 +65,11 @@ def release_of(catalog: Catalog, value: bytes, headers: Headers | None) -> Relea
 def releases_of(catalog: Catalog, value: bytes, headers: Headers | None) -> list[Release]:
     """Return the releases that may have written a record's value, most likely first."""
     named = dict(headers or ())
-    own = wire_id_of(named.get(topics.SCHEMA_REGISTRY) or value)
+    own = wire_id_of(named.get(record_headers.SCHEMA_REGISTRY) or value)
     if own is None:
         return []
     found = [catalog.by_wire_id(own)]
-    if topics.CRC32 not in named and topics.SCHEMA_REGISTRY not in named:
+    if record_headers.CRC32 not in named and record_headers.SCHEMA_REGISTRY not in named:
         found.insert(0, catalog.by_registry_id(own))
     return [release for release in found if release]
 

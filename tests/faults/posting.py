@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from tests.support.process import SAMPLES, Ingest
 from tests.support.topic import headers_of, messages_since
 
@@ -99,5 +99,5 @@ def ids_since(kafka: str, before: dict[int, int]) -> dict[str, list[str]]:
     for message in messages_since(kafka, topics.EVENTS, before):
         key = message.key()
         assert isinstance(key, bytes)
-        found.setdefault(key.decode(), {})[headers_of(message)[topics.EVENT_ID].decode()] = None
+        found.setdefault(key.decode(), {})[headers_of(message)[record_headers.EVENT_ID].decode()] = None
     return {app_id: [*ids] for app_id, ids in found.items()}

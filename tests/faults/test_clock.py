@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from tests.faults.harness.world import Inside
 from tests.support.process import SAMPLES, Ingest
 from tests.support.stack import Stack
@@ -48,4 +48,4 @@ def test_a_clock_that_is_days_off_holds_nothing_up(
 
     assert answer.json() == {"kept": "kafka"}
     assert abs(message.timestamp()[1] / 1000 - time.time() - seconds) < 60
-    assert dict(message.headers() or ())[topics.EVENT_ID] == f"clock-{seconds}".encode()
+    assert dict(message.headers() or ())[record_headers.EVENT_ID] == f"clock-{seconds}".encode()

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from tests.support.process import SAMPLES, Ingest
 from tests.support.stack import Stack
 from tests.support.topic import end_offsets, headers_of, messages_since
@@ -29,7 +29,7 @@ def test_what_was_acknowledged_before_a_stop_is_kept(services: Stack, tmp_path: 
     assert ingest.stop() == 0
     assert broken <= 32  # at most the one request that each connection was about to send
     found = {
-        headers_of(message)[topics.EVENT_ID].decode()
+        headers_of(message)[record_headers.EVENT_ID].decode()
         for message in messages_since(services.kafka, topics.EVENTS, before)
     }
     assert acknowledged

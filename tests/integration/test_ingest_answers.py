@@ -17,7 +17,7 @@ import zstandard
 from confluent_kafka import Message
 
 from consumers.kit.decode import fields_of
-from runtime.kafka import topic_contract, topics
+from runtime.kafka import record_headers, topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.bench.partitions import partition
@@ -79,11 +79,11 @@ def test_a_documented_event_is_kept(ingest: Ingest, path: Path) -> None:
     assert release
     assert release.schema_id == event["metadata"]["schema_id"]
     assert message.key() == event["app_id"].encode()
-    assert headers[topics.SCHEMA_ID].decode() == release.schema_id
-    assert headers[topics.EVENT_TYPE].decode() == event["event_type"]
-    assert headers[topics.EVENT_ID].decode() == event["event_id"]
-    assert abs(int(headers[topics.RECEIVED_AT_MS]) - time.time() * 1000) < 60_000
-    assert headers[topics.CRC32] == zlib.crc32(value_of(message)).to_bytes(4, "big")
+    assert headers[record_headers.SCHEMA_ID].decode() == release.schema_id
+    assert headers[record_headers.EVENT_TYPE].decode() == event["event_type"]
+    assert headers[record_headers.EVENT_ID].decode() == event["event_id"]
+    assert abs(int(headers[record_headers.RECEIVED_AT_MS]) - time.time() * 1000) < 60_000
+    assert headers[record_headers.CRC32] == zlib.crc32(value_of(message)).to_bytes(4, "big")
     assert kept(topics.QUARANTINE) == []
 
 

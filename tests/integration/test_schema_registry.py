@@ -17,7 +17,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from consumers.kit import events
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from tests.clients.events import TYPES, Reading, bodies, differences, plain, post, reading
@@ -61,7 +61,7 @@ class Run:
         """Return the records of the second half of the events."""
         ids = {json.loads(event)["event_id"].encode() for event in self.events[_HALF:]}
         found = messages_since(self.site.stack.kafka, topics.EVENTS, self.since)
-        return [one for one in found if one.headers() and headers_of(one)[topics.EVENT_ID] in ids]
+        return [one for one in found if one.headers() and headers_of(one)[record_headers.EVENT_ID] in ids]
 
     def opened(self, app: str, count: int, **more: Any) -> None:
         """Post some events of an app of their own, and wait for their rows."""
@@ -105,7 +105,7 @@ def test_values_begin_with_the_registrys_ids(run: Run) -> None:
     for message in messages:
         wire_id, own = (
             wire.wire_id_of(value)
-            for value in (value_of(message), headers_of(message)[topics.SCHEMA_REGISTRY])
+            for value in (value_of(message), headers_of(message)[record_headers.SCHEMA_REGISTRY])
         )
         release = CATALOG.by_wire_id(own or 0)
         assert release
@@ -133,7 +133,7 @@ def test_confluents_client_reads_what_was_posted(run: Run, where: str) -> None:
 
 
 def _reading(message: Message, record: Any) -> Reading:
-    own = wire.wire_id_of(headers_of(message)[topics.SCHEMA_REGISTRY])
+    own = wire.wire_id_of(headers_of(message)[record_headers.SCHEMA_REGISTRY])
     release = CATALOG.by_wire_id(own or 0)
     assert release
     return reading(release.name, plain(record))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import table_name
 from schemas.codec.events import encode_quarantine
@@ -259,7 +259,9 @@ def test_record_of_another_producer_is_loaded_or_kept(
     }
     for data in (good, *bad.values()):
         sender.put(data, headers=[], key=app.encode())
-    sender.put(good.replace(b"iOS", b"OSi"), headers=[(topics.CRC32, wire.checksum(good))], key=app.encode())
+    sender.put(
+        good.replace(b"iOS", b"OSi"), headers=[(record_headers.CRC32, wire.checksum(good))], key=app.encode()
+    )
     sender.flush()
     tables.wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{app}'", 1)
     tables.wait(f"SELECT count() FROM tapcart.quarantine WHERE app_id = '{app}'", len(bad) + 1)

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from consumers.warehouse.clickhouse import ClickHouseStore
 from consumers.warehouse.repair.offset_reader import OffsetReader
 from consumers.warehouse.tables import Options, tables
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import table_name
 from tests.support.stack import Stack
@@ -391,7 +391,7 @@ def test_damaged_records_never_become_rows(site: Site, seed: int) -> None:
     for _ in range(300):
         data, headers = _damaged(chance, good)
 
-        is_credible = dict(headers).get(topics.CRC32) in (None, wire.checksum(data))
+        is_credible = dict(headers).get(record_headers.CRC32) in (None, wire.checksum(data))
 
         def keep(error: object, message: Message, it: tuple[bytes, bool] = (data, is_credible)) -> None:
             assert error is None
@@ -437,7 +437,9 @@ def _damaged(chance: random.Random, good: list[bytes]) -> tuple[bytes, Headers]:
             data[:cut] + bytes([data[cut] ^ 1 << chance.randrange(8)]) + data[cut + 1 :],
         ]
     )
-    return damaged, chance.choice([[], crc(data), crc(other), [(topics.CRC32, b"")], [(topics.CRC32, None)]])
+    return damaged, chance.choice(
+        [[], crc(data), crc(other), [(record_headers.CRC32, b"")], [(record_headers.CRC32, None)]]
+    )
 
 
 def _identity(data: bytes) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from confluent_kafka import Producer
 
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire import checksum
 from schemas.codec.events import encode_quarantine
@@ -26,7 +26,7 @@ def quarantine(stack: Stack, body: bytes, **fields: Any) -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     value = encode_quarantine(_CATALOG, received_at_ms=round(yesterday.timestamp() * 1000), **given)
     producer = Producer({"bootstrap.servers": stack.kafka})
-    producer.produce(topics.QUARANTINE, value, headers=[(topics.CRC32, checksum(value))])
+    producer.produce(topics.QUARANTINE, value, headers=[(record_headers.CRC32, checksum(value))])
     assert producer.flush(10) == 0
     query = f"SELECT count() FROM tapcart.quarantine WHERE body = unhex('{body.hex()}')"
     assert eventually(lambda: httpx.post(stack.clickhouse_url, content=query).text == "1\n")

@@ -17,7 +17,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from runtime.kafka import topic_contract, topics
+from runtime.kafka import record_headers, topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import Decoded, EventDecoder
@@ -91,7 +91,7 @@ def value(event: bytes, **headers: str) -> bytes:
 
 def crc(data: bytes) -> Headers:
     """Return the checksum header of a value."""
-    return [(topics.CRC32, wire.checksum(data))]
+    return [(record_headers.CRC32, wire.checksum(data))]
 
 
 def message(event: bytes, offset: int = 0, partition: int = 0) -> Message:

@@ -1,4 +1,4 @@
-"""Each mechanism exists once: retries, connections to ClickHouse, the reload of schemas."""
+"""Each mechanism exists once: retries, connections to ClickHouse, the reload of schemas, headers."""
 
 import pytest
 
@@ -14,6 +14,7 @@ _PRODUCT = ("runtime", "schemas", "ingest", "consumers", "deploy")
         ("import tenacity", set()),
         ("from tenacity import", {"runtime/retry.py", "deploy/demo/sender.py"}),
         ("clickhouse_connect.get_client(", {"runtime/clickhouse.py"}),
+        ('"crc32"', {"runtime/kafka/record_headers.py"}),
         (" CHECK_SECONDS", {"schemas/catalog/schema_reloader.py", "ingest/http/token_follower.py"}),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Protocol
 from consumers.kit.decode import Refusal
 from consumers.kit.record import Place, Record
 from consumers.warehouse.load.container import Format
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from schemas.catalog.wire import HEADER_BYTES, checksum
 from schemas.codec.varint import long
 
@@ -155,13 +155,8 @@ class Batch:
 
 def _prefix(value: bytes, headers: list[tuple[str, bytes | None]] | None) -> bytes | None:
     """Return how an intact record of ours would start with our own id; None for other records."""
-    if not headers:
-        return None
-    (name, given), prefix = headers[-1], value[:HEADER_BYTES]
-    if name != topics.CRC32:
-        named = dict(headers)
-        given, prefix = named.get(topics.CRC32), named.get(topics.SCHEMA_REGISTRY) or prefix
-    return prefix if given == checksum(value) else None
+    given, own_prefix = record_headers.crc32_and_own_prefix(headers)
+    return (own_prefix or value[:HEADER_BYTES]) if given == checksum(value) else None
 
 
 class _Partitions(dict[int, bytes]):

@@ -24,7 +24,7 @@ from consumers.warehouse.load.quarantined_record import QuarantinedRecord, quara
 from consumers.warehouse.load.schema_bindings import CurrentBindings
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.tables import Table
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from runtime.retry import RetryPolicy, retrying_until
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.wire import checksum, wire_id_of
@@ -231,7 +231,7 @@ def _remains(refusal: Refusal) -> Iterator[Refusal]:
 
 
 def _once_more(refusal: Refusal) -> QuarantinedRecord:
-    headers = ((topics.CRC32, checksum(refusal.body)),) if refusal.is_ours else ()
+    headers = ((record_headers.CRC32, checksum(refusal.body)),) if refusal.is_ours else ()
     return quarantined_record(refusal.record, refusal.body, refusal.received_at_ms, refusal.app_id, headers)
 
 

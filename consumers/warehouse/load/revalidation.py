@@ -30,7 +30,7 @@ from consumers.kit.decode import (
 )
 from consumers.kit.record import Record
 from consumers.warehouse.load.container import Format, place_of
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.wire import HEADER_BYTES, prefix, wire_id_of
 from schemas.catalog.wire_ids import releases_of
@@ -96,7 +96,7 @@ class Revalidation:
         )
 
     def _row(self, topic: str, record: Record) -> tuple[Format, bytes]:
-        value = sound(record.value(), header(record, topics.CRC32))
+        value = sound(record.value(), header(record, record_headers.CRC32))
         wire_id = wire_id_of(value)
         if wire_id is None:
             raise InvalidRecordError(DAMAGED, "the value does not start with 0 and a schema id")

@@ -29,7 +29,7 @@ from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.tables import PUBLIC, RAW
 from runtime import environment
 from runtime.environment import SettingsError
-from runtime.kafka import topics
+from runtime.kafka import record_headers
 from runtime.tokens import APPS_HEADER, Token, parse
 from schemas.catalog.wire import checksum
 
@@ -182,7 +182,7 @@ class Replayer:
         if row.reason == DAMAGED:
             return "damaged: its original value is unknown"
         try:
-            checked, record = self._checked(row, ((topics.CRC32, checksum(row.body)),))
+            checked, record = self._checked(row, ((record_headers.CRC32, checksum(row.body)),))
         except ValueError:
             return "its place is not topic/partition/offset"
         if isinstance(checked, Refusal):  # maybe another producer's, with a registry's id

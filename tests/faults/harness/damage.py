@@ -14,7 +14,7 @@ from random import Random
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import EventDecoder
@@ -100,7 +100,9 @@ class Damage:
             damaged, crc = _random(value, rng)
             return topics.QUARANTINE, Foreign(-1, damaged, acknowledged=False), damaged, []
         damaged, crc = rng.choice(_DAMAGES)(value, rng)
-        headers: Headers = [(topics.EVENT_ID, post.event_id.encode()), (topics.CRC32, crc)] if crc else []
+        headers: Headers = (
+            [(record_headers.EVENT_ID, post.event_id.encode()), (record_headers.CRC32, crc)] if crc else []
+        )
         return topics.EVENTS, Foreign(-1, damaged, acknowledged=False), damaged, headers
 
     def _value(self, post: Post) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 
 from consumers.kit.record import Record
 from consumers.warehouse.repair.offset_reader import OffsetRange, OffsetReader
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from tests.faults.harness.nemesis import Done
 from tests.faults.harness.world import World
 
@@ -87,7 +87,7 @@ def _records(world: World) -> Iterator[list[Record]]:
 
 def _row(record: Record) -> bytes:
     headers = dict(record.headers() or ())
-    event_id, key = headers.get(topics.EVENT_ID), record.key()
+    event_id, key = headers.get(record_headers.EVENT_ID), record.key()
     if not event_id or not key:
         return b""
     row = {

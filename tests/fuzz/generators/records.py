@@ -2,7 +2,7 @@
 
 from random import Random
 
-from runtime.kafka import topics
+from runtime.kafka import record_headers
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import EventDecoder, Invalid, NotJson
@@ -25,14 +25,14 @@ def make(rng: Random, _place: Place) -> Case:
         value = damaged(rng, value)
     headers: list[tuple[str, bytes | None]] = []
     if rng.random() < 0.5:
-        headers.append((topics.EVENT_ID, rng.choice((b"", None, b"\xff", b"x" * 2000))))
+        headers.append((record_headers.EVENT_ID, rng.choice((b"", None, b"\xff", b"x" * 2000))))
     match rng.randrange(4):
         case 0:
-            headers.append((topics.CRC32, wire.checksum(value)))
+            headers.append((record_headers.CRC32, wire.checksum(value)))
         case 1:
-            headers.append((topics.CRC32, rng.choice((b"", None, b"1234", b"12345"))))
+            headers.append((record_headers.CRC32, rng.choice((b"", None, b"1234", b"12345"))))
         case 2:
-            headers.append((topics.SCHEMA_REGISTRY, rng.randbytes(5)))
-            headers.append((topics.CRC32, wire.checksum(value)))
+            headers.append((record_headers.SCHEMA_REGISTRY, rng.randbytes(5)))
+            headers.append((record_headers.CRC32, wire.checksum(value)))
     odd_key = rng.choice((key, key, key, None, b"", rng.randbytes(2000)))
     return Case((), record=(odd_key, None if rng.random() < 0.02 else value, headers))

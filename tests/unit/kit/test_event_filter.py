@@ -11,7 +11,7 @@ from consumers.kit.decode import fields_of
 from consumers.kit.event_filter import event_filter, typed
 from consumers.kit.types import class_of
 from runtime.environment import SettingsError
-from runtime.kafka import topics
+from runtime.kafka import record_headers
 from schemas.catalog.wire_ids import release_of
 from tests.support.warehouse import CATALOG, SAMPLES, Headers, Message, body, decoded, value
 
@@ -34,7 +34,7 @@ def without_empty(fields: dict[str, Any]) -> dict[str, Any]:
 
 def named(event_type: str) -> Headers:
     """Return the headers of an event of this type."""
-    return [(topics.EVENT_TYPE, event_type.encode())]
+    return [(record_headers.EVENT_TYPE, event_type.encode())]
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from consumers.warehouse.load.batch import Batch, BatchLimits, FlushReason, Formats
 from consumers.warehouse.load.container import format_of, place_of
 from consumers.warehouse.load.revalidation import Revalidation
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from tests.support.warehouse import CATALOG, NOW_MS, Message, body, crc, message, value
 
@@ -60,7 +60,7 @@ def test_a_registrys_id_is_not_taken_for_ours() -> None:
     other = CATALOG.newest("CartViewed")
     assert other
     sent = wire.prefix(other.wire_id) + data[wire.HEADER_BYTES :]
-    headers = [*crc(sent), (topics.SCHEMA_REGISTRY, data[: wire.HEADER_BYTES])]
+    headers = [*crc(sent), (record_headers.SCHEMA_REGISTRY, data[: wire.HEADER_BYTES])]
     filling = batch()
     filling.add([Message(sent, headers_=headers)], 0.0)
 

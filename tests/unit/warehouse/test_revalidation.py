@@ -21,7 +21,7 @@ from consumers.kit.decode import (
 )
 from consumers.warehouse.load.container import Format, format_of
 from consumers.warehouse.load.revalidation import Revalidation
-from runtime.kafka import topics
+from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 
@@ -137,7 +137,8 @@ def test_record_without_a_device_is_a_row() -> None:
 def test_key_and_headers_of_a_refused_record_are_cut() -> None:
     """They become app_id and event_id in the quarantine, which pages show."""
     found = CHECK(
-        topics.EVENTS, Message(b"x", topics.EVENTS, 3, 14, [(topics.EVENT_ID, b"e" * 9999)], b"a" * 9999)
+        topics.EVENTS,
+        Message(b"x", topics.EVENTS, 3, 14, [(record_headers.EVENT_ID, b"e" * 9999)], b"a" * 9999),
     )
 
     assert isinstance(found, Refusal)

@@ -1,0 +1,67 @@
+"""The headers of our Kafka records: their names, their order, and how they are read.
+
+Invariant: `crc32` comes last, or right before `schema_registry` if there is one, so that the loader finds the
+checksum without a search. Source: the public contract in DESIGN.md.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+SCHEMA_ID = "schema_id"
+EVENT_TYPE = "event_type"
+EVENT_ID = "event_id"
+RECEIVED_AT_MS = "received_at_ms"  # as text
+CRC32 = "crc32"  # of the whole value: 4 bytes, big-endian
+# If the value begins with an id of the registry at SCHEMA_REGISTRY_URL: the five bytes with which it would
+# begin by our own ids, so that it is readable without any registry.
+SCHEMA_REGISTRY = "schema_registry"
+
+Headers = Iterable[tuple[str, bytes | None]]
+
+
+class RecordHeaders(msgspec.Struct, frozen=True, gc=False):
+    """The headers of a record that we write."""
+
+    schema_id: str
+    received_at_ms: int
+    crc32: bytes
+    event_type: str | None = None
+    event_id: str | None = None
+    own_prefix: bytes | None = None  # header `schema_registry`
+
+    def pairs(self) -> list[tuple[str, bytes]]:
+        """Return the headers in order; those without a value are left out."""
+        pairs = [(SCHEMA_ID, self.schema_id.encode())]
+        if self.event_type:
+            pairs.append((EVENT_TYPE, self.event_type.encode()))
+        if self.event_id:
+            pairs.append((EVENT_ID, self.event_id.encode()))
+        pairs.append((RECEIVED_AT_MS, b"%d" % self.received_at_ms))
+        pairs.append((CRC32, self.crc32))
+        if self.own_prefix:
+            pairs.append((SCHEMA_REGISTRY, self.own_prefix))
+        return pairs
+
+
+def get(headers: Headers | None, name: str) -> bytes | None:
+    """Return the value of a header, the last of that name; None if there is none."""
+    return dict(headers or ()).get(name)
+
+
+def has(headers: Headers | None, name: str) -> bool:
+    """Return whether there is a header of that name, with or without a value."""
+    return any(found == name for found, _ in headers or ())
+
+
+def crc32_and_own_prefix(
+    headers: Sequence[tuple[str, bytes | None]] | None,
+) -> tuple[bytes | None, bytes | None]:
+    """Return the headers `crc32` and `schema_registry`; fast for records that we wrote."""
+    if not headers:
+        return None, None
+    name, value = headers[-1]
+    if name == CRC32:
+        return value, None
+    named = dict(headers)
+    return named.get(CRC32), named.get(SCHEMA_REGISTRY)

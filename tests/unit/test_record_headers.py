@@ -1,0 +1,47 @@
+"""The headers of our records: their order, and how each reader finds the checksum."""
+
+import pytest
+
+from runtime.kafka import record_headers
+from runtime.kafka.record_headers import CRC32, SCHEMA_REGISTRY, RecordHeaders
+
+CRC, OWN = b"\x01\x02\x03\x04", b"\0\0\0\0\x07"
+
+
+def test_the_headers_are_the_public_contracts_in_its_order() -> None:
+    """The checksum is the last of them, or stands before the registry's."""
+    headers = RecordHeaders("Event_AppOpened_5_0_0", 17, CRC, "AppOpened", "e-1")
+
+    assert headers.pairs() == [
+        ("schema_id", b"Event_AppOpened_5_0_0"),
+        ("event_type", b"AppOpened"),
+        ("event_id", b"e-1"),
+        ("received_at_ms", b"17"),
+        ("crc32", CRC),
+    ]
+    assert RecordHeaders("s", 17, CRC, own_prefix=OWN).pairs() == [
+        ("schema_id", b"s"),
+        ("received_at_ms", b"17"),
+        ("crc32", CRC),
+        ("schema_registry", OWN),
+    ]
+
+
+@pytest.mark.parametrize("own_prefix", [None, OWN])
+def test_the_loader_finds_in_ours_what_was_written(own_prefix: bytes | None) -> None:
+    """With and without a registry."""
+    pairs = [*RecordHeaders("s", 17, CRC, "AppOpened", None, own_prefix).pairs()]
+
+    assert record_headers.crc32_and_own_prefix(pairs) == (CRC, own_prefix)
+
+
+def test_headers_of_others_are_found_wherever_they_stand() -> None:
+    """Another producer has its own order, or none of our headers."""
+    find = record_headers.crc32_and_own_prefix
+
+    assert find(None) == find([]) == find([("x", b"y")]) == (None, None)
+    assert find([(CRC32, CRC), ("x", None)]) == (CRC, None)
+    assert find([(SCHEMA_REGISTRY, OWN), (CRC32, CRC), ("x", None)]) == (CRC, OWN)
+    assert record_headers.get([("x", b"1"), ("x", b"2")], "x") == b"2"
+    assert record_headers.has([("x", None)], "x")
+    assert not record_headers.has(None, "x")
