@@ -1,4 +1,4 @@
-"""Every alert is seen firing and clearing, and no other: a real Prometheus on a real stack that is broken."""
+"""Every alert fires and clears, and no other does: a real Prometheus on a real stack that is broken."""
 
 import json
 import os
@@ -29,20 +29,20 @@ STARTS = "changes(tapline_live_started_at_seconds[40s])"
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Who issues the certificate of the public address."""
+    """The issuer of the public address's certificate."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
 def public(authority: Authority) -> Iterator[Server]:
-    """The public address; nobody sends it more than a handshake."""
+    """The public address; it gets nothing but handshakes."""
     with serving(authority.issue(), BaseHTTPRequestHandler) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """The disks of spool and ClickHouse, inside a stack's folder: small ones, where they can be had."""
+    """Small disks for spool and ClickHouse inside a stack's folder, if possible."""
     data = tmp_path_factory.mktemp("alerts")
     folders = {"spool": data / "spool-disk", "clickhouse": data / "clickhouse"}
     with ExitStack() as stack:
@@ -75,13 +75,13 @@ def stack(authority: Authority, public: Server, disks: dict[str, Path]) -> Itera
 
 @pytest.fixture(scope="module")
 def prometheus(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """It scrapes that stack."""
+    """A Prometheus that scrapes that stack."""
     with Prometheus(stack, tmp_path_factory.mktemp("prometheus")) as running:
         yield running
 
 
 def post(stack: Stack, count: int, **changes: object) -> None:
-    """Have events acknowledged."""
+    """Post events, which must be acknowledged."""
     with httpx.Client(timeout=10) as client:
         for _ in range(count):
             assert client.post(stack.ingest_url, content=event("AppOpened", **changes)).status_code == 200
@@ -89,7 +89,7 @@ def post(stack: Stack, count: int, **changes: object) -> None:
 
 @pytest.mark.parametrize("name", ["clickhouse", "ingest", "live", "warehouse"])
 def test_a_process_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus, name: str) -> None:
-    """Whatever follows from it waits; once it goes on, nothing fires any more."""
+    """Alerts for its consequences are held back; once it continues, nothing fires."""
     prometheus.wait()
     began = time.time()
     pid = stack.kill(name, signal.SIGSTOP)
@@ -105,7 +105,7 @@ def test_a_process_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus,
 
 
 def test_a_look_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus) -> None:
-    """The page answers, and its freshness is of a while ago."""
+    """The page answers, but its freshness is outdated."""
     prometheus.wait()
     began = time.time()
     hang = Path(stack.env["TAPLINE_HANG"])
@@ -120,7 +120,7 @@ def test_a_look_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus) ->
 
 
 def test_a_process_that_ends_again_and_again_is_one_alert(stack: Stack, prometheus: Prometheus) -> None:
-    """Though it is back each time before it would count as down."""
+    """Although each restart is too fast for it to count as down."""
     prometheus.wait()
     began = time.time()
     for count in range(1, 4):
@@ -135,7 +135,7 @@ def test_a_process_that_ends_again_and_again_is_one_alert(stack: Stack, promethe
 
 
 def test_kafka_away_is_one_alert_until_the_spool_fills(stack: Stack, prometheus: Prometheus) -> None:
-    """That it may fill is another trouble, with less time."""
+    """A filling spool is a separate problem, with less time left."""
     prometheus.wait()
     began = time.time()
     pid = stack.kill("kafka", signal.SIGSTOP)
@@ -152,7 +152,7 @@ def test_kafka_away_is_one_alert_until_the_spool_fills(stack: Stack, prometheus:
 
 
 def test_a_loader_that_runs_and_loads_nothing_lags_then_is_late(stack: Stack, prometheus: Prometheus) -> None:
-    """A table is detached: all processes answer, and nothing is loaded."""
+    """A table is detached: all processes answer, but nothing is loaded."""
     prometheus.wait()
     began = time.time()
     sql(stack, "DETACH TABLE tapcart_raw.app_opened")
@@ -170,7 +170,7 @@ def test_a_loader_that_runs_and_loads_nothing_lags_then_is_late(stack: Stack, pr
 def test_troubles_of_their_own_are_alerts_of_their_own(
     stack: Stack, prometheus: Prometheus, public: Server, authority: Authority
 ) -> None:
-    """Certificate, silent app, quarantine: one comes after the other, then all are mended."""
+    """Certificate, silent app, quarantine: each fires, then all are fixed."""
     prometheus.wait()
     began = time.time()
     expected = [("TaplineCertificate", "")]
@@ -213,7 +213,7 @@ def test_a_disk_that_fills_is_one_alert(prometheus: Prometheus, disks: dict[str,
 def test_a_certificate_that_is_refused_is_one_alert(
     prometheus: Prometheus, public: Server, authority: Authority
 ) -> None:
-    """One of another host, which has months to go, is as bad as one that expired."""
+    """A certificate for another host, valid for months, is as bad as an expired one."""
     prometheus.wait()
     began = time.time()
     public.show(authority.issue(host="elsewhere"))
@@ -225,7 +225,7 @@ def test_a_certificate_that_is_refused_is_one_alert(
 
 
 def test_apps_beyond_the_limit_count_together(stack: Stack) -> None:
-    """However many apps there are, labels are bounded."""
+    """For any number of apps, labels are bounded."""
     now_ms = time.time_ns() // 1_000_000
     for app_id, count in (("large", 500), ("small", 2), ("smaller", 1)):
         post(stack, count, app_id=app_id, timestamp=now_ms - 2 * _DAY_MS - 1000)

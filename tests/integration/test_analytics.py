@@ -1,4 +1,4 @@
-"""Each analytics view equals an independent computation on what was posted, whatever befalls the events."""
+"""Each analytics view equals an independent computation on the posted events, whatever happens to them."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ VISITS = "FROM system.tables WHERE database = 'tapcart_raw' AND name = 'visits'"
 
 
 class Month:
-    """A month that was posted and is loaded."""
+    """A month of posted and loaded events."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -39,21 +39,21 @@ class Month:
         self.tables.wait(of_ours, len(self.rows), 200)
 
     def differences(self, events: pl.DataFrame, *views: str) -> list[str]:
-        """Return how the views (all, if none is named) differ from what they must be over `events`."""
+        """Return how the views (by default all) differ from their correct contents for `events`."""
         named = views or tuple(VIEWS)
         found = (difference(self.tables, view, PREFIX, VIEWS[view](events)) for view in named)
         return [text for text in found if text]
 
     def warehouse(self, options: Options | None = None) -> ClickHouseStore:
-        """Return what a loader makes its tables with."""
+        """Return the store with which a loader creates its tables."""
         return ClickHouseStore(self.stack.clickhouse_url, tables(CATALOG), options or Options(), 60)
 
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
-    """A month, posted out of order, with retries, repetitions and late events; on a stack that is its own.
+    """A month, posted out of order, with retries, duplicates and late events, on its own stack.
 
-    Its batches are large: each touches all days of the month, in all tables.
+    Its batches are large: each touches all days of the month in all tables.
     """
     running = Stack(tmp_path_factory.mktemp("month"), "", {"WAREHOUSE_BATCH_AGE_SECONDS_MAX": "3"}).start()
     try:
@@ -63,7 +63,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
 
 
 def test_every_view_is_computed_independently() -> None:
-    """None is added without its check."""
+    """No view is added without its check."""
     assert {view.partition("(")[0] for view in VIEWS} == set(NAMES)
 
 
@@ -74,7 +74,7 @@ def test_a_view_equals_its_independent_computation(month: Month, view: str) -> N
 
 
 def test_a_week_is_reported(month: Month, tmp_path: Path) -> None:
-    """As `make report` does it, by default of the app with most devices; the numbers are the views'."""
+    """By `make report`, by default for the app with most devices; the numbers are the views'."""
     out = tmp_path / "week.html"
     command = [sys.executable, "-m", "deploy.report", "--week", "2025-09-10", "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, env=month.stack.env, capture_output=True, text=True, check=False)
@@ -98,7 +98,7 @@ def test_a_week_is_reported(month: Month, tmp_path: Path) -> None:
 
 
 def test_replay_changes_no_view(month: Month) -> None:
-    """All that Kafka has is loaded once more."""
+    """Everything in Kafka is loaded again."""
     today = datetime.now(UTC).date()
     period = ["--from", str(today - timedelta(days=1)), "--to", str(today + timedelta(days=1))]
     env = month.stack.env | {
@@ -115,7 +115,7 @@ def test_replay_changes_no_view(month: Month) -> None:
 
 
 def test_what_the_views_read_is_made_again_when_it_was_dropped(month: Month) -> None:
-    """By the running loader, at the next event, from the events that are there."""
+    """By the running loader, at the next event, from the existing events."""
     month.tables.run("DROP TABLE tapcart_raw.visits SYNC")
     post(month.stack.ingest_url, month.posted[:1])
     month.tables.wait(
@@ -127,7 +127,7 @@ def test_what_the_views_read_is_made_again_when_it_was_dropped(month: Month) -> 
 
 
 def test_filling_goes_on_where_it_was_killed(month: Month) -> None:
-    """What does not say that it is filled is filled once more; what is of another definition is made anew."""
+    """An unfinished table is filled again; one of another definition is rebuilt."""
     for comment in ("filling", "filled"):
         is_ours = month.tables.one(f"SELECT splitByChar(' ', comment)[4] {VISITS}")
         told = f"{comment} by definition {is_ours if comment == 'filling' else 'other'}"
@@ -139,7 +139,7 @@ def test_filling_goes_on_where_it_was_killed(month: Month) -> None:
 
 
 def test_days_are_those_of_a_time_zone(month: Month) -> None:
-    """A setting, also for events that are there already."""
+    """It is a setting, and also applies to existing events."""
     zone = "America/New_York"
     try:
         month.warehouse(Options(time_zone=zone)).make_tables()
@@ -151,7 +151,7 @@ def test_days_are_those_of_a_time_zone(month: Month) -> None:
 
 
 def test_an_environment_is_left_out_of_every_view(month: Month) -> None:
-    """With the events that name it, those of the server in the same session or device, and orders."""
+    """Including its server events of the same session or device, and its orders."""
     excluded = rows(month.posted, excluded=["debug"])
     try:
         month.warehouse(Options(environments_excluded=(" Debug",))).make_tables()
@@ -176,7 +176,7 @@ def test_how_far_apart_is_a_setting(month: Month) -> None:
 
 
 def test_an_older_folder_gets_the_views_of_now(month: Month) -> None:
-    """The loader replaces what an earlier version left: views with fewer columns, another `visits`."""
+    """The loader replaces an earlier version's views, with fewer columns and another `visits`."""
     month.tables.run(
         "CREATE OR REPLACE VIEW tapcart.orders AS SELECT app_id, event_properties.checkout_id AS checkout_id"
         " FROM tapcart.order_created"

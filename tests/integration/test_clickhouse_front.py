@@ -1,4 +1,4 @@
-"""The ClickHouse front, as clickhouse-connect's own HTTP client and plain HTTP see it."""
+"""The ClickHouse front, used by clickhouse-connect's own HTTP client and by plain HTTP."""
 
 import gzip
 import io
@@ -66,9 +66,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def running(client: Client, text: str) -> int:
-    """Return how many queries that begin with `text` run now."""
+    """Return the number of running queries that start with `text`."""
     query = "SELECT count() FROM system.processes WHERE query LIKE concat({text:String}, '%')"
-    # The engine writes a query with parameters anew, with brackets around its conditions.
+    # The engine rewrites a query with parameters, with brackets around its conditions.
     return int(client.query(query, parameters={"text": text.partition(" WHERE ")[0]}).result_rows[0][0])
 
 
@@ -84,7 +84,7 @@ def avro(rows: int) -> bytes:
 @pytest.mark.parametrize("path", ["/ping", "/", "/replicas_status"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_is_well(services: Stack, path: str, method: str) -> None:
-    """The addresses that monitors ask answer as a server's."""
+    """The paths for monitors answer like a server's."""
     answer = http(services, path, method=method)
 
     assert answer.status == 200
@@ -97,7 +97,7 @@ def test_serves_the_query_page(services: Stack) -> None:
 
 
 def test_answers_the_page_that_asks_for_frames_as_an_older_server(services: Stack) -> None:
-    """The page then asks again, without."""
+    """The page then retries without frames."""
     answer = http(services, "/?framing_output_format=EventStream", b"SELECT 1")
 
     assert answer.status == 404
@@ -151,14 +151,14 @@ def test_takes_parameters_as_they_are(client: Client) -> None:
 
 
 def test_takes_a_long_url(services: Stack) -> None:
-    """A server's is 1 MiB long; drivers put parameters into it."""
+    """A server's limit is 1 MiB; drivers put parameters into the URL."""
     path = f"/?param_x={'x' * 1_000_000}"
 
     assert http(services, path, b"SELECT length({x:String})").body == b"1000000\n"
 
 
 def test_takes_settings_from_url_and_query(client: Client, services: Stack) -> None:
-    """A setting holds for its query and not for the next."""
+    """A setting applies to its query only."""
     query = "SELECT getSetting('max_block_size')"
 
     assert client.query(query, settings={"max_block_size": 7}).result_rows == [(7,)]
@@ -168,12 +168,12 @@ def test_takes_settings_from_url_and_query(client: Client, services: Stack) -> N
 
 
 def test_queries_use_every_core_whatever_memory_is_free(client: Client) -> None:
-    """The engine's own default keeps a GiB for each thread: one thread, by our limits."""
+    """By default the engine reserves a GiB per thread, which would allow one thread with our limits."""
     assert client.command("SELECT getSetting('max_threads_min_free_memory_per_thread')") == 0
 
 
 def test_takes_database_format_and_query_id(client: Client, services: Stack) -> None:
-    """By URL or header, as a server does; the answer's headers tell what was used."""
+    """By URL or header, like a server; the answer's headers report them."""
     client.insert("front.t", [[1, "a", None]])
     answer = http(
         services,
@@ -192,7 +192,7 @@ def test_takes_database_format_and_query_id(client: Client, services: Stack) -> 
 @pytest.mark.parametrize("compression", ["lz4", "zstd", "gzip", False])
 @pytest.mark.usefixtures("client")
 def test_inserts_and_streams_back(services: Stack, compression: str | bool) -> None:  # noqa: FBT001
-    """Native both ways, in every compression that the client knows."""
+    """Native both ways, in every compression of the client."""
     rows = [[number, f"n{number}" * 5, number / 2] for number in range(50_000)]
     with connect(services, compress=compression, database="front") as other:
         summary = other.insert("t", rows, column_names=["id", "name", "value"])
@@ -227,7 +227,7 @@ def test_inserts_and_streams_back(services: Stack, compression: str | bool) -> N
 def test_inserts_from_body_and_url(
     services: Stack, client: Client, query: str, body: bytes, headers: dict[str, str]
 ) -> None:
-    """The statement stands in the URL, in the body, or in both; its data follow."""
+    """The statement is in the URL, in the body, or in both; its data follows."""
     answer = http(services, f"/?query={quote(query)}", body, headers)
 
     assert answer.status == 200, answer.body
@@ -236,7 +236,7 @@ def test_inserts_from_body_and_url(
 
 
 def test_inserts_avro(client: Client) -> None:
-    """What the warehouse loader does: one Avro container per insert, absent columns by their defaults."""
+    """As the loader does: one Avro container per insert, with defaults for missing columns."""
     summary = client.raw_insert(
         "front.t", insert_block=avro(1000), fmt="Avro", settings={"input_format_avro_allow_missing_fields": 1}
     )
@@ -260,7 +260,7 @@ def test_inserts_clickhouse_blocks(services: Stack, client: Client) -> None:
 
 
 def test_inserts_nothing_of_a_compressed_body_that_was_cut(services: Stack, client: Client) -> None:
-    """Its length may be right and its end still missing."""
+    """Its length may be right although its end is missing."""
     body = gzip.compress(b"".join(b"%d,a,1\n" % number for number in range(10_000)))
     path = f"/?query={quote('INSERT INTO front.t FORMAT CSV')}"
     answer = http(services, path, body[: len(body) // 2], {"Content-Encoding": "gzip"})
@@ -303,7 +303,7 @@ def test_compresses_answers_when_asked(services: Stack, encoding: str) -> None:
 )
 @pytest.mark.usefixtures("client")
 def test_tells_errors_as_a_server(services: Stack, query: str, status: int, code: int) -> None:
-    """ClickHouse's code, text and status; the front's own words for the engine do not show."""
+    """ClickHouse's code, text and status; the front's own clauses do not show."""
     answer = http(services, "/", query.encode())
 
     assert (answer.status, answer.headers["X-ClickHouse-Exception-Code"]) == (status, str(code))
@@ -313,7 +313,7 @@ def test_tells_errors_as_a_server(services: Stack, query: str, status: int, code
 
 
 def test_tells_an_error_that_comes_late(services: Stack) -> None:
-    """When rows are on their way already, the client still learns why they are not all."""
+    """After some rows, the client still learns why others are missing."""
     query = "SELECT throwIf(number = 5000000), number FROM numbers(10000000) SETTINGS max_threads = 1"
 
     client = connect(services, compress=False)
@@ -326,7 +326,7 @@ def test_tells_an_error_that_comes_late(services: Stack) -> None:
 
 
 def test_cuts_a_compressed_answer_when_an_error_comes_late(services: Stack) -> None:
-    """Words cannot be added to it; that it is not whole can still be told from it."""
+    """It cannot contain a message, but the client can detect that it is incomplete."""
     query = "SELECT throwIf(number = 500000), randomString(10) FROM numbers(1000000) SETTINGS max_threads = 1"
 
     client = connect(services, compress="lz4")
@@ -352,7 +352,7 @@ def test_cuts_a_compressed_answer_when_an_error_comes_late(services: Stack) -> N
     ],
 )
 def test_reads_only_by_get(services: Stack, text: str) -> None:
-    """A link that somebody follows changes nothing."""
+    """Following a link changes nothing."""
     answer = http(services, f"/?query={quote(text)}")
 
     assert (answer.status, answer.code) == (500, "164")
@@ -360,7 +360,7 @@ def test_reads_only_by_get(services: Stack, text: str) -> None:
 
 
 def test_a_get_cannot_make_itself_more(services: Stack) -> None:
-    """The engine keeps it to reading, whatever settings come with it."""
+    """The engine keeps it read-only with any settings."""
     readonly = quote("SELECT getSetting('readonly')")
 
     assert http(services, f"/?query={readonly}{quote(' SETTINGS readonly = 0')}").code == "164"
@@ -368,7 +368,7 @@ def test_a_get_cannot_make_itself_more(services: Stack) -> None:
 
 
 def test_refuses_pages_from_elsewhere(services: Stack) -> None:
-    """A page that a browser on this machine shows can reach the port; its own page may."""
+    """A page in this machine's browser can reach the port; only its own page may query."""
     own = {"Origin": services.clickhouse_url}
 
     assert http(services, "/", b"SELECT 1", own).status == 200
@@ -378,7 +378,7 @@ def test_refuses_pages_from_elsewhere(services: Stack) -> None:
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_refuses_images_and_links_of_other_pages(services: Stack, site: str) -> None:
-    """They have no Origin; the browser says what kind of page they are on. Another port is another page."""
+    """They have no Origin, but the browser reports the kind of page. Another port is another page."""
     path = f"/?query={quote('SELECT 1')}"
 
     assert http(services, path, headers={"Sec-Fetch-Site": site}).code == "497"
@@ -403,7 +403,7 @@ def test_answers_to_its_own_names(small: Stack, host: str, status: int) -> None:
 
 
 def test_bytes_that_are_no_utf8_get_an_answer(services: Stack) -> None:
-    """The engine's, whether it can use them or not."""
+    """The engine's answer, whether or not it can use them."""
     assert http(services, "/", b"SELECT 'caf\xe9'").body == b"caf\xe9\n"
     assert http(services, "/?query=SELECT%20%27caf%E9%27").body == b"caf\xe9\n"
     assert http(services, "/?param_x=caf%E9", b"SELECT {x:String}").body == b"caf\xe9\n"
@@ -418,7 +418,7 @@ def test_bytes_that_are_no_utf8_get_an_answer(services: Stack) -> None:
 
 @pytest.mark.parametrize("query_id", ["a%0d%0aX-Injected:%201", "%FF", "a" * 1000, "%00"])
 def test_an_id_goes_into_a_header(services: Stack, query_id: str) -> None:
-    """So it is of one line."""
+    """So it must be one line."""
     answer = http(services, f"/?query_id={query_id}", b"SELECT 1")
 
     assert answer.code == "36"
@@ -426,7 +426,7 @@ def test_an_id_goes_into_a_header(services: Stack, query_id: str) -> None:
 
 
 def test_refuses_what_it_cannot_do(services: Stack) -> None:
-    """By ClickHouse's error for it, not by a wrong answer."""
+    """With ClickHouse's error, not with a wrong answer."""
     assert http(services, "/", b"x", {"Content-Encoding": "br"}).status == 501
     file = b'--x\r\nContent-Disposition: form-data; name="t"; filename="t"\r\n\r\n1\r\n--x--\r\n'
     external = http(services, "/?query=SELECT+1", file, FORM)
@@ -442,7 +442,7 @@ def form(**parts: bytes) -> bytes:
 
 
 def test_takes_parameters_from_a_form(services: Stack) -> None:
-    """As drivers send those that are too long for a URL; the query may be in it as well."""
+    """Drivers use a form if parameters are too long for a URL; it may contain the query too."""
     long = "it's \\\\ long " * 10_000
     text = b"SELECT length({text:String}), getSetting('max_block_size')"
     body = form(query=text, param_text=long.encode(), max_block_size=b"77")
@@ -458,14 +458,14 @@ def test_takes_parameters_from_a_form(services: Stack) -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (form(query=b"SELECT 1")[:-8], "36"),  # cut
+        (form(query=b"SELECT 1")[:-8], "36"),  # truncated
         (b"SELECT 1", "36"),
         (form(query=b"SELECT 1", param_x=b" " * 17 * 1024 * 1024), "62"),
-        (form(query=b"DROP TABLE front.none"), "60"),  # a statement like any other
+        (form(query=b"DROP TABLE front.none"), "60"),  # an ordinary statement
     ],
 )
 def test_refuses_a_form_that_is_none(services: Stack, body: bytes, code: str) -> None:
-    """Cut, of another format, or too large to be kept in memory."""
+    """Truncated, of another format, or too large for memory."""
     assert http(services, "/", body, FORM).code == code
 
 
@@ -490,7 +490,7 @@ def test_packs_answers_into_clickhouses_blocks(services: Stack, rows: int) -> No
 
 
 def test_writes_native_for_the_clients_revision(services: Stack) -> None:
-    """As clickhouse-go reads it: JSON as text, and faults with their own code."""
+    """As clickhouse-go expects: JSON as text, and faults with their own code."""
     url = "/?default_format=Native&client_protocol_version=54460"
     column = b"\x01\x00\x02\xff\xff\xff\xff\x00\x01\x01\x01j\x04JSON\x00\x01" + b"\x00" * 7
 
@@ -503,7 +503,7 @@ def test_writes_native_for_the_clients_revision(services: Stack) -> None:
 
 
 def test_tells_the_length_of_a_late_error(services: Stack) -> None:
-    """With its newline, as clients count it; the connection is cut behind it."""
+    """With its newline, as clients count it; then the connection is closed."""
     url = (
         f"{services.clickhouse_url}/?query={quote('SELECT throwIf(number = 3000000) FROM numbers(4000000)')}"
     )
@@ -519,7 +519,7 @@ def test_tells_the_length_of_a_late_error(services: Stack) -> None:
 
 
 def test_streams_large_results_in_bounded_memory(services: Stack) -> None:
-    """A reader that takes its time does not make the front grow."""
+    """A slow reader does not increase the front's memory."""
     peak = Path(f"/proc/{services.pid('clickhouse')}/status")
     connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
     before = _resident(peak)
@@ -546,7 +546,7 @@ def _resident(path: Path) -> int:
 def test_ends_the_query_of_a_client_that_went_away(
     services: Stack, client: Client, query: str, session: str
 ) -> None:
-    """Whether it computes or writes; the engine writes the text of one with parameters anew."""
+    """Whether it computes or writes; the engine rewrites queries with parameters."""
     connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
     connection.request("POST", f"/?param_end=end{session}", f"{query} AND {{end:String}} != ''".encode())
     eventually(lambda: running(client, query) == 1, what="the query runs")
@@ -558,7 +558,7 @@ def test_ends_the_query_of_a_client_that_went_away(
 
 @pytest.mark.parametrize("lines", [1000, 100_000])
 def test_inserts_nothing_of_a_body_that_was_cut(services: Stack, client: Client, lines: int) -> None:
-    """A client that dies midway inserted nothing, also when its first lines are whole."""
+    """A client that dies midway inserts nothing, even if its first lines are complete."""
     connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
     connection.putrequest("POST", f"/?query={quote('INSERT INTO front.t FORMAT CSV')}")
     connection.putheader("Content-Length", "10000000")
@@ -567,12 +567,12 @@ def test_inserts_nothing_of_a_body_that_was_cut(services: Stack, client: Client,
     assert connection.sock.recv(1) == b""
     connection.close()
 
-    # The front knows that the client is gone; what it would insert would be there soon.
+    # The front knows that the client is gone; an insert would have happened by now.
     assert [client.command("SELECT count() FROM front.t") for _ in range(30)] == [0] * 30
 
 
 def test_a_session_keeps_what_is_temporary(services: Stack) -> None:
-    """Tables, SET and USE are of one session; what stands in a URL is of one query."""
+    """Tables, SET and USE belong to a session; URL options belong to a query."""
     mine, other = "/?session_id=mine", "/?session_id=other"
     size = b"SELECT getSetting('max_block_size')"
 
@@ -593,7 +593,7 @@ def test_a_session_keeps_what_is_temporary(services: Stack) -> None:
 
 
 def test_a_session_is_of_one_query_at_a_time(services: Stack, client: Client) -> None:
-    """Another is told so; a session that does not exist can be asked for."""
+    """A second query is refused; a client may require that the session exists."""
     query = "SELECT sleep(3), 'of the session'"
     thread = threading.Thread(target=http, args=(services, "/?session_id=busy", query.encode()))
     thread.start()
@@ -610,7 +610,7 @@ def test_a_session_is_of_one_query_at_a_time(services: Stack, client: Client) ->
 
 
 def test_a_session_ends_after_its_time(services: Stack) -> None:
-    """With what it kept in memory."""
+    """With its objects in memory."""
     path = "/?session_id=short&session_timeout=0"
     assert http(services, path, b"CREATE TEMPORARY TABLE kept (a Int8)").status == 200
 
@@ -618,7 +618,7 @@ def test_a_session_ends_after_its_time(services: Stack) -> None:
 
 
 def test_bounds_sessions(small: Stack) -> None:
-    """The one that rested longest makes room."""
+    """The longest unused one is evicted."""
     key = {"X-ClickHouse-Key": PASSWORD}
     for name in ("a", "b", "c"):
         assert http(small, f"/?session_id={name}", b"CREATE TEMPORARY TABLE t (a Int8)", key).status == 200
@@ -632,7 +632,7 @@ def test_bounds_sessions(small: Stack) -> None:
 def test_kills_a_query_by_the_id_of_its_client(
     services: Stack, client: Client, session: str, wanted: str, more: str
 ) -> None:
-    """As drivers do that cancel, with parameters or without; an id is of one query at a time."""
+    """As cancelling drivers do, with or without parameters; a running query's id is unique."""
     answers: list[Answer] = []
     text = f"{ENDLESS} AND 'to be killed' != {{end:String}}"
     path = "/?query_id=it-s%20mine"
@@ -651,7 +651,7 @@ def test_kills_a_query_by_the_id_of_its_client(
 
 
 def test_a_session_that_only_reads_goes_on(services: Stack) -> None:
-    """The front changes no setting of it any more."""
+    """The front does not change its settings."""
     path = "/?session_id=read-only"
     assert http(services, path, b"SET readonly = 1").status == 200
 
@@ -670,7 +670,7 @@ def test_a_session_that_only_reads_goes_on(services: Stack) -> None:
 def test_a_body_stays_when_another_protocol_is_asked_for(
     services: Stack, framing: str, protocol: str
 ) -> None:
-    """Java's client asks for HTTP/2 with every request."""
+    """Java's client requests HTTP/2 with every request."""
     address = urlsplit(services.clickhouse_url)
     upgrade = f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAEAAEAA"
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
@@ -685,7 +685,7 @@ def test_a_body_stays_when_another_protocol_is_asked_for(
 
 @pytest.mark.parametrize("place", [1, 5])
 def test_a_block_cannot_claim_memory(services: Stack, place: int) -> None:
-    """Its sizes are numbers that anybody can write."""
+    """Anyone can write its sizes."""
     packed = lz4.block.compress(b"1", store_size=False)
     head = bytearray(b"\x82" + (len(packed) + 9).to_bytes(4, "little") + (1).to_bytes(4, "little"))
     head[place : place + 4] = (0xFFFFFFFF).to_bytes(4, "little")
@@ -696,7 +696,7 @@ def test_a_block_cannot_claim_memory(services: Stack, place: int) -> None:
 
 
 def test_serves_readers_beside_a_writer(services: Stack, client: Client) -> None:
-    """Eight readers at once see whole inserts only, and the writer is never refused."""
+    """Eight concurrent readers see only whole inserts, and the writer is never refused."""
     done = threading.Event()
     faults: list[object] = []
 
@@ -728,7 +728,7 @@ def _collect(job: Any, faults: list[object]) -> None:
 
 
 def test_keeps_acknowledged_inserts_through_kill_9(services: Stack, client: Client) -> None:
-    """What was answered 200 is there when the supervisor has brought the engine back."""
+    """An acknowledged insert is there after the supervisor has restarted the engine."""
     acknowledged: list[int] = []
 
     def write() -> None:
@@ -753,7 +753,7 @@ def test_keeps_acknowledged_inserts_through_kill_9(services: Stack, client: Clie
 
 
 def test_asks_for_the_password(small: Stack) -> None:
-    """In each of the ways in which clients send it; the user's name does not matter."""
+    """In every form that clients use; the user name does not matter."""
     right = "Basic OnNlY3JldA=="  # base64 of ":secret"
 
     assert http(small, "/", b"SELECT 1").status == 401
@@ -777,13 +777,13 @@ def test_asks_for_the_password(small: Stack) -> None:
     ],
 )
 def test_ends_a_runaway_query(small: Stack, query: str, name: str) -> None:
-    """By the engine's own error; a query may lower a limit, and not raise it."""
+    """With the engine's own error; a query may lower a limit but not raise it."""
     with connect(small, password=PASSWORD) as client, pytest.raises(ClickHouseError, match=name):
         client.query(query)
 
 
 def test_bounds_queries_at_once(small: Stack) -> None:
-    """Readers have a number of places; more are refused by ClickHouse's code; a writer still has its own."""
+    """Reads are limited, and more are refused with ClickHouse's code; writes have their own limit."""
     key = {"X-ClickHouse-Key": "secret"}
     answers: list[Answer] = []
 
@@ -812,7 +812,7 @@ def test_bounds_queries_at_once(small: Stack) -> None:
 
 
 def test_bounds_bodies(small: Stack) -> None:
-    """Also after decompression, so that a small body cannot fill the disk."""
+    """After decompression, so that a small body cannot fill the disk."""
     key = {"X-ClickHouse-Key": "secret", "Content-Encoding": "gzip"}
     insert = f"/?query={quote('INSERT INTO FUNCTION null() FORMAT CSV')}"
 
@@ -821,7 +821,7 @@ def test_bounds_bodies(small: Stack) -> None:
 
 
 def test_lets_running_queries_end_when_it_stops(tmp_path: Path) -> None:
-    """SIGTERM: no new ones, and the answers of those under way."""
+    """After SIGTERM there are no new queries, but running ones are answered."""
     stack = Stack(tmp_path, "clickhouse").start()
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(http(stack, "/", b"SELECT sleep(1), 'whole'")))

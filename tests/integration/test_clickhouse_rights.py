@@ -1,7 +1,7 @@
-"""What SQL may do on the bundled engine: every function, engine, source and format that it has, tried.
+"""The rights of SQL on the bundled engine: every function, engine, source and format is tried.
 
-An engine of a new version with something new fails these tests: it is to be allowed here on purpose, or to be
-refused by its configuration.
+A new feature of a new engine version fails these tests: it must be allowed here on purpose, or refused by the
+configuration.
 """
 
 import json
@@ -24,7 +24,7 @@ _PASSWORD = "Q7f3zK1mW8sT5xB2"  # noqa: S105 - planted, to be looked for
 _KEY = {"X-ClickHouse-Key": _PASSWORD}
 _REFUSED, _NO_CLUSTER = "497", "701"
 
-# They make rows up, or read tables that SELECT reads.
+# These produce rows, or read tables that SELECT may read.
 _ALLOWED_FUNCTIONS = set(
     """SQLStandardValues dictionary eval format fuzzQuery generateRandom generateSeries generate_series input
     loop merge mergeTreeAnalyzeIndexes mergeTreeAnalyzeIndexesUUID mergeTreeCodecBlockCounts mergeTreeIndex
@@ -35,7 +35,7 @@ _ALLOWED_FUNCTIONS = set(
 _OF_S3 = f"'{_NOWHERE}bucket/x.csv', 'CSV', 'a Int8'"
 _OF_A_LAKE = f"'{_NOWHERE}bucket/x'"
 _OF_SERVERS = "'127.0.0.1:9', 'd', 't', 'u', 'p'"
-# By the beginning of the name, the longest that fits: arguments with which it would reach out.
+# Longest prefix of the name -> arguments with which it would reach outside.
 _ARGUMENTS = {
     "azureBlobStorage": f"'{_NOWHERE}', 'c', 'b', 'CSV', 'auto', 'a Int8'",
     "bigquery": "'p', 'd', 't', access_token = 'x'",
@@ -59,7 +59,7 @@ _ARGUMENTS = {
     "python": "settings",
     "arrowstream": "settings",
 }
-# Refused for another reason: there is no cluster, no program and no object of Python to be named.
+# Refused for another reason: no cluster, program or Python object exists to be named.
 _CODES = {"cluster": _NO_CLUSTER, "clusterAllReplicas": _NO_CLUSTER, "executable": "1", "python": "801"} | {
     "arrowstream": "47",
     "sqlite": "481",
@@ -95,7 +95,7 @@ _ENGINE_ARGUMENTS = {
 # Refused for another reason; Replicated: there is no ZooKeeper.
 _ENGINE_CODES = {"ArrowStream": "1001", "FileLog": "36", "KeeperMap": "36"}
 _ENGINE_ARGUMENTS |= {"ArrowStream": "(x)", "FileLog": "('/etc', 'CSV')", "KeeperMap": "('/x') PRIMARY KEY a"}
-# Made without a question; a program is looked for when it is read.
+# Created without checks; a program is looked up when it is read.
 _WITHOUT_PROGRAMS = {"Executable", "ExecutablePool"}
 
 _ALLOWED_DATABASES = {"Atomic", "Dictionary", "Memory"}
@@ -111,10 +111,10 @@ _DATABASE_ARGUMENTS = {
     **dict.fromkeys(["MaterializedPostgreSQL", "MySQL", "PostgreSQL"], "('127.0.0.1:9', 'd', 'u', 'p')"),
     **dict.fromkeys(["Remote", "RemoteSecure"], "('127.0.0.1:9', 'system')"),
 }
-# Disabled by settings that cannot be changed; no ZooKeeper; deprecated.
+# Disabled by constant settings; no ZooKeeper; deprecated.
 _DATABASE_CODES = {"DataLakeCatalog": "344", "Replicated": "225", "Ordinary": "336"}
 
-# Settings whose value is text: they name no place outside.
+# Text settings that name no place outside.
 _HARMLESS_SETTINGS = set(
     """additional_result_filter additional_table_filters allow_deprecated_database_ordinary
     allow_experimental_database_atomic allow_experimental_database_materialized_mysql
@@ -186,7 +186,7 @@ _STATEMENTS = {
     "CREATE TABLE system.a (a Int8) ENGINE = Memory": _REFUSED,
     "SELECT * FROM _files.`/etc/passwd`": _REFUSED,
     "DROP DATABASE default": _REFUSED,
-    "SELECT * FROM settings": "60",  # no object of the front's Python is a table
+    "SELECT * FROM settings": "60",  # no Python object of the front is a table
     "SELECT 1 INTO OUTFILE '/tmp/x'": "237",
     "SET dialect = 'prql'": "452",
     "SET allow_experimental_database_iceberg = 1": "452",
@@ -201,7 +201,7 @@ _STATEMENTS = {
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """An engine whose stack was given every secret there is."""
+    """An engine whose stack has all possible secrets."""
     folder = tmp_path_factory.mktemp("rights")
     names = ("CLICKHOUSE_PASSWORD", "INGEST_TOKENS", "LIVE_TOKEN", "KAFKA_SASL_PASSWORD")
     stack = Stack(folder / "data", "clickhouse", dict.fromkeys(names, _PASSWORD)).start()
@@ -217,14 +217,14 @@ def run(stack: Stack, text: str, path: str = "/") -> Answer:
 
 
 def names(stack: Stack, query: str) -> list[str]:
-    """Return the names that a query finds."""
+    """Return the names found by a query."""
     answer = run(stack, f"{query} FORMAT JSONColumns")
     assert answer.status == 200, answer.body
     return list(next(iter(json.loads(answer.body).values())))
 
 
 def test_every_table_function_is_allowed_or_refused(secrets: Stack) -> None:
-    """Refused: the engine itself says that the right is missing."""
+    """Refused means: the engine itself reports the missing right."""
     codes = {}
     for name in names(secrets, "SELECT name FROM system.table_functions"):
         if name not in _ALLOWED_FUNCTIONS:
@@ -238,7 +238,7 @@ def test_every_table_function_is_allowed_or_refused(secrets: Stack) -> None:
 
 
 def test_every_table_engine_is_allowed_or_refused(secrets: Stack) -> None:
-    """Also those that only CREATE TABLE has."""
+    """Including those that only CREATE TABLE accepts."""
     codes = {}
     for name in names(secrets, "SELECT name FROM system.table_engines"):
         if name not in _ALLOWED_ENGINES | _WITHOUT_PROGRAMS:
@@ -255,7 +255,7 @@ def test_every_table_engine_is_allowed_or_refused(secrets: Stack) -> None:
 
 @pytest.mark.parametrize("program", ["sh", "/bin/sh", "../../../../../../bin/sh"])
 def test_a_table_runs_no_program(secrets: Stack, program: str) -> None:
-    """There is none where the engine looks, and the kernel would not start it."""
+    """The engine finds none, and the kernel would not start one."""
     for number, name in enumerate(sorted(_WITHOUT_PROGRAMS)):
         table = f"p{number}"
         run(secrets, f"CREATE OR REPLACE TABLE {table} (a Int8) ENGINE = {name}('{program}', 'TSV')")
@@ -264,7 +264,7 @@ def test_a_table_runs_no_program(secrets: Stack, program: str) -> None:
 
 
 def test_every_database_engine_is_allowed_or_refused(secrets: Stack) -> None:
-    """A database may be somebody else's."""
+    """A database may be on another server."""
     codes = {}
     for name in names(secrets, "SELECT name FROM system.database_engines"):
         if name not in _ALLOWED_DATABASES:
@@ -276,7 +276,7 @@ def test_every_database_engine_is_allowed_or_refused(secrets: Stack) -> None:
 
 
 def test_no_dictionary_of_any_source_and_layout(secrets: Stack) -> None:
-    """The right to make one is missing, whatever it is made of."""
+    """The right to create one is missing, for any source."""
     codes = set()
     for source in names(secrets, "SELECT name FROM system.dictionary_sources"):
         for layout in names(secrets, "SELECT name FROM system.dictionary_layouts"):
@@ -293,7 +293,7 @@ def test_refuses_a_statement(secrets: Stack, text: str) -> None:
 
 
 def test_every_setting_that_names_a_place_is_constant_or_harmless(secrets: Stack) -> None:
-    """A new engine's new settings are to be read, and put into one list or the other."""
+    """New settings of a new engine must be reviewed and added to one of the lists."""
     kinds = "type IN ('String', 'Map', 'URI') OR match(name, '^(dynamic_disk_|allow_.*database)')"
     found = names(secrets, f"SELECT name FROM system.settings WHERE {kinds}")
     tables = names(secrets, f"SELECT 'merge_tree_' || name FROM system.merge_tree_settings WHERE {kinds}")
@@ -302,7 +302,7 @@ def test_every_setting_that_names_a_place_is_constant_or_harmless(secrets: Stack
 
 
 def test_every_constant_is_a_setting(secrets: Stack) -> None:
-    """One that this engine does not know would constrain nothing."""
+    """Constraining an unknown setting would have no effect."""
     known = names(
         secrets,
         "SELECT name FROM system.settings UNION ALL"
@@ -311,13 +311,13 @@ def test_every_constant_is_a_setting(secrets: Stack) -> None:
     codes = [run(secrets, "SELECT 1", f"/?{name}=1").code for name in CONSTANTS if "merge_tree" not in name]
 
     assert set(CONSTANTS) <= set(known)
-    # 1 may be the value that it has already, or none that it takes.
+    # 1 may be its current value, or an invalid one.
     assert set(codes) <= {"452", None, "36", "72"}
     assert codes.count("452") > len(codes) / 2
 
 
 def test_every_format_reads_and_writes_without_files(secrets: Stack) -> None:
-    """With a schema to be read from a file: the setting cannot be given, whatever the format."""
+    """With a schema from a file: no format accepts that setting."""
     for name in names(secrets, "SELECT name FROM system.formats WHERE is_output"):
         query = f"SELECT 1 AS a SETTINGS format_schema = '{secrets.data_dir.parent}/secret:M' FORMAT {name}"
         assert run(secrets, query).code == "452"
@@ -328,7 +328,7 @@ def test_every_format_reads_and_writes_without_files(secrets: Stack) -> None:
 
 @pytest.mark.parametrize("field", ["default_format", "X-ClickHouse-Format"])
 def test_a_format_is_one_word(secrets: Stack, tmp_path: Path, field: str) -> None:
-    """It would be pasted into the statement."""
+    """It would be inserted into the statement."""
     target = tmp_path / "out"
     attack = f"TSV; SELECT 'owned' INTO OUTFILE '{target}'"
     of_url = field == "default_format"
@@ -341,7 +341,7 @@ def test_a_format_is_one_word(secrets: Stack, tmp_path: Path, field: str) -> Non
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/proc/1/environ", "{parent}/environ", "{secret}", "{run}"])
 def test_reads_no_file(secrets: Stack, path: str) -> None:
-    """Not even by the function that the engine would let run: the kernel refuses."""
+    """Not even by the function that the engine allows: the kernel refuses."""
     places = {
         "parent": f"/proc/{os.getppid()}",
         "secret": str(secrets.data_dir.parent / "secret"),
@@ -354,7 +354,7 @@ def test_reads_no_file(secrets: Stack, path: str) -> None:
 
 
 def test_its_own_environment_has_no_secret(secrets: Stack) -> None:
-    """Nor do the places where it reads."""
+    """Nor are there any in places that it can read."""
     for place in ("environ", "cmdline", "maps"):
         answer = run(secrets, f"SELECT file('/proc/self/{place}')")
         assert answer.status == 200
@@ -366,14 +366,14 @@ def test_its_own_environment_has_no_secret(secrets: Stack) -> None:
 
 
 def test_writes_no_file_elsewhere(secrets: Stack, tmp_path: Path) -> None:
-    """An engine of tables that takes a path."""
+    """By a table engine that takes a path."""
     run(secrets, f"CREATE TABLE rocks (a Int8) ENGINE = EmbeddedRocksDB(0, '{tmp_path}/rocks') PRIMARY KEY a")
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_kernel_confines_the_process(secrets: Stack) -> None:
-    """And the stack says so."""
+    """And the stack reports it."""
     status = Path(f"/proc/{secrets.pid('clickhouse')}/status").read_text()
 
     assert "Seccomp:\t2" in status
@@ -385,7 +385,7 @@ def test_the_kernel_confines_the_process(secrets: Stack) -> None:
 
 
 def test_files_are_for_their_owner(secrets: Stack) -> None:
-    """Of the engine and of the stack."""
+    """Those of the engine and of the stack."""
     open_to_others = [
         path
         for name in ("clickhouse", "run", "log", "backups")
@@ -398,7 +398,7 @@ def test_files_are_for_their_owner(secrets: Stack) -> None:
 
 
 def test_backs_up_and_restores_on_its_disk(secrets: Stack) -> None:
-    """What is allowed works."""
+    """The allowed commands work."""
     run(secrets, "CREATE TABLE kept (a Int8) ENGINE = MergeTree ORDER BY a")
     run(secrets, "INSERT INTO kept VALUES (1), (2)")
 
@@ -408,7 +408,7 @@ def test_backs_up_and_restores_on_its_disk(secrets: Stack) -> None:
 
 
 def test_opens_a_folder_of_an_earlier_release(tmp_path: Path) -> None:
-    """There, `default` was a database of two layers, the second of which shows files; its tables stay."""
+    """Its `default` database had two layers, the second of which exposed files; its tables stay."""
     earlier = (
         "import sys; from chdb.state.sqlitelike import Connection; c = Connection(sys.argv[1]);"
         " c.query('CREATE TABLE kept (a Int8) ENGINE = MergeTree ORDER BY a');"

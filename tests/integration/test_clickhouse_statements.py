@@ -1,4 +1,4 @@
-"""Where the engine finds the clauses of a statement, and that data of any kind arrives whole."""
+"""Finding the clauses of a statement with the engine, and passing on any data completely."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from tests.support.stack import Stack
 
 @pytest.fixture(scope="module")
 def statements(services: Stack) -> Statements:
-    """What the front does with the engine, by way of the front."""
+    """The front's own statements object, with its engine."""
 
     def ask(text: str) -> list[object]:
         answer = http(services, "/?default_format=JSONCompactEachRow&max_query_size=10000000", text.encode())
@@ -65,7 +65,7 @@ def statements(services: Stack) -> Statements:
     ],
 )
 def test_finds_the_clauses_of_a_query(statements: Statements, text: bytes, expected: object) -> None:
-    """FORMAT and SETTINGS are found outside strings, names and comments only."""
+    """FORMAT and SETTINGS are found only outside of strings, names and comments."""
     assert statements.parse(text) == expected
 
 
@@ -90,7 +90,7 @@ def test_finds_the_clauses_of_a_query(statements: Statements, text: bytes, expec
 def test_finds_where_data_begins(
     statements: Statements, text: bytes, head: bytes, middle: bytes, name: bytes, data: bytes
 ) -> None:
-    """What follows an INSERT's FORMAT or VALUES is data and is not looked into."""
+    """Everything after an INSERT's FORMAT or VALUES is data and is not examined."""
     statement = statements.parse(text)
 
     assert isinstance(statement, Insert)
@@ -121,7 +121,7 @@ def test_refuses_no_statement_and_two(statements: Statements, text: bytes) -> No
     ],
 )
 def test_refuses_files_of_the_machine(statements: Statements, text: str) -> None:
-    """They are the client's in ClickHouse's grammar, and the client is elsewhere."""
+    """In ClickHouse's grammar they are the client's, and the client is on another machine."""
     with pytest.raises(FrontError, match="not allowed"):
         statements.parse(text.encode())
 
@@ -151,7 +151,7 @@ def test_what_stands_for_data_is_never_run(statements: Statements, text: bytes) 
 @example(b"\xff\xfe")
 @example(b"\0")
 def test_takes_any_bytes(statements: Statements, text: bytes) -> None:
-    """Whatever is sent, there is an answer, and the client's bytes stay."""
+    """Any input gets an answer, and the client's bytes are preserved."""
     try:
         statement: object = statements.parse(text)
     except FrontError as fault:
@@ -163,14 +163,14 @@ def test_takes_any_bytes(statements: Statements, text: bytes) -> None:
 
 @pytest.mark.slow
 def test_every_keyword_may_name_a_table(services: Stack) -> None:
-    """Data of every kind arrives, behind a statement in the URL or in the body."""
+    """All kinds of data arrive, after a statement in the URL or in the body."""
     assert http(services, "/", b"CREATE DATABASE words").status == 200
     words = b"SELECT DISTINCT lower(arrayJoin(extractAll(keyword, '\\\\w+'))) FROM system.keywords"
     connection = HTTPConnection(urlsplit(services.clickhouse_url).netloc, timeout=60)
     failed, rows = [], {}
     for word in http(services, "/", words).body.decode().split():
         _status(connection, "/", f"CREATE TABLE words.`{word}` (id UInt64) ENGINE = Memory".encode())
-        # Without a database before it, the engine itself does not take every word for a name.
+        # Without a database before it, the engine does not accept every word as a name.
         alone = f"INSERT INTO {word} VALUES"
         can = http(services, "/", f"SELECT formatQueryOrNull('{alone}') IS NOT NULL".encode()).body == b"1\n"
         statuses = [_status(connection, f"/?database=words&query={quote(alone)}", b"(7)") == 200]

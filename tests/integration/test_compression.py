@@ -1,4 +1,4 @@
-"""Records are stored so that every Kafka client reads them as installed: gzip alone is in all of them."""
+"""Records are compressed so that every Kafka client can read them out of the box: all support gzip."""
 
 import struct
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A broker of its own. Its quarantine topic was there before ingest, with Kafka's own configuration."""
+    """A broker of its own. Its quarantine topic existed before ingest, with Kafka's default configuration."""
     stack = Stack(tmp_path_factory.mktemp("compression"), "kafka").start()
     admin = AdminClient({"bootstrap.servers": stack.kafka})
     admin.create_topics([NewTopic(topics.QUARANTINE, 1)])[topics.QUARANTINE].result(30)
@@ -44,7 +44,7 @@ def codecs(stack: Stack, topic: str) -> list[str]:
     ("codec", "kept"), [("", "gzip"), ("none", "none"), ("lz4", "lz4"), ("zstd", "zstd")]
 )
 def test_the_topic_holds_gzip(kafka: Stack, tmp_path: Path, codec: str, kept: str) -> None:
-    """Whatever ingest's own property says: the topic's wins. A topic that was there keeps what is sent."""
+    """Even if ingest's property differs, the topic's wins. An older topic keeps what producers send."""
     before = {name: len(codecs(kafka, name)) for name in (topics.EVENTS, topics.QUARANTINE)}
     ingest = Ingest(kafka.kafka, tmp_path, {"KAFKA_COMPRESSION_TYPE": codec}).start()
     assert eventually(ingest.direct)

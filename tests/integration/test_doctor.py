@@ -1,4 +1,4 @@
-"""`python -m deploy.doctor`: what it says of good and bad addresses; real TLS, a real stack behind it."""
+"""`python -m deploy.doctor` on good and bad addresses, with real TLS and a real stack."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from tests.support.tls import Authority, serving
 
 
 class Proxy(BaseHTTPRequestHandler):
-    """What stands in front of ingest: passes on, or does what the class's attributes say."""
+    """A proxy before ingest that forwards requests, or does what the class's attributes say."""
 
     upstream: ClassVar[str] = ""
     body_bytes_max: ClassVar[int] = 1 << 30
@@ -45,12 +45,12 @@ class Proxy(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Whom the doctor trusts."""
+    """The authority that the doctor trusts."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
@@ -64,7 +64,7 @@ def proxy(certificate: Path, stack: Stack | None, **attributes: object) -> Itera
 
 
 def doctor(authority: Authority, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
-    """Return the exit status and all that it says; never a traceback, never a token."""
+    """Return exit status and output, which never has a traceback or a token."""
     done = subprocess.run(
         [sys.executable, "-m", "deploy.doctor", *arguments],
         cwd=ROOT,
@@ -79,7 +79,7 @@ def doctor(authority: Authority, *arguments: str, env: dict[str, str] | None = N
 
 
 def line(said: str, check: str) -> str:
-    """Return what was found by a check, and its advice."""
+    """Return the finding of a check, with its advice."""
     lines = said.splitlines()
     (at,) = (index for index, text in enumerate(lines) if text[8:].startswith(check))
     follows = lines[at + 1] if "->" in lines[at + 1] else ""
@@ -103,7 +103,7 @@ def metric(stack: Stack, name: str) -> float:
 
 
 def test_a_sound_address_is_praised_and_no_count_has_the_probes(stack: Stack, authority: Authority) -> None:
-    """They arrive in ClickHouse; no view and no metric of events shows one, and reconcile is content."""
+    """They arrive in ClickHouse; no view and no metric of events counts them, and reconcile passes."""
     counts = "SELECT (SELECT count() FROM tapcart.events), (SELECT count() FROM tapcart.quarantine)"
     events = [text for text in shown(stack) if "events_total" in text]
     before, probes = sql(stack, counts), metric(stack, "tapline_ingest_probes_total")
@@ -136,7 +136,7 @@ def test_a_sound_address_is_praised_and_no_count_has_the_probes(stack: Stack, au
 
 
 def test_topics_that_may_lose_events_are_told(stack: Stack, authority: Authority) -> None:
-    """A warning, for Tapcart can deliver; the topics that a stack makes are well."""
+    """A warning, because Tapcart can deliver; topics created by a stack are fine."""
 
     def told(port: int | str) -> str:
         env = stack.env | {"INGEST_ADMIN_PORT": str(port)}
@@ -239,7 +239,7 @@ def test_a_certificate_that_is_refused_is_told(authority: Authority, days: int, 
 
 
 def test_a_certificate_of_nobody_known_is_told(authority: Authority, tmp_path: Path) -> None:
-    """As Tapcart would not take it either."""
+    """Tapcart would refuse it too."""
     with proxy(Authority(tmp_path).issue(), None) as base:
         status, said = doctor(authority, f"{base}/tapcart_webhooks/secret", "--no-clickhouse")
 
@@ -267,7 +267,7 @@ def test_a_closed_port_is_told(authority: Authority) -> None:
 
 
 def test_a_name_that_does_not_exist_is_told(authority: Authority) -> None:
-    """The top-level domain .invalid never does."""
+    """The top-level domain .invalid never exists."""
     status, said = doctor(authority, "https://tapline.invalid/tapcart_webhooks/secret")
 
     assert status == 1
@@ -275,7 +275,7 @@ def test_a_name_that_does_not_exist_is_told(authority: Authority) -> None:
 
 
 def test_a_clickhouse_that_does_not_answer_is_told(stack: Stack, authority: Authority) -> None:
-    """The probes are safe in Kafka; whether they arrive is not known."""
+    """The probes are safe in Kafka; whether they arrive is unknown."""
     env = stack.env | {"CLICKHOUSE_URL": f"http://someone:secret@127.0.0.1:{free_port()}"}
     with proxy(authority.issue(), stack) as base:
         status, said = doctor(authority, base + token(stack), env=env)
@@ -286,7 +286,7 @@ def test_a_clickhouse_that_does_not_answer_is_told(stack: Stack, authority: Auth
 
 
 def test_a_host_alone_gets_the_stacks_token(authority: Authority, stack: Stack) -> None:
-    """So that the token is on no command line, which other users of the machine can read."""
+    """So the token is on no command line, which other users of the machine can read."""
     with proxy(authority.issue(), stack) as base:
         status, said = doctor(authority, base, env=stack.env)
 

@@ -1,6 +1,6 @@
-"""What ClickHouse does with our inserts that its documentation does not say, or that is easy to forget.
+"""Undocumented or surprising behaviour of ClickHouse with our inserts.
 
-Each is a trap that the loader's design goes around; when an engine no longer does it, the test tells.
+The loader's design avoids each of these traps; a test fails when an engine no longer behaves like that.
 """
 
 import io
@@ -30,7 +30,7 @@ DAY_MS = 86_400_000
 
 
 class Scratch(Tables):
-    """A database of a test's own, and Avro inserts into it."""
+    """A database for one test, with Avro inserts."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -110,7 +110,7 @@ def test_avro_text_does_not_go_into_json_column(scratch: Scratch) -> None:
     ids=range(15),
 )
 def test_odd_text_never_fails_derived_json(scratch: Scratch, text: str) -> None:
-    """`accurateCastOrDefault` takes everything, with `type_json_skip_duplicated_paths`; a cast does not."""
+    """With `type_json_skip_duplicated_paths`, `accurateCastOrDefault` accepts everything; a cast does not."""
     scratch.make(f"raw String, json {JSON} MATERIALIZED accurateCastOrDefault(raw, '{JSON}')")
     data = text.encode("utf-8", "surrogateescape")
     scratch.insert(record("R", raw="bytes"), {"raw": data})
@@ -153,7 +153,7 @@ def test_nulls_become_defaults_only_by_settings(scratch: Scratch) -> None:
 
 
 def test_lists_of_one_block_must_be_of_one_length(scratch: Scratch) -> None:
-    """Dotted arrays with one prefix count as one Nested, but for `share_nested_offsets = 0`."""
+    """Dotted arrays with one prefix count as one Nested, unless `share_nested_offsets = 0`."""
     schema = record("R", p=record("P", a=LIST, b=LIST))
     row = {"p": {"a": ["x", "y"], "b": ["z"]}}
     scratch.make("`p.a` Array(String), `p.b` Array(String)")
@@ -194,7 +194,7 @@ def test_star_leaves_derived_columns_out(scratch: Scratch) -> None:
 def test_derived_number_is_null_where_there_is_none(
     scratch: Scratch, text: str, amount: float | None
 ) -> None:
-    """No text makes an insert fail; digits beyond the fourth are cut, not rounded."""
+    """No text makes an insert fail; digits beyond the fourth are truncated, not rounded."""
     table = scratch.make("t String, n Nullable(Decimal(18, 4)) MATERIALIZED toDecimal64OrNull(t, 4)")
     scratch.insert(record("R", t="string"), {"t": text})
 
@@ -202,7 +202,7 @@ def test_derived_number_is_null_where_there_is_none(
 
 
 def test_missing_column_is_skipped_in_silence(scratch: Scratch) -> None:
-    """So every insert names its columns: then it is refused, and the table healed."""
+    """So every insert names its columns: then it is refused, and the table is repaired."""
     scratch.make("a String")
     scratch.insert(record("R", a="string", b="string"), {"a": "1", "b": "lost"})
 
@@ -230,7 +230,7 @@ def test_code_252_means_two_things(scratch: Scratch) -> None:
 
 
 def test_far_times_wrap_in_silence(scratch: Scratch) -> None:
-    """A DateTime wraps, so columns are DateTime64; and times are checked before they come here."""
+    """A DateTime wraps, so columns are DateTime64, and times are checked before."""
     table = scratch.make("at DateTime('UTC')")
     scratch.insert(record("R", at="long"), {"at": (1 << 32) + 5})
 
@@ -238,14 +238,14 @@ def test_far_times_wrap_in_silence(scratch: Scratch) -> None:
 
 
 def test_hours_end_in_2106(scratch: Scratch) -> None:
-    """`toStartOfHour`, a part of the sorting key, has 32 bits: so foreign events end at 2099."""
+    """`toStartOfHour`, in the sorting key, has 32 bits, so foreign events end at 2099."""
     later = "toStartOfHour(toDateTime64('2120-01-01 00:00:00', 3, 'UTC'))"
 
     assert scratch.one(f"SELECT {later} = toDateTime('2106-02-07 06:28:15', 'UTC')") == 1
 
 
 def test_duplicates_in_two_partitions_stay(scratch: Scratch) -> None:
-    """So the partition is a function of the event: by arrival, a late twin would count for ever."""
+    """So the partition is a function of the event: by arrival, a late duplicate would count forever."""
     engine = "ENGINE = ReplacingMergeTree PARTITION BY day ORDER BY id"
     table = scratch.make("id String, day UInt32", engine)
     for day in (1, 2):
@@ -258,7 +258,7 @@ def test_duplicates_in_two_partitions_stay(scratch: Scratch) -> None:
 
 
 def test_final_per_partition_shows_no_duplicate(scratch: Scratch) -> None:
-    """With twins in many parts of several days, merged and not, the views' FINAL counts each once."""
+    """With duplicates in many parts of several days, merged or not, the views' FINAL counts each once."""
     engine = "ENGINE = ReplacingMergeTree(v) PARTITION BY toYYYYMMDD(at) ORDER BY id"
     table = scratch.make("id String, at DateTime64(3, 'UTC'), v UInt64", engine)
     scratch.run(f"SYSTEM STOP MERGES {table}")
@@ -278,7 +278,7 @@ def test_final_per_partition_shows_no_duplicate(scratch: Scratch) -> None:
 
 
 def test_quiet_partition_settles_into_one_part(scratch: Scratch) -> None:
-    """`min_age_to_force_merge_seconds` merges a day that gets nothing new, by itself."""
+    """`min_age_to_force_merge_seconds` merges a day without new rows."""
     aged = "min_age_to_force_merge_seconds = 1, min_age_to_force_merge_on_partition_only = 1"
     quick = "merge_selecting_sleep_ms = 100, max_merge_selecting_sleep_ms = 200"
     table = scratch.make("id UInt64", f"ENGINE = ReplacingMergeTree ORDER BY id SETTINGS {aged}, {quick}")
@@ -291,7 +291,7 @@ def test_quiet_partition_settles_into_one_part(scratch: Scratch) -> None:
 
 
 def test_reader_skips_bytes_that_follow_a_row(scratch: Scratch) -> None:
-    """A lengthened body is taken, with an offset that is not its own: so a checksum guards every body."""
+    """A lengthened body is accepted, with a wrong offset, so a checksum protects every body."""
     schema = record("R", id="string", _offset="long")
     table = scratch.make("id String, _offset Int64")
     file = io.BytesIO()
@@ -304,7 +304,7 @@ def test_reader_skips_bytes_that_follow_a_row(scratch: Scratch) -> None:
 
 
 def test_damage_is_told_as_a_foreign_exception(scratch: Scratch, services: Stack) -> None:
-    """Avro's own errors come as 1001 STD_EXCEPTION; the loader knows them by their text."""
+    """Avro's errors arrive as 1001 STD_EXCEPTION; the loader recognises their text."""
     scratch.make("id String")
     warehouse = ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30)
     warehouse.make_tables()
@@ -316,7 +316,7 @@ def test_damage_is_told_as_a_foreign_exception(scratch: Scratch, services: Stack
 
 
 def test_refreshable_view_needs_an_atomic_database(scratch: Scratch) -> None:
-    """In a database of the Atomic engine, as ours are, it works."""
+    """It works in a database of the Atomic engine, like ours."""
     view = f"{scratch.name}.v REFRESH EVERY 1 HOUR ENGINE = Memory AS SELECT 1 AS id"
     scratch.run(f"CREATE MATERIALIZED VIEW {view}")
 
@@ -325,7 +325,7 @@ def test_refreshable_view_needs_an_atomic_database(scratch: Scratch) -> None:
 
 
 def test_errors_of_a_real_engine_are_told_apart(scratch: Scratch, services: Stack) -> None:
-    """A table that is gone is told from an engine that is away; both are tried again."""
+    """A missing table is distinguished from an engine that is down; both are retried."""
     form = format_of(CATALOG.unmodelled)
     warehouse = ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30)
     gone = replace(form, table=f"no_such_{scratch.name}")
@@ -338,7 +338,7 @@ def test_errors_of_a_real_engine_are_told_apart(scratch: Scratch, services: Stac
 
 
 def test_limits_of_one_query_do_not_leak_into_the_next(services: Stack) -> None:
-    """The loader's settings are sent with each insert; a plain client of the same server has none of them."""
+    """The loader's settings are sent with each insert; another client of the server has none of them."""
     client = connect(services.clickhouse_url, 10)
     value = client.query("SELECT value FROM system.settings WHERE name = 'max_partitions_per_insert_block'")
     client.close()

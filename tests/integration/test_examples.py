@@ -1,4 +1,4 @@
-"""The examples on a real broker: killed, restarted, with receivers that fail and events that repeat."""
+"""The examples on a real broker: killed, restarted, with failing receivers and duplicate events."""
 
 import http.server
 import json
@@ -42,7 +42,7 @@ example.main({arguments}, group="{group}")
 
 
 class Site:
-    """A broker, and a group of the test's own."""
+    """A broker, and the test's own group."""
 
     def __init__(self, kafka: str) -> None:
         self.kafka, self.group, self.app = kafka, f"group-{uuid.uuid4()}", f"app-{uuid.uuid4()}"
@@ -51,7 +51,7 @@ class Site:
         self._producer = Producer({"bootstrap.servers": kafka, "partitioner": topics.PARTITIONER})
 
     def send(self, name: str, device: str, timestamp: int, app: str = "") -> None:
-        """Send an event that is received now."""
+        """Send an event with the current receive time."""
         app, now_ms = app or self.app, round(time.time() * 1000)
         moment = 1_795_000_000_000 + timestamp
         event = decoded(body(name, app_id=app, device_id=device, timestamp=moment))
@@ -65,7 +65,7 @@ class Site:
         return body(name, app_id=self.app, device_id=device, timestamp=1_795_000_000_000 + timestamp)
 
     def wait_until_read(self) -> None:
-        """Wait until the example that runs has read everything."""
+        """Wait until the running example has read everything."""
 
         def has_read() -> bool:
             try:
@@ -79,7 +79,7 @@ class Site:
 
     @contextmanager
     def running(self, module: str, arguments: str, before: str = "") -> "Iterator[Child[str]]":
-        """Run an example; it is killed at the end if it still lives."""
+        """Run an example, and kill it at the end if it still runs."""
         env = {"KAFKA_BOOTSTRAP_SERVERS": self.kafka, "KAFKA_GROUP_INSTANCE_ID": "one"}
         env["INGEST_ADMIN_URL"] = self.ingest
         env["KIT_METRICS_PORT"] = str(self.port)
@@ -95,7 +95,7 @@ class Site:
 
 @pytest.fixture
 def site(services: Stack) -> Site:
-    """A broker, and a group of the test's own."""
+    """A broker, and the test's own group."""
     return Site(services.kafka)
 
 
@@ -124,7 +124,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def told(self) -> list[str]:
-        """Return the devices of which a call-out was answered with 200."""
+        """Return the devices whose call was answered 200."""
         return [device for device, status in self.asked if status == 200]
 
 
@@ -138,7 +138,7 @@ def receiver(site: Site) -> Iterator[Receiver]:
 
 
 def test_an_abandoned_cart_is_called_out_in_spite_of_kills_and_errors(site: Site, receiver: Receiver) -> None:
-    """Ordered, emptied, late and repeated ones are not; the pending one outlives two kills."""
+    """Ordered, emptied, late and duplicate ones are not; the pending one survives two kills."""
     site.send("CartUpdated", "pending", 10)
     site.send("CartUpdated", "ordered", 10)
     site.send("OrderCreated", "ordered", 20)
@@ -147,13 +147,13 @@ def test_an_abandoned_cart_is_called_out_in_spite_of_kills_and_errors(site: Site
     with site.running("abandoned_carts", f"{receiver.url!r}, 60"):
         site.wait_until_read()
     assert receiver.asked == []
-    # Dies in the call-out, with the receiver's answer on its way.
+    # Dies in the call, with the receiver's answer on its way.
     dies = "example.httpx.post = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)"
     with site.running("abandoned_carts", f"{receiver.url!r}, 0.01", dies) as process:
         assert process.wait(30) == -9
     with site.running("abandoned_carts", f"{receiver.url!r}, 0.01"):
         eventually(lambda: receiver.told() != [], 40, "a call-out")
-        site.send("CartUpdated", "pending", 10)  # repeated
+        site.send("CartUpdated", "pending", 10)  # duplicate
         site.send("CartUpdated", "last", 10)
         eventually(lambda: "last" in receiver.told(), 40, "another call-out")
 
@@ -164,7 +164,7 @@ def test_an_abandoned_cart_is_called_out_in_spite_of_kills_and_errors(site: Site
 def test_a_cart_whose_order_waits_in_a_spool_is_not_abandoned(
     site: Site, receiver: Receiver, services: Stack, tmp_path: Path
 ) -> None:
-    """Kafka hangs beyond the cart's time: no time passes until what was received meanwhile has come."""
+    """Kafka hangs beyond the cart's time: no time passes until events received meanwhile have arrived."""
     ingest = Ingest(site.kafka, tmp_path).start()
     site.ingest = f"http://127.0.0.1:{ingest.admin_port}"
     eventually(ingest.direct, what="ingest's way to Kafka")
@@ -186,7 +186,7 @@ def test_a_cart_whose_order_waits_in_a_spool_is_not_abandoned(
 def test_each_of_several_ingest_processes_has_to_be_heard(
     site: Site, receiver: Receiver, tmp_path: Path
 ) -> None:
-    """One cannot reach Kafka, dies, is back: all that while nothing is abandoned, though Kafka is well."""
+    """One cannot reach Kafka, dies, and returns: until then nothing is abandoned, although Kafka works."""
     folders = [tmp_path / name for name in ("well", "cut-off")]
     for folder in folders:
         folder.mkdir()
@@ -251,7 +251,7 @@ def _rows(folder: Path, app: str) -> list[tuple[int, int]]:
 
 
 def test_alerts_tell_a_spike_and_a_silence_also_after_a_restart(site: Site) -> None:
-    """What was seen before the kill counts."""
+    """Events seen before the kill count."""
     for device in ("a", "b"):
         site.send("PushNotificationDisabled", device, 1)
     with site.running("alerts", "3, 1000"):

@@ -1,4 +1,4 @@
-"""Records that only another producer writes, and no reader expects: each reader goes on behind them."""
+"""Unexpected records of other producers: each reader continues after them."""
 
 import io
 import json
@@ -30,7 +30,7 @@ LAST = "the-last-one"
 
 
 def value(release: Release, datum: dict[str, Any]) -> bytes:
-    """Return what a producer of its own makes of fields."""
+    """Return a value as another producer encodes it."""
     stream = io.BytesIO()
     fastavro.schemaless_writer(stream, plain(release.text), datum)
     return prefix(release.wire_id) + stream.getvalue()
@@ -38,8 +38,8 @@ def value(release: Release, datum: dict[str, Any]) -> bytes:
 
 @pytest.fixture(scope="module")
 def app(stack: Stack) -> str:
-    """An app of which such records came, and then an event."""
-    # Of now: the page shows the newest.
+    """An app with such records, followed by an event."""
+    # With the current time, because the page shows the newest.
     app, sender = f"app-{uuid.uuid4()}", Sender(stack.kafka, time.time_ns() // 1_000_000)
     opened = decoded(body("AppOpened", app_id=app))
     wished = decoded(body("AppOpened", app_id=app, event_type="Wished"))
@@ -66,7 +66,7 @@ def app(stack: Stack) -> str:
 
 
 def test_the_loader_goes_on(stack: Stack, app: str) -> None:
-    """What can be read is a row, whatever its headers are named."""
+    """Readable ones become rows, whatever the names of their headers."""
     tables = Tables(stack.clickhouse_url)
     tables.wait(f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{app}' AND event_id = '{LAST}'", 1)
 
@@ -74,7 +74,7 @@ def test_the_loader_goes_on(stack: Stack, app: str) -> None:
 
 
 def test_a_kit_loop_goes_on(stack: Stack, app: str) -> None:
-    """What is of no use is counted and goes to the quarantine."""
+    """Invalid ones are counted and quarantined."""
     stream = events(app, app_id=app, env={"KAFKA_BOOTSTRAP_SERVERS": stack.kafka})
     watchdog = threading.Timer(30, stream.stop)
     watchdog.start()
@@ -90,7 +90,7 @@ def test_a_kit_loop_goes_on(stack: Stack, app: str) -> None:
 
 
 def test_tail_goes_on(stack: Stack, app: str) -> None:
-    """It says what it passed over; a lone surrogate is shown as its escape."""
+    """It reports skipped records; a lone surrogate is shown as its escape."""
     command = [sys.executable, "-m", "consumers.tail", "--app", app, "--since", "2020-01-01", "--json"]
     env = stack.env | {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
     with Child(
@@ -111,7 +111,7 @@ def test_tail_goes_on(stack: Stack, app: str) -> None:
 
 
 def test_the_live_page_goes_on(stack: Stack, app: str) -> None:
-    """It has read them all; freshness is known, and of now."""
+    """It has read all of them; freshness is known and current."""
     live = Live(stack)
     try:
         assert eventually(

@@ -1,4 +1,4 @@
-"""Every command over events whose every text is hostile: nothing that was received is shown raw, or whole."""
+"""Every command on events full of hostile texts: no received text is shown raw or in full."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.support.quarantine import quarantine
 from tests.support.stack import ROOT, Stack
 from tests.support.warehouse import Tables
 
-# In a name of its own only what any JSON text may hold raw: C0 controls are escaped in JSON anyway.
+# A name only has characters that JSON text may hold raw: JSON escapes C0 controls anyway.
 NAME = HOSTILE.translate(dict.fromkeys(range(32)))
 LONG = HOSTILE + "L" * 900
 LINE_CHARS_MAX = 3_000
@@ -37,7 +37,7 @@ def event(name: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def app(stack: Stack) -> str:
-    """A hostile app: events of known and unknown types, and bodies in the quarantine."""
+    """A hostile app: events of known and unknown types, and quarantined bodies."""
     name = f"{LONG}{uuid.uuid4()}"
     sent = [
         event("AppOpened", app_id=name, session_properties={"source": HOSTILE, "utm_source": HOSTILE}),
@@ -60,7 +60,7 @@ def app(stack: Stack) -> str:
 
 
 def said(stack: Stack, module: str, *arguments: str, status: int | None = 0) -> str:
-    """Return all that a command says."""
+    """Return a command's whole output."""
     env = stack.env | {
         "KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
         "CLICKHOUSE_URL": stack.clickhouse_url,
@@ -81,7 +81,7 @@ def is_shown_well(text: str) -> bool:
 
 
 def test_reconcile(stack: Stack, app: str) -> None:
-    """A type that nobody knows is a line of the table."""
+    """An unknown type is a line of the table."""
     text = said(stack, "consumers.reconcile")
 
     assert is_shown_well(text)
@@ -102,7 +102,7 @@ def test_reconcile(stack: Stack, app: str) -> None:
     ids=str,
 )
 def test_replay(stack: Stack, app: str, arguments: tuple[str, ...]) -> None:
-    """Reasons and details of the quarantine, and ClickHouse's words about a condition that is none."""
+    """Reasons and details of the quarantine, and ClickHouse's message about an invalid condition."""
     text = said(stack, "consumers.replay", *arguments, status=None)
 
     assert app
@@ -112,7 +112,7 @@ def test_replay(stack: Stack, app: str, arguments: tuple[str, ...]) -> None:
 
 
 def test_infer_and_diff(stack: Stack, app: str, tmp_path: Path) -> None:
-    """Proposals, the files of them, and what is said of a file of somebody else."""
+    """Proposals, their files, and messages about another file."""
     text = said(stack, "schemas", "infer", "--out", str(tmp_path))
     (file,) = tmp_path.glob("AppOpened/*.avsc")
     written = file.read_text()
@@ -131,13 +131,13 @@ def test_infer_and_diff(stack: Stack, app: str, tmp_path: Path) -> None:
 
 
 def test_status(stack: Stack, app: str) -> None:
-    """It shows numbers, and words of the processes."""
+    """It shows numbers, and texts of the processes."""
     assert app
     assert is_shown_well(said(stack, "deploy.status", status=None))
 
 
 def test_tail(stack: Stack, app: str) -> None:
-    """In a pipe, as JSON, and on a terminal, whose own colours are all that is left."""
+    """In a pipe, as JSON, and on a terminal, where only its own colours remain."""
     env = stack.env | {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
     command = [sys.executable, "-m", "consumers.tail", "--app", app, "--since", "2020-01-01"]
     for options in ((), ("--json",)):
@@ -162,7 +162,7 @@ def test_tail(stack: Stack, app: str) -> None:
 
 
 def test_report(stack: Stack, app: str, tmp_path: Path) -> None:
-    """The page of a merchant, whose texts are titles, sources and currencies."""
+    """A merchant's page, with titles, sources and currencies."""
     out = tmp_path / "report.html"
     text = said(stack, "deploy.report", "--app", app, "--out", str(out))
     page = out.read_text()
@@ -175,7 +175,7 @@ def test_report(stack: Stack, app: str, tmp_path: Path) -> None:
 
 
 def test_demo(stack: Stack, app: str) -> None:
-    """Its queries show what anybody sent."""
+    """Its queries show events of any sender."""
     text = said(stack, "deploy.demo", "--events", "20", status=None)
 
     assert app
@@ -184,7 +184,7 @@ def test_demo(stack: Stack, app: str) -> None:
 
 
 class Hostile(BaseHTTPRequestHandler):
-    """A server that answers everything with hostile words."""
+    """A server that answers everything with hostile texts."""
 
     def do_POST(self) -> None:
         """Answer."""
@@ -195,7 +195,7 @@ class Hostile(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps({"detail": LONG * 1000}).encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def hostile_url() -> Iterator[str]:
 
 
 def test_doctor(stack: Stack, hostile_url: str) -> None:
-    """Whoever answers at the URL is a stranger until it is told apart."""
+    """The server at the URL is not trusted until it is identified."""
     text = said(stack, "deploy.doctor", hostile_url, "--no-clickhouse", status=1)
 
     assert "A\\u001b[2J" in text
@@ -219,7 +219,7 @@ def test_doctor(stack: Stack, hostile_url: str) -> None:
 
 
 def test_logs_and_metrics(stack: Stack, app: str) -> None:
-    """Of all processes; and what the page is made of is short."""
+    """Of all processes; and the page's data is short."""
     assert app
     for name in ("ingest", "warehouse", "live"):
         log = (stack.data_dir / "log" / f"{name}.log").read_text()

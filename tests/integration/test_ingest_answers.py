@@ -53,7 +53,7 @@ def sample(name: str = "AppOpened", **changes: object) -> dict[str, Any]:
 
 
 class Kept:
-    """What one request added to the topics."""
+    """The messages that one request added to the topics."""
 
     def __init__(self, ingest: Ingest) -> None:
         self._kafka = ingest.kafka
@@ -66,7 +66,7 @@ class Kept:
 
 @pytest.mark.parametrize("path", SAMPLE_FILES, ids=lambda path: path.stem)
 def test_a_documented_event_is_kept(ingest: Ingest, path: Path) -> None:
-    """200, and one record: key, headers, checksum and schema are the contract's."""
+    """200, and one record: key, headers, checksum and schema follow the contract."""
     kept = Kept(ingest)
     body = path.read_bytes()
     answer = ingest.post(body)
@@ -88,7 +88,7 @@ def test_a_documented_event_is_kept(ingest: Ingest, path: Path) -> None:
 
 
 def test_one_app_is_one_partition(ingest: Ingest) -> None:
-    """The key decides the partition, as Java's partitioner does (murmur2)."""
+    """The key decides the partition, like Java's partitioner (murmur2)."""
     kept = Kept(ingest)
     for number in range(5):
         ingest.post(json.dumps(sample(app_id="demo-1", event_id=str(number))))
@@ -143,7 +143,7 @@ def test_drift_is_kept(ingest: Ingest, changes: dict[str, Any]) -> None:
 def test_a_required_field_that_is_wrong_is_named(
     ingest: Ingest, changes: dict[str, Any], pointers: list[str]
 ) -> None:
-    """422 names every fault by its JSON pointer; the body is in the quarantine, verbatim."""
+    """422 names every fault by its JSON pointer; the quarantine has the body verbatim."""
     kept = Kept(ingest)
     body = json.dumps(sample(**changes)).encode()
     answer = ingest.post(body)
@@ -172,7 +172,7 @@ def test_what_is_not_json_is_quarantined(ingest: Ingest, body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"17", b"[" * 100_000 + b"]" * 100_000])
 def test_json_that_is_no_event_is_quarantined(ingest: Ingest, body: bytes) -> None:
-    """422: it will not heal by being sent again."""
+    """422: resending would not help."""
     kept = Kept(ingest)
 
     _assert_problem(ingest.post(body), 422)
@@ -189,7 +189,7 @@ def test_an_unknown_token_is_refused(ingest: Ingest, token: str) -> None:
 
 
 def test_a_bearer_token_is_taken(ingest: Ingest) -> None:
-    """The token may come as a header instead of in the path; a missing one is 401."""
+    """The token may be in a header instead of the path; a missing one is 401."""
     body = json.dumps(sample())
 
     good = ingest.client.post("/tapcart_webhooks", content=body, headers={"authorization": f"Bearer {TOKEN}"})
@@ -198,7 +198,7 @@ def test_a_bearer_token_is_taken(ingest: Ingest) -> None:
 
 
 def test_a_bound_token_speaks_for_its_apps_only(ingest: Ingest) -> None:
-    """403 for another app's event, placed or not, and nothing is kept."""
+    """403 for another app's event, valid or not, and nothing is kept."""
     assert ingest.post(json.dumps(sample()), BOUND).status_code == 200
     kept = Kept(ingest)
 
@@ -234,7 +234,7 @@ def test_encoded_bodies_are_taken(ingest: Ingest, encoding: str) -> None:
     ("encoding", "status"), [("gzip", 400), ("br", 400), ("zstd", 400), ("gzip, br", 400), ("pack200", 415)]
 )
 def test_what_cannot_be_decoded_is_kept_verbatim(ingest: Ingest, encoding: str, status: int) -> None:
-    """With its encoding, and with what the token may do: a replay may do no more."""
+    """With its encoding and its token's apps: a replay has no more rights."""
     kept = Kept(ingest)
     body = json.dumps(sample()).encode()
     _assert_problem(ingest.post(body, BOUND, **{"content-encoding": encoding}), status)
@@ -247,7 +247,7 @@ def test_what_cannot_be_decoded_is_kept_verbatim(ingest: Ingest, encoding: str, 
 
 
 def test_encodings_in_several_headers_are_one_list(ingest: Ingest) -> None:
-    """As HTTP has it."""
+    """As HTTP defines."""
     body = brotli.compress(gzip.compress(json.dumps(sample()).encode()))
     headers = [("content-encoding", "gzip"), ("content-encoding", "br")]
     url = f"/tapcart_webhooks/{TOKEN}"
@@ -256,7 +256,7 @@ def test_encodings_in_several_headers_are_one_list(ingest: Ingest) -> None:
 
 
 def test_a_byte_order_mark_is_passed_over(ingest: Ingest) -> None:
-    """Before JSON; what is in the quarantine is verbatim."""
+    """Before JSON; the quarantine has the body verbatim."""
     kept = Kept(ingest)
 
     assert ingest.post(b"\xef\xbb\xbf" + json.dumps(sample()).encode()).status_code == 200
@@ -276,7 +276,7 @@ def test_a_slash_at_the_end_is_the_same_url(ingest: Ingest) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_monitor_gets_a_sentence(ingest: Ingest, method: str) -> None:
-    """200 for a right token, also as a header or with a slash at the end; 401 for a wrong one."""
+    """200 for a valid token, also as a header or with a trailing slash; 401 for another one."""
     url, bearer = f"/tapcart_webhooks/{TOKEN}", {"authorization": f"Bearer {TOKEN}"}
     for path, headers in ((url, {}), (f"{url}/", {}), ("/tapcart_webhooks", bearer)):
         answer = ingest.client.request(method, path, headers=headers)
@@ -288,7 +288,7 @@ def test_a_monitor_gets_a_sentence(ingest: Ingest, method: str) -> None:
 
 
 def test_a_post_may_narrow_what_its_token_may_do(ingest: Ingest) -> None:
-    """As a replay does; it can never widen it."""
+    """As a replay does; it can never widen them."""
     own = json.dumps(sample(app_id="a7Kq2mXw9L"))
 
     assert ingest.post(own, **{"tapline-apps": "other|a7Kq2mXw9L"}).status_code == 200
@@ -326,7 +326,7 @@ def test_a_body_over_the_limit_is_refused(ingest: Ingest, body: bytes, headers: 
 
 
 def test_the_body_that_grows_most_is_kept(ingest: Ingest, tmp_path: Path) -> None:
-    """At the largest limit that may be set: its record is of more than 4 MiB."""
+    """With the largest possible limit, its record exceeds 4 MiB."""
     large = Ingest(ingest.kafka, tmp_path, {"INGEST_BODY_BYTES_MAX": str(2 * 1024 * 1024)}).start()
     assert eventually(large.direct)
     kept = Kept(ingest)
@@ -339,7 +339,7 @@ def test_the_body_that_grows_most_is_kept(ingest: Ingest, tmp_path: Path) -> Non
 
 
 def test_a_rate_that_the_operator_set_is_held(ingest: Ingest, tmp_path: Path) -> None:
-    """429 for what is over it, and nothing of it is kept; a second later the token may send again."""
+    """429 above it, and nothing of that is kept; a second later the token may send again."""
     limited = Ingest(ingest.kafka, tmp_path, {"INGEST_REQUESTS_PER_SECOND_MAX": "5"}).start()
     assert eventually(limited.direct)
     kept = Kept(ingest)
@@ -354,7 +354,7 @@ def test_a_rate_that_the_operator_set_is_held(ingest: Ingest, tmp_path: Path) ->
 
 
 def test_bodies_in_flight_are_bounded_in_bytes(ingest: Ingest, tmp_path: Path) -> None:
-    """500 for a body that has no room beside those that have not arrived whole; 200 once they are gone."""
+    """500 for a body without room beside incomplete ones; 200 once those are gone."""
     small = Ingest(ingest.kafka, tmp_path, {"INGEST_MEMORY_BYTES_MAX": str(16 * 1024 * 1024)}).start()
     assert eventually(small.direct)
     head = f"POST /tapcart_webhooks/{TOKEN} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n".encode()
@@ -378,13 +378,13 @@ ADMIN_PAGES = ("/healthz", "/readyz", "/metrics", "/registry/subjects")
 
 @pytest.mark.parametrize("path", ["/", "/nothing", *ADMIN_PAGES])
 def test_the_public_port_has_the_webhook_and_nothing_else(ingest: Ingest, path: str) -> None:
-    """Whoever exposes the webhook exposes no metrics, no state and no schemas: 404, a problem too."""
+    """Exposing the webhook exposes no metrics, state or schemas: 404, with a problem document."""
     _assert_problem(ingest.client.get(path), 404)
     _assert_problem(ingest.client.post(path), 404)
 
 
 def test_the_admin_port_has_all_but_the_webhook(ingest: Ingest) -> None:
-    """Health, metrics and the registry answer there; an event is not taken."""
+    """Health, metrics and the registry answer there; events are refused."""
     for path in ADMIN_PAGES:
         assert ingest.admin.get(path).status_code == 200, path
 
@@ -397,7 +397,7 @@ def test_the_admin_port_has_all_but_the_webhook(ingest: Ingest) -> None:
     [{"host": "rebound.example"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}],
 )
 def test_the_admin_port_answers_no_other_site(ingest: Ingest, headers: dict[str, str]) -> None:
-    """A name that a site points at 127.0.0.1, or a page that the operator visits: 403, counted."""
+    """A site's name for 127.0.0.1, or a page that the operator visits: 403, counted."""
     counted = 'tapline_ingest_admin_refused_total{status="403"}'
     before = ingest.metric(counted)
     for path in ADMIN_PAGES:
@@ -410,7 +410,7 @@ def test_the_admin_port_answers_no_other_site(ingest: Ingest, headers: dict[str,
 
 
 def test_other_methods_are_told(ingest: Ingest) -> None:
-    """405 says which method there is."""
+    """405 names the allowed methods."""
     answer = ingest.client.put("/tapcart_webhooks/secret-of-the-tests")
 
     _assert_problem(answer, 405)
@@ -429,7 +429,7 @@ def test_a_port_in_use_is_told_in_one_sentence(ingest: Ingest, tmp_path: Path, v
 
 
 def test_the_log_holds_no_secret_and_no_payload(ingest: Ingest) -> None:
-    """Whatever was posted before, neither the token nor an event's content is in the log."""
+    """After any posts, it has neither the token nor an event's content."""
     ingest.post(b'{"shopper": "Ada Lovelace"')
 
     log = ingest.log.read_text()
@@ -439,7 +439,7 @@ def test_the_log_holds_no_secret_and_no_payload(ingest: Ingest) -> None:
 
 
 def test_health_and_metrics_are_served(ingest: Ingest) -> None:
-    """The counters add up to what was answered."""
+    """The counters add up to the answers."""
     before = ingest.metric("tapline_ingest_requests_total")
     ingest.post(json.dumps(sample()))
     ingest.post(b"{")

@@ -1,4 +1,4 @@
-"""Attacks on ingest's connections, by raw sockets: healthy senders beside them notice nothing."""
+"""Attacks on ingest's connections with raw sockets: healthy senders are unaffected."""
 
 import contextlib
 import resource
@@ -24,7 +24,7 @@ POST = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
 
 @pytest.fixture
 def small(services: Stack, tmp_path: Path) -> Iterator[Ingest]:
-    """An ingest that may open 200 files, and is quick to close what is silent."""
+    """An ingest that may open 200 files and closes silent connections soon."""
     ingest = Ingest(services.kafka, tmp_path, {"INGEST_REQUEST_SECONDS_MAX": "2"})
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     ingest.start(wait=False)
@@ -43,14 +43,14 @@ def connect(ingest: Ingest) -> socket.socket:
 
 
 def send(connection: socket.socket, *pieces: bytes) -> None:
-    """Send pieces as long as the server takes them."""
+    """Send pieces as long as the server accepts them."""
     with contextlib.suppress(OSError):
         for piece in pieces:
             connection.sendall(piece)
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """Return everything that comes until the server closes."""
+    """Return everything received until the server closes."""
     received = b""
     with contextlib.suppress(OSError):
         while piece := connection.recv(65536):
@@ -59,7 +59,7 @@ def all_of(connection: socket.socket) -> bytes:
 
 
 def test_silent_connections_starve_nobody(small: Ingest) -> None:
-    """Many more than there may be files open; each is closed in time, and posts beside them are answered."""
+    """Far more than the limit on open files; each is closed in time, and other posts are answered."""
     with contextlib.ExitStack() as stack:
         for _ in range(10):
             for _ in range(40):
@@ -78,7 +78,7 @@ def test_silent_connections_starve_nobody(small: Ingest) -> None:
 
 
 def test_header_lines_without_end_cost_little(small: Ingest) -> None:
-    """431, and no memory, whether in many lines or in one; posts beside them are answered."""
+    """431, and no memory, in many lines or in one; other posts are answered."""
     process = psutil.Process(small.process.pid)
     assert small.post(BODY).status_code == 200
     before = process.memory_info().rss
@@ -98,7 +98,7 @@ def test_header_lines_without_end_cost_little(small: Ingest) -> None:
 
 
 def test_a_post_before_garbage_is_answered(small: Ingest) -> None:
-    """Once, with what became of it; the garbage is counted, and logged at a bounded rate."""
+    """Once, with its result; the garbage is counted, and logged at a limited rate."""
     for _ in range(30):
         with connect(small) as connection:
             send(connection, POST + b"\x00garbage\r\n\r\n")

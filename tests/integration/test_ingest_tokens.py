@@ -19,7 +19,7 @@ BODY = (SAMPLES / "AppOpened.json").read_bytes()
 
 
 def started(services: Stack, folder: Path) -> Ingest:
-    """Return an ingest whose tokens are in a file."""
+    """Return an ingest with a tokens file."""
     path = folder / "tokens"
     path.write_text(f"{TOKEN}\n")
     ingest = Ingest(services.kafka, folder, {"INGEST_TOKENS": "", "INGEST_TOKENS_FILE": str(path)})
@@ -27,7 +27,7 @@ def started(services: Stack, folder: Path) -> Ingest:
 
 
 def tokens(ingest: Ingest, *arguments: str) -> str:
-    """Return what `python -m ingest.tokens` prints."""
+    """Return the output of `python -m ingest.tokens`."""
     command = [sys.executable, "-m", "ingest.tokens", *arguments]
     env = {"INGEST_TOKENS_FILE": ingest.env["INGEST_TOKENS_FILE"], "PATH": os.environ["PATH"]}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True)
@@ -35,7 +35,7 @@ def tokens(ingest: Ingest, *arguments: str) -> str:
 
 
 class Sender(threading.Thread):
-    """Posts without a pause, by the token that it has at the moment."""
+    """Posts continuously with its current token."""
 
     def __init__(self, ingest: Ingest) -> None:
         super().__init__()
@@ -54,13 +54,13 @@ class Sender(threading.Thread):
                 self.slowest = max(self.slowest, time.monotonic() - began)
 
     def stop(self) -> None:
-        """End it and wait for the end."""
+        """Stop and wait for the end."""
         self._stopped.set()
         self.join()
 
 
 def test_a_token_is_rotated_under_load(services: Stack, tmp_path: Path) -> None:
-    """New, the sender changes over, the old one is revoked: no post is refused, and the old one is 401."""
+    """Create a new one, switch the sender, revoke the old one: no post is refused; the old one is 401."""
     ingest = started(services, tmp_path)
     sender = Sender(ingest)
     sender.start()
@@ -80,7 +80,7 @@ def test_a_token_is_rotated_under_load(services: Stack, tmp_path: Path) -> None:
 
 
 def test_a_broken_file_of_tokens_costs_nothing(services: Stack, tmp_path: Path) -> None:
-    """The tokens before it stay in use; it is counted, and logged once."""
+    """The previous tokens stay in use; the failure is counted, and logged once."""
     ingest = started(services, tmp_path)
     Path(ingest.env["INGEST_TOKENS_FILE"]).write_text("short\n")
     assert eventually(lambda: ingest.metric("tapline_ingest_tokens_refused_total") >= 2)

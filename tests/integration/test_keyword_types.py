@@ -1,4 +1,4 @@
-"""Event types whose names are words of SQL: they load like any other."""
+"""Event types named like SQL keywords load like any other."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.support.site import Site
 
 pytestmark = pytest.mark.slow
 
-# In snake_case: keywords where the loader's statements and people's queries name a table.
+# In snake_case: keywords where the loader's statements and users' queries name a table.
 _TYPES = (
     "Values",
     "Format",
@@ -31,7 +31,7 @@ _OPENED: dict[str, Any] = json.loads((SAMPLES / "AppOpened.json").read_text())
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A stack of our own: its schemas change."""
+    """A stack of its own, because its schemas change."""
     running = Site(tmp_path_factory.mktemp("keywords"), "kafka,clickhouse,warehouse,ingest")
     running.stack.start()
     yield running
@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def event(name: str, app: str) -> dict[str, Any]:
-    """Return an event of the type `name`, with properties named by keywords as well."""
+    """Return an event of the type `name`, with properties named by keywords too."""
     properties = {"from": "a", "select": "1.50", "format": True}
     metadata = {"schema_id": f"Event_{name}_5_0_0"}
     fields = {"event_type": name, "event_id": f"{app}-{name}", "app_id": app, "metadata": metadata}
@@ -47,7 +47,7 @@ def event(name: str, app: str) -> dict[str, Any]:
 
 
 def test_a_type_named_by_a_keyword_loads(site: Site) -> None:
-    """Untyped at first, with a table, a view and columns of its own once it has a schema."""
+    """First untyped, then with its own table, view and columns once it has a schema."""
     site.post(*(event(name, "before") for name in _TYPES))
     site.tables.wait("SELECT count() FROM tapcart.events WHERE app_id = 'before'", len(_TYPES))
     site.run("schemas", "infer", "--out", site.folder / "proposed")

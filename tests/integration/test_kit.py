@@ -1,4 +1,4 @@
-"""The kit's guarantees on a real broker, each broken on purpose: kills at any line, rebalances, poison."""
+"""The kit's guarantees on a real broker, each under attack: kills at any line, rebalances, poison."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ COUNT = 12
 
 @dataclass(frozen=True)
 class Site:
-    """A broker, and an app of the test's own."""
+    """A broker, and the test's own app."""
 
     kafka: str
     app: str
@@ -51,7 +51,7 @@ class Site:
         self.sender.events(*(body(name, app_id=self.app, event_id=one) for one in ids))
 
     def poison(self, data: bytes, headers: Any = None) -> None:
-        """Send a record that is no event."""
+        """Send a record that is not an event."""
         self.sender.put(data, headers=headers or [], key=self.app.encode())
         self.sender.flush()
 
@@ -61,7 +61,7 @@ class Site:
         return events(**{"group": self.app, "app_id": self.app, "env": env} | options)
 
     def rest(self, count: int, **options: Any) -> list[str]:
-        """Return the ids of `count` events that the group has not done."""
+        """Return the ids of `count` events that the group has not finished."""
         stream, ids = self.events(**options), []
         watchdog = threading.Timer(20, stream.stop)
         watchdog.start()
@@ -73,12 +73,12 @@ class Site:
         return ids
 
     def kept(self, since: dict[int, int]) -> list[dict[str, Any]]:
-        """Return what came into the quarantine of this app."""
+        """Return this app's records in the quarantine."""
         found = (quarantined(one) for one in messages_since(self.kafka, topics.QUARANTINE, since))
         return [one for one in found if one["app_id"] == self.app]
 
     def killed(self, *fates: Fate, count: int, **more: Any) -> list[dict[str, Any]]:
-        """Return what became of consumers that died: see `tests.support.kit`."""
+        """Return the fate of consumers that died: see `tests.support.kit`."""
         plan = self.plan(*fates, count=count, **more)
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-m", "tests.support.kit", msgspec.json.encode(plan).decode()],
@@ -92,13 +92,13 @@ class Site:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def plan(self, *fates: Fate, count: int, **more: Any) -> Plan:
-        """Return what `tests.support.kit` shall do."""
+        """Return a plan for `tests.support.kit`."""
         return Plan(self.kafka, self.app, count, str(self.folder), fates, **more)
 
 
 @pytest.fixture
 def site(services: Stack, tmp_path: Path) -> Site:
-    """A broker, and an app of the test's own."""
+    """A broker, and the test's own app."""
     return Site(services.kafka, f"app-{uuid.uuid4()}", Sender(services.kafka), tmp_path)
 
 
@@ -114,7 +114,7 @@ def named(count: int) -> list[str]:
 
 @pytest.mark.slow
 def test_a_kill_at_any_line_skips_no_event(site: Site) -> None:
-    """Before, in and after the body, between body and commit: whoever comes next has every event."""
+    """Before, in and after the body, between body and commit: the next consumer has every event."""
     ids = named(COUNT)
     site.send(*ids[:6])
     site.poison(f"junk {site.app}".encode())
@@ -124,12 +124,12 @@ def test_a_kill_at_any_line_skips_no_event(site: Site) -> None:
     assert len(found) == 24
     assert all(one["died"] and one["last"] == 0 for one in found)
     assert all(set(one["ids"]) == set(ids) for one in found)
-    # What was committed does not come again: the second one does not always begin at the beginning.
+    # Committed events do not come again: the second consumer does not always start at the beginning.
     assert min(len(one["ids"]) for one in found) < 2 * COUNT
 
 
 def test_a_kill_while_the_quarantine_is_written_loses_no_record(site: Site) -> None:
-    """Before the write, in it, and after it: the record is there when the event behind it is done."""
+    """Before the write, in it, and after it: the record is kept once the event behind it is done."""
     fates = [
         Fate(0, ("_keep",)),
         Fate(3, ("write", "_write")),
@@ -156,7 +156,7 @@ def test_a_kill_while_the_quarantine_is_written_loses_no_record(site: Site) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [0, 1])
 def test_a_kill_in_a_rebalance_skips_no_event(site: Site, line: int) -> None:
-    """A member that dies while it gives partitions away, before and after it has told Kafka what is done."""
+    """A member dies while it hands over partitions, before and after its commits."""
     ids = named(48)
     for number, one in enumerate(ids):
         event = decoded(body("AppOpened", app_id=site.app, event_id=one))
@@ -173,7 +173,7 @@ def test_a_kill_in_a_rebalance_skips_no_event(site: Site, line: int) -> None:
 
     joining = threading.Thread(target=join)
     joining.start()
-    # The one that lives ends at once: what is left is the other's.
+    # The survivor ends at once: the rest belongs to the other one.
     (found,) = site.killed(fate, count=0, commit_seconds=1e9)
     eventually(lambda: {*others, *path.read_text().split()} >= set(ids), what="every event")
     other.stop()
@@ -183,7 +183,7 @@ def test_a_kill_in_a_rebalance_skips_no_event(site: Site, line: int) -> None:
 
 
 def test_an_exception_in_the_body_leaves_its_event_undone(site: Site) -> None:
-    """What was before it is done; `break` does the same."""
+    """Earlier events are done; `break` does the same."""
     ids = named(4)
     site.send(*ids)
     for leaves in (True, False):
@@ -198,7 +198,7 @@ def test_an_exception_in_the_body_leaves_its_event_undone(site: Site) -> None:
 
 
 def test_async_code_gets_the_same(site: Site) -> None:
-    """Events in order, an exception undone, stop and ticks."""
+    """Events in order, an undone exception, stop and ticks."""
     ids = named(4)
     site.send(*ids)
 
@@ -225,7 +225,7 @@ def test_async_code_gets_the_same(site: Site) -> None:
 
 
 def test_held_events_come_again(site: Site) -> None:
-    """Neither what is held nor what is behind it is committed; once it is released, both are."""
+    """A held event and later ones are not committed; after its release both are."""
     ids = named(3)
     site.send(*ids)
     holds = []
@@ -241,7 +241,7 @@ def test_held_events_come_again(site: Site) -> None:
 
 
 def test_poison_goes_to_the_quarantine_and_never_ends_the_loop(site: Site) -> None:
-    """A bad checksum, an unknown schema, bytes that do not decode, no value: each with its reason."""
+    """A wrong checksum, an unknown schema, undecodable bytes, no value: each with its reason."""
     good = value(body("AddedToCart", app_id=site.app, event_id="good"))
     since = end_offsets(site.kafka, topics.QUARANTINE)
     site.poison(good, headers=crc(b"another"))
@@ -259,7 +259,7 @@ def test_poison_goes_to_the_quarantine_and_never_ends_the_loop(site: Site) -> No
 
 
 def test_a_failed_quarantine_write_moves_no_offset(site: Site) -> None:
-    """It is tried again; who stops meanwhile leaves the record to the next."""
+    """It is retried; stopping meanwhile leaves the record to the next consumer."""
     since = end_offsets(site.kafka, topics.QUARANTINE)
     site.send("first")
     site.poison(f"junk {site.app}".encode())
@@ -276,7 +276,7 @@ def test_a_failed_quarantine_write_moves_no_offset(site: Site) -> None:
 
 
 def test_a_lag_that_nobody_knows_is_no_number(site: Site, services: Stack) -> None:
-    """While Kafka hangs, its last word of where a topic ends is not how it ends now."""
+    """While Kafka hangs, its last report of a topic's end is outdated."""
     source = GroupConsumer(
         {"bootstrap.servers": site.kafka}, Membership(site.app), lambda _: None, lambda: None
     )
@@ -303,10 +303,10 @@ def partition_without_later(kafka: str, moment: datetime) -> int:
 
 
 def test_since_counts_once(site: Site) -> None:
-    """A group without commits begins there, also when it did nothing; one with commits where it was."""
+    """A group without commits starts there, even if it did nothing; one with commits continues."""
     now = datetime.now(UTC)
     producer = Producer({"bootstrap.servers": site.kafka, "partitioner": topics.PARTITIONER})
-    # Ahead of what other tests have sent there: Kafka looks for the first record of that time.
+    # Ahead of other tests' records there: Kafka searches for the first record of that time.
     partition = partition_without_later(site.kafka, now)
     for minutes in (10, 20, 30):
         event = decoded(body("AppOpened", app_id=site.app, event_id=f"in {minutes}"))
@@ -321,14 +321,14 @@ def test_since_counts_once(site: Site) -> None:
         for _ in begun:
             raise ZeroDivisionError
 
-    # Nothing is done yet; a later `since` does not count any more.
+    # Nothing is done yet; a later `since` no longer counts.
     assert site.rest(2, since=timedelta(minutes=-25)) == ["in 20", "in 30"]
     assert site.rest(1, group=f"{site.app}-2", since=now + timedelta(minutes=25)) == ["in 30"]
     assert site.rest(3, group=f"{site.app}-3") == ["in 10", "in 20", "in 30"]
 
 
 def test_types_and_apps_are_chosen(site: Site) -> None:
-    """A class gives its objects, a name dicts, a class of one's own what it asks for."""
+    """A class gives its objects, a name dicts, your own class its fields."""
 
     class CartUpdated(msgspec.Struct):
         device_id: str
@@ -359,7 +359,7 @@ print("ended", flush=True)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_loop_in_order(site: Site, number: signal.Signals) -> None:
-    """After the body, with all of it committed, and its metrics until then; exit status 0."""
+    """After the body, with all of it committed, and metrics until then; exit status 0."""
     site.send(*named(3))
     port = free_port()
     env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": site.kafka, "KIT_METRICS_PORT": str(port)}

@@ -1,4 +1,4 @@
-"""What the live page is told on the whole pipeline: its numbers are SQL's, and what is away is away."""
+"""The live page on the whole pipeline: its numbers are SQL's, and failed components are shown as such."""
 
 import json
 import os
@@ -25,7 +25,7 @@ PARTS = ("clickhouse", "under_way", "spooled", "refused", "repeats")
 
 @pytest.fixture(scope="module")
 def live(stack: Stack) -> Iterator[Live]:
-    """A live page of this module's own, and events of its own to show."""
+    """A live page of this module, and events to show."""
     post(stack, *(event(path.stem) for path in FOLDER.glob("*.json")))
     page = Live(stack)
     yield page
@@ -44,7 +44,7 @@ def types_shown(state: dict[str, Any]) -> dict[str, int]:
 
 
 def types_since(stack: Stack, start_ms: int) -> dict[str, int]:
-    """Return the same from SQL; the page cuts a type's name after 80 characters."""
+    """Return the same from SQL; the page truncates a type's name to 80 characters."""
     since = f"received_at >= fromUnixTimestamp64Milli({start_ms})"
     return table(
         stack, f"SELECT leftUTF8(event_type, 80) AS t, count() FROM tapcart.events WHERE {since} GROUP BY t"
@@ -60,7 +60,7 @@ def sums(groups: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def test_the_numbers_are_those_of_sql(stack: Stack, live: Live) -> None:
-    """Total, every type of the window, and the quarantine; an event sent twice counts once."""
+    """Total, every type of the window, and the quarantine; a duplicate counts once."""
     twice = event("AppOpened")
     post(stack, twice, event("AppOpened"), event("ProductViewed", event_type="WishlistShared"))
     assert httpx.post(stack.ingest_url, content=twice).status_code == 200
@@ -79,7 +79,7 @@ def test_the_numbers_are_those_of_sql(stack: Stack, live: Live) -> None:
 
 
 def test_where_todays_events_are_adds_up(stack: Stack, live: Live) -> None:
-    """Acknowledged ones are Kafka's records of today; a repeat is one, a body turned away is none."""
+    """Acknowledged ones are Kafka's records of today; duplicates and rejected bodies count separately."""
     before = settled(live)["balance"]
     twice = event("AppOpened")
     post(stack, twice, event("AppOpened"))
@@ -100,7 +100,7 @@ def test_where_todays_events_are_adds_up(stack: Stack, live: Live) -> None:
 
 
 def test_a_record_put_back_is_not_refused_as_well(stack: Stack, live: Live) -> None:
-    """One record is in one place: counted in the quarantine until it is replayed."""
+    """A record counts in one place: in the quarantine until it is replayed."""
     value = f"foreign {uuid4()}"
     producer = Producer({"bootstrap.servers": stack.kafka})
     producer.produce(topics.EVENTS, value.encode())
@@ -115,7 +115,7 @@ def test_a_record_put_back_is_not_refused_as_well(stack: Stack, live: Live) -> N
 
 
 def test_the_newest_event_comes_first_and_whole(stack: Stack, live: Live) -> None:
-    """Each field that was sent, by its path; who sent it is shortened."""
+    """Each sent field, by its path; personal data is redacted."""
     sent = json.loads(event("ProductViewed"))
     post(stack, json.dumps(sent).encode())
     keys = [one["key"] for one in settled(live)["newest"]]
@@ -153,7 +153,7 @@ def test_lag_and_freshness_are_kafkas(stack: Stack, live: Live) -> None:
 
 
 def test_says_that_clickhouse_hangs_and_recovers(stack: Stack, live: Live) -> None:
-    """The page goes on meanwhile, with the last numbers and the time they are of."""
+    """Meanwhile the page continues, with the last numbers and their time."""
     before = live.snapshot()["total"]
     with hanging(stack, "clickhouse"):
         eventually(lambda: live.health("clickhouse") == "down")
@@ -167,14 +167,14 @@ def test_says_that_clickhouse_hangs_and_recovers(stack: Stack, live: Live) -> No
 
 
 def test_says_that_ingest_is_away_and_recovers(stack: Stack, live: Live) -> None:
-    """Killed, it is started again by the stack."""
+    """The stack restarts it after a kill."""
     with hanging(stack, "ingest"):
         eventually(lambda: live.health("ingest") == "down")
     eventually(lambda: live.health("ingest") == "up")
 
 
 def test_events_are_streamed(stack: Stack, live: Live) -> None:
-    """A page gets the state at once, then a new one whenever something came."""
+    """A page gets the state at once, then a new one after every change."""
     with httpx.stream("GET", f"{live.url}/events", timeout=20) as stream:
         states = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
         first = next(state for state in states if state["total"])["total"]["count"]
@@ -216,7 +216,7 @@ def test_stops_at_once_with_pages_open(stack: Stack) -> None:
 
 
 def test_is_not_open_to_others_without_a_token(stack: Stack) -> None:
-    """Bound to all addresses it does not start; with a token it asks for it."""
+    """Bound to all addresses it does not start without a token; with one it requires it."""
     env = os.environ | {"LIVE_HOST": "::", "KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
     command = [sys.executable, "-m", "consumers.live"]
     refused = subprocess.run(

@@ -1,4 +1,4 @@
-"""The live page in a real browser: its numbers are SQL's, it does what it offers, and nothing injects."""
+"""The live page in a real browser: its numbers are SQL's, its controls work, and nothing injects."""
 
 import json
 import re
@@ -38,20 +38,20 @@ if PATH is None:
     pytest.skip(NO_BROWSER, allow_module_level=True)
 
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
-# What a browser says of a stream that ended.
+# A browser's message about a stream that ended.
 CUT = r"ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser; each test has a profile of its own in it."""
+    """One browser; each test has its own profile in it."""
     with chromium() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def live(stack: Stack) -> Iterator[Live]:
-    """A live page of this module's own, and events of its own to show."""
+    """A live page of this module, and events to show."""
     post(stack, *(event(path.stem) for path in FOLDER.glob("*.json")))
     page = Live(stack)
     yield page
@@ -59,7 +59,7 @@ def live(stack: Stack) -> Iterator[Live]:
 
 
 def number(of: Locator) -> int:
-    """Return a number as it is shown."""
+    """Return a number as shown."""
     return int((of.text_content() or "").replace(",", ""))
 
 
@@ -69,14 +69,14 @@ def group(page: Page, reason: str, pointer: str) -> Locator:
 
 
 def is_live(page: Page) -> None:
-    """Return once the page is connected and nothing is wrong."""
+    """Wait until the page is connected and shows no problem."""
     expect(page.locator("body")).to_have_attribute("data-connection", "live")
     expect(page.locator("#notices > *")).to_have_count(0)
 
 
 @contextmanager
 def restarted(live: Live) -> Iterator[None]:
-    """Leave the page's process running, whatever the test did to it."""
+    """Restart the page's process at the end, whatever the test did to it."""
     try:
         yield
     finally:
@@ -85,7 +85,7 @@ def restarted(live: Live) -> Iterator[None]:
 
 
 def test_the_numbers_are_those_of_sql(stack: Stack, live: Live, browser: Browser) -> None:
-    """Headline, types, where today's events are, and the quarantine; each as a reader sees it."""
+    """Key figures, types, the balance, and the quarantine, as a reader sees them."""
     twice = event("AppOpened")
     post(stack, twice, event("ProductViewed"), event("ProductViewed"))
     assert httpx.post(stack.ingest_url, content=twice).status_code == 200
@@ -112,7 +112,7 @@ def test_the_numbers_are_those_of_sql(stack: Stack, live: Live, browser: Browser
 
 
 def test_funnel_and_revenue_are_those_of_the_views(stack: Stack, live: Live, browser: Browser) -> None:
-    """Of all apps, and of the one that is chosen; currencies are never added up."""
+    """Of all apps, and of the selected one; currencies are not added together."""
     now_ms = live.snapshot()["now_ms"]
     purchase = json.loads(event("PurchaseCompleted", timestamp=now_ms))
     purchase["event_properties"]["checkout_id"] = f"{now_ms}"  # the sample's order is of another day
@@ -158,7 +158,7 @@ def test_hostile_values_stay_text(stack: Stack, live: Live, browser: Browser) ->
 
 
 def test_what_nobody_could_read_is_shown_by_its_code(stack: Stack, live: Live, browser: Browser) -> None:
-    """Controls, changes of direction and invisible characters, wherever the page shows an event's text."""
+    """Controls, direction changes and invisible characters, wherever the page shows an event's text."""
     sample: dict[str, Any] = json.loads(event("ProductViewed"))
     sample["event_properties"] |= {"product_title": UNREADABLE, UNREADABLE: UNREADABLE, "cut": "\ud83d"}
     order = event("OrderCreated", app_id=UNREADABLE, timestamp=time.time_ns() // 1_000_000)
@@ -188,7 +188,7 @@ def test_what_nobody_could_read_is_shown_by_its_code(stack: Stack, live: Live, b
 def test_an_event_opens_to_its_fields_and_stays_while_it_is_read(
     stack: Stack, live: Live, browser: Browser
 ) -> None:
-    """Whole but for who it is; meanwhile the page says that there are newer ones."""
+    """In full, except for personal data; meanwhile the page announces new events."""
     sent = json.loads(event("PurchaseCompleted"))
     post(stack, json.dumps(sent).encode())
     with opened(browser, live.url) as page:
@@ -207,7 +207,7 @@ def test_an_event_opens_to_its_fields_and_stays_while_it_is_read(
 
 
 def test_replay_from_the_button_to_the_table(stack: Stack, live: Live, browser: Browser) -> None:
-    """It asks first; what the rules of today allow is an event then, and what they do not is told."""
+    """It asks for confirmation; accepted bodies become events, rejected ones are reported."""
     good = [json.loads(event("OrderCreated")) for _ in range(3)]
     for body in good:
         quarantine(stack, json.dumps(body).encode(), reason="old_rule", pointer="/order")
@@ -233,7 +233,7 @@ def test_replay_from_the_button_to_the_table(stack: Stack, live: Live, browser: 
 
 
 def test_says_what_is_away_and_recovers(stack: Stack, live: Live, browser: Browser) -> None:
-    """ClickHouse killed, Kafka hanging, the page's own process killed: each is told, none needs a reload."""
+    """ClickHouse killed, Kafka hanging, the page's own process killed: each is shown, without a reload."""
     notices = "#notices"
     with opened(browser, live.url, PHONE, expected_errors=CUT) as page, restarted(live):
         is_live(page)
@@ -262,7 +262,7 @@ def test_says_what_is_away_and_recovers(stack: Stack, live: Live, browser: Brows
 def test_everybody_can_read_it(
     stack: Stack, live: Live, browser: Browser, size: tuple[int, int], scheme: Scheme
 ) -> None:
-    """Axe finds nothing against WCAG A and AA, and nothing is wider than the screen, all opened."""
+    """With everything open, axe finds nothing against WCAG A and AA, and nothing exceeds the screen."""
     assert httpx.post(stack.ingest_url, content=event("AppOpened", app_id="")).status_code == 422
     with opened(browser, live.url, size, scheme) as page:
         is_live(page)
@@ -280,7 +280,7 @@ def test_everybody_can_read_it(
 
 
 def test_everything_can_be_done_by_keyboard(stack: Stack, live: Live, browser: Browser) -> None:
-    """Tab reaches each control in the order of the page; Enter opens, Escape closes, the focus comes back."""
+    """Tab reaches each control in page order; Enter opens, Escape closes, and focus returns."""
     assert httpx.post(stack.ingest_url, content=event("AppOpened", event_id="")).status_code == 422
     with opened(browser, live.url) as page:
         is_live(page)
@@ -302,7 +302,7 @@ def test_everything_can_be_done_by_keyboard(stack: Stack, live: Live, browser: B
 
 
 def test_problems_of_topics_are_notices(live: Live, browser: Browser) -> None:
-    """In the words that ingest found for them."""
+    """In ingest's own text."""
     board = PageState(ALL, 1_800_000_000_000, 1000)
     problems = ("tapcart.events has one replica. Give it three replicas, or set flush.messages=1.",)
     board.saw(
@@ -317,7 +317,7 @@ def test_problems_of_topics_are_notices(live: Live, browser: Browser) -> None:
 
 
 def test_the_first_view_says_what_to_do(live: Live, browser: Browser) -> None:
-    """Before the first event: the next steps, and no word of the secret."""
+    """Before the first event: the next steps, and nothing of the secret."""
     board = PageState(ALL, 1_800_000_000_000, 1000)
     nothing = window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], ["AppOpened"], 1_800_000_000_000)
     empty = ClickHouseStatus(nothing, Total(0, None, 0), quarantine=QuarantineSummary(0, 0, (), 0))

@@ -1,4 +1,4 @@
-"""An event without a device, or with an odd time, is in its table once, and is counted as nobody's device."""
+"""An event without a device, or with an odd time, is in its table once and counts for no device."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ SENT_MS = 1_790_000_000_000
 
 
 def event(name: str, **changes: Any) -> dict[str, Any]:
-    """Return a sample with an id of its own; Ellipsis takes a member away."""
+    """Return a sample with its own id; Ellipsis removes a member."""
     sent = json.loads((SAMPLES / f"{name}.json").read_text())
     sent |= {"event_id": str(uuid.uuid4()), "timestamp": SENT_MS, **changes}
     return {member: value for member, value in sent.items() if value is not ...}
@@ -39,7 +39,7 @@ def run(stack: Stack, module: str, *arguments: str) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def app(stack: Stack) -> str:
-    """An app of one device, with as many events again of none; each is posted twice."""
+    """An app with events of one device, and as many without one; each is posted twice."""
     name = f"no-device-{uuid.uuid4().hex[:8]}"
     for device in ("d-1", ..., None, ""):
         for kind in (
@@ -66,7 +66,7 @@ def app(stack: Stack) -> str:
 
 
 def test_every_event_without_a_device_is_there_once(stack: Stack, app: str) -> None:
-    """Its identity is its id; the device is an empty text in typed tables and among the unmodelled."""
+    """Its identity is its id; the device is an empty text in typed and unmodelled tables."""
     tables = Tables(stack.clickhouse_url)
     counted = "SELECT event_type, countIf(device_id = ''), countIf(device_id != '') FROM tapcart.events"
 
@@ -97,7 +97,7 @@ def test_every_event_without_a_device_is_there_once(stack: Stack, app: str) -> N
     ],
 )
 def test_no_device_is_counted_as_no_device(stack: Stack, app: str, query: str, answer: list[Any]) -> None:
-    """All events without one would else be one device that never leaves."""
+    """Otherwise all events without one would be one device that never leaves."""
     assert Tables(stack.clickhouse_url).rows(f"{query} WHERE app_id = '{app}'") == [answer]
 
 

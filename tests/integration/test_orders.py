@@ -1,4 +1,4 @@
-"""One purchase is one order, whatever its two events name it by; each case is known by hand."""
+"""One purchase is one order, whatever ids its two events have; each expected result was derived by hand."""
 
 import json
 import uuid
@@ -36,7 +36,7 @@ def ordered(at_minute: float, checkout_id: str | None, order_id: str | None = "o
 
 
 def paid(at_minute: float, checkout_id: str | None, total: str | None = "20.00", **changes: Any) -> Event:
-    """Return a guest's PurchaseCompleted; `of` in the changes is for its event_properties."""
+    """Return a guest's PurchaseCompleted; `of` in the changes changes its event_properties."""
     of = {"checkout_id": checkout_id, "total_price": total, "purchase_shopify_user_id": None}
     return _event("PurchaseCompleted", at_minute, of | changes.pop("of", {}), changes)
 
@@ -161,7 +161,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def orders(stack: Stack) -> Tables:
-    """All cases, posted; each also in reverse and twice, under another app."""
+    """All cases, posted; each also reversed and twice, under another app."""
     count = 0
     with httpx.Client() as client:
         for case in CASES:
@@ -180,7 +180,7 @@ def orders(stack: Stack) -> Tables:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_orders_are_purchases(orders: Tables, case: Case) -> None:
-    """In whatever order the events came, and however often."""
+    """In any order of events, with any duplicates."""
     for app in (case.app, f"{case.app}-r"):
         sql = "SELECT trimBoth(order_id), toString(total), matched_by FROM tapcart.orders"
 
@@ -218,7 +218,7 @@ def test_the_samples_are_one_order(stack: Stack) -> None:
 
 
 def test_currency_codes_are_one_however_they_are_written(stack: Stack) -> None:
-    """Blanks around them and small letters make no other currency."""
+    """Blanks around them and lower case make no other currency."""
     app = f"currency-{uuid.uuid4().hex[:12]}"
     for minute, code in enumerate(("USD", " usd", "Usd\t", "EUR")):
         sent = paid(minute, f"{minute}", of={"currency_code": code}, app_id=app)

@@ -1,4 +1,4 @@
-"""The contract of a `Producer`: the real one, on the real broker, and the simulation's fake keep it."""
+"""The contract of a `Producer`, for the real one on the real broker and for the simulation's fake."""
 
 import asyncio
 import ctypes
@@ -26,7 +26,7 @@ _TOO_LARGE = random.Random(1).randbytes(200_000)  # compressed as well
 
 @dataclass(frozen=True)
 class Site:
-    """A broker, and how a test makes producers for it and looks at one topic."""
+    """A broker; creates producers for it and reads one topic."""
 
     topic: str
     made: Callable[[], Producer]
@@ -41,7 +41,7 @@ class Site:
 
 @pytest.fixture(params=["real", "fake"])
 def site(request: pytest.FixtureRequest) -> Site:
-    """A broker with a topic of the test's own, which takes 100,000 bytes a record."""
+    """A broker with the test's own topic, which accepts 100,000 bytes per record."""
     topic = f"contract-{random.SystemRandom().randrange(10**9)}"
     return _fake(topic) if request.param == "fake" else _real(topic, request.getfixturevalue("services"))
 
@@ -82,12 +82,12 @@ def _fake(topic: str) -> Site:
 
 
 def _fail_librdkafka(producer: Producer) -> None:
-    """Have librdkafka itself raise a fatal error, by the function that it has for tests of applications."""
+    """Make librdkafka itself raise a fatal error, with its function for tests of applications."""
     assert isinstance(producer, KafkaProducer)
     (library,) = Path(confluent_kafka.__file__).parents[1].glob("confluent_kafka.libs/librdkafka-*.so*")
     trigger = ctypes.CDLL(str(library)).rd_kafka_test_fatal_error
     trigger.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p]
-    # A confluent_kafka.Producer is Python's head of an object, then librdkafka's handle.
+    # A confluent_kafka.Producer is a Python object header, followed by librdkafka's handle.
     handle = ctypes.c_void_p.from_address(id(producer._producer) + object.__basicsize__)
     assert trigger(handle, confluent_kafka.KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, b"made by a test") == 0
 
@@ -104,7 +104,7 @@ async def running(site: Site) -> AsyncIterator[Producer]:
 
 
 def test_acknowledges_what_kafka_has_in_order(site: Site) -> None:
-    """One key's records, handed over without waiting."""
+    """One key's records, produced without waiting."""
     values = [b"%d" % number for number in range(200)]
 
     async def scenario() -> None:
@@ -119,7 +119,7 @@ def test_acknowledges_what_kafka_has_in_order(site: Site) -> None:
 
 
 def test_what_was_only_collected_is_not_sent_after_it_was_given_up(site: Site) -> None:
-    """It goes to the spool instead: sent as well it would come before what is older."""
+    """It goes to the spool instead; sent too, it would overtake older records."""
 
     async def scenario() -> None:
         async with running(site) as producer:
@@ -142,7 +142,7 @@ def test_what_was_only_collected_is_not_sent_after_it_was_given_up(site: Site) -
 
 
 def test_a_kafka_that_hangs_leaves_records_pending(site: Site) -> None:
-    """Neither acknowledged nor failed: whoever watches `oldest_seconds` decides."""
+    """Neither acknowledged nor failed: the watcher of `oldest_seconds` decides."""
 
     async def scenario() -> None:
         async with running(site) as producer:
@@ -160,7 +160,7 @@ def test_a_kafka_that_hangs_leaves_records_pending(site: Site) -> None:
 
 
 def test_a_record_that_kafka_refuses_is_told_from_those_of_its_batch(site: Site) -> None:
-    """Kafka refuses a batch as a whole; alone, those that are not at fault are taken, in order."""
+    """Kafka refuses a batch as a whole; alone, valid records are accepted, in order."""
     values = [b"before", _TOO_LARGE, b"after", b"last"]
 
     async def scenario() -> None:
@@ -181,7 +181,7 @@ def test_a_record_that_kafka_refuses_is_told_from_those_of_its_batch(site: Site)
 
 
 def test_a_fatal_error_fails_what_is_pending_and_is_not_the_end(site: Site) -> None:
-    """An idempotent producer takes nothing any more then: another one takes its place."""
+    """An idempotent producer then accepts nothing, so another one replaces it."""
 
     async def scenario() -> None:
         async with running(site) as producer:
@@ -195,7 +195,7 @@ def test_a_fatal_error_fails_what_is_pending_and_is_not_the_end(site: Site) -> N
             await producer.produce(site.record(b"after"))
             site.fail_fatally(producer)
             async with asyncio.timeout(10):
-                while True:  # at first by the failed one, maybe
+                while True:  # at first perhaps by the failed one
                     try:
                         await producer.produce(site.record(b"after the next"))
                     except NotAcknowledgedError:
@@ -208,7 +208,7 @@ def test_a_fatal_error_fails_what_is_pending_and_is_not_the_end(site: Site) -> N
 
 
 def test_closing_waits_for_what_is_pending_and_fails_the_rest(site: Site) -> None:
-    """Within its bound."""
+    """Within its limit."""
 
     async def scenario() -> None:
         producer = site.made()

@@ -1,4 +1,4 @@
-"""README's commands do what it says: every one of them is executed here, on ports of the test's own."""
+"""README's commands work: each of them runs here, on the test's own ports."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
 
 README = (ROOT / "README.md").read_text()
-# `make run` is the fixture itself, `make test` is what runs this file.
+# `make run` is the fixture itself, `make test` runs this file.
 NOT_RUN = ("make run", "make test", "make test-all")
 
 
@@ -31,7 +31,7 @@ COMMANDS = [
 
 
 def located(text: str, stack: Stack) -> str:
-    """Return a command or program with the test's addresses in place of the default ones."""
+    """Return a command or program with the test's addresses instead of the default ones."""
     return (
         text.replace("127.0.0.1:8080", f"127.0.0.1:{stack.env['INGEST_PORT']}")
         .replace("127.0.0.1:8083", stack.admin_url.removeprefix("http://"))
@@ -53,7 +53,7 @@ def loaded(stack: Stack) -> Stack:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_readme_works(loaded: Stack, command: str) -> None:
-    """It ends with status 0; one that has no end is ended."""
+    """It ends with status 0; an endless one is stopped."""
     command = f"timeout 8 {command} || [ $? = 124 ]" if command.startswith("make tail") else command
     done = subprocess.run(
         ["bash", "-c", located(command, loaded)],
@@ -71,7 +71,7 @@ def test_a_command_of_readme_works(loaded: Stack, command: str) -> None:
 
 @pytest.mark.parametrize("query", blocks("sql"), ids=lambda query: query.splitlines()[0].strip("- "))
 def test_a_query_of_readme_works(loaded: Stack, query: str) -> None:
-    """It is valid, and but for what the samples do not hold it finds something."""
+    """It is valid, and finds something unless the samples lack it."""
     answer = httpx.post(loaded.clickhouse_url, content=query)
 
     assert answer.status_code == 200, answer.text
@@ -86,7 +86,7 @@ _OURS = re.compile("^from (consumers.kit|confluent_kafka) import", re.MULTILINE)
     ("document", "count"), [("README.md", 2), ("consumers/clients.md", 14)], ids=("kit", "confluent")
 )
 def test_a_consumer_in_python_works(loaded: Stack, tmp_path: Path, document: str, count: int) -> None:
-    """It prints every event that it asks for; it is ended after the last type."""
+    """It prints every matching event; it is stopped after the last type."""
     program = next(one for one in blocks("python", (ROOT / document).read_text()) if _OURS.search(one))
     script = tmp_path / "consumer.py"
     script.write_text(located(program, loaded))
@@ -109,5 +109,5 @@ def test_a_consumer_in_python_works(loaded: Stack, tmp_path: Path, document: str
 
 
 def test_readme_can_be_read_in_five_minutes() -> None:
-    """At 250 words a minute."""
+    """At 250 words per minute."""
     assert len(README.split()) < 1900

@@ -1,4 +1,4 @@
-"""Reconcile against the real topics and tables: it proves, finds and repairs."""
+"""Reconcile on the real topics and tables: it proves, finds and repairs."""
 
 import json
 import os
@@ -57,14 +57,14 @@ class Site:
         self.tables.wait(sql, len(events) if count is None else count)
 
     def delete(self, table: str, where: str) -> None:
-        """Take rows away behind the loader's back."""
+        """Delete rows behind the loader's back."""
         sql = f"ALTER TABLE tapcart_raw.{table} DELETE WHERE app_id = '{self.app}' AND {where}"
         self.tables.run(sql, mutations_sync=2)
 
 
 @pytest.fixture
 def site(services: Stack, tmp_path: Path) -> Iterator[Site]:
-    """Services where nothing is missing, whatever tests before have dropped."""
+    """Services with nothing missing, whatever earlier tests dropped."""
     site = Site(services, tmp_path)
     status, _, err = site.run("--repair")
     assert status == 0, err
@@ -74,7 +74,7 @@ def site(services: Stack, tmp_path: Path) -> Iterator[Site]:
 
 
 def test_nothing_missing_is_proven(site: Site) -> None:
-    """Exit status 0; every offset is in one of the counts, and every type is counted alike everywhere."""
+    """Exit status 0; every offset is in one of the counts, and every type has equal counts everywhere."""
     site.send(*(body(name, app_id=site.app) for name in ("AppOpened", "CartViewed", "OrderCreated")))
     status, report = site.report()
     totals = report["totals"]
@@ -109,7 +109,7 @@ def test_deleted_rows_are_listed_and_repaired(site: Site) -> None:
 
 
 def test_repair_moves_no_committed_offset(site: Site) -> None:
-    """What it loads is read by offset, outside the group."""
+    """It reads by offset, outside of the group."""
     site.send(body("AppOpened", app_id=site.app))
     site.delete("app_opened", "1")
     before = site.report("--wait", "0")[1]["partitions"]
@@ -120,7 +120,7 @@ def test_repair_moves_no_committed_offset(site: Site) -> None:
 
 
 def test_merged_duplicates_are_not_missing(site: Site) -> None:
-    """Merges take the rows of duplicates; their identity still has one."""
+    """Merges remove duplicates' rows, but their identity still has one."""
     data = value(body("CartViewed", app_id=site.app))
     for _ in range(20):
         site.sender.put(data, key=site.app.encode())
@@ -134,7 +134,7 @@ def test_merged_duplicates_are_not_missing(site: Site) -> None:
 
 
 def test_row_deleted_with_its_duplicates_is_missing(site: Site) -> None:
-    """When no row of an identity is left, all its records are missing; one repair loads them all."""
+    """If no row of an identity is left, all its records are missing; one repair loads all of them."""
     data = value(body("CartViewed", app_id=site.app))
     for _ in range(5):
         site.sender.put(data, key=site.app.encode())
@@ -151,7 +151,7 @@ def test_row_deleted_with_its_duplicates_is_missing(site: Site) -> None:
 
 
 def test_same_id_elsewhere_does_not_hide_a_missing_event(site: Site) -> None:
-    """An identity is app, hour, device and id within its type: a neighbour with the same id is no proof."""
+    """An identity is app, hour, device and id within its type: the same id elsewhere is no proof."""
     event = json.loads(body("AppOpened", app_id=site.app, event_id="same"))
     others = [event | {"device_id": "other"}, event | {"timestamp": event["timestamp"] + 86_400_000}]
     site.send(*(json.dumps(one).encode() for one in (event, *others)))
@@ -165,7 +165,7 @@ def test_same_id_elsewhere_does_not_hide_a_missing_event(site: Site) -> None:
 
 
 def test_damaged_record_is_accounted_for_by_its_body(site: Site) -> None:
-    """It has no row of its own but one in the quarantine; without that it is missing, and repaired."""
+    """It has only a row in the quarantine; without that it is missing, and repaired."""
     junk = b"junk " + site.app.encode()
     site.sender.put(junk, headers=[], key=site.app.encode())
     site.sender.flush()
@@ -178,16 +178,16 @@ def test_damaged_record_is_accounted_for_by_its_body(site: Site) -> None:
 
     assert status == 0
     assert report["totals"]["quarantined"] >= 1
-    # The record itself, and the quarantine's own record of it.
+    # The record itself, and the quarantine's record of it.
     assert (without, lacking["totals"]["missing"]) == (1, 2)
     assert repaired == 0
     assert site.tables.one(where) == 1
 
 
 def test_refused_record_is_accounted_for_however_it_was_encoded(site: Site) -> None:
-    """The quarantine has the bytes of the producer, and another encoder writes the same event otherwise."""
+    """The quarantine has the producer's bytes, although another encoder writes the event differently."""
     event = value(body("AppOpened", app_id=site.app))
-    length = HEADER_BYTES  # where the first text's length is, a varint: here with a byte more than it needs
+    length = HEADER_BYTES  # the first text's length is a varint: here with one byte more than needed
     other = event[:length] + bytes((event[length] | 0x80, 0)) + event[length + 1 :]
     site.tables.run(f"ALTER TABLE tapcart_raw.app_opened ADD CONSTRAINT r CHECK app_id != '{site.app}'")
     site.sender.put(other, key=site.app.encode())
@@ -203,7 +203,7 @@ def test_refused_record_is_accounted_for_however_it_was_encoded(site: Site) -> N
 
 @pytest.mark.parametrize("topic", [topics.EVENTS, topics.QUARANTINE])
 def test_record_that_only_clickhouse_decodes_in_vain_is_accounted_for(site: Site, topic: str) -> None:
-    """Its checksum is right, so the loader does not decode it; the quarantine has it once, as it came."""
+    """Its checksum is correct, so the loader does not decode it; the quarantine has it once, verbatim."""
     release = CATALOG.quarantine if topic == topics.QUARANTINE else CATALOG.newest("AppOpened")
     assert release
     event = prefix(release.wire_id) + b"\x31" + site.app.encode()  # a text of -25 bytes
@@ -218,7 +218,7 @@ def test_record_that_only_clickhouse_decodes_in_vain_is_accounted_for(site: Site
 
 
 def test_records_not_yet_loaded_are_waited_for_then_missing(site: Site) -> None:
-    """While a loader is at work they are lag; when none comes in time, they are missing."""
+    """While a loader works they are lag; if none comes in time, they are missing."""
     assert site.loader.stop() == 0
     site.sender.events(*(body("AppOpened", app_id=site.app) for _ in range(4)))
     status, report = site.report("--wait", "0.5")
@@ -249,7 +249,7 @@ def test_rows_of_the_quarantine_topic_do_not_pass_for_events(site: Site) -> None
 
 
 def test_what_cannot_be_found_out_is_no_proof(site: Site) -> None:
-    """Without Kafka, without ClickHouse, or with a wrong setting the exit status is neither 0 nor 1."""
+    """Without Kafka or ClickHouse, or with a wrong setting, the exit status is neither 0 nor 1."""
     nowhere = "127.0.0.1:1"
     without_kafka = site.run(KAFKA_BOOTSTRAP_SERVERS=nowhere)
     without_clickhouse = site.run(CLICKHOUSE_URL=f"http://{nowhere}")

@@ -1,4 +1,4 @@
-"""Confluent's own Python clients, unchanged, on a running ingest: its registry and its topic."""
+"""Confluent's unmodified Python clients on a running ingest: its registry and its topic."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ SUBJECT = "tapcart.events-AppOpened"
 
 @dataclass(frozen=True)
 class Sent:
-    """A running ingest, and what was posted to it."""
+    """A running ingest, and its posted events."""
 
     kafka: str
     registry: str
@@ -59,20 +59,20 @@ def sent(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def client(sent: Sent) -> Iterator[SchemaRegistryClient]:
-    """Confluent's client, which waits for nothing."""
+    """Confluent's client, without waits."""
     with SchemaRegistryClient({"url": sent.registry, "max.retries": 0}) as client:
         yield client
 
 
 def read(message: Message, record: Any) -> Reading:
-    """Return a decoded record as a reading; its type is that of the schema that it names."""
+    """Return a decoded record as a reading; its type is that of its schema."""
     release = CATALOG.by_wire_id(wire.wire_id_of(value_of(message)) or 0)
     assert release
     return reading(release.name, plain(record))
 
 
 def test_the_deserializer_reads_every_event(sent: Sent, client: SchemaRegistryClient) -> None:
-    """`SchemaRegistryClient` and `AvroDeserializer`: all 14 types, field by field as they were posted."""
+    """`SchemaRegistryClient` and `AvroDeserializer`: all 14 types, field by field as posted."""
     decode = AvroDeserializer(client)
     messages = messages_since(sent.kafka, topics.EVENTS, sent.start)
     readings = [read(message, decode(message.value(), CONTEXT)) for message in messages]
@@ -107,7 +107,7 @@ async def _read_asynchronously(sent: Sent) -> list[Reading]:
 
 
 def test_a_difference_is_told(sent: Sent, client: SchemaRegistryClient) -> None:
-    """One field of one event, an event that is missing, and one that is there twice."""
+    """One field of one event, a missing event, and a duplicate."""
     decode = AvroDeserializer(client)
     messages = messages_since(sent.kafka, topics.EVENTS, sent.start)[:3]
     first, second, third = (read(message, decode(message.value(), CONTEXT)) for message in messages)
@@ -124,7 +124,7 @@ def test_a_difference_is_told(sent: Sent, client: SchemaRegistryClient) -> None:
 
 
 def test_the_client_asks_what_it_can(client: SchemaRegistryClient) -> None:
-    """Each method of the client that reads gets what it expects."""
+    """Each reading method of the client gets the expected answer."""
     release = CATALOG.by_schema_id("Event_AppOpened_5_0_0")
     assert release
     schema = Schema(release.text, "AVRO")
@@ -152,7 +152,7 @@ def test_the_client_asks_what_it_can(client: SchemaRegistryClient) -> None:
 
 
 def test_the_client_understands_what_is_refused(client: SchemaRegistryClient) -> None:
-    """Its error has the code and the words."""
+    """Its error has the code and the message."""
     refused: dict[int, str] = {}
     for ask in (
         lambda: client.get_versions("none"),
@@ -176,7 +176,7 @@ def test_the_client_understands_what_is_refused(client: SchemaRegistryClient) ->
 def test_the_serializer_writes_what_we_read(
     sent: Sent, client: SchemaRegistryClient, settings: dict[str, bool]
 ) -> None:
-    """A producer of somebody else's, with Confluent's serializer: its value has our id, and comes back."""
+    """Another producer with Confluent's serializer: its value has our id, and is readable."""
     release = CATALOG.by_schema_id("Event_PushNotificationDisabled_5_0_0")
     assert release
     event = next(event for event in sent.events if b"PushNotificationDisabled" in event)

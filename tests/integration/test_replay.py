@@ -1,4 +1,4 @@
-"""What was quarantined becomes an event; what Kafka retains becomes rows once more."""
+"""Quarantined bodies become events, and retained records become rows again."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def orders(stack: Stack, event_id: str) -> int:
 
 
 def test_what_the_rules_of_today_allow_is_put_back_once(stack: Stack) -> None:
-    """The event is in its table, the row is marked, and a second run finds nothing to do."""
+    """The event is in its table, the row is marked, and a second run finds nothing."""
     good = event()
     quarantine(stack, json.dumps(good).encode(), event_id=good["event_id"])
     where = f"event_id = '{good['event_id']}'"
@@ -70,7 +70,7 @@ def test_what_the_rules_of_today_allow_is_put_back_once(stack: Stack) -> None:
 
 
 def test_a_bound_token_posts_for_no_other_app_through_the_quarantine(stack: Stack) -> None:
-    """Another app's event, said to be compressed, has no app in its row; replay does what its sender may."""
+    """Another app's event, declared as compressed, has no app in its row; replay keeps the rights."""
     done = subprocess.run(
         [sys.executable, "-m", "ingest.tokens", "new", "--app", "its-own-app"],
         cwd=ROOT, env=os.environ | stack.env, capture_output=True, text=True, timeout=60, check=True,
@@ -93,7 +93,7 @@ def test_a_bound_token_posts_for_no_other_app_through_the_quarantine(stack: Stac
 
 
 def test_what_still_has_no_place_stays_with_its_new_reason(stack: Stack) -> None:
-    """Exit status 1, the reason is printed, and the one row of the body has it."""
+    """Exit status 1, the reason is printed, and the body's only row has it."""
     body = json.dumps(event(timestamp=17)).encode()
     quarantine(stack, body)
     where = f"body = unhex('{body.hex()}')"
@@ -111,7 +111,7 @@ def test_what_still_has_no_place_stays_with_its_new_reason(stack: Stack) -> None
     ("source", "record"), [("warehouse", "tapcart.events/3/1000000"), ("spool", "tapcart.events/-1/-1")]
 )
 def test_what_loader_or_kafka_refused_takes_the_loaders_path(stack: Stack, source: str, record: str) -> None:
-    """A value that its table takes becomes a row, at the place that the record had, if it had one."""
+    """An accepted value becomes a row, at its record's place, if it had one."""
     good = event()
     value = EventDecoder(CATALOG).decode(json.dumps(good).encode(), {}).encode(1_760_000_000_000)
     quarantine(stack, value, source=source, reason="refused", record=record)
@@ -122,7 +122,7 @@ def test_what_loader_or_kafka_refused_takes_the_loaders_path(stack: Stack, sourc
 
 
 def test_what_is_damaged_is_never_guessed(stack: Stack) -> None:
-    """A value that is not what it was stays, even where it decodes."""
+    """A damaged value stays, even if it decodes."""
     value = EventDecoder(CATALOG).decode(json.dumps(event()).encode(), {}).encode(1_760_000_000_001)
     quarantine(stack, value, source="warehouse", reason="damaged", record="tapcart.events/3/1000001")
     done = replay(stack, "--where", f"body = unhex('{value.hex()}')")
@@ -132,7 +132,7 @@ def test_what_is_damaged_is_never_guessed(stack: Stack) -> None:
 
 
 def test_a_dry_run_changes_nothing(stack: Stack) -> None:
-    """It counts what would be sent."""
+    """It counts the rows to be sent."""
     good = event()
     quarantine(stack, json.dumps(good).encode(), event_id=good["event_id"])
     done = replay(stack, "--where", f"event_id = '{good['event_id']}'", "--dry-run")
@@ -143,7 +143,7 @@ def test_a_dry_run_changes_nothing(stack: Stack) -> None:
 
 
 def test_tables_are_loaded_again_from_kafka(stack: Stack) -> None:
-    """Rows that are gone come back; the loader's offsets stay where they were."""
+    """Deleted rows return; the loader's offsets stay."""
     good = event()
     assert httpx.post(stack.ingest_url, json=good).status_code == 200
     assert eventually(lambda: orders(stack, good["event_id"]) == 1)
@@ -153,13 +153,13 @@ def test_tables_are_loaded_again_from_kafka(stack: Stack) -> None:
     today = datetime.now(UTC)
     done = replay(stack, "--from", f"{today:%Y-%m-%d}", "--to", f"{today + timedelta(days=1):%Y-%m-%d}")
 
-    assert done.returncode == ("stay" in done.stdout), done.stderr  # others' that are no events, that is
+    assert done.returncode == ("stay" in done.stdout), done.stderr  # others' records that are not events
     assert orders(stack, good["event_id"]) == 1
     assert committed(stack) == before
 
 
 def ends(stack: Stack) -> list[int]:
-    """Return the offsets of the records to come."""
+    """Return the next offsets."""
     found = end_offsets(stack.kafka, topics.EVENTS)
     return [found[partition] for partition in sorted(found)]
 

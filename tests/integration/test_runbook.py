@@ -1,4 +1,4 @@
-"""The runbook's commands do what they should: every one of them is executed here, on a running stack."""
+"""The runbook's commands work: each of them runs here, on a running stack."""
 
 import re
 import subprocess
@@ -20,14 +20,14 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def loaded(stack: Stack) -> Stack:
-    """A running stack that has an event."""
+    """A running stack with an event."""
     post(stack, event("AppOpened", timestamp=time.time_ns() // 1_000_000))
     return stack
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_runbook_works(loaded: Stack, command: str) -> None:
-    """It ends with status 0 and, but for an empty quarantine, says something."""
+    """It ends with status 0 and prints something, unless the quarantine is empty."""
     stack, text = loaded, located(command, loaded)
     text = text.replace("127.0.0.1:8081", stack.live_url.removeprefix("http://"))
     text = text.replace("127.0.0.1:8082", f"127.0.0.1:{stack.env['WAREHOUSE_METRICS_PORT']}")

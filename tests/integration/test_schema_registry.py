@@ -1,4 +1,4 @@
-"""A running stack with a schema registry of somebody else's, from before it was set to after it was away."""
+"""A running stack with an external schema registry: before it is set, while it works, while it is down."""
 
 import asyncio
 import json
@@ -39,12 +39,12 @@ _HALF = 400
 
 @dataclass
 class Run:
-    """What was posted, and where its records are."""
+    """The posted events, and the places of their records."""
 
     site: Site
     registry: StandIn
     events: list[bytes]  # half of them before there was a registry
-    since: dict[int, int]  # offsets at which the registry's ids begin
+    since: dict[int, int]  # offsets at which the registry's ids start
     is_undecoded: bool  # whether the loader checked none of them one by one
 
     def client(self, url: str = "") -> SchemaRegistryClient:
@@ -64,7 +64,7 @@ class Run:
         return [one for one in found if one.headers() and headers_of(one)[record_headers.EVENT_ID] in ids]
 
     def opened(self, app: str, count: int, **more: Any) -> None:
-        """Post some events of an app of their own, and wait for their rows."""
+        """Post some events of a new app, and wait for their rows."""
         before = self.site.count("events", f"app_id = '{app}'")
         given = {"app_id": app} | more
         self.site.post(*(_OPENED | {"event_id": f"{app}{before + n}"} | given for n in range(count)))
@@ -100,7 +100,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def test_values_begin_with_the_registrys_ids(run: Run) -> None:
-    """Each is our own id of another release; a header tells which of ours it is."""
+    """Each is our own id of another release; a header holds our own id."""
     messages = run.posted()
     for message in messages:
         wire_id, own = (
@@ -119,7 +119,7 @@ def test_values_begin_with_the_registrys_ids(run: Run) -> None:
 
 @pytest.mark.parametrize("where", ["the registry", "ingest"])
 def test_confluents_client_reads_what_was_posted(run: Run, where: str) -> None:
-    """From the registry itself, and from ingest, which answers by the same ids."""
+    """From the registry itself, and from ingest, which answers with the same ids."""
     messages = run.posted()
     subject = "tapcart.events-AppOpened"
     with run.client("" if where == "the registry" else f"{run.admin}/registry") as client:
@@ -140,7 +140,7 @@ def _reading(message: Message, record: Any) -> Reading:
 
 
 def test_all_are_loaded_undecoded_and_nothing_is_missing(run: Run) -> None:
-    """Those of before the setting too: each in its table, none checked one by one."""
+    """Including earlier ones: each in its table, none checked one by one."""
     wanted: dict[str, int] = {}
     for event in map(json.loads, run.events):
         wanted[event["event_type"]] = wanted.get(event["event_type"], 0) + 1
@@ -156,7 +156,7 @@ def test_all_are_loaded_undecoded_and_nothing_is_missing(run: Run) -> None:
 
 
 def test_the_live_page_reads_them(run: Run) -> None:
-    """The newest events are those of their type, whichever ids they have."""
+    """The newest events have their type, whichever ids they use."""
     run.opened("live", 3)
     shown: list[dict[str, Any]] = []
 
@@ -186,7 +186,7 @@ def test_a_record_of_anothers_serializer_is_loaded(run: Run) -> None:
 
 
 def test_what_the_loader_refuses_is_written_by_the_registrys_id(run: Run) -> None:
-    """So who reads the quarantine's topic by that registry reads its records too."""
+    """So readers of the quarantine topic can use that registry too."""
     since = end_offsets(run.site.stack.kafka, topics.QUARANTINE)
     producer = Producer({"bootstrap.servers": run.site.stack.kafka})
     producer.produce(topics.EVENTS, wire.prefix(999_999) + b"body", b"odd")
@@ -204,7 +204,7 @@ def test_what_the_loader_refuses_is_written_by_the_registrys_id(run: Run) -> Non
 
 
 def test_consumers_of_ones_own_read_them(run: Run) -> None:
-    """The kit gives each event once, those of before the setting too; it need not be told of the registry."""
+    """The kit yields each event once, including earlier ones; it needs no registry."""
     wanted = {json.loads(event)["event_id"] for event in run.events}
     env = {"KAFKA_BOOTSTRAP_SERVERS": run.site.stack.kafka, "SCHEMAS_DIR": str(run.site.schemas)}
     found: list[str] = []
@@ -217,7 +217,7 @@ def test_consumers_of_ones_own_read_them(run: Run) -> None:
 
 
 def test_replay_goes_by_our_own_ids(run: Run) -> None:
-    """Tables loaded again from the log are what they were; what ingest refused is refused again."""
+    """Tables reloaded from Kafka are unchanged; bodies rejected by ingest are rejected again."""
     sums = "SELECT count(), sum(cityHash64(event_id, device_id, timestamp)) FROM tapcart.events"
     before = run.site.tables.rows(sums)
     run.site.tables.run("TRUNCATE TABLE tapcart_raw.app_opened")
@@ -230,7 +230,7 @@ def test_replay_goes_by_our_own_ids(run: Run) -> None:
 
 
 def test_what_is_released_meanwhile_is_registered(run: Run) -> None:
-    """And rows that came before get its columns; what comes after has the id that the registry gave."""
+    """Earlier rows get its columns; later events have the registry's id."""
     run.opened("typed", 5, mood="fine", event_type="Greeted", event_properties={"words": "Hi"})
     before = len(run.registry.texts)
     run.site.run("schemas", "infer", "--event-type", "Greeted", "--out", run.site.folder / "greeted.avsc")
@@ -246,7 +246,7 @@ def test_what_is_released_meanwhile_is_registered(run: Run) -> None:
 
 
 def test_a_registry_that_is_away_costs_nothing(run: Run) -> None:
-    """Events go on, also after restarts; what is released meanwhile is used once the registry is back."""
+    """Events flow, also after restarts; a release waits until the registry is back."""
     run.opened("asked", 2, event_type="Asked", event_properties={"words": "What?"})
     run.registry.stop()
     try:
@@ -274,7 +274,7 @@ def test_a_registry_that_is_away_costs_nothing(run: Run) -> None:
 
 
 def test_a_registry_that_refuses_ingest_is_told(run: Run, tmp_path: Any) -> None:
-    """Exit status 2 with the registry's words, and no password in them."""
+    """Exit status 2 with the registry's message, and no password in it."""
     wrong = {
         "SCHEMA_REGISTRY_URL": run.registry.open_url,
         "SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO": "user:wrong-one",
@@ -290,7 +290,7 @@ def test_a_registry_that_refuses_ingest_is_told(run: Run, tmp_path: Any) -> None
 
 
 def test_make_run_tells_all_wrong_settings_at_once(tmp_path: Any) -> None:
-    """The registry's among them."""
+    """Including the registry's."""
     env = os.environ | {
         "DATA_DIR": str(tmp_path),
         "SCHEMA_REGISTRY_URL": "registry",

@@ -1,4 +1,4 @@
-"""`python -m deploy.local`: what it says, what it refuses, and what becomes of its children."""
+"""`python -m deploy.local`: its output, its errors, and its child processes."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 def clickhouse(tmp_path: Path) -> Iterator[Stack]:
-    """A stack of its own with the quicker of the services, not started yet."""
+    """A stack with only the fastest service, not started yet."""
     stack = Stack(tmp_path / "data", "clickhouse")
     yield stack
     if stack.process and stack.process.poll() is None:
@@ -38,7 +38,7 @@ def query(stack: Stack, text: str) -> str:
 
 
 def refused(stack: Stack, status: int = 1) -> str:
-    """Return what a stack says that cannot start."""
+    """Return the error of a stack that cannot start."""
     stack.launch()
     assert stack.process
     assert stack.process.stdout
@@ -50,7 +50,7 @@ def refused(stack: Stack, status: int = 1) -> str:
 
 
 def produce(stack: Stack, topic: str, value: bytes) -> None:
-    """Return once Kafka acknowledged `value`; it may be away for a while."""
+    """Wait until Kafka acknowledges `value`; it may be down for a while."""
     failed: list[object] = []
     config: dict[str, str | int | float | bool] = {"bootstrap.servers": stack.kafka, "log_level": 0}
     producer = Producer(config | {"enable.idempotence": True})
@@ -70,7 +70,7 @@ def consume(stack: Stack, topic: str) -> list[bytes | None]:
 
 
 def test_prints_one_ready_line(services: Stack) -> None:
-    """With the addresses of what was started."""
+    """With the addresses of the started services."""
     port, kafka = services.env["CLICKHOUSE_PORT"], services.env["KAFKA_PORT"]
 
     assert (
@@ -79,7 +79,7 @@ def test_prints_one_ready_line(services: Stack) -> None:
 
 
 def test_refuses_a_second_run_on_a_folder(services: Stack) -> None:
-    """Also when its ports are others."""
+    """Even with other ports."""
     second = Stack(services.data_dir, "kafka,clickhouse")
 
     assert "already runs on the data folder" in refused(second)
@@ -127,7 +127,7 @@ def test_starts_again_with_data_and_token(clickhouse: Stack) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stops_when_asked_while_it_starts(clickhouse: Stack, number: signal.Signals) -> None:
-    """Ctrl-C does not have to wait for the ready line, and is no error."""
+    """Ctrl-C works before the ready line, and is not an error."""
     clickhouse.launch()
     eventually((clickhouse.data_dir / "run" / "clickhouse.pid").exists, what="it starts")
     pid = clickhouse.pid("clickhouse")
@@ -138,7 +138,7 @@ def test_stops_when_asked_while_it_starts(clickhouse: Stack, number: signal.Sign
 
 @pytest.mark.parametrize("victim", ["stack", "supervisord"])
 def test_children_end_with_whoever_started_them(clickhouse: Stack, victim: str) -> None:
-    """Also when that is killed with -9; the next start works at once."""
+    """Even if that is killed with -9; the next start works at once."""
     clickhouse.start()
     child, supervisor = clickhouse.pid("clickhouse"), clickhouse.pid("supervisord")
     assert clickhouse.process
@@ -152,7 +152,7 @@ def test_children_end_with_whoever_started_them(clickhouse: Stack, victim: str) 
 
 
 def test_brings_back_what_was_killed(services: Stack) -> None:
-    """Within seconds, with what it had acknowledged."""
+    """Within seconds, with its acknowledged data."""
     topic = f"kept-{time.monotonic_ns()}"
     admin = AdminClient({"bootstrap.servers": services.kafka, "log_level": 0})
     admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
@@ -169,7 +169,7 @@ def test_brings_back_what_was_killed(services: Stack) -> None:
 
 
 def test_every_process_of_ours_shows_its_metrics(stack: Stack) -> None:
-    """Ingest, loader and live page, each on a port."""
+    """ingest, loader and live page, each on a port."""
     ports = {"ingest": "INGEST_ADMIN_PORT", "warehouse": "WAREHOUSE_METRICS_PORT", "live": "LIVE_PORT"}
     for name, variable in ports.items():
         with urllib.request.urlopen(f"http://127.0.0.1:{stack.env[variable]}/metrics", timeout=10) as answer:
@@ -177,13 +177,13 @@ def test_every_process_of_ours_shows_its_metrics(stack: Stack) -> None:
 
 
 def test_the_loader_without_a_port_for_metrics_says_so(services: Stack, tmp_path: Path) -> None:
-    """A second stack on a machine starts all the same."""
+    """A second stack on a machine starts anyway."""
     outside = {"KAFKA_BOOTSTRAP_SERVERS": services.kafka, "CLICKHOUSE_URL": services.clickhouse_url}
     second = Stack(tmp_path, "warehouse", outside)
     del second.env["WAREHOUSE_METRICS_PORT"]
     with socket.socket() as usual:
         usual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Whether by us or by somebody else: it is taken.
+        # By us or by another process: it is taken.
         with contextlib.suppress(OSError):
             usual.bind(("127.0.0.1", 8082))
             usual.listen()
@@ -199,7 +199,7 @@ def test_the_loader_without_a_port_for_metrics_says_so(services: Stack, tmp_path
 
 
 def test_stops_in_order(tmp_path: Path) -> None:
-    """Who writes stops before who is written to."""
+    """Writers stop before the services they write to."""
     stack = Stack(tmp_path, "kafka,ingest").start()
     assert stack.stop() == 0
 
@@ -210,7 +210,7 @@ def test_stops_in_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_ends_with_make(tmp_path: Path, number: signal.Signals) -> None:
-    """`make run` is make and its child: a signal for make alone is one for both."""
+    """`make run` is make and its child: a signal for make alone ends both."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     env |= free_ports() | {"DATA_DIR": str(tmp_path), "ARGS": "--only clickhouse"}
     with Child[bytes](
@@ -227,10 +227,10 @@ def test_ends_with_make(tmp_path: Path, number: signal.Signals) -> None:
 
 
 def test_uses_a_clickhouse_on_path(tmp_path: Path) -> None:
-    """Instead of the engine: as a server, on the same port, with a folder of its own."""
+    """Instead of the engine: as a server, on the same port, with its own folder."""
     binary = tmp_path / "bin" / "clickhouse"
     binary.parent.mkdir()
-    # A stand-in for the binary, of which only the way it is called is looked at.
+    # A stand-in for the binary, of which only the command line is checked.
     binary.write_text(
         f'#!/bin/sh\necho "called: $@"\nexec {ROOT}/.venv/bin/python -m deploy.local.clickhouse\n'
     )
@@ -245,7 +245,7 @@ def test_uses_a_clickhouse_on_path(tmp_path: Path) -> None:
 
 
 def test_uses_services_outside(services: Stack, tmp_path: Path) -> None:
-    """Their addresses are handed on, and none is started."""
+    """Their addresses are passed on, and none is started."""
     outside = {"CLICKHOUSE_URL": services.clickhouse_url, "KAFKA_BOOTSTRAP_SERVERS": services.kafka}
     stack = Stack(tmp_path, "kafka,clickhouse", outside).start()
 
@@ -255,7 +255,7 @@ def test_uses_services_outside(services: Stack, tmp_path: Path) -> None:
 
 
 def test_gives_up_on_what_ends_as_it_starts(tmp_path: Path) -> None:
-    """With the end of the log, and not only when the time for a start is over."""
+    """With the end of the log, before the time for a start is over."""
     binary = tmp_path / "bin" / "clickhouse"
     binary.parent.mkdir()
     binary.write_text("#!/bin/sh\necho no way\nexit 7\n")

@@ -1,4 +1,4 @@
-"""`python -m deploy.status` and `python -m deploy.url`: what they say of a stack: whole, in parts, gone."""
+"""`python -m deploy.status` and `python -m deploy.url` on a whole, partial and missing stack."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 
 def run(module: str, *arguments: str, env: dict[str, str]) -> tuple[int, str]:
-    """Return the exit status and all that a command says; never a traceback."""
+    """Return exit status and output of a command, which never has a traceback."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -29,7 +29,7 @@ def run(module: str, *arguments: str, env: dict[str, str]) -> tuple[int, str]:
 
 
 def status(stack: Stack) -> tuple[int, str]:
-    """Return what is said of a stack."""
+    """Return the output for a stack."""
     return run("deploy.status", env=stack.env)
 
 
@@ -56,7 +56,7 @@ def test_a_stack_that_is_well_is_one_screen(stack: Stack) -> None:
 
 @pytest.mark.parametrize("name", ["ingest", "kafka", "warehouse", "clickhouse", "live"])
 def test_a_process_that_hangs_is_named(stack: Stack, name: str) -> None:
-    """With what to do; all else is shown as well as it can be; status 1."""
+    """With a remedy; the rest is shown as well as possible; status 1."""
     pid = stack.kill(name, signal.SIGSTOP)
     try:
         code, said = status(stack)
@@ -71,7 +71,7 @@ def test_a_process_that_hangs_is_named(stack: Stack, name: str) -> None:
 
 
 def test_a_process_that_was_started_again_is_counted(stack: Stack) -> None:
-    """Beside the time since then."""
+    """Next to the time since then."""
     pid = stack.kill("live")
     assert eventually(lambda: stack.pid("live") != pid)
     assert eventually(lambda: status(stack)[0] == 0, 30), status(stack)
@@ -80,7 +80,7 @@ def test_a_process_that_was_started_again_is_counted(stack: Stack) -> None:
 
 
 def test_a_stack_without_its_own_processes_shows_what_runs(tmp_path: Path) -> None:
-    """ClickHouse is up; who could tell more is not there."""
+    """ClickHouse is up; the processes that would know more are missing."""
     alone = Stack(tmp_path / "data", "clickhouse").start()
     try:
         code, said = status(alone)
@@ -129,7 +129,7 @@ def test_the_url_and_the_mail_hold_host_and_token(tmp_path: Path) -> None:
 
 
 def test_the_url_needs_https_and_a_token(tmp_path: Path) -> None:
-    """Else it says what is missing; without a host it prints where that goes."""
+    """Otherwise it reports the missing one; without a host it prints a placeholder."""
     env = {"DATA_DIR": str(tmp_path)}
 
     assert run("deploy.url", "https://host", env=env)[0] == 1

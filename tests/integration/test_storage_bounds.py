@@ -1,4 +1,4 @@
-"""What one sender's events may make of ClickHouse's files, with few descriptors to be had."""
+"""The effect of one sender's events on ClickHouse's files, with few descriptors."""
 
 import gzip
 import json
@@ -17,7 +17,7 @@ from tests.support.warehouse import Tables
 pytestmark = pytest.mark.slow
 
 DESCRIPTORS = 1024
-# Nearly a megabyte for a thousand of them, and a few kilobytes once it is compressed.
+# Nearly a megabyte for a thousand of them, but a few kilobytes compressed.
 LONG = "x" * 2000
 KINDS: list[Any] = [
     LONG,
@@ -37,7 +37,7 @@ KINDS: list[Any] = [
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose processes may open 1,024 files each, as many a login shell has it."""
+    """A stack whose processes may open 1,024 files each, as in many login shells."""
     running = Stack(tmp_path_factory.mktemp("bounds"))
     running.command = ["sh", "-c", f'ulimit -n {DESCRIPTORS} && exec "$@"', "sh", *running.command]
     try:
@@ -53,7 +53,7 @@ def event(name: str, **changes: Any) -> bytes:
 
 
 def test_a_thousand_members_of_mixed_kinds_cost_no_other_app_anything(stack: Stack) -> None:
-    """They made parts of thousands of files, and no insert of any table could be written any more."""
+    """They once made parts of thousands of files, after which no insert into any table worked."""
     rng = random.Random(1)
     tables = Tables(stack.clickhouse_url)
     for number in range(20):

@@ -1,4 +1,4 @@
-"""Each part of each process gets an exception that nobody expects: the process ends, and says of what."""
+"""Each part of each process gets an unexpected exception: the process ends and reports it."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ LIVE = {"look_at_kafka", "look_at_clickhouse", "look_at_ingest", "publish", "sch
 
 
 class Injected:
-    """`python -m MODULE`, to be broken from inside."""
+    """`python -m MODULE`, with failures injected from inside."""
 
     def __init__(self, folder: Path, module: str, env: Mapping[str, str]) -> None:
         self._file = folder / "broken"
@@ -37,7 +37,7 @@ class Injected:
 
     @property
     def log(self) -> str:
-        """What it said."""
+        """Its output."""
         return self._log.read_text()
 
     @property
@@ -46,12 +46,12 @@ class Injected:
         return set(self._file.with_suffix(".parts").read_text().split())
 
     def break_part(self, part: str) -> None:
-        """Put an exception into it."""
+        """Inject an exception."""
         break_part(self._file, part)
 
 
 def break_part(file: Path, part: str) -> None:
-    """Put an exception into a part: see `tests.support.injection`."""
+    """Inject an exception into a part: see `tests.support.injection`."""
     new = file.with_suffix(".new")
     new.write_text(part)
     new.replace(file)
@@ -59,7 +59,7 @@ def break_part(file: Path, part: str) -> None:
 
 @contextmanager
 def injected(folder: Path, module: str, env: Mapping[str, str]) -> Iterator[Injected]:
-    """Run a process that can be broken, until the block ends."""
+    """Run a process for injected failures, until the block ends."""
     running = Injected(folder, module, env)
     try:
         yield running
@@ -75,7 +75,7 @@ def answers(url: str) -> bool:
 
 @pytest.fixture
 def live_env(services: Stack) -> dict[str, str]:
-    """The settings of a live page beside Kafka and ClickHouse."""
+    """The settings of a live page, with Kafka and ClickHouse."""
     return {
         "LIVE_PORT": str(free_port()),
         "LIVE_REFRESH_SECONDS": "0.2",
@@ -90,7 +90,7 @@ def live_env(services: Stack) -> dict[str, str]:
 def test_a_part_of_the_live_page_that_fails_ends_it(
     live_env: dict[str, str], tmp_path: Path, part: str
 ) -> None:
-    """Status 1 and the traceback; the list of parts is whole."""
+    """Status 1 and the traceback; the list of parts is complete."""
     with injected(tmp_path, "consumers.live", live_env) as live:
         assert eventually(lambda: answers(f"http://127.0.0.1:{live_env['LIVE_PORT']}/healthz"))
         assert live.parts == LIVE
@@ -103,7 +103,7 @@ def test_a_part_of_the_live_page_that_fails_ends_it(
 
 
 def loader(services: Stack, folder: Path, **env: str) -> Loader:
-    """Return a loader that can be broken, not started yet."""
+    """Return a loader for injected failures, not started yet."""
     command = ("-m", "tests.support.injection", str(folder / "broken"), "consumers.warehouse")
     return Loader(services.kafka, services.clickhouse_url, folder, env, command)
 
@@ -112,7 +112,7 @@ def loader(services: Stack, folder: Path, **env: str) -> Loader:
     "part", ["consumers.warehouse.load.loader:Loader._note", "consumers.warehouse.load.flush:Flusher.write"]
 )
 def test_a_part_of_the_loader_that_fails_ends_it(services: Stack, tmp_path: Path, part: str) -> None:
-    """The loop, and the thread that writes beside it; what they had is loaded by the next one."""
+    """The loop and the writer thread; the next loader loads their records."""
     sender, app = Sender(services.kafka), f"app-{uuid.uuid4()}"
     first = loader(services, tmp_path).start()
     break_part(tmp_path / "broken", part)
@@ -126,7 +126,7 @@ def test_a_part_of_the_loader_that_fails_ends_it(services: Stack, tmp_path: Path
 
 
 def test_metrics_that_fail_do_not_end_the_loader(services: Stack, tmp_path: Path) -> None:
-    """They say so; that nobody can look is no reason not to load."""
+    """The failure is logged; a loader without metrics still loads."""
     sender, app = Sender(services.kafka), f"app-{uuid.uuid4()}"
     running = loader(services, tmp_path).start()
     break_part(tmp_path / "broken", "metrics")
@@ -141,7 +141,7 @@ def test_metrics_that_fail_do_not_end_the_loader(services: Stack, tmp_path: Path
 def test_a_port_for_metrics_that_is_taken_does_not_keep_the_loader_from_loading(
     services: Stack, tmp_path: Path
 ) -> None:
-    """Nor a consumer of the kit: by the same server."""
+    """Nor a consumer of the kit, with the same server."""
     sender, app = Sender(services.kafka), f"app-{uuid.uuid4()}"
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -165,13 +165,13 @@ OF_INGEST = [
     *sorted(INGEST),
     "kafka-poll",  # a thread
     "ingest.delivery.producer:KafkaProducer.oldest_seconds",  # the publisher's watch
-    "ingest.delivery.topic_keeper:TopicKeeper.ensure",  # its way back to Kafka
+    "ingest.delivery.topic_keeper:TopicKeeper.ensure",  # its drain
 ]
 
 
 @contextmanager
 def ingest(folder: Path) -> Iterator[tuple[Injected, int]]:
-    """Run an ingest that can be broken, with its port; its Kafka is away."""
+    """Run an ingest for injected failures, with its port; its Kafka is down."""
     port, admin = free_port(), free_port()
     env = {
         "INGEST_PORT": str(port),
@@ -187,7 +187,7 @@ def ingest(folder: Path) -> Iterator[tuple[Injected, int]]:
 
 @pytest.mark.parametrize("part", OF_INGEST)
 def test_a_part_of_ingest_that_fails_ends_it(tmp_path: Path, part: str) -> None:
-    """Status 1 and the traceback; the list of tasks is whole."""
+    """Status 1 and the traceback; the list of tasks is complete."""
     with ingest(tmp_path) as (running, _):
         assert running.parts == INGEST
         running.break_part(part)
@@ -198,7 +198,7 @@ def test_a_part_of_ingest_that_fails_ends_it(tmp_path: Path, part: str) -> None:
 
 
 def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
-    """What it was to write is not answered 200."""
+    """Its pending data is not answered 200."""
     with ingest(tmp_path) as (running, port):
         running.break_part("ingest.delivery.segment_writer:SegmentWriter.write")
         url = f"http://127.0.0.1:{port}/tapcart_webhooks/a-token-of-a-test"
@@ -209,7 +209,7 @@ def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
 
 
 def test_what_ingest_began_to_take_is_kept_when_a_part_fails(tmp_path: Path) -> None:
-    """A body that is under way is answered 200, and is in the spool."""
+    """A body in flight is answered 200, and is in the spool."""
     event = body()
     head = (
         b"POST /tapcart_webhooks/a-token-of-a-test HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
@@ -228,7 +228,7 @@ def test_what_ingest_began_to_take_is_kept_when_a_part_fails(tmp_path: Path) -> 
 
 @contextmanager
 def supervised(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[Path]:
-    """Run a command under the stack's supervisor; yield where it keeps ids and starts."""
+    """Run a command under the stack's supervisor; yield the folder of ids and starts."""
     for part in ("run", "log"):
         (folder / part).mkdir()
     service = Service("live", [sys.executable, *command], lambda: True)
@@ -252,7 +252,7 @@ def test_a_process_that_fails_is_started_again(live_env: dict[str, str], tmp_pat
 
 
 def test_what_ends_as_it_starts_is_tried_for_ever(tmp_path: Path) -> None:
-    """Less and less often; once its cause is gone it runs."""
+    """With growing pauses; once the cause is gone it runs."""
     cause = tmp_path / "cause"
     cause.touch()
     code = f"import os, sys, time; os.path.exists({str(cause)!r}) and sys.exit(2); time.sleep(60)"
@@ -267,6 +267,6 @@ def test_what_ends_as_it_starts_is_tried_for_ever(tmp_path: Path) -> None:
 
 
 def runs_on(run: Path) -> bool:
-    """Return whether the last start was one that lasts."""
+    """Return whether the last start was successful."""
     start = starts.read(run, "live")
     return start is not None and time.time() - start.at > 3.5

@@ -1,4 +1,4 @@
-"""`python -m consumers.tail` as a person or a pipe runs it."""
+"""`python -m consumers.tail` as used by a person or a pipe."""
 
 import json
 import os
@@ -21,7 +21,7 @@ LONG_AGO = ("--since", "2020-01-01")
 
 @pytest.fixture
 def app(services: Stack) -> str:
-    """An app of which two events and a damaged record came."""
+    """An app with two events and a damaged record."""
     sender, app = Sender(services.kafka), f"app-{uuid.uuid4()}"
     sender.events(
         body("AddedToCart", app_id=app, event_id="one"), body("AppOpened", app_id=app, event_id="two")
@@ -38,7 +38,7 @@ def start(kafka: str, *options: str, stdout: int = subprocess.PIPE) -> "Child[st
 
 
 def stopped(process: "Child[str]") -> str:
-    """Stop it as Ctrl-C does; return what it said on standard error."""
+    """Stop it like Ctrl-C; return its standard error."""
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -47,7 +47,7 @@ def stopped(process: "Child[str]") -> str:
 
 
 def test_shows_a_line_for_each_event(services: Stack, app: str) -> None:
-    """What came and what comes; a record that is no event is told, and ends nothing."""
+    """Past and new ones; a record that is not an event is reported and ends nothing."""
     with start(services.kafka, "--app", app, *LONG_AGO) as process:
         assert process.stdout
         lines = [process.stdout.readline() for _ in range(2)]
@@ -112,7 +112,7 @@ def test_ends_when_nobody_reads(services: Stack, app: str) -> None:
 
 
 def test_waits_for_kafka_and_says_so() -> None:
-    """Nothing listens there."""
+    """Kafka is not running there."""
     with start(f"127.0.0.1:{free_port()}") as process:
         assert process.stderr
         first = process.stderr.readline()
@@ -132,7 +132,7 @@ def test_waits_for_kafka_and_says_so() -> None:
     ],
 )
 def test_a_wrong_option_is_told(options: tuple[str, ...], told: str) -> None:
-    """With what there is, and status 2."""
+    """With the valid ones, and status 2."""
     done = subprocess.run(
         [*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
     )

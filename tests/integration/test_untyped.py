@@ -1,4 +1,4 @@
-"""A type and fields never seen before get columns by `infer`, `add` and `replay`, while everything runs."""
+"""A new type and new fields get columns by `infer`, `add` and `replay`, while everything runs."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ _OPENED: dict[str, Any] = json.loads((SAMPLES / "AppOpened.json").read_text())
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A stack of our own: its schemas change."""
+    """A stack of its own, because its schemas change."""
     running = Site(tmp_path_factory.mktemp("untyped"), "kafka,clickhouse,warehouse,ingest")
     running.stack.start()
     try:
@@ -40,14 +40,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def opened(app: str, number: int, **more: Any) -> dict[str, Any]:
-    """Return an AppOpened event; the same number is the same event of whichever app."""
+    """Return an AppOpened event; the same number is the same event in any app."""
     return (
         _OPENED | {"app_id": app, "event_id": f"e{number:04}", "timestamp": 1_760_000_000_000 + number} | more
     )
 
 
 def with_news(app: str, number: int) -> dict[str, Any]:
-    """Return an AppOpened event with fields never seen: at the top level, in blocks, in a new block."""
+    """Return an AppOpened event with new fields: at the top level, in blocks, in a new block."""
     joined_at = 1_700_000_000_000 + number
     event_properties = {
         "gift-note": f'To № {number}\n"you"',
@@ -66,7 +66,7 @@ def with_news(app: str, number: int) -> dict[str, Any]:
 
 
 def wished(app: str, number: int) -> dict[str, Any]:
-    """Return an event of a type never seen."""
+    """Return an event of a new type."""
     properties = {"list_id": str(number), "price": "19.90", "tags": ["a", number], "gift": number % 2 == 0}
     properties |= {"deep": {"er": [1, {"x": None}]}, "empty": "", "big": number + 0.5}
     metadata = {"schema_id": "Event_Wished_5_0_0"}
@@ -77,7 +77,7 @@ def wished(app: str, number: int) -> dict[str, Any]:
 
 @dataclass
 class Said:
-    """What the commands printed."""
+    """The output of the commands."""
 
     reconciled: str
     inferred: str
@@ -87,7 +87,7 @@ class Said:
 
 @pytest.fixture(scope="module")
 def said(site: Site) -> Said:
-    """Three commands, between events that came before them (some of them twice) and the same after them."""
+    """Three commands, after some events (some of them twice) and before the same ones."""
     events = [make("before", number) for make in (wished, with_news) for number in range(30)]
     site.post(*events, *events[:3], opened("before", 900))
     site.tables.wait("SELECT count() FROM tapcart.events WHERE app_id = 'before'", 61)
@@ -104,7 +104,7 @@ def said(site: Site) -> Said:
 
 
 def test_three_commands_say_what_they_do(said: Said) -> None:
-    """What is proposed and what is not, what was released, how many rows have their columns now."""
+    """Proposals and exceptions, releases, and the number of typed rows."""
     assert "# Wished: event_properties.price: string, number decimal" in said.inferred
     assert "# AppOpened: not proposed: event_properties.lines: objects and lists of them" in said.inferred
     assert [line.split()[1] for line in said.released.splitlines()] == [
@@ -116,7 +116,7 @@ def test_three_commands_say_what_they_do(said: Said) -> None:
 
 
 def test_rows_become_what_they_would_have_been_from_the_start(site: Site, said: Said) -> None:
-    """Unmodelled has none left, extra keeps what no column holds, nothing is doubled or missing."""
+    """Unmodelled has none left, extra keeps data without a column, nothing is duplicated or missing."""
     for table, count in (("wished", 30), ("app_opened", 31), ("unmodelled", 0)):
         before, after = site.rows(table, "before"), site.rows(table, "after")
         assert before == after
@@ -139,7 +139,7 @@ def test_rows_become_what_they_would_have_been_from_the_start(site: Site, said: 
 
 @pytest.mark.usefixtures("said")
 def test_a_second_replay_changes_nothing(site: Site) -> None:
-    """Rows that gain nothing are not written again; a dry run writes none at all."""
+    """Unchanged rows are not written again; a dry run writes none."""
     site.post(*(wished("again", number) for number in range(3)))
     site.tables.wait("SELECT count() FROM tapcart.wished WHERE app_id = 'again'", 3)
     loaded = "SELECT max(_loaded_at) FROM tapcart_raw.{}"
@@ -152,7 +152,7 @@ def test_a_second_replay_changes_nothing(site: Site) -> None:
 
 @pytest.mark.usefixtures("said")
 def test_a_body_that_was_too_heavy_is_typed_later(site: Site) -> None:
-    """Ingest keeps it whole and untyped, and nothing of it is lost on either way."""
+    """Ingest keeps it whole and untyped, and nothing of it is lost."""
     site.post(opened("heavy", 1, ballast=[0] * 2000))
     site.tables.wait("SELECT count() FROM tapcart.unmodelled WHERE app_id = 'heavy'", 1)
     whole = (
@@ -168,7 +168,7 @@ def test_a_body_that_was_too_heavy_is_typed_later(site: Site) -> None:
 
 @pytest.mark.usefixtures("said")
 def test_what_the_log_still_has_untyped_is_typed_when_it_is_loaded_again(site: Site) -> None:
-    """Kafka keeps what ingest wrote then; loading it again must not undo what the schema gave."""
+    """Kafka keeps ingest's records; reloading them must not undo the types."""
     before = {table: site.rows(table, "before") for table in ("wished", "app_opened")}
     site.run("consumers.replay", "--from", "2020-01-01", "--to", "2099-01-01")
 
@@ -178,7 +178,7 @@ def test_what_the_log_still_has_untyped_is_typed_when_it_is_loaded_again(site: S
 
 @pytest.mark.usefixtures("said")
 def test_one_type_may_be_asked_for(site: Site) -> None:
-    """Its proposal fits into a file, several do not; nothing is written that was not asked for."""
+    """One proposal fits a file, several do not; nothing else is written."""
     site.post(
         opened("asked", 1, event_type="Asked", event_properties={"a": "b"}), opened("asked", 2, asked="x")
     )
@@ -197,7 +197,7 @@ def test_one_type_may_be_asked_for(site: Site) -> None:
 
 @pytest.mark.usefixtures("said")
 def test_a_folder_that_is_broken_costs_nothing(site: Site) -> None:
-    """It is counted and told, and what is known goes on; once mended it is used again."""
+    """It is counted and reported, and the known schemas keep working; once fixed it is used again."""
     registry = site.schemas / "registry.json"
     sound = registry.read_bytes()
     both = ("ingest", "warehouse")
@@ -213,12 +213,12 @@ def test_a_folder_that_is_broken_costs_nothing(site: Site) -> None:
 
 
 class DeathError(BaseException):
-    """The process ends here."""
+    """The process dies here."""
 
 
 @pytest.mark.usefixtures("said")
 def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
-    """What is on its way is in one table or in both, and the next run brings it where it belongs."""
+    """A moving row is in one table or in both, and the next run completes the move."""
     sender = Sender(site.stack.kafka)  # knows no schema of these: its records are unmodelled
     settings = Settings.from_env(
         {"KAFKA_BOOTSTRAP_SERVERS": site.stack.kafka, "CLICKHOUSE_URL": site.stack.clickhouse_url}
@@ -244,7 +244,7 @@ def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
 
 
 def _move_killed(untyped: Retyper, source: UntypedRows, line: int) -> bool:
-    """Move, and die before the line of that number where rows are moved; return whether that came."""
+    """Move, and die before the line of that number in the moving code; return whether it was reached."""
     lines = 0
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -270,7 +270,7 @@ def _move_killed(untyped: Retyper, source: UntypedRows, line: int) -> bool:
 
 
 class Traffic:
-    """Events posted one after the other, at a steady rate, and which of them were acknowledged."""
+    """Events posted one by one at a steady rate, with the acknowledged ones."""
 
     def __init__(self, site: Site, per_second: float) -> None:
         self.site = site
@@ -305,7 +305,7 @@ class Traffic:
 
 @pytest.mark.usefixtures("said")
 def test_columns_come_while_events_flow(site: Site) -> None:
-    """No process is started again, no event is refused, lost or doubled; all end in typed columns."""
+    """No process restarts, no event is refused, lost or duplicated; all end in typed columns."""
     pids = {name: site.stack.pid(name) for name in PROCESSES}
     with Traffic(site, per_second=200) as traffic:
         site.tables.wait("SELECT count() > 200 FROM tapcart.unmodelled WHERE event_type = 'Greeted'", 1, 90)

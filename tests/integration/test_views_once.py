@@ -1,6 +1,6 @@
-"""What the views show and cost: an event once, wherever it lies and came twice; no day or app too many.
+"""Contents and cost of the views: each event once, in any parts; only the needed days and apps are read.
 
-`do_not_merge_across_partitions_select_final` is right only as long as an identity never has two partitions.
+`do_not_merge_across_partitions_select_final` is correct only while an identity never has two partitions.
 """
 
 import re
@@ -19,7 +19,7 @@ from tests.support.stack import Stack
 from tests.support.warehouse import CATALOG, Tables
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-# Days that no other test writes to.
+# Days that no other test uses.
 DAY = 23_000
 MIDNIGHT_MS = DAY * DAY_MS
 GRANULE = 8192
@@ -27,7 +27,7 @@ GRANULE = 8192
 
 @dataclass(frozen=True)
 class Row:
-    """What decides about an event's identity, and what arrival decides."""
+    """The parts of an event's identity, and those decided by arrival."""
 
     device: int
     event: int
@@ -35,7 +35,7 @@ class Row:
     received_day: int
 
 
-# Few of each, so that twins are common; times close to the borders of hours and days.
+# Few of each, so that duplicates are common; times near the borders of hours and days.
 ROWS = st.builds(
     Row,
     device=st.integers(0, 2),
@@ -45,7 +45,7 @@ ROWS = st.builds(
     ),
     received_day=st.integers(0, 2),
 )
-# Each list is an insert, hence parts of its own; None settles all days into one part.
+# Each list is an insert, hence its own parts; None merges all days into one part.
 STEPS = st.lists(st.one_of(st.lists(ROWS, min_size=1, max_size=12), st.none()), min_size=1, max_size=5)
 
 
@@ -59,7 +59,7 @@ def clickhouse(services: Stack) -> Tables:
 @given(steps=STEPS)
 @settings(max_examples=25)
 def test_no_view_ever_shows_a_duplicate(clickhouse: Tables, steps: Sequence[list[Row] | None]) -> None:
-    """Of each identity there is one row, the one loaded last, over any hours, days, inserts and merges."""
+    """Each identity has one row, the last one loaded, for any hours, days, inserts and merges."""
     app = uuid.uuid4().hex
     expected: dict[tuple[int, int, int], int] = {}  # (hour, device, event) -> number of its last insert
     for number, step in enumerate(steps):
@@ -99,7 +99,7 @@ def _insert(app: str, number: int, rows: Sequence[Row]) -> str:
 
 @pytest.fixture(scope="module")
 def filled(clickhouse: Tables) -> Tables:
-    """Four apps on four days, a part each day, several granules of each app in it."""
+    """Four apps on four days, a part per day, with several granules per app."""
     clickhouse.run(
         "INSERT INTO tapcart_raw.app_opened (event_type, app_id, device_id, event_id, timestamp)"
         " SELECT 'AppOpened', concat('read-', toString(number % 4)), toString(number), toString(number),"
@@ -131,7 +131,7 @@ _OF_TIME = (
 def test_reads_nothing_but_the_days_and_apps_asked_for(
     filled: Tables, view: str, where: str, parts: int, granules: int
 ) -> None:
-    """Other days' parts are not opened, nor other apps' granules read, but those they share."""
+    """Other days' parts are not opened, nor other apps' granules read, except shared ones."""
     read = _read(filled, f"SELECT uniqExact(device_id) FROM tapcart.{view} WHERE {where}")
 
     assert read[0] == parts
@@ -144,7 +144,7 @@ def _rows(where: str) -> int:
 
 
 def _read(clickhouse: Tables, sql: str) -> tuple[int, int]:
-    """Return how many parts and granules of `app_opened` a query reads."""
+    """Return the parts and granules of `app_opened` that a query reads."""
     plan = clickhouse.run(f"EXPLAIN indexes = 1 {sql} FORMAT TSVRaw")
     _, _, of_table = plan.partition("(tapcart_raw.app_opened)")
     found = re.search(r"Parts: (\d+) \| Granules: (\d+)\n", of_table)

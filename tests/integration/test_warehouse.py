@@ -1,4 +1,4 @@
-"""The loader, as an operator runs it, between a real Kafka and the real engine."""
+"""The loader, run like an operator does, between a real Kafka and the real engine."""
 
 import json
 import random
@@ -24,7 +24,7 @@ PURCHASE_FIELDS = 27
 
 @pytest.fixture(scope="module")
 def loader(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loader]:
-    """A loader that runs for all tests of this module."""
+    """A loader for all tests of this module."""
     sender = Sender(services.kafka)
     loader = Loader(services.kafka, services.clickhouse_url, tmp_path_factory.mktemp("loader")).start()
     yield loader
@@ -40,18 +40,18 @@ def sender(services: Stack) -> Sender:
 
 @pytest.fixture
 def tables(services: Stack) -> Tables:
-    """ClickHouse, asked over HTTP."""
+    """ClickHouse over HTTP."""
     return Tables(services.clickhouse_url)
 
 
 @pytest.fixture
 def app() -> str:
-    """An app_id of the test's own, so that tests share the topics."""
+    """The test's own app_id, so that tests can share the topics."""
     return f"app-{uuid.uuid4()}"
 
 
 def loaded(sender: Sender, tables: Tables, app: str, name: str) -> tuple[dict[str, Any], str]:
-    """Return a sample that was sent and can be read, and the view that has it."""
+    """Return a sent and readable sample, and its view."""
     event: dict[str, Any] = json.loads(body(name, app_id=app))
     sender.events(json.dumps(event).encode())
     view = f"tapcart.{table_name(name)}"
@@ -63,7 +63,7 @@ def loaded(sender: Sender, tables: Tables, app: str, name: str) -> tuple[dict[st
 def test_every_field_of_a_sample_is_in_its_column(
     loader: Loader, sender: Sender, tables: Tables, app: str, name: str
 ) -> None:
-    """What Tapcart documents arrives in the column of its path, with its value, undecoded by us."""
+    """Tapcart's documented fields arrive in the columns of their paths, without being decoded by us."""
     checked = loader.metric("tapline_warehouse_checked_records_total")
     event, view = loaded(sender, tables, app, name)
     expected = dict(_columns(event))
@@ -78,7 +78,7 @@ def test_every_field_of_a_sample_is_in_its_column(
 def test_numbers_stand_beside_their_texts(
     loader: Loader, sender: Sender, tables: Tables, app: str, name: str
 ) -> None:
-    """`product_price` has `product_price_amount`; counts have `_number`; what is none is null."""
+    """`product_price` has `product_price_amount`; counts have `_number`; others are null."""
     event, view = loaded(sender, tables, app, name)
     derived = [
         row[0] for row in tables.rows(f"DESCRIBE TABLE {view}") if row[0].endswith(("_amount", "_number"))
@@ -98,7 +98,7 @@ def test_numbers_stand_beside_their_texts(
 def test_event_is_queryable_within_two_seconds(
     loader: Loader, sender: Sender, tables: Tables, app: str
 ) -> None:
-    """The view of all types has it as well, and its day is its own, not the day of its arrival."""
+    """The view of all types has it too, under its own day, not that of its arrival."""
     sender.events(body("AppOpened", app_id=app, timestamp=1_663_008_666_001))
     tables.wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{app}'", 1, 2)
     partition = tables.one(
@@ -110,7 +110,7 @@ def test_event_is_queryable_within_two_seconds(
 
 
 def test_everything_exists_before_the_first_event(loader: Loader, tables: Tables) -> None:
-    """Each type has table and view; so have all events, the unmodelled, quarantine and clickstream."""
+    """Tables and views of each type, of all events, unmodelled, quarantine and clickstream."""
     wanted = {table_name(release.name) for release in CATALOG.newest_releases()}
     views = {row[0] for row in tables.rows("SELECT name FROM system.tables WHERE database = 'tapcart'")}
     raw = {row[0] for row in tables.rows("SELECT name FROM system.tables WHERE database = 'tapcart_raw'")}
@@ -121,7 +121,7 @@ def test_everything_exists_before_the_first_event(loader: Loader, tables: Tables
 
 
 def test_describe_tells_what_a_column_means(loader: Loader, tables: Tables) -> None:
-    """The schema's words are the columns' comments, in tables and views."""
+    """The schema's docs are the columns' comments, in tables and views."""
     for database in ("tapcart", "tapcart_raw"):
         rows = tables.rows(f"DESCRIBE TABLE {database}.app_opened")
         comments = {row[0]: row[4] for row in rows}
@@ -132,7 +132,7 @@ def test_describe_tells_what_a_column_means(loader: Loader, tables: Tables) -> N
 
 
 def test_thousand_duplicates_count_once(loader: Loader, sender: Sender, tables: Tables, app: str) -> None:
-    """Sent a thousand times, in several batches, an event is one in its view and among all events."""
+    """Sent a thousand times in several batches, an event counts once in its view and among all."""
     data = value(body("CartViewed", app_id=app, event_id="the one"))
     for _ in range(10):
         for _ in range(100):
@@ -146,7 +146,7 @@ def test_thousand_duplicates_count_once(loader: Loader, sender: Sender, tables: 
 
 
 def test_one_id_in_two_apps_is_two_events(loader: Loader, sender: Sender, tables: Tables, app: str) -> None:
-    """Identity has the app in it; and an unmodelled event's has its type."""
+    """Identity includes the app, and for unmodelled events also the type."""
     event = json.loads(body("AppOpened", app_id=app, event_id="same"))
     sender.events(
         *(json.dumps(event | {"app_id": f"{app}{n}"}).encode() for n in (1, 2)),
@@ -162,7 +162,7 @@ def test_one_id_in_two_apps_is_two_events(loader: Loader, sender: Sender, tables
 def test_unmodelled_event_is_queryable_by_its_properties(
     loader: Loader, sender: Sender, tables: Tables, app: str
 ) -> None:
-    """A type without a schema arrives with its properties as JSON; odd ones as the text they are."""
+    """A type without a schema arrives with its properties as JSON; odd ones as text."""
     properties = {"list": {"name": "gifts", "items": [1, 2]}, "b.c": 1}
     sender.events(
         body("AppOpened", app_id=app, event_type="WishlistShared", event_properties=properties),
@@ -180,7 +180,7 @@ def test_unmodelled_event_is_queryable_by_its_properties(
 
 
 def test_new_field_and_version_lose_nothing(loader: Loader, sender: Sender, tables: Tables, app: str) -> None:
-    """A field that no schema knows is in `extra`, the version as sent in its column."""
+    """An unknown field is in `extra`, the version as sent in its column."""
     sender.events(
         body("AppOpened", app_id=app, metadata={"schema_id": "Event_AppOpened_6_0_0"}, brand_new={"a": [1]})
     )
@@ -197,7 +197,7 @@ def test_new_field_and_version_lose_nothing(loader: Loader, sender: Sender, tabl
 def test_clickstream_event_has_its_own_table(
     loader: Loader, sender: Sender, tables: Tables, app: str
 ) -> None:
-    """The successor's events are kept as sent, once per app and event."""
+    """Clickstream events are stored as sent, once per app and event."""
     event = {"event": "app/opened", "data": {"a": 1}, "mp_metadata": {"mp_event_id": "e1"}}
     data = json.dumps(event).encode()
     sender.events(data, data, appid=app, deviceid="d")
@@ -214,7 +214,7 @@ def test_clickstream_event_has_its_own_table(
 def test_quarantine_is_a_table_with_the_verbatim_body(
     loader: Loader, sender: Sender, tables: Tables, app: str
 ) -> None:
-    """What ingest could not place is there with its reason, once per body, and unmarked until replayed."""
+    """Bodies rejected by ingest are there with their reason, once each, unmarked until replayed."""
     data = encode_quarantine(
         CATALOG,
         received_at_ms=NOW_MS,
@@ -247,7 +247,7 @@ def test_quarantine_is_a_table_with_the_verbatim_body(
 def test_record_of_another_producer_is_loaded_or_kept(
     loader: Loader, sender: Sender, tables: Tables, app: str
 ) -> None:
-    """Without our checksum: what decodes is loaded; what does not, or breaks a rule, is quarantined."""
+    """Without our checksum: decodable ones are loaded; undecodable or invalid ones are quarantined."""
     good = value(body("AppOpened", app_id=app))
     bad = {
         "cut": good[:-9],
@@ -277,7 +277,7 @@ def test_record_of_another_producer_is_loaded_or_kept(
 
 
 def test_record_without_value_has_a_place(loader: Loader, sender: Sender, tables: Tables) -> None:
-    """A tombstone is in the quarantine as an empty body."""
+    """A tombstone is in the quarantine with an empty body."""
     sender.put(None, headers=[])
     sender.flush()
 
@@ -307,7 +307,7 @@ def test_damaged_quarantine_record_does_not_travel_in_circles(
 def test_record_too_large_for_the_quarantine_topic_is_kept(
     loader: Loader, sender: Sender, tables: Tables, app: str
 ) -> None:
-    """Its row is written directly: with the reason around it, it would be beyond Kafka's limit."""
+    """Its row is written directly, because with the reason it would exceed Kafka's limit."""
     data = random.Random(app).randbytes((4 << 20) - 1500)  # gzip makes it 1,300 bytes longer
     sender.put(data, headers=[], key=app.encode())
     sender.flush()
@@ -321,7 +321,7 @@ def test_record_too_large_for_the_quarantine_topic_is_kept(
 
 @pytest.mark.usefixtures("loader")
 def test_a_body_that_lies_harms_no_other_row(sender: Sender, tables: Tables, app: str) -> None:
-    """Its checksum is right, and it is longer or shorter than its schema says: all others are as sent."""
+    """Its checksum is correct, but it is longer or shorter than its schema says: all others are as sent."""
     good = value(body("AppOpened", app_id=app, event_id="good"))
     lying = value(body("AppOpened", app_id=app, event_id="lying"))
     for cut in range(1, 25):
@@ -346,7 +346,7 @@ def test_a_body_that_lies_harms_no_other_row(sender: Sender, tables: Tables, app
 def test_refused_row_is_kept_and_the_rest_is_loaded(
     loader: Loader, sender: Sender, tables: Tables, app: str
 ) -> None:
-    """ClickHouse refuses one of many rows: it alone is in the quarantine, with ClickHouse's code and text."""
+    """ClickHouse rejects one of many rows: only that is quarantined, with ClickHouse's code and text."""
     table = "tapcart_raw.order_created"
     tables.run(f"ALTER TABLE {table} ADD CONSTRAINT c_{app[-12:]} CHECK session_id != 'poison {app}'")
     poison = body("OrderCreated", app_id=app, session_id=f"poison {app}")
@@ -366,7 +366,7 @@ def test_refused_row_is_kept_and_the_rest_is_loaded(
 def test_garbage_with_a_right_checksum_is_found_by_bisecting(
     loader: Loader, sender: Sender, tables: Tables, app: str
 ) -> None:
-    """A producer of ours that encodes wrongly spoils its own rows only."""
+    """A faulty producer of ours spoils only its own rows."""
     good = [value(body("AppInstalled", app_id=app)) for _ in range(20)]
     for data in (*good[:7], good[0][:-40], *good[7:]):
         sender.put(data, key=app.encode(), partition=3)
@@ -380,7 +380,7 @@ def test_garbage_with_a_right_checksum_is_found_by_bisecting(
 
 
 def test_freshness_and_lag_come_to_rest(loader: Loader, sender: Sender, tables: Tables, app: str) -> None:
-    """When everything is loaded, the oldest event that cannot be queried is none, and no record waits."""
+    """Once everything is loaded, no event waits to be queryable, and no record waits in Kafka."""
     sender.events(*(body(name, app_id=app) for name in SAMPLES))
     tables.wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{app}'", len(SAMPLES))
 
@@ -411,7 +411,7 @@ def test_wrong_settings_are_told_all_at_once(
 
 
 def _columns(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield every column of an event and what is to be in it."""
+    """Yield every column of an event with its expected value."""
     for name, given in event.items():
         if isinstance(given, dict):
             yield from ((f"{name}.{inner}", _cell(inner, found)) for inner, found in given.items())

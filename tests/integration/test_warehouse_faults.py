@@ -1,4 +1,4 @@
-"""The loader while things break: it loses nothing, doubles nothing, and heals."""
+"""The loader under failures: nothing is lost or duplicated, and it recovers."""
 
 import io
 import random
@@ -37,7 +37,7 @@ from tests.support.warehouse import (
 pytestmark = pytest.mark.slow
 
 GROUP = "tapline.warehouse"
-# Dies where an insert is done and its offsets are not yet committed.
+# Dies after an insert, before its offsets are committed.
 DIES_BEFORE_COMMIT = """
 import os, runpy
 from consumers.kit.group_consumer import Source
@@ -48,7 +48,7 @@ runpy.run_module("consumers.warehouse", run_name="__main__")
 
 @dataclass
 class Site:
-    """What a test breaks, and what it looks at."""
+    """The handles for breaking and checking."""
 
     stack: Stack
     folder: Path
@@ -69,20 +69,20 @@ class Site:
         self.sender.events(*(body(name, app_id=self.app) for _ in range(count)))
 
     def wait(self, count: int, view: str = "events", seconds_max: float = 30) -> None:
-        """Wait until a view shows this many events of this test's app."""
+        """Wait until a view has this many events of this test's app."""
         self.tables.wait(
             f"SELECT count() FROM tapcart.{view} WHERE app_id = '{self.app}'", count, seconds_max
         )
 
     def lag(self) -> int:
-        """Return how many records the group has not committed."""
+        """Return the number of records that the group has not committed."""
         kafka = OffsetReader({"bootstrap.servers": self.stack.kafka}, GROUP)
         logs = kafka.logs()
         kafka.close()
         return sum(log.high - log.committed for log in logs.values())
 
     def members(self) -> int:
-        """Return how many loaders the group has."""
+        """Return the number of loaders in the group."""
         admin = AdminClient({"bootstrap.servers": self.stack.kafka})
         group = admin.describe_consumer_groups([GROUP])[GROUP].result()
         return len(group.members) if group.state == ConsumerGroupState.STABLE else -1
@@ -90,9 +90,9 @@ class Site:
 
 @pytest.fixture
 def site(services: Stack, tmp_path: Path) -> Iterator[Site]:
-    """The services, with everything running again afterwards."""
+    """The services; everything runs again afterwards."""
     app = f"app-{uuid.uuid4()}"
-    # The tests look at tables before a loader that they start has made them.
+    # The tests look at tables before a loader that they start has created them.
     ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30).make_tables()
     site = Site(services, tmp_path, Sender(services.kafka), Tables(services.clickhouse_url), app)
     yield site
@@ -104,7 +104,7 @@ def site(services: Stack, tmp_path: Path) -> Iterator[Site]:
 
 
 def test_killed_between_insert_and_commit_loses_and_doubles_nothing(site: Site) -> None:
-    """The next loader reads the same records again; identity makes them one."""
+    """The next loader reads the same records again; identity removes duplicates."""
     dying = site.loader(wait=False, command=("-c", DIES_BEFORE_COMMIT))
     site.send(50)
     status = dying.process.wait(60)
@@ -119,7 +119,7 @@ def test_killed_between_insert_and_commit_loses_and_doubles_nothing(site: Site) 
 
 
 def test_killed_again_and_again_loses_nothing(site: Site) -> None:
-    """SIGKILL at odd moments, while events come in."""
+    """SIGKILL at random moments, while events arrive."""
     for round_ in range(4):
         loader = site.loader(wait=False)
         site.send(100, "CartViewed")
@@ -132,7 +132,7 @@ def test_killed_again_and_again_loses_nothing(site: Site) -> None:
 
 
 def test_two_loaders_share_the_work_and_one_takes_over(site: Site) -> None:
-    """Both load; when one is killed, the other loads its partitions too."""
+    """Both load; if one is killed, the other loads its partitions too."""
     loaders = [site.loader(), site.loader()]
     eventually(lambda: site.members() == len(loaders), 30, "two members")
     site.sender.events(*(body("CartViewed", app_id=f"{site.app}{n % 40}") for n in range(400)))
@@ -148,7 +148,7 @@ def test_two_loaders_share_the_work_and_one_takes_over(site: Site) -> None:
 
 
 def test_loader_that_leaves_hands_over_without_a_gap(site: Site) -> None:
-    """A second loader comes, the first one stops in order; nothing waits for a time-out, nothing is lost."""
+    """A second loader joins, the first one stops in order; no time-out is needed, nothing is lost."""
     first, second = site.loader(), site.loader()
     site.sender.events(*(body("CartViewed", app_id=f"{site.app}{n % 40}") for n in range(200)))
     status = first.stop()
@@ -159,7 +159,7 @@ def test_loader_that_leaves_hands_over_without_a_gap(site: Site) -> None:
 
 
 def test_table_dropped_under_the_loader_is_made_again(site: Site) -> None:
-    """The insert after it finds no table, makes it, and goes on."""
+    """The next insert finds no table, creates it, and continues."""
     loader = site.loader()
     site.tables.run("DROP TABLE tapcart_raw.session_started SYNC")
     site.send(3, "SessionStarted")
@@ -171,7 +171,7 @@ def test_table_dropped_under_the_loader_is_made_again(site: Site) -> None:
 
 
 def test_column_dropped_under_the_loader_is_added_again(site: Site) -> None:
-    """No insert goes on without a column that it has values for."""
+    """No insert continues without a column for its values."""
     loader = site.loader()
     site.send(1, "CheckoutCreated")
     site.wait(1)
@@ -185,7 +185,7 @@ def test_column_dropped_under_the_loader_is_added_again(site: Site) -> None:
 
 
 def test_older_tables_are_extended_at_start(site: Site) -> None:
-    """Columns that a newer schema brings are added, derived ones too; a view that is gone is made again."""
+    """A newer schema's columns are added, including derived ones; a missing view is created again."""
     site.loader().stop()
     table = "tapcart_raw.push_notification_received"
     old = ("device_properties.carrier", "event_properties.title")
@@ -207,7 +207,7 @@ def test_older_tables_are_extended_at_start(site: Site) -> None:
 
 
 def test_older_json_is_bounded_at_start(site: Site) -> None:
-    """A table that was made when JSON could make any number of columns; its rows stay, and can be queried."""
+    """A table from before JSON was bounded; its rows stay and can be queried."""
     site.loader().stop()
     table = "ALTER TABLE tapcart_raw.unmodelled"
     site.tables.run(f"{table} MODIFY SETTING min_bytes_for_wide_part = 10485760")
@@ -229,7 +229,7 @@ def test_older_json_is_bounded_at_start(site: Site) -> None:
 
 
 def test_loader_stays_in_the_group_while_clickhouse_hangs(site: Site) -> None:
-    """It polls on, holds a bounded number of records, says that it lives, and loads all afterwards."""
+    """It keeps polling with bounded memory, reports that it lives, and loads everything afterwards."""
     loader = site.loader(WAREHOUSE_BATCH_ROWS_MAX="20")
     eventually(lambda: site.members() == 1, 30, "one member")
     site.stack.kill("clickhouse", signal.SIGSTOP)
@@ -251,7 +251,7 @@ def test_loader_stays_in_the_group_while_clickhouse_hangs(site: Site) -> None:
 
 
 def test_loader_waits_for_clickhouse_at_start(site: Site) -> None:
-    """Not ready, yet alive and in the group, until the tables are made."""
+    """Not ready, but alive and in the group, until the tables exist."""
     site.stack.kill("clickhouse", signal.SIGSTOP)
     loader = site.loader(wait=False)
     eventually(lambda: loader.get("/healthz")[0] == 200, 30, "life")
@@ -267,7 +267,7 @@ def test_loader_waits_for_clickhouse_at_start(site: Site) -> None:
 
 
 def test_clickhouse_killed_while_loading_loses_nothing(site: Site) -> None:
-    """Refused connections and a cut insert are transient; nothing goes to the quarantine."""
+    """Refused connections and a cut insert are transient; nothing is quarantined."""
     loader = site.loader()
     site.send(200)
     eventually(lambda: _count(site) > 0, 30, "some rows")
@@ -281,7 +281,7 @@ def test_clickhouse_killed_while_loading_loses_nothing(site: Site) -> None:
 
 
 def test_lag_after_a_restart_is_what_waits(site: Site) -> None:
-    """Partitions whose records were all loaded before have no lag, though nothing was read of them since."""
+    """Partitions whose records are all loaded have no lag, although none were read since."""
     before = site.loader()
     site.send(5)
     site.wait(5)
@@ -294,7 +294,7 @@ def test_lag_after_a_restart_is_what_waits(site: Site) -> None:
 
 
 def test_stop_inserts_and_commits_what_is_held(site: Site) -> None:
-    """SIGTERM: the batch that was not yet due is loaded and committed before the process ends."""
+    """SIGTERM: the pending batch is loaded and committed before the process ends."""
     loader = site.loader(WAREHOUSE_BATCH_AGE_SECONDS_MAX="60")
     eventually(lambda: site.members() == 1, 30, "one member")
     site.send(10)
@@ -305,7 +305,7 @@ def test_stop_inserts_and_commits_what_is_held(site: Site) -> None:
 
 
 def test_stop_ends_in_time_while_clickhouse_hangs(site: Site) -> None:
-    """What could not be inserted is not committed, and the next loader loads it."""
+    """Unfinished inserts are not committed, and the next loader loads them."""
     loader = site.loader(WAREHOUSE_SHUTDOWN_SECONDS_MAX="1")
     eventually(lambda: site.members() == 1, 30, "one member")
     site.stack.kill("clickhouse", signal.SIGSTOP)
@@ -323,7 +323,7 @@ def test_stop_ends_in_time_while_clickhouse_hangs(site: Site) -> None:
 
 
 def test_too_many_refused_rows_stop_the_process(site: Site) -> None:
-    """Then the tables are wrong, not the events: nothing is quarantined, nothing committed, exit status 1."""
+    """Then the tables are wrong, not the events: nothing is quarantined or committed, exit status 1."""
     loader = site.loader(WAREHOUSE_REFUSED_ROWS_MAX="2", WAREHOUSE_BATCH_AGE_SECONDS_MAX="1")
     table = "tapcart_raw.product_viewed"
     site.tables.run(f"ALTER TABLE {table} ADD CONSTRAINT c CHECK app_id != '{site.app}'")
@@ -340,7 +340,7 @@ def test_too_many_refused_rows_stop_the_process(site: Site) -> None:
 
 
 def test_producers_newer_than_the_loader_stop_it(site: Site) -> None:
-    """Records of ours with a schema unknown here are not drained into the quarantine by the thousand."""
+    """Records of ours with an unknown schema are not quarantined by the thousand."""
     data = wire.prefix(len(CATALOG.releases) + 1) + value(body(app_id=site.app))[wire.HEADER_BYTES :]
     loader = site.loader(WAREHOUSE_REFUSED_ROWS_MAX="2", WAREHOUSE_BATCH_AGE_SECONDS_MAX="1")
     for _ in range(10):
@@ -356,14 +356,14 @@ def test_producers_newer_than_the_loader_stop_it(site: Site) -> None:
 
 
 def test_failed_quarantine_write_moves_no_offset(site: Site) -> None:
-    """Kafka hangs when a refused record is to be kept: it is tried again until Kafka acknowledges."""
+    """Kafka hangs when a refused record is to be kept: it is retried until acknowledged."""
     loader = site.loader()
     eventually(lambda: site.members() == 1, 30, "one member")
     site.stack.kill("clickhouse", signal.SIGSTOP)
     site.send(1)
     site.sender.flush()
     eventually(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 20, "a batch")
-    # Only a record that is fetched can be refused while Kafka hangs.
+    # Only a fetched record can be refused while Kafka hangs.
     held_bytes = loader.metric("tapline_warehouse_held_bytes")
     site.sender.put(b"junk " + site.app.encode(), headers=[], key=site.app.encode())
     site.sender.flush()
@@ -382,7 +382,7 @@ def test_failed_quarantine_write_moves_no_offset(site: Site) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_records_never_become_rows(site: Site, seed: int) -> None:
-    """Cut, lengthened, random, spliced, with a wrong checksum or none: a right row or in the quarantine."""
+    """Cut, lengthened, random, spliced, with a wrong checksum or none: a correct row or in the quarantine."""
     chance = random.Random(seed)
     good = [value(body(name, app_id=site.app)) for name in SAMPLES for _ in range(3)]
     sent: dict[tuple[int, int], tuple[bytes, bool]] = {}
@@ -443,7 +443,7 @@ def _damaged(chance: random.Random, good: list[bytes]) -> tuple[bytes, Headers]:
 
 
 def _identity(data: bytes) -> tuple[str, str]:
-    """Return event_id and app_id by an independent decoder that takes the value as a whole."""
+    """Return event_id and app_id, by an independent decoder of the whole value."""
     release = CATALOG.by_wire_id(wire.wire_id_of(data) or 0)
     assert release is not None
     stream = io.BytesIO(data[wire.HEADER_BYTES :])
@@ -454,7 +454,7 @@ def _identity(data: bytes) -> tuple[str, str]:
 
 
 def _turn_on(loader: Loader, seconds: float) -> None:
-    """Wait until the loop has turned for so long."""
+    """Wait until the loop has run for this long."""
     name = "tapline_warehouse_turned_at_seconds"
     end = loader.metric(name) + seconds
     eventually(lambda: loader.metric(name) > end, seconds + 15, f"{seconds} s of turns")

@@ -1,4 +1,4 @@
-"""Rows that ClickHouse refuses again and again by a code that usually passes; outages that look alike."""
+"""Rows that ClickHouse keeps rejecting with a code that usually passes; and similar outages."""
 
 import uuid
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ SET_ASIDE = 'tapline_warehouse_quarantined_total{reason="set_aside"}'
 
 @dataclass
 class Site:
-    """A loader behind a proxy that refuses what a test says."""
+    """A loader behind a proxy that rejects chosen requests."""
 
     proxy: Refusing
     loader: Loader
@@ -31,7 +31,7 @@ class Site:
     app: str
 
     def send(self, *sessions: str) -> None:
-        """Send an event for each session, of the test's app."""
+        """Send an event of the test's app for each session."""
         self.sender.events(*(body("CartViewed", app_id=self.app, session_id=session) for session in sessions))
         self.sender.flush()
 
@@ -40,13 +40,13 @@ class Site:
         return int(self.tables.one(f"SELECT count() FROM tapcart.cart_viewed WHERE app_id = '{self.app}'"))
 
     def kept(self) -> list[list[str]]:
-        """Return reason and detail of what the quarantine has of them."""
+        """Return reason and detail of their rows in the quarantine."""
         return self.tables.rows(f"SELECT reason, detail FROM tapcart.quarantine WHERE app_id = '{self.app}'")
 
 
 @pytest.fixture(scope="module")
 def behind(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Refusing, Loader]]:
-    """A proxy, and behind it a loader that gets stuck after a second."""
+    """A proxy, and a loader behind it that gets stuck after a second."""
     ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30).make_tables()
     Sender(services.kafka)
     with Refusing(services.clickhouse_url) as proxy:
@@ -57,7 +57,7 @@ def behind(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def site(services: Stack, behind: tuple[Refusing, Loader]) -> Iterator[Site]:
-    """A site with an app of the test's own."""
+    """A site with the test's own app."""
     proxy, loader = behind
     yield Site(
         proxy, loader, Sender(services.kafka), Tables(services.clickhouse_url), f"stuck-{uuid.uuid4()}"
@@ -66,13 +66,13 @@ def site(services: Stack, behind: tuple[Refusing, Loader]) -> Iterator[Site]:
 
 
 def is_insert(data: bytes, table: str = "") -> bool:
-    """Return whether a request's body is an insert, as loader or probe write it."""
+    """Return whether a request's body is an insert of the loader or a probe."""
     return data.startswith(f"INSERT INTO tapcart_raw.{table}".encode())
 
 
 @pytest.mark.parametrize("code", [243, LOST])
 def test_a_row_that_is_refused_for_ever_is_set_aside(site: Site, code: int) -> None:
-    """By a code that usually passes, or without an answer: the others are loaded, and what comes after."""
+    """By a code that usually passes, or without an answer: the others and later rows are loaded."""
     poison, before = f"poison {site.app}", site.loader.metric(SET_ASIDE)
     site.proxy.refuse = lambda data: code if is_insert(data, "cart_viewed") and poison.encode() in data else 0
     site.send("good", poison, "good", "good")
@@ -90,7 +90,7 @@ def test_a_row_that_is_refused_for_ever_is_set_aside(site: Site, code: int) -> N
 
 
 def test_bytes_that_the_quarantine_is_refused_for_leave_a_digest(site: Site) -> None:
-    """Bytes that every table is refused for do not stop the quarantine either: Kafka has them."""
+    """Bytes that every table rejects do not stop the quarantine either: Kafka has them."""
     poison = f"poison {site.app}"
     rows = "SELECT count() FROM tapcart.quarantine WHERE reason = 'set_aside' AND body LIKE 'sha256:%'"
     before = int(site.tables.one(rows))
@@ -105,7 +105,7 @@ def test_bytes_that_the_quarantine_is_refused_for_leave_a_digest(site: Site) -> 
     ("code", "mark"), [(243, b"INSERT"), (LOST, b" FORMAT Avro\n")], ids=["disk", "front"]
 )
 def test_what_refuses_every_row_sets_none_aside(site: Site, code: int, mark: bytes) -> None:
-    """A full disk, a proxy that breaks on containers: ClickHouse answers, and no row is at fault."""
+    """A full disk, a proxy that breaks on containers: ClickHouse answers, and no row is to blame."""
     site.send("first")
     eventually(lambda: site.loaded() == 1, 30, "the first")
     site.proxy.refuse = lambda data: code if is_insert(data) and mark in data else 0
@@ -121,14 +121,14 @@ def test_what_refuses_every_row_sets_none_aside(site: Site, code: int, mark: byt
 
 
 def visits_of(site: Site) -> list[list[Any]]:
-    """Return all visits; what a set holds is in no order."""
+    """Return all visits; sets have no order."""
     rows = site.tables.rows("SELECT * FROM tapcart_raw.visits FINAL")
     inner = [[sorted(cell, key=repr) if isinstance(cell, list) else cell for cell in row] for row in rows]
     return sorted(inner, key=repr)
 
 
 def test_another_row_is_written_again_without_a_trace(services: Stack, site: Site) -> None:
-    """What shows that others can be stored changes nothing: not the row, not the views."""
+    """The probe that other rows can be stored changes neither the row nor the views."""
     site.send("one")
     eventually(lambda: site.loaded() == 1, 30, "the row")
     columns = "* EXCEPT _loaded_at FROM tapcart_raw.cart_viewed FINAL"
