@@ -1,6 +1,6 @@
-"""A TCP port -> another one, until what is open falls silent: no byte and no FIN, as behind a firewall.
+"""Forwards one TCP port to another until its connections go silent: no byte and no FIN, as behind a firewall.
 
-Invariant: a connection made after `mute` works. A stopped process is not the same: its connections come back.
+Invariant: a connection opened after `mute` works. Stopping a process is different: its connections recover.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ _OPEN_SECONDS_MAX = 5.0
 
 
 class Proxy:
-    """Forwards connections to `port` from a port of its own."""
+    """Forwards connections from its own port to `port`."""
 
     def __init__(self, port: int, target_port: int) -> None:
         self.port = port
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
-        self._generation = 0  # connections of an earlier one are mute
+        self._generation = 0  # connections of earlier ones are mute
         self._open: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
@@ -38,7 +38,7 @@ class Proxy:
             self._loop.close()
 
     def mute(self) -> None:
-        """Let every connection that is open now fall silent for ever."""
+        """Silence every open connection forever."""
         self._generation += 1
 
     async def _close(self, server: asyncio.Server) -> None:
@@ -67,6 +67,6 @@ class Proxy:
             if generation == self._generation:
                 writer.write(data)
                 await writer.drain()
-        # A connection that is mute does not end either.
+        # A mute connection does not end either.
         if generation == self._generation:
             writer.close()

@@ -1,8 +1,8 @@
-"""`python -m tests.faults.outage --seconds 600 --rate 500`: Kafka hangs that long while so many events come.
+"""`python -m tests.faults.outage --seconds 600 --rate 500`: Kafka hangs that long under this load.
 
-Prints how long the answers took and how soon all events could be queried after Kafka's return. Exit status 1
-when an answer was not 200, the 99th percentile of answers was over 100 ms, or the catching up took over 60 s.
-Latency counts from the moment at which a request was to be sent, so that a stall can't hide.
+Prints the answers' latencies and the time until all events could be queried after Kafka's return. Exit status
+1 if an answer was not 200, the 99th percentile was over 100 ms, or catching up took over 60 s. Latency counts
+from the planned time of a request, so that a stall cannot hide.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _BODY = json.loads((SAMPLES / "ProductViewed.json").read_text())
 
 
 def main() -> int:
-    """Run it on a stack of its own; return the exit status."""
+    """Run on a separate stack; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rate", type=int, default=500, help="events per second")
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def _run(stack: Stack, seconds: float, rate: int) -> int:
-    asyncio.run(_post(stack, range(rate), rate))  # a second of normal life
+    asyncio.run(_post(stack, range(rate), rate))  # a second of normal operation
     stack.kill("kafka", signal.SIGSTOP)
     try:
         answers = asyncio.run(_post(stack, range(rate, rate + int(seconds * rate)), rate))
@@ -66,7 +66,7 @@ def _run(stack: Stack, seconds: float, rate: int) -> int:
 
 
 async def _post(stack: Stack, numbers: range, rate: int) -> list[tuple[int, float]]:
-    """Return (status, seconds) of each event, sent at `rate` whatever the answers do."""
+    """Return (status, seconds) of each event, sent at `rate` regardless of the answers."""
     url = urlsplit(stack.ingest_url)
     free = deque(Connection(url.hostname or "", url.port or 0) for _ in range(_CONNECTIONS))
     answers: list[tuple[int, float]] = []

@@ -1,4 +1,4 @@
-"""Events that can be told apart, posted over several connections; what of them is in the topic afterwards."""
+"""Distinguishable events, posted over several connections, and their records in the topic."""
 
 import asyncio
 import json
@@ -14,20 +14,20 @@ from runtime.kafka import record_headers, topics
 from tests.support.process import SAMPLES, Ingest
 from tests.support.topic import headers_of, messages_since
 
-# Without one, those who send, and not what fails, take the cores that brokers need to come back.
+# Without a limit, the senders take the cores that brokers need to recover.
 _PAUSE_SECONDS = 0.02
 BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
 
 
 def event(number: int, padding: int = 0, app_id: str = "app") -> bytes:
-    """Return an event that can be told from all others of its app, with so much that cannot be compressed."""
+    """Return an event distinguishable from all others of its app, with this much incompressible data."""
     noise = random.Random(number).randbytes(padding // 2).hex()
     return json.dumps(BODY | {"event_id": str(number), "app_id": app_id, "padding": noise}).encode()
 
 
 @asynccontextmanager
 async def client_of(ingest: Ingest) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client with room for every connection."""
+    """Yield a client with enough connections."""
     limits = httpx.Limits(max_connections=None)
     base = f"http://127.0.0.1:{ingest.port}"
     async with httpx.AsyncClient(base_url=base, timeout=10, limits=limits) as client:
@@ -46,7 +46,7 @@ async def post_all(
 ) -> list[tuple[int, float]]:
     """Return (status, seconds) per event of one app, sent over several connections.
 
-    `resent`: once more after each 500, as Tapcart does.
+    `resent`: retries each 500 once, like Tapcart.
     """
     queue = iter(numbers)
 
@@ -81,7 +81,7 @@ async def answers_while(
 
 
 async def page_seconds_while(ingest: Ingest, until: asyncio.Future[Any]) -> list[float]:
-    """Return how long health and metrics took to answer until `until` is done, shortest first."""
+    """Return the latencies of health and metrics until `until` is done, shortest first."""
     seconds = []
     async with httpx.AsyncClient(base_url=ingest.admin.base_url, timeout=10) as client:
         while not until.done():
@@ -94,7 +94,7 @@ async def page_seconds_while(ingest: Ingest, until: asyncio.Future[Any]) -> list
 
 
 def ids_since(kafka: str, before: dict[int, int]) -> dict[str, list[str]]:
-    """Return app id -> its event ids in the topic, first arrivals only, in order."""
+    """Return app id -> its event ids in the topic, first occurrences only, in order."""
     found: dict[str, dict[str, None]] = {}
     for message in messages_since(kafka, topics.EVENTS, before):
         key = message.key()

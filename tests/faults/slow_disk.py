@@ -1,7 +1,7 @@
-"""An ingest whose disk is slow: how soon it goes to Kafka again after an outage, under load.
+"""An ingest with a slow disk: how soon it is direct again after an outage, under load.
 
-`python -m tests.faults.slow_disk` measures disks of 0 to 20 ms beside rates, on a Kafka of its own, and
-prints a table. `python -m tests.faults.slow_disk SECONDS` is such an ingest itself.
+`python -m tests.faults.slow_disk` measures disks of 0 to 20 ms at several rates, on its own Kafka, and prints
+a table. `python -m tests.faults.slow_disk SECONDS` runs such an ingest.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from tests.support.waiting import eventually
 
 _FSYNC_SECONDS = (0.0, 0.005, 0.010, 0.020)
 _RATES = (300, 600)
-_SENDERS = 24  # each posts one event after the other: with 23 ms an answer they can do 1,000/s
+_SENDERS = 24  # each posts one event after the other: with 23 ms per answer they can do 1,000/s
 _AWAY_SECONDS = 5.0
 _BACK_SECONDS_MAX = 60.0
 _AFTER_SECONDS = 1.0
-_NOTICED_SECONDS = 2.5  # after so long ingest spools
+_NOTICED_SECONDS = 2.5  # time after which ingest spools
 _HEAD = (
     "| fsync ms | asked events/s | posted/s | backlog | direct again s | spooled answer ms | states |",
     "|---:|---:|---:|---:|---:|---:|---|",
@@ -42,20 +42,20 @@ class Figures:
 
     statuses: set[int]
     posted: int
-    backlog: int  # records spooled when Kafka went on
+    backlog: int  # records spooled when Kafka continued
     back_seconds: float  # from then until the state was direct
     states: list[str]  # one after the other
-    spooled_ms: float  # median answer while Kafka was away
-    rate: float  # events/s that were answered while Kafka was away and the spool took them
+    spooled_ms: float  # median answer while Kafka was down
+    rate: float  # events/s answered while Kafka was down and the spool accepted them
 
 
 def ingest(kafka: str, folder: Path, fsync_seconds: float) -> Ingest:
-    """Return an ingest that runs, with a disk of that speed."""
+    """Return a running ingest with a disk of this speed."""
     return Ingest(kafka, folder, module=("tests.faults.slow_disk", str(fsync_seconds))).start()
 
 
 async def outage(broker: Stack, process: Ingest, rate: float, away_seconds: float) -> Figures:
-    """Stop Kafka for a while, at so many events a second, and go on until ingest is direct again."""
+    """Stop Kafka for a while under this load, and continue until ingest is direct again."""
     states, done, answers = ["direct"], asyncio.Event(), list[tuple[float, int, float]]()
     posting = asyncio.create_task(_post(process, rate, done, answers))
     await asyncio.sleep(_AFTER_SECONDS)
@@ -146,7 +146,7 @@ def _say(text: str) -> None:
 
 
 def _run_slowly(seconds: float) -> None:
-    """Be an ingest, each of whose syncs takes so much longer."""
+    """Run an ingest whose syncs take this much longer."""
     for name in ("fsync", "fdatasync"):
         setattr(os, name, partial(_slowly, getattr(os, name), seconds))
     sys.argv = ["ingest"]

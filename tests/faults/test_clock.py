@@ -1,4 +1,4 @@
-"""The clock of ingest's machine is wrong: events are kept as ever, and nothing waits for it to be right."""
+"""A wrong clock on ingest's machine: events are kept as usual, and nothing waits for a correct clock."""
 
 import json
 import time
@@ -22,13 +22,13 @@ _SITE = Path(__file__).parent / "harness" / "inside"
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Inside:
-    """The clock that `ingest` goes by."""
+    """The clock of `ingest`."""
     return Inside(tmp_path / "clock")
 
 
 @pytest.fixture
 def ingest(services: Stack, tmp_path: Path, clock: Inside) -> Iterator[Ingest]:
-    """A process that sends to Kafka directly."""
+    """An ingest that sends to Kafka directly."""
     env = {"PYTHONPATH": str(_SITE), "TAPLINE_FAULTS_INSIDE": str(clock.path)}
     process = Ingest(services.kafka, tmp_path, env).start()
     assert eventually(process.direct)
@@ -40,7 +40,7 @@ def ingest(services: Stack, tmp_path: Path, clock: Inside) -> Iterator[Ingest]:
 def test_a_clock_that_is_days_off_holds_nothing_up(
     services: Stack, ingest: Ingest, clock: Inside, seconds: int
 ) -> None:
-    """Kafka takes records far ahead of its own time, so none waits in the spool before all others."""
+    """Kafka accepts records far ahead of its own time, so none blocks the spool."""
     before = eventually(lambda: end_offsets(services.kafka, topics.EVENTS))
     clock.step_clock(seconds)
     answer = ingest.post(json.dumps(BODY | {"event_id": f"clock-{seconds}"}))

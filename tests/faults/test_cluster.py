@@ -1,4 +1,4 @@
-"""A Kafka cluster of three: brokers die, leaders move, a connection falls silent; what is kept meanwhile."""
+"""A Kafka cluster of three: brokers die, leaders move, a connection goes silent; all events are kept."""
 
 import asyncio
 import os
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.slow
 
 _APPS = 16  # over all partitions, so over all leaders
 _BACK_SECONDS_MAX = 90.0
-# Several times what it takes; without an end of its own the silence would last until metadata are refreshed.
+# Several times the usual; without a limit the silence would last until metadata are refreshed.
 _LEFT_SECONDS_MAX = 30.0
-# Nothing may be given up by Tapcart's sender, and nobody waits for a broker that is not coming.
+# Tapcart's sender must give up nothing, and no test waits for a broker that does not return.
 _ANSWER_SECONDS_MAX = 3.0
 
 
@@ -42,7 +42,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster,
 
 @pytest.fixture
 def ingest(cluster: tuple[Cluster, Proxy], tmp_path: Path) -> Iterator[Ingest]:
-    """An ingest process that sends to the brokers directly."""
+    """An ingest that sends to the brokers directly."""
     process = Ingest(cluster[0].servers, tmp_path).start()
     assert eventually(process.direct, _BACK_SECONDS_MAX)
     yield process
@@ -59,7 +59,7 @@ def test_brokers_of_a_cluster_that_die_cost_no_event(
     def die() -> None:
         for name in victims:
             os.kill(brokers.pid(name), signal.SIGKILL)
-        eventually(lambda: not _whole(brokers))  # one that is back at once may not be missed
+        eventually(lambda: not _whole(brokers))  # one that returns at once may not be missed
         eventually(lambda: _whole(brokers), _BACK_SECONDS_MAX, "all replicas are in sync")
 
     _assert_nothing_is_noticed(brokers, ingest, die)
@@ -68,11 +68,11 @@ def test_brokers_of_a_cluster_that_die_cost_no_event(
 def test_a_connection_that_falls_silent_costs_no_event(
     cluster: tuple[Cluster, Proxy], ingest: Ingest
 ) -> None:
-    """Half open: no answer, no FIN, for ever. Every answer is 200; ingest leaves the connection by itself."""
+    """Half open: no answer and no FIN, forever. Every answer is 200; ingest drops the connection."""
     brokers, proxy = cluster
 
     def fall_silent() -> None:
-        # Only a connection that is used can be missed: by then one leads to each leader.
+        # Only a used connection matters: by now one leads to each leader.
         eventually(lambda: ingest.metric("tapline_ingest_events_total") > 4 * _APPS, what="some answers")
         proxy.mute()
         eventually(lambda: not ingest.direct(), what="the silence was noticed")
@@ -84,7 +84,7 @@ def test_a_connection_that_falls_silent_costs_no_event(
 def test_a_consumer_leaves_a_connection_that_falls_silent(
     cluster: tuple[Cluster, Proxy], ingest: Ingest
 ) -> None:
-    """It asks for records that never come; what is behind another connection comes all the while."""
+    """Its fetch gets no answer; records behind other connections keep arriving."""
     brokers, proxy = cluster
     membership = Membership("silent", (topics.EVENTS,))
     source = GroupConsumer({"bootstrap.servers": brokers.servers}, membership, lambda _: None, lambda: None)
@@ -110,7 +110,7 @@ def _assert_nothing_is_noticed(brokers: Cluster, ingest: Ingest, trouble: Callab
 
     assert {status for of_app in answers.values() for status, _ in of_app} == {200}
     assert max(seconds for of_app in answers.values() for _, seconds in of_app) < _ANSWER_SECONDS_MAX
-    # The slowest shared its core with another process; a loop that is held up holds up more than one in ten.
+    # The slowest shared its core with another process; a blocked loop delays more than one in ten.
     assert page_seconds[len(page_seconds) * 9 // 10] < 0.3
     assert arrived == {app_id: [str(n) for n in range(len(of_app))] for app_id, of_app in answers.items()}
 

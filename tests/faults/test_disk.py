@@ -1,4 +1,4 @@
-"""A disk that is full, read-only or damaged under the spool: for real, on a small tmpfs."""
+"""A full, read-only or damaged disk under the spool: for real, on a small tmpfs."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def mounted(folder: Path, size: str) -> Iterator[Path]:
-    """Have a small file system at `folder`."""
+    """Mount a small file system at `folder`."""
     folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
@@ -39,7 +39,7 @@ def mounted(folder: Path, size: str) -> Iterator[Path]:
 
 
 def post(process: Ingest, number: int) -> int:
-    """Return the status of an event that can be told from all others."""
+    """Return the status of a distinguishable event."""
     return process.post(event(number)).status_code
 
 

@@ -1,4 +1,4 @@
-"""The faults harness: what it knows of its posts is true, a changed value is told, and a short run passes."""
+"""The faults harness: its expectations are correct, it detects a changed value, and a short run passes."""
 
 import gzip
 import os
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
 
 
 def test_no_two_posts_are_alike() -> None:
-    """Every number has a body and an identity of its own, so a duplicate is one that was made."""
+    """Every number has its own body and identity, so a duplicate is a deliberate one."""
     posts = [Posts(3).post(number) for number in range(5000)]
 
     assert len({post.body for post in posts}) == len(posts)
@@ -42,7 +42,7 @@ def test_no_two_posts_are_alike() -> None:
 
 
 def test_every_post_is_what_it_says() -> None:
-    """Ingest's rules give each post the status and the view that the judge will hold it to."""
+    """Ingest's rules give each post the status and the view that the judge expects."""
     receiver, made = Receiver(Catalog.load()), Posts(4)
     posts = [made.post(number) for number in range(5000)]
     answers = [_answer(receiver, post) for post in posts]
@@ -86,13 +86,13 @@ def _answer(receiver: Receiver, post: Post) -> tuple[int, str]:
     ],
 )
 def test_a_changed_value_is_told(sent: dict[str, object], row: dict[str, object], paths: list[str]) -> None:
-    """A value is in its column, in `extra`, or in the JSON of an unmodelled event; else its path is told."""
+    """A value is in its column, in `extra`, or in an unmodelled event's JSON; otherwise it is reported."""
     assert values.missing(sent, {"extra": ""} | row) == paths
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_every_mutant_can_be_made(name: str, tmp_path: Path) -> None:
-    """The texts that mutants replace are in the code, once each."""
+    """The texts that mutants replace occur in the code, once each."""
     mutant = MUTANTS[name]
     copy = tmp_path / "module.py"
     copy.write_text((ROOT / mutant.path).read_text())
@@ -103,7 +103,7 @@ def test_every_mutant_can_be_made(name: str, tmp_path: Path) -> None:
 
 
 def test_a_text_that_is_gone_is_an_error(tmp_path: Path) -> None:
-    """A mutant whose text was changed in the code fails loudly, and is not taken for the code as it is."""
+    """A mutant whose text has changed fails loudly, and does not pass as the original code."""
     (tmp_path / "module.py").write_text("a = 1\n")
 
     with pytest.raises(LookupError):

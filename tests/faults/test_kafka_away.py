@@ -1,4 +1,4 @@
-"""Kafka stops answering, dies, comes back: what the sender sees, and what is in the topic afterwards."""
+"""Kafka hangs, dies, returns: the sender's answers, and the topic's contents afterwards."""
 
 import asyncio
 import os
@@ -25,9 +25,9 @@ _DRAINED_EVENTS = 400 * _DRAIN_KILLS
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A Kafka of this module's own, to be hurt."""
+    """A Kafka of this module's own, to be broken."""
     stack = Stack(tmp_path_factory.mktemp("kafka"), only="kafka").start()
-    process = Ingest(stack.kafka, tmp_path_factory.mktemp("ingest")).start()  # it makes the topics
+    process = Ingest(stack.kafka, tmp_path_factory.mktemp("ingest")).start()  # it creates the topics
     assert eventually(lambda: end_offsets(stack.kafka, topics.EVENTS))
     process.stop()
     yield stack
@@ -36,7 +36,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def ingest(broker: Stack, tmp_path: Path) -> Iterator[Ingest]:
-    """An ingest process that sends to the broker directly."""
+    """An ingest that sends to the broker directly."""
     process = Ingest(broker.kafka, tmp_path).start()
     assert eventually(process.direct)
     yield process
@@ -44,7 +44,7 @@ def ingest(broker: Stack, tmp_path: Path) -> Iterator[Ingest]:
 
 
 def test_a_broker_that_hangs_costs_no_event_and_no_patience(broker: Stack, ingest: Ingest) -> None:
-    """SIGSTOP: every answer is 200 within 3 s, health answers meanwhile, no event is missing after."""
+    """SIGSTOP: every answer is 200 within 3 s, health answers meanwhile, and no event is missing."""
     before = end_offsets(broker.kafka, topics.EVENTS)
     broker.kill("kafka", signal.SIGSTOP)
     try:
@@ -54,7 +54,7 @@ def test_a_broker_that_hangs_costs_no_event_and_no_patience(broker: Stack, inges
 
     assert {status for status, _ in answers} == {200}
     assert max(seconds for _, seconds in answers) < 3
-    # The slowest shared its core with another process; a loop that is held up holds up more than one in ten.
+    # The slowest shared its core with another process; a blocked loop delays more than one in ten.
     assert page_seconds[len(page_seconds) * 9 // 10] < 0.3
     assert page_seconds[-1] < 1
     assert eventually(ingest.direct, 30)
@@ -68,7 +68,7 @@ async def _hang(ingest: Ingest) -> tuple[list[tuple[int, float]], list[float]]:
 
 
 def test_events_sent_while_kafka_is_dead_arrive_in_order(broker: Stack, ingest: Ingest) -> None:
-    """One sender, one event after the other, over a killed broker's absence: the topic has its order."""
+    """One sender, one event after the other, while the broker is dead: the topic keeps the order."""
     before = end_offsets(broker.kafka, topics.EVENTS)
     for number in range(60):
         if number == 20:
@@ -80,7 +80,7 @@ def test_events_sent_while_kafka_is_dead_arrive_in_order(broker: Stack, ingest: 
 
 
 def test_the_spool_outlives_its_process(broker: Stack, tmp_path: Path) -> None:
-    """Events spooled by a process that is killed are sent by the next one, which starts without Kafka."""
+    """Events spooled by a killed process are sent by the next one, which starts without Kafka."""
     before = end_offsets(broker.kafka, topics.EVENTS)
     nowhere = Ingest("127.0.0.1:1", tmp_path).start()
     for number in range(30):
@@ -96,7 +96,7 @@ def test_the_spool_outlives_its_process(broker: Stack, tmp_path: Path) -> None:
 
 
 def test_a_spool_belongs_to_one_process(tmp_path: Path) -> None:
-    """A second one would remove segments that the first still writes: it says so and ends."""
+    """A second one would remove segments that the first still writes: it reports that and exits."""
     first = Ingest("127.0.0.1:1", tmp_path).start()
     second = Ingest("127.0.0.1:1", tmp_path).start(wait=False)
     status = second.process.wait(20)
@@ -130,7 +130,7 @@ def test_a_drain_killed_again_and_again_loses_nothing(broker: Stack, tmp_path: P
     """SIGKILL at any moment of a drain: every acknowledged event is in the topic in the end."""
     before = end_offsets(broker.kafka, topics.EVENTS)
     nowhere = Ingest("127.0.0.1:1", tmp_path).start()
-    # Padded: a drain that lasts longer than the moments at which it is killed.
+    # Padded, so that the drain lasts longer than the moments of the kills.
     asyncio.run(post_all(nowhere, range(_DRAINED_EVENTS), connections=64, padding=5000, resent=True))
     nowhere.kill()
     for kills in range(1, _DRAIN_KILLS + 1):

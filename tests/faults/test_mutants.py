@@ -1,4 +1,4 @@
-"""The faults harness tells when our code is wrong: each mutant breaks a promise, and the judge says which.
+"""The faults harness detects wrong code: each mutant breaks a promise, and the judge names it.
 
 All of them take six minutes: `make faults-mutants`, or TAPLINE_MUTANTS=all. One is always tried.
 """
@@ -24,7 +24,7 @@ def test_a_mutant_is_told(name: str) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", _NAMES if len(_NAMES) > 1 else [])
 def test_the_code_as_it_is_passes_the_same_faults(name: str) -> None:
-    """What tells the mutant from our code is the mutation, not the faults."""
+    """The mutation makes the difference, not the faults."""
     result = run(MUTANTS[name], mutated=False)
 
     assert result.status == 0, result.said

@@ -1,4 +1,4 @@
-"""What Kafka refuses for good, and damaged bytes of the spool: kept, where somebody finds them."""
+"""Records that Kafka refuses for good, and damaged bytes of the spool: kept where operators find them."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.slow
 
 _SMALL = 20_000  # bytes of a batch
-_PADDING = 60_000  # of an event that is larger, also compressed
+_PADDING = 60_000  # of a larger event, even compressed
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @contextmanager
 def limited(kafka: str, *names: str) -> Iterator[None]:
-    """Have topics take small batches only."""
+    """Limit the topics to small batches."""
     _limit(kafka, names, _SMALL)
     try:
         yield
@@ -59,7 +59,7 @@ def _limit(kafka: str, names: tuple[str, ...], size: int) -> None:
 
 
 class Kept:
-    """What came into the topics since now."""
+    """The records that arrive in the topics from now on."""
 
     def __init__(self, kafka: str) -> None:
         self._kafka = kafka
@@ -77,14 +77,14 @@ class Kept:
 
 
 def posted(process: Ingest, sizes: list[int]) -> list[str]:
-    """Return where events of such paddings were kept, numbered from 0."""
+    """Return where events with these paddings were kept, numbered from 0."""
     answers = [process.post(event(number, padding)) for number, padding in enumerate(sizes)]
     assert {answer.status_code for answer in answers} == {200}
     return [answer.json()["kept"] for answer in answers]
 
 
 def spool(process: Ingest, *arguments: str) -> tuple[int, str]:
-    """Return the exit status and the words of `python -m ingest.spool`."""
+    """Return exit status and output of `python -m ingest.spool`."""
     env = {"INGEST_SPOOL_DIR": str(process.folder / "spool"), "KAFKA_BOOTSTRAP_SERVERS": process.kafka}
     command = [sys.executable, "-m", "ingest.spool", *arguments]
     done = subprocess.run(
@@ -96,7 +96,7 @@ def spool(process: Ingest, *arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("way", ["direct", "spooled"])
 def test_a_record_that_kafka_refuses_is_kept(broker: Stack, tmp_path: Path, way: str) -> None:
-    """In the quarantine, as its value; those before and behind it, in its batch too, are in their topic."""
+    """In the quarantine, as its value; records around it, even in its batch, are in their topic."""
     process = Ingest(broker.kafka, tmp_path).start()
     assert eventually(process.direct)
     kept = Kept(broker.kafka)
@@ -120,7 +120,7 @@ def test_a_record_that_kafka_refuses_is_kept(broker: Stack, tmp_path: Path, way:
 
 
 def test_what_no_topic_takes_is_set_aside_and_requeued(broker: Stack, tmp_path: Path) -> None:
-    """A file each, counted, listed and shown; Kafka gets them once it takes them."""
+    """A file each, counted, listed and shown; Kafka gets them once it accepts them."""
     process = Ingest(broker.kafka, tmp_path).start()
     assert eventually(process.direct)
     kept = Kept(broker.kafka)
@@ -148,7 +148,7 @@ def test_what_no_topic_takes_is_set_aside_and_requeued(broker: Stack, tmp_path: 
 
 
 def test_refused_records_outlive_their_process(broker: Stack, tmp_path: Path) -> None:
-    """Refused again after a restart, from the same spool, none overwrites another."""
+    """Refused again after a restart from the same spool, none overwrites another."""
     with limited(broker.kafka, *topics.ALL):
         for number in range(2):
             nowhere = Ingest("127.0.0.1:1", tmp_path).start()
@@ -168,7 +168,7 @@ def _is_direct(process: Ingest) -> bool:
 
 
 def test_damage_in_the_spool_ends_in_the_quarantine(broker: Stack, tmp_path: Path) -> None:
-    """Verbatim; the events around it arrive, and the segment is gone."""
+    """Verbatim; the events around it arrive, and the segment is removed."""
     kept = Kept(broker.kafka)
     nowhere = Ingest("127.0.0.1:1", tmp_path).start()
     assert set(posted(nowhere, [0, 0, 0])) == {"spool"}
@@ -190,7 +190,7 @@ def test_damage_in_the_spool_ends_in_the_quarantine(broker: Stack, tmp_path: Pat
 
 
 def test_a_full_folder_stops_what_would_lose_an_event(broker: Stack, tmp_path: Path) -> None:
-    """500 for what Kafka refuses, and 200 for all else."""
+    """500 for records that Kafka refuses, and 200 for all others."""
     process = Ingest(broker.kafka, tmp_path, {"INGEST_SET_ASIDE_BYTES_MAX": str(1024 * 1024)}).start()
     assert eventually(process.direct)
     with limited(broker.kafka, *topics.ALL):

@@ -1,4 +1,4 @@
-"""ingest comes back to Kafka under load, however long its disk takes to sync."""
+"""ingest returns to Kafka under load, however slow its disk is."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _DRAINED_PER_SECOND = 1000  # less than a machine does that is busy with other t
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A Kafka of this module's own, to be stopped."""
     stack = Stack(tmp_path_factory.mktemp("kafka"), only="kafka").start()
-    process = Ingest(stack.kafka, tmp_path_factory.mktemp("ingest")).start()  # it makes the topics
+    process = Ingest(stack.kafka, tmp_path_factory.mktemp("ingest")).start()  # it creates the topics
     assert eventually(process.direct, 60)
     process.stop()
     yield stack
@@ -35,7 +35,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def test_a_slow_disk_under_load_does_not_keep_ingest_from_kafka(
     broker: Stack, tmp_path: Path, fsync_ms: int
 ) -> None:
-    """Direct again within 10 s and twice what the backlog needs; nothing lost, each app in order."""
+    """Direct again within 10 s and twice the backlog's time; nothing lost, each app in order."""
     process = slow_disk.ingest(broker.kafka, tmp_path, fsync_ms / 1000)
     assert eventually(process.direct, 60)
     before = end_offsets(broker.kafka, topics.EVENTS)

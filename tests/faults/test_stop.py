@@ -1,4 +1,4 @@
-"""An orderly stop of ingest while requests are under way."""
+"""An orderly stop of ingest with requests in flight."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_what_was_acknowledged_before_a_stop_is_kept(services: Stack, tmp_path: Path) -> None:
-    """SIGTERM under load: exit status 0, and each id that was answered 200 is in the topic."""
+    """SIGTERM under load: exit status 0, and each id answered 200 is in the topic."""
     ingest = Ingest(services.kafka, tmp_path).start()
     assert eventually(ingest.direct)
     before = eventually(lambda: end_offsets(services.kafka, topics.EVENTS))
@@ -37,7 +37,7 @@ def test_what_was_acknowledged_before_a_stop_is_kept(services: Stack, tmp_path: 
 
 
 async def _post_until_stopped(ingest: Ingest) -> tuple[set[str], int]:
-    """Return the ids that were acknowledged, and how many requests got no answer."""
+    """Return the acknowledged ids, and the number of unanswered requests."""
     acknowledged: set[str] = set()
     broken = 0
 

@@ -1,4 +1,4 @@
-"""Topics on a cluster of three: how they are made, what is said of them, who follows when they grow."""
+"""Topics on a cluster of three: their creation, their problems, and clients when they grow."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 _ASKED, _GROWN = 48, 60
 _APPS = 300  # over all partitions
 _ROUNDS_MAX = 60  # of posts, until ingest uses the new partitions: 5 s at most
-# Clients of one more listener have a name, and so rights.
+# Clients of another listener have a name, and so rights.
 _RIGHTS = """\
 listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},\
 BROKERS://127.0.0.1:{broker_port},SECURED://127.0.0.1:{secured_port}
@@ -70,7 +70,7 @@ _BAD = {
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three brokers, one listener of which knows who may do what."""
+    """Three brokers; one listener enforces rights."""
     brokers = Cluster(tmp_path_factory.mktemp("cluster"), BROKERS, properties=_RIGHTS)
     brokers.start()
     yield brokers
@@ -85,7 +85,7 @@ def admin(cluster: Cluster) -> AdminClient:
 
 @pytest.fixture
 def ingest(cluster: Cluster, tmp_path: Path) -> Iterator[Ingest]:
-    """An ingest process that asks for 48 partitions, once it has compared them."""
+    """An ingest that is set to 48 partitions, once it has checked them."""
     process = started(cluster.servers, tmp_path)
     yield process
     process.stop()
@@ -100,7 +100,7 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def started(servers: str, folder: Path, **env: str) -> Ingest:
-    """Return an ingest process that has compared the topics."""
+    """Return an ingest that has checked the topics."""
     process = Ingest(servers, folder, {"INGEST_TOPIC_PARTITIONS": str(_ASKED)} | env).start()
     eventually(lambda: process.admin.get("/readyz").json()["topic_problems"] is not None, what="a comparison")
     return process
@@ -119,7 +119,7 @@ def states(ingest: Ingest) -> dict[tuple[str, str], float]:
 
 @contextmanager
 def configured(admin: AdminClient, topic: str, entries: Mapping[str, str]) -> Iterator[None]:
-    """Have a topic with another configuration."""
+    """Change a topic's configuration."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
 
     def alter(operation: AlterConfigOpType) -> None:
@@ -140,14 +140,14 @@ def configured(admin: AdminClient, topic: str, entries: Mapping[str, str]) -> It
 
 @pytest.mark.usefixtures("ingest")
 def test_new_topics_are_as_asked(admin: AdminClient) -> None:
-    """Three replicas, two of them in sync; the quarantine keeps its one partition; no problem is found."""
+    """Three replicas with two in sync; the quarantine has one partition; there are no problems."""
     contract = TopicContract(_ASKED, 3, 2, 720)
     eventually(lambda: not problems(topic_reader.read(admin, 10), contract), 60, "no problem")
     cluster = topic_reader.read(admin, 10)
     made = {name: topic for name, topic in cluster.topics.items() if topic is not None}
 
     assert cluster.brokers == len(BROKERS)
-    assert made[topics.EVENTS].partitions >= _ASKED  # another test may have let it grow
+    assert made[topics.EVENTS].partitions >= _ASKED  # another test may have enlarged it
     assert made[topics.QUARANTINE].partitions == 1
     for topic in made.values():
         assert topic.replicas == len(BROKERS)
@@ -159,8 +159,8 @@ def test_new_topics_are_as_asked(admin: AdminClient) -> None:
 def test_a_topic_that_breaks_promises_is_said(
     cluster: Cluster, admin: AdminClient, clickhouse: Stack, tmp_path: Path
 ) -> None:
-    """In the log with the mend, once; as a metric; in `/readyz`; and in the loader's log."""
-    started(cluster.servers, tmp_path).stop()  # makes the topics
+    """In the log with the remedy, once; as a metric; in `/readyz`; and in the loader's log."""
+    started(cluster.servers, tmp_path).stop()  # creates the topics
     eventually(
         lambda: not problems(topic_reader.read(admin, 10), TopicContract()), 60, "all replicas are in sync"
     )
@@ -191,7 +191,7 @@ def test_a_topic_that_breaks_promises_is_said(
 def test_a_configuration_that_may_not_be_read_is_unknown(
     cluster: Cluster, admin: AdminClient, tmp_path: Path
 ) -> None:
-    """It keeps nothing from working; NaN is neither good nor bad, and said once."""
+    """Everything works; NaN is neither good nor bad, and is logged once."""
     started(cluster.servers, tmp_path).stop()
     with forbidden(admin, topics.EVENTS, AclOperation.DESCRIBE_CONFIGS):
         ingest = started(cluster.secured, tmp_path, **_LOGIN)
@@ -209,7 +209,7 @@ def test_a_configuration_that_may_not_be_read_is_unknown(
 
 @contextmanager
 def forbidden(admin: AdminClient, topic: str, operation: AclOperation) -> Iterator[None]:
-    """Forbid one thing with a topic to the user of the secured listener."""
+    """Forbid the secured listener's user one operation on a topic."""
 
     def rule(done: AclOperation, permission: AclPermissionType) -> AclBinding:
         kind = ResourcePatternType.LITERAL
@@ -233,7 +233,7 @@ def _filter(topic: str) -> AclBindingFilter:
 
 @pytest.fixture
 def readers(cluster: Cluster, ingest: Ingest, clickhouse: Stack, tmp_path: Path) -> Iterator[Readers]:
-    """Readers of the cluster, which read already."""
+    """Readers of the cluster, already reading."""
     with reading(cluster, ingest, clickhouse, tmp_path) as running:
         yield running
 
@@ -273,7 +273,7 @@ def test_a_topic_that_grows_is_followed(readers: Readers, admin: AdminClient) ->
 
 
 def test_freshness_sees_every_partition(readers: Readers) -> None:
-    """What waits in the last of them alone is late."""
+    """Records waiting only in the last of them are late."""
     last = len(end_offsets(readers.cluster.servers, topics.EVENTS)) - 1
     app = next(app for n in count() if partition((app := f"late-{n}").encode(), last + 1) == last)
     eventually(readers.ingest.direct, 60, "ingest's way to Kafka")

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hands", type=int, default=plan.HANDS, help=f"faults at once (default: {plan.HANDS})"
     )
-    # Kafka's default is 45 s: a run would mostly be waiting for loaders that were killed.
+    # Kafka's default of 45 s would make a run wait mostly for killed loaders.
     parser.add_argument("--session-ms", type=int, default=6000, help="the loaders' session.timeout.ms")
     parser.add_argument("--sample", type=int, default=20_000, help="events compared value by value")
     parser.add_argument("--folder", type=Path, default=None, help="where data go (default: a new one)")
@@ -97,5 +97,5 @@ def _say(text: str) -> None:
 if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
-    # Client libraries' threads may still wait for brokers that are gone.
+    # Threads of client libraries may still wait for missing brokers.
     os._exit(status)

@@ -1,6 +1,6 @@
-"""A world that is healed -> what still has a way to go: records in the spool, records not yet loaded.
+"""A healed world -> the remaining backlog: spooled records, and records not loaded yet.
 
-Source: ingest's metrics; the group's committed offsets, which the loader moves only after the insert.
+Source: ingest's metrics; the group's committed offsets, which the loader moves only after an insert.
 """
 
 from consumers.warehouse.repair.offset_reader import OffsetReader
@@ -10,14 +10,14 @@ _GROUP = "tapline.warehouse"
 
 
 class CaughtUp:
-    """Asks ingest and Kafka."""
+    """Queries ingest and Kafka."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._kafka = OffsetReader({"bootstrap.servers": world.kafka_servers, "log_level": "0"}, _GROUP)
 
     def what_lags(self) -> str:
-        """Return a sentence, empty when nothing does. Raises: httpx.HTTPError, TransientError."""
+        """Describe the backlog; empty if there is none. Raises: httpx.HTTPError, TransientError."""
         if spooled := self._world.metric("tapline_ingest_spool_bytes"):
             return f"{spooled:.0f} bytes are spooled"
         if not self._world.metric("tapline_ingest_kafka_direct"):

@@ -1,8 +1,8 @@
-"""A folder -> three supervised Kafka brokers on this machine, each a controller too.
+"""A folder -> three supervised Kafka brokers on this machine, each with a controller.
 
-Invariants: every topic has three replicas and `min.insync.replicas=2`, by the brokers' defaults. A broker
-that was killed keeps what the kernel had of it: SIGKILL is no power cut. Source: Kafka's documentation of
-KRaft; the command is the one-machine stack's.
+Invariants: by the brokers' defaults every topic has three replicas and `min.insync.replicas=2`. A killed
+broker keeps the kernel's page cache: SIGKILL is not a power cut. Source: Kafka's documentation of KRaft; the
+command is the one-machine stack's.
 """
 
 import contextlib
@@ -69,23 +69,24 @@ class Cluster:
         pairs = free_pairs(2 * len(names))
         ports = pairs[: len(names)]
         self.ports = dict(zip(self.names, ports, strict=True))
-        # Of their own: what befalls a client's connection does not befall the replicas'.
+        # A separate port, so that faults of client connections do not affect replication.
         self._broker_ports = dict(zip(self.names, pairs[len(names) :], strict=True))
-        self._advertised = self.ports | dict(advertised or {})  # of those behind a proxy, the proxy's
+        self._advertised = self.ports | dict(advertised or {})  # for brokers behind a proxy, the proxy's
         self.servers = ",".join(f"127.0.0.1:{port}" for port in ports)
-        # Of listeners that `properties` may add.
+        # of listeners that `properties` may add
         self.secured = ",".join(f"127.0.0.1:{port + 1}" for port in self._broker_ports.values())
         self._running = contextlib.ExitStack()
 
     def start(self) -> None:
-        """Start all, and return when an idempotent write is acknowledged."""
+        """Start all, and wait for an acknowledged idempotent write."""
         for part in ("run", "log"):
             (self._folder / part).mkdir(parents=True)
         brokers = [
             Service(name, self._command(node, name), lambda: True) for node, name in enumerate(self.names, 1)
         ]
         supervisor = self._running.enter_context(supervise.running(brokers, self._folder, os.environ))
-        # An orderly end takes half a minute: the last ones wait for a quorum that is gone. They die with it.
+        # An orderly stop takes half a minute, because the last brokers wait for a lost quorum; so they are
+        # killed.
         self._running.callback(supervisor.kill)
         last = Service(self.names[-1], [], lambda: services._produces(self.servers))
         supervise.wait_ready(last, self._folder, supervisor, _START_SECONDS_MAX)

@@ -1,7 +1,7 @@
-"""Posts that never met ingest -> records in our topics, sound and damaged, as a foreign producer writes them.
+"""Posts that bypass ingest -> valid and damaged records in our topics, like another producer's.
 
-Invariants: what each of them must become is in a file of its own, fsynced, with whether Kafka acknowledged
-it; no two are alike. Source: docs/decisions/0016-loader.md and docs/decisions/0017-loader-errors.md.
+Invariants: a separate fsynced file has the expected result of each, and whether Kafka acknowledged it; no two
+are alike. Source: docs/decisions/0016-loader.md and docs/decisions/0017-loader-errors.md.
 """
 
 import itertools
@@ -22,25 +22,25 @@ from tests.faults.harness.posts import FOREIGN, Post, Posts
 
 _ACKNOWLEDGE_SECONDS_MAX = 30.0
 _UNKNOWN_ID = 9_999
-# An Avro text of length -1: ClickHouse refuses it whatever follows, so bisecting has to find it.
+# An Avro text of length -1: ClickHouse rejects it in any case, so bisecting must find it.
 _NEGATIVE_LENGTH = b"\x01"
-# Shares: an event without checksum, no value at all, damage in the quarantine's own topic; then the rest.
+# Shares: an event without checksum, no value, damage in the quarantine topic; then the rest.
 _SOUND, _EMPTY, _MISPLACED = 0.1, 0.1, 0.1
 
-Damaged = tuple[bytes, bytes]  # a value that is no event, and its header crc32; empty: none
+Damaged = tuple[bytes, bytes]  # a value that is not an event, and its header crc32; empty: none
 Headers = list[tuple[str, str | bytes | None]]
 
 
 class Foreign(msgspec.Struct, frozen=True, gc=False):
-    """One record of a foreign producer's."""
+    """One record of another producer."""
 
-    number: int  # of the post when it is to be an event, else -1
-    kept: bytes  # what the quarantine must hold when it is none
+    number: int  # of the post, if it is an event, else -1
+    kept: bytes  # expected in the quarantine, if it is not an event
     acknowledged: bool
 
 
 class Damage:
-    """The foreign producer."""
+    """The other producer."""
 
     def __init__(self, path: Path, seed: int) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -51,7 +51,7 @@ class Damage:
         self._lock = threading.Lock()
 
     def produce(self, servers: str, rng: Random, count: int) -> Callable[[], None]:
-        """Hand `count` records to Kafka; the function returned waits for its word and writes it down."""
+        """Produce `count` records; the returned function waits for the acknowledgements and records them."""
         producer = Producer(
             {
                 "bootstrap.servers": servers,
@@ -150,6 +150,6 @@ _DAMAGES: tuple[Callable[[bytes, Random], Damaged], ...] = (
 
 
 def foreign(path: Path) -> list[Foreign]:
-    """Return what a file of `Damage` holds."""
+    """Read a file of `Damage`."""
     lines = path.read_bytes().splitlines() if path.exists() else []
     return [msgspec.json.decode(line, type=Foreign) for line in lines]

@@ -1,7 +1,7 @@
-"""Ledger and foreign records -> tables of what must be in the views: `faults.sent`, `bodies` and `answers`.
+"""Ledger and foreign records -> tables of the expected views: `faults.sent`, `bodies` and `answers`.
 
 A row of `sent` is an identity in a view; of `bodies`, a body in the quarantine. `must`: acknowledged, so
-exactly one is to be found; else at most one. What is in neither table must be nowhere. Invariant: memory
+exactly one must be found; else at most one. Anything in neither table must not be found. Invariant: memory
 holds one chunk.
 """
 
@@ -33,14 +33,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Figures(msgspec.Struct):
-    """What the ledger says."""
+    """Figures of the ledger."""
 
     acknowledged: int = 0  # posts answered 200, each once
     quarantined: int = 0  # posts answered 400 or 422, each once
     gave_up: int = 0
     sent_twice: int = 0
-    requests: int = 0  # tries again included
-    foreign: int = 0  # records that others put into the topics, acknowledged by Kafka
+    requests: int = 0  # including retries
+    foreign: int = 0  # records put into the topics by others, acknowledged by Kafka
     milliseconds: Counter[int] = msgspec.field(default_factory=Counter)  # of the answers 200
 
     def percentile(self, share: float) -> int:
@@ -54,7 +54,7 @@ class Figures(msgspec.Struct):
 
 
 class Expected:
-    """Reads what was sent and tells ClickHouse."""
+    """Loads the expected data into ClickHouse."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.figures = Figures()
@@ -64,7 +64,7 @@ class Expected:
         self._rows: dict[str, list[bytes]] = {"sent": [], "bodies": [], "answers": []}
 
     def load(self, path: Path) -> None:
-        """Make both tables from the ledger at `path` and the world's foreign records."""
+        """Create both tables from the ledger at `path` and the world's foreign records."""
         for statement in _TABLES:
             self._world.sql(statement)
         for entry in self._once_each(path):
@@ -79,7 +79,7 @@ class Expected:
             self._flush(table)
 
     def _once_each(self, path: Path) -> Iterator[Entry]:
-        """Yield the entry of every number; of one that was sent twice, the better one."""
+        """Yield one entry per number; of two, the better one."""
         first: dict[int, Entry] = {}
         for entry in ledger.entries(path):
             self.figures.requests += entry.requests
@@ -146,7 +146,7 @@ class Expected:
 
 
 def _body(kept: bytes, *, must: bool) -> bytes:
-    """Return a row of `faults.bodies` in RowBinary: bodies need not be UTF-8."""
+    """Build a row of `faults.bodies` in RowBinary, because bodies need not be UTF-8."""
     length, size = bytearray(), len(kept)
     while size > 127:
         length.append(size & 127 | 128)

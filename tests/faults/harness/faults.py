@@ -1,7 +1,7 @@
-"""One step of the plan -> something broken for as long as the context lasts.
+"""One step of the plan -> a fault that lasts as long as the context.
 
-Invariants: leaving the context heals what entering it broke, whatever happens in between; a target that is
-just being started again by its supervisor is left alone. Source: the kinds of `plan`.
+Invariants: leaving the context heals the fault, whatever happened in between; a target that its supervisor is
+just restarting is left alone. Source: the kinds of `plan`.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from tests.faults.harness.damage import Damage
 from tests.faults.harness.plan import Step
 from tests.faults.harness.world import World
 
-# Far from what Kafka's and ingest's bounds for times allow when added to the true time of the events sent.
+# Far beyond the time limits of Kafka and ingest when added to the events' true time.
 _CLOCK_SECONDS = 3 * 86_400
 _POISON_RECORDS = (3, 30)
 _PARTITIONS_MAX = 60
@@ -77,7 +77,7 @@ def _flap(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _second(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
-    """A second loader shares the work; then one of the two dies, or the second goes in order."""
+    """A second loader shares the work; then one of the two dies, or the second stops in order."""
     with world.second_loader() as loader:
         yield
         match rng.randrange(3):
@@ -90,7 +90,7 @@ def _second(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _full(world: World, _: Damage, __: Step, ___: Random) -> Iterator[None]:
-    """The spool's disk is full while Kafka hangs: nothing can be kept, the sender must be told."""
+    """The spool's disk is full while Kafka hangs: nothing can be kept, and the sender must know."""
     if world.disk is None:
         yield
         return
@@ -117,7 +117,7 @@ def _poison(world: World, damage: Damage, _: Step, rng: Random) -> Iterator[None
 
 @contextlib.contextmanager
 def _poison_and_kill(world: World, damage: Damage, _: Step, rng: Random) -> Iterator[None]:
-    """Records that must go to the quarantine are read, and then Kafka cannot take them for it."""
+    """Records for the quarantine are read, and then Kafka cannot accept them."""
     note = damage.produce(world.kafka_servers, rng, _POISON_RECORDS[1])
     note()
     name = rng.choice(world.kafka)
@@ -129,7 +129,7 @@ def _poison_and_kill(world: World, damage: Damage, _: Step, rng: Random) -> Iter
 
 @contextlib.contextmanager
 def _poison_and_stop(world: World, damage: Damage, step: Step, rng: Random) -> Iterator[None]:
-    """As before, but Kafka hangs for longer than the loader waits for it, and forgets nobody meanwhile."""
+    """The same, but Kafka hangs for longer than the loader waits, and keeps its group meanwhile."""
     damage.produce(world.kafka_servers, rng, _POISON_RECORDS[1])()
     time.sleep(rng.uniform(0.1, 0.5))
     with _stop(world, damage, step, rng):
@@ -147,7 +147,7 @@ def _clock(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _slow(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
-    """Ingest's disk is an ordinary cloud disk, while Kafka hangs for a moment and is back."""
+    """Ingest's disk is as slow as an ordinary cloud disk, while Kafka hangs for a moment."""
     world.inside.slow_fsync(rng.choice((0.005, 0.010, 0.020)))
     try:
         for name in world.kafka:
@@ -164,7 +164,7 @@ def _slow(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _crash(world: World, _: Damage, step: Step, __: Random) -> Iterator[None]:
-    """A task or thread ends unexpectedly: its process must end, and be started again."""
+    """A task or thread ends unexpectedly: its process must end and be restarted."""
     pid = 0
     with contextlib.suppress(OSError, ValueError):
         pid = world.pid(step.target)
@@ -176,7 +176,7 @@ def _crash(world: World, _: Damage, step: Step, __: Random) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _grow(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
-    """Somebody follows the scaling guide: the topic has more partitions from now on."""
+    """An operator follows the scaling guide: the topic gets more partitions."""
     admin = AdminClient({"bootstrap.servers": world.kafka_servers, "log_level": "0"})
     with contextlib.suppress(KafkaException):
         count = len(admin.list_topics(topics.EVENTS, timeout=10).topics[topics.EVENTS].partitions)
@@ -189,10 +189,10 @@ def _grow(world: World, _: Damage, __: Step, rng: Random) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _refuse(world: World, _: Damage, __: Step, ___: Random) -> Iterator[None]:
-    """Kafka refuses records of events for good: somebody has made the topic's largest record too small."""
+    """Kafka refuses records of events for good, because the topic's maximum record size is too small."""
     admin = AdminClient({"bootstrap.servers": world.kafka_servers, "log_level": "0"})
     before = _largest_record(admin)
-    if before in ("", _REFUSED_BYTES):  # Kafka is away, or the other hand is at it
+    if before in ("", _REFUSED_BYTES):  # Kafka is down, or the other hand is changing it
         yield
         return
     world.refused.set()
@@ -205,7 +205,7 @@ def _refuse(world: World, _: Damage, __: Step, ___: Random) -> Iterator[None]:
 
 
 def _largest_record(admin: AdminClient) -> str:
-    """Return the topic's `max.message.bytes`; empty while Kafka is away."""
+    """Return the topic's `max.message.bytes`; empty while Kafka is down."""
     topic = ConfigResource(ConfigResource.Type.TOPIC, topics.EVENTS)
     try:
         (found,) = admin.describe_configs([topic], request_timeout=5).values()

@@ -1,8 +1,8 @@
-"""What was sent, and what the views show -> complaints, none if every promise was kept.
+"""Sent events and the views' contents -> complaints, none if every promise was kept.
 
-Invariants: compared by SQL over everything (an acknowledged identity exactly once, one not acknowledged at
-most once, nothing else at all, the envelope as it was sent), and value by value for a large sample. Source:
-promises 1 to 3 in docs/architecture.md.
+Invariants: compares by SQL over everything (an acknowledged identity exactly once, an unacknowledged one at
+most once, nothing else, the envelope as sent), and value by value for a large sample. Source: promises 1 to 3
+in docs/architecture.md.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.faults.harness.world import World
 _EXAMPLES = 5
 _SAMPLE_CHUNK = 500
 
-# One row per identity: how often it must be there, how often it is, whether all rows say the same.
+# One row per identity: expected count, actual count, whether all rows agree.
 _VIEW = """
 WITH seen AS (
   SELECT app_id, event_id, 0 AS must, 0 AS known, 1 AS found,
@@ -50,7 +50,7 @@ _FAULTS = {
 
 
 class Judge:
-    """Asks ClickHouse."""
+    """Queries ClickHouse."""
 
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
@@ -59,7 +59,7 @@ class Judge:
         self._typed = [*names, UNMODELLED]
 
     def complaints(self) -> Iterator[str]:
-        """Yield what is wrong with any view."""
+        """Yield the faults of all views."""
         moment = "toUnixTimestamp64Milli(timestamp)"
         for view in self._typed:
             with_clause = _VIEW.format(view=view, moment=moment, condition=f"view = '{view}'")
@@ -75,7 +75,7 @@ class Judge:
         )
 
     def sample_complaints(self, size: int) -> Iterator[str]:
-        """Yield what is wrong with the values of about `size` events, spread evenly."""
+        """Yield the wrong values of about `size` events, spread evenly."""
         for view in (*self._typed, CLICKSTREAM):
             for rows in self._sample(view, size):
                 yield from self._compare(view, rows)

@@ -1,8 +1,8 @@
-"""What was answered -> a file that outlives its writer; and back.
+"""Answers -> a file that outlives its writer, and back.
 
-Invariants: an answer counts only after the fsync behind it. One line per post that is over: number, the last
-status (0: none came), requests, milliseconds of the last request, when the post began and ended. Numbers
-repeat when a post was sent twice.
+Invariants: an answer counts only after the next fsync. One line per finished post: number, last status (0:
+none came), requests, milliseconds of the last request, begin and end of the post. Numbers repeat if a post
+was sent twice.
 """
 
 import os
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-KEPT = frozenset({200, 400, 422})  # statuses that mean: in a table, or in the quarantine
+KEPT = frozenset({200, 400, 422})  # statuses of posts that are in a table or in the quarantine
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One post that is over."""
+    """One finished post."""
 
     number: int
     status: int  # HTTP status of the last answer; 0: the sender gave up
@@ -34,16 +34,16 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.counted = 0  # entries on disk
-        self.acknowledged = 0  # of them, what is kept, first sendings only
+        self.acknowledged = 0  # of these, kept ones, without second sendings
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._waiting: list[tuple[Entry, bool]] = []
 
     def add(self, entry: Entry, *, again: bool = False) -> None:
-        """Take an entry, `again` for a second sending; `write` makes it count."""
+        """Add an entry, `again` for a second sending; `write` makes it count."""
         self._waiting.append((entry, again))
 
     def write(self) -> None:
-        """Bring to disk what waits. One thread at a time."""
+        """Write pending entries to disk. One thread at a time."""
         waiting, self._waiting = self._waiting, []
         if waiting:
             os.write(self._descriptor, b"".join(_encode(entry) + b"\n" for entry, _ in waiting))

@@ -1,9 +1,8 @@
-"""`python -m tests.faults.harness.mutants [NAME ...]`: break our own code, and see that the harness tells.
+"""`python -m tests.faults.harness.mutants [NAME ...]`: breaks our code to test the harness.
 
-Each mutant is a copy of the checkout in which texts are replaced; the checkout itself is never touched. A
-mutant that passes is a hole in the harness. The code as it is must pass the same faults. Exit status: 0 each
-mutant was told by the right complaint, 1 not. Invariant: a text that is no longer there, or there twice, is
-an error.
+Each mutant is a copy of the checkout with replaced texts; the checkout itself is never changed. A mutant that
+passes is a hole in the harness. The unchanged code must pass the same faults. Exit status: 0 each mutant
+caused the right complaint, 1 not. Invariant: a text that is missing, or there twice, is an error.
 """
 
 import argparse
@@ -26,11 +25,11 @@ _RUN_SECONDS_MAX = 420.0
 
 
 class Mutant(msgspec.Struct, frozen=True):
-    """One way to be wrong, and how to make it show."""
+    """One mutation, and the faults that reveal it."""
 
     path: str
-    changes: Mapping[str, str]  # text -> what it becomes
-    faults: str  # under which it shows quickly
+    changes: Mapping[str, str]  # text -> replacement
+    faults: str  # faults under which it shows quickly
     complaint: str  # regular expression
     seconds: float = 20.0
     hands: int = 1
@@ -52,7 +51,7 @@ MUTANTS: Mapping[str, Mutant] = {
         "stop kafka,kill ingest",
         _LOST,
     ),
-    # That a segment is removed before its reports, the simulation finds: catching up takes milliseconds here.
+    # The simulation finds a segment removed before its reports; catching up takes only milliseconds here.
     "spool_of_a_killed_process_is_forgotten": Mutant(
         "ingest/delivery/segment_writer.py",
         {"return {path: sizes[path] for path in paths}": "return {}"},
@@ -79,7 +78,7 @@ MUTANTS: Mapping[str, Mutant] = {
         "poison_and_stop kafka",
         r"quarantine: \d+ lost",
         seconds=40.0,
-        session_ms=30_000,  # else the group has given up the loader, and what it dropped is read again
+        session_ms=30_000,  # otherwise the group drops the loader, and its records are read again
     ),
     "forget_final": Mutant(
         "consumers/warehouse/views.py",
@@ -153,14 +152,14 @@ MUTANTS: Mapping[str, Mutant] = {
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What the harness said of a checkout."""
+    """The harness's verdict on a checkout."""
 
     status: int
     said: str
 
 
 def run(mutant: Mutant, *, mutated: bool, seed: int = 1) -> Result:
-    """Run the harness on a copy of the checkout under the mutant's faults. Raises: LookupError."""
+    """Run the harness on a copy of the checkout with the mutant's faults. Raises: LookupError."""
     with tempfile.TemporaryDirectory(prefix="tapline-mutant-") as folder:
         copy = Path(folder) / "checkout"
         for part in _PARTS:
@@ -171,7 +170,7 @@ def run(mutant: Mutant, *, mutated: bool, seed: int = 1) -> Result:
 
 
 def mutate(path: Path, changes: Mapping[str, str]) -> None:
-    """Replace texts in a file. Raises: LookupError when one is not there exactly once."""
+    """Replace texts in a file. Raises: LookupError unless each occurs exactly once."""
     text = path.read_text()
     for old, new in changes.items():
         if text.count(old) != 1:
@@ -181,7 +180,7 @@ def mutate(path: Path, changes: Mapping[str, str]) -> None:
 
 
 def fault_of(mutant: Mutant, result: Result) -> str:
-    """Return why the harness did not tell the mutant, empty if it did."""
+    """Return why the harness missed the mutant; empty if it did not."""
     if result.status != 1:
         return f"exit status {result.status}, not 1:\n{result.said}"
     return "" if re.search(mutant.complaint, result.said) else f"no /{mutant.complaint}/ in:\n{result.said}"

@@ -1,7 +1,6 @@
 """Plans -> faults, carried out by two hands at once, counted and logged.
 
-Invariants: every fault that was begun is healed before `stop` returns; what went wrong in a hand is raised
-there.
+Invariants: every fault is healed before `stop` returns; an exception in a hand is raised there.
 """
 
 import threading
@@ -22,18 +21,18 @@ class Done(msgspec.Struct, frozen=True):
     """One fault that was carried out."""
 
     name: str
-    at: float  # seconds since the nemesis began
-    seconds: float  # until it was healed, a new process up
+    at: float  # seconds since the nemesis started
+    seconds: float  # until it was healed and a new process was up
     hand: int
 
 
 def carried_out(log: Path) -> list[Done]:
-    """Return what `Nemesis.stop` wrote."""
+    """Read the log of `Nemesis.stop`."""
     return [msgspec.json.decode(line, type=Done) for line in log.read_bytes().splitlines()]
 
 
 class Nemesis:
-    """The hands."""
+    """The two hands."""
 
     def __init__(
         self, world: World, seed: int, hands: Sequence[Iterator[Step]], left_out: Collection[str]
@@ -48,7 +47,7 @@ class Nemesis:
 
     @property
     def failed(self) -> bool:
-        """Whether a hand has ended by itself."""
+        """Whether a hand has ended unexpectedly."""
         return self._failure is not None
 
     def start(self) -> None:
@@ -58,7 +57,7 @@ class Nemesis:
             thread.start()
 
     def stop(self, log: Path) -> None:
-        """Begin nothing more, heal what is broken, write the log. Raises: what a hand raised."""
+        """Start no more faults, heal the current ones, write the log. Raises: exceptions of a hand."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()

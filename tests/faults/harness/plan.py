@@ -1,7 +1,7 @@
-"""Seed -> what is broken, how long, and how long nothing more is: an endless list per hand. Pure.
+"""Seed -> faults with their durations and pauses: an endless list per hand. Pure.
 
-Two hands work at once, so one or two faults lie over each other. Source: docs/failures.md; each
-kind is carried out by `faults`.
+Two hands work at once, so up to two faults overlap. Source: docs/failures.md; `faults` carries out
+each kind.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,12 +20,12 @@ class Step(msgspec.Struct, frozen=True):
     kind: str
     target: str
     seconds: float  # until it is healed
-    pause: float  # seconds, after that, before this hand's next fault
-    seed: int  # of what else is drawn
+    pause: float  # seconds from then until this hand's next fault
+    seed: int  # seed of further choices
 
     @property
     def name(self) -> str:
-        """What it counts as."""
+        """The name under which it is counted."""
         return f"{self.kind} {self.target}"
 
 
@@ -39,12 +39,12 @@ class Choice(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What it is asked for by."""
+        """The name by which it is requested."""
         return f"{self.kind} {self.target}"
 
 
 def single() -> list[Choice]:
-    """Return what can be broken of a stack on one machine."""
+    """Return the faults of a stack on one machine."""
     return [
         Choice("kill", "kafka", 4, (0.0, 0.5)),
         Choice("stop", "kafka", 6, (0.3, 6.0)),
@@ -56,7 +56,7 @@ def single() -> list[Choice]:
 
 
 def cluster(brokers: Sequence[str]) -> list[Choice]:
-    """Return what can be broken when Kafka is a cluster: one broker at a time, or two."""
+    """Return the faults of a Kafka cluster: one broker at a time, or two."""
     pairs = [f"{one}+{other}" for i, one in enumerate(brokers) for other in brokers[i + 1 :]]
     return [
         *(Choice("kill", broker, 3, (0.0, 1.0)) for broker in brokers),
@@ -68,7 +68,7 @@ def cluster(brokers: Sequence[str]) -> list[Choice]:
 
 
 def steps(seed: int, hand: int, choices: Sequence[Choice]) -> Iterator[Step]:
-    """Yield the faults of one hand, without end."""
+    """Yield the faults of one hand, endlessly."""
     rng = Random(f"{seed}/hand/{hand}")
     weights = [choice.weight for choice in choices]
     while True:

@@ -1,8 +1,8 @@
-"""(seed, number) -> one POST of the sender, and what must become of it. Pure.
+"""(seed, number) -> one POST of the sender, and its expected result. Pure.
 
-Invariants: the same pair gives the same bytes, and no two numbers give the same body or the same identity.
-Everything that Tapcart's documents and docs/webhook.md name is among them: all types, drift,
-odd values, bodies that have no place.
+Invariants: the same pair gives the same bytes, and no two numbers give the same body or identity. The posts
+cover Tapcart's documents and docs/webhook.md: all types, drift, odd values, bodies without a
+place.
 """
 
 import gzip
@@ -17,20 +17,20 @@ from schemas.catalog.catalog import table_name
 
 SAMPLES = Path(__file__).resolve().parents[3] / "deploy" / "samples" / "mobile"
 
-# How a post is sent. A post that is cut or comes without its token must leave no trace.
+# How a post is sent. A post that is cut or has no token must leave no trace.
 How = Literal["whole", "twice", "hung_up", "cut", "no_token"]
 Event = dict[str, Any]
 
 QUARANTINE, CLICKSTREAM, UNMODELLED = "quarantine", "clickstream", "unmodelled"
-# Posts that others than ingest put into the topic are numbered from here.
+# Posts put into the topic by others than ingest are numbered from here.
 FOREIGN = 10**12
 
-_BLOCK = 256  # numbers are sent in another order within as many
+_BLOCK = 256  # numbers are shuffled within blocks of this size
 _DAY_MS = 86_400_000
 # 2025-10-08T00:00:00Z: three days, and midnights between them.
 _FIRST_MS = 1_759_881_600_000
 _DAYS = 3
-_SCATTER = 2_654_435_761  # Knuth's: neighbours lie far apart
+_SCATTER = 2_654_435_761  # Knuth's: neighbours are far apart
 _APPS = ("app-0", "app-1", "app-2", "app-3", "app-4", "app-5", "магазин", "a.b%2E c")
 _TEXTS = (
     "Ridge 20L Daypack",
@@ -46,21 +46,21 @@ _QUARANTINED, _NO_TOKEN = 0.01, 0.002
 
 
 class Post(msgspec.Struct, frozen=True, gc=False):
-    """One post and its fate."""
+    """One post and its expected result."""
 
     number: int
     how: How
     body: bytes  # as sent
-    headers: bytes  # lines of its own, each ended
-    status: int  # what ingest must answer in the end
-    view: str  # of `tapcart`, where it is read
+    headers: bytes  # header lines, each with its line end
+    status: int  # ingest's final answer
+    view: str  # of `tapcart`, where it must appear
     app_id: str
     event_id: str
     device_id: str
     session_id: str
     timestamp_ms: int
-    event: Event  # as it must be readable; {} when it is no event
-    kept: bytes  # what the quarantine must hold
+    event: Event  # the expected values; {} if it is not an event
+    kept: bytes  # the expected body in the quarantine
 
 
 class Posts:
@@ -71,7 +71,7 @@ class Posts:
         self._samples = [msgspec.json.decode(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))]
 
     def block(self, index: int) -> list[tuple[int, bool]]:
-        """Return (number, whether for the second time) in the order in which a block is sent."""
+        """Return (number, whether it is sent again) in the order of sending a block."""
         first = index * _BLOCK
         sent = [(number, False) for number in range(first, first + _BLOCK)]
         sent += [(n, True) for n in range(first - _BLOCK, first) if n >= 0 and self.how(n) == "twice"]
@@ -83,7 +83,7 @@ class Posts:
         return _how(self._rng(number))
 
     def post(self, number: int, *, good: bool = False) -> Post:
-        """Return the post `number`; with `good`, one that ingest takes whatever its number."""
+        """Return the post `number`; with `good`, one that ingest always accepts."""
         rng = self._rng(number)
         how = _how(rng)
         event = self._event(rng, number)
@@ -100,7 +100,7 @@ class Posts:
         return Random((self._seed << 48) + number)
 
     def _event(self, rng: Random, number: int) -> Event:
-        # One in fifty is the event before it once more, but of another app.
+        # One in fifty repeats the event before it, but for another app.
         twin = number % 50 == 1
         kin = (number - twin) * _SCATTER % 2**31
         event: Event = {**self._samples[(kin >> 8) % len(self._samples)]}
@@ -165,7 +165,7 @@ def _described(  # noqa: PLR0913, PLR0917 - the fields of a post
 
 
 def _clickstream(rng: Random, number: int, how: How, event: Event) -> Post:
-    """Return an event of Tapcart's newer product: its envelope is in the headers."""
+    """Return an event of Tapcart's newer product, whose envelope is in the headers."""
     event_id = event["event_id"] = f"{event['event_id']}-{number}"
     sent: Event = {
         "event": "product_viewed",

@@ -1,9 +1,9 @@
-"""What an operator does after the faults that take rows away, and the proof that every promise ends with.
+"""The operator's repairs after faults that delete rows, and the final proof.
 
-A dropped table takes its rows with it, a dropped column its values: Tapline promises that what comes
-afterwards is loaded, and that one documented command brings back the rest out of Kafka: `reconcile --repair`
-the rows whose offsets have none, `replay --from --to` the values, `replay --where` what Kafka refused. So the
-judge has them run before it judges.
+A dropped table loses its rows, a dropped column its values. Tapline promises that later events are loaded,
+and that documented commands restore the rest from Kafka: `reconcile --repair` restores rows whose offsets
+have none, `replay --from --to` values, `replay --where` records that Kafka refused. The judge runs them
+before it judges.
 """
 
 import importlib.util
@@ -16,13 +16,13 @@ from tests.faults.harness.world import World
 from tests.support.stack import ROOT
 
 _SECONDS_MAX = 3600.0
-# What Kafka refused when ingest published it.
+# Records that Kafka refused when ingest published them.
 REFUSED = "reason = 'refused' AND source = 'spool'"
 _REPAIR, _RELOAD = "consumers.reconcile", "consumers.replay"
 
 
 def left_out() -> Iterator[tuple[str, str]]:
-    """Yield (kind of fault, why): those that need a repair that is not there."""
+    """Yield (kind of fault, reason) for faults whose repair is missing."""
     if not _exists(_REPAIR):
         yield "drop", f"{_REPAIR} is not there to repair it"
     if not _exists(_RELOAD):
@@ -30,9 +30,9 @@ def left_out() -> Iterator[tuple[str, str]]:
 
 
 def repair(world: World, folder: Path) -> list[str]:
-    """Bring back what was dropped by our hand, if anything was; return complaints."""
+    """Restore dropped data, if any; return complaints."""
     complaints = []
-    # Reloading everything first: what has a row again need not be looked for one by one.
+    # Reloading everything first avoids searching for restored rows one by one.
     if world.column_dropped.is_set():
         complaints += _run(world, folder, [_RELOAD, "--from", "2020-01-01", "--to", "2099-01-01"])
     if world.table_dropped.is_set():

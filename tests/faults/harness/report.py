@@ -1,4 +1,4 @@
-"""Outcome -> words for the terminal, and a page for RESULTS.md."""
+"""Outcome -> text for the terminal, and a page for RESULTS.md."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from tests.faults.harness.run import Options, Outcome
 
 
 def text(options: Options, outcome: Outcome, command: str) -> str:
-    """Return the report for people at a terminal."""
+    """Return the report for the terminal."""
     faults = ", ".join(f"{count} {name}" for name, (count, _) in sorted(outcome.faults.items()))
     lines = [*_figures(outcome), f"faults: {faults}"]
     return "\n".join([f"seed {options.seed}: {_verdict(outcome)}", *(f"  {line}" for line in lines), command])

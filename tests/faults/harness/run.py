@@ -1,7 +1,7 @@
-"""Options -> one run: a stack is started, used and broken, healed, judged.
+"""Options -> one run: a stack is started, used, broken, healed and judged.
 
-Invariants: the judge speaks only when everything is healed and the loader has caught up, or after a bound; a
-run that fails keeps its folder. Source: docs/failures.md.
+Invariants: the judge runs only after everything is healed and the loader has caught up, or after a time
+limit; a failed run keeps its folder. Source: docs/failures.md.
 """
 
 import contextlib
@@ -29,41 +29,41 @@ from tests.faults.harness.world import World
 from tests.support.process import Child
 from tests.support.stack import ROOT
 
-# A dead loader is waited for (its session, 45 s by default), and a batch full of poison takes many inserts.
+# Waits for a dead loader's session (45 s by default); a batch full of poison takes many inserts.
 _STANDING_SECONDS_MAX = 180.0
 _SENDER_SECONDS_MAX = 330.0
 _FRESH_SECONDS_MAX = 30.0
-_FRESHNESS_SECONDS_MAX = 10.0  # of the metric, with nothing broken
+_FRESHNESS_SECONDS_MAX = 10.0  # of the metric, without faults
 _POLL_SECONDS = 0.2
 _TELL_SECONDS = 10.0
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a run is."""
+    """The options of a run."""
 
     seed: int
-    seconds: float  # at least so long under faults
-    events: int  # and at least so many acknowledged
-    faults: int  # and at least so many faults
-    rate: float  # posts a second; 0: as fast as they are answered
+    seconds: float  # minimum time under faults
+    events: int  # minimum number of acknowledged posts
+    faults: int  # minimum number of faults
+    rate: float  # posts per second; 0: as fast as they are answered
     connections: int
     cluster: bool
     only: tuple[str, ...]  # names of faults; empty: all
     hands: int
-    session_ms: int  # after which the group gives up a loader
+    session_ms: int  # session timeout of a loader in its group
     sample: int  # events compared value by value
     folder: Path
-    again: bool = False  # only judge what an earlier run has left in the folder
+    again: bool = False  # only judge the folder of an earlier run
 
 
 class Outcome(msgspec.Struct):
-    """What came of it."""
+    """The result of a run."""
 
     complaints: list[str]
     figures: Figures
-    faults: dict[str, tuple[int, float]]  # name -> how many, seconds in all
-    seconds: dict[str, float]  # phase -> how long it took
-    notes: list[str]  # what was left out, and why
+    faults: dict[str, tuple[int, float]]  # name -> count, total seconds
+    seconds: dict[str, float]  # phase -> duration
+    notes: list[str]  # skipped faults, with reasons
 
 
 class Run:
@@ -80,7 +80,7 @@ class Run:
         self._told = {"posts": 0, "acknowledged": 0}
 
     def run(self) -> Outcome:
-        """Return the outcome; everything that was started has ended."""
+        """Run and return the outcome; everything that was started has ended."""
         try:
             with self._timed("start"):
                 self._world.start()
@@ -98,7 +98,7 @@ class Run:
         return self._outcome
 
     def _left_out(self) -> set[str]:
-        """Return the kinds of faults that cannot be here, and say why."""
+        """Return the faults that are impossible here, and log why."""
         left_out = dict(repair.left_out())
         if self._world.disk is None:
             left_out["full"] = "no right to mount a small disk (needs root)"
@@ -183,7 +183,7 @@ class Run:
             self._told = msgspec.json.decode(line)
 
     def _wait_caught_up(self) -> None:
-        """Wait until the spool is empty and the loader has committed to the end; complain when it stands."""
+        """Wait until the spool is empty and the loader has committed everything; complain if it stalls."""
         caught_up = CaughtUp(self._world)
         moved = told = time.monotonic()
         before = ""
@@ -227,7 +227,7 @@ class Run:
             outcome.complaints.append(f"an event after all faults cannot be queried within {fresh:.0f} s")
 
     def _freshness(self) -> float:
-        """Return how many seconds after all healed an event needs until it can be queried."""
+        """Return the seconds until a new event can be queried after healing."""
         body = (ROOT / "deploy" / "samples" / "mobile" / "AppOpened.json").read_bytes()
         began = time.monotonic()
         answer = httpx.post(self._world.stack.ingest_url, content=body, timeout=30)
@@ -242,7 +242,7 @@ class Run:
         return seconds
 
     def _stale(self) -> list[str]:
-        """Return a complaint unless the freshness that alerts go by is small and was computed just now."""
+        """Return a complaint unless the freshness for alerts is small and was computed just now."""
         deadline = time.monotonic() + _FRESH_SECONDS_MAX
         while True:
             fresh, age = -1.0, -1.0
@@ -264,11 +264,11 @@ class Run:
 
 
 def choices(options: Options) -> list[plan.Choice]:
-    """Return the faults that are drawn from."""
+    """Return the faults to draw from."""
     every = plan.cluster(BROKERS) if options.cluster else plan.single()
     return [choice for choice in every if not options.only or choice.name in options.only]
 
 
 def clean(folder: Path) -> None:
-    """Remove what a run that passed has left."""
+    """Remove the files of a successful run."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,11 +1,9 @@
-"""`python -m tests.faults.harness.sender`: posts as Tapcart sends them, until SIGTERM; its ledger is a file.
+"""`python -m tests.faults.harness.sender`: posts like Tapcart until SIGTERM; its ledger is a file.
 
-A process of its own, so that no fault reaches its memory of what was acknowledged. A line of JSON on
-standard output tells twice a second what counts so far.
-
-Invariants: only 400, 500 and a lost connection are tried again, for as long as the patience lasts, then the
-event is dropped for good; every post that was begun has its line in the ledger. Source: Tapcart's public
-documentation ("after a 400 or 500 response" the event is sent again for 5 minutes).
+A separate process, so that no fault affects its memory of acknowledged posts. Twice a second it prints a line
+of JSON with its counts. Invariants: only 400, 500 and a lost connection are retried, up to a time limit, then
+the event is dropped; every started post has its line in the ledger. Source: Tapcart's public documentation
+("after a 400 or 500 response" the event is sent again for 5 minutes).
 """
 
 import argparse
@@ -29,7 +27,7 @@ from tests.faults.harness.posts import Post, Posts
 
 _REQUEST_SECONDS_MAX = 15.0
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.1, 3.0
-# A body that is not JSON stays so: a few repetitions do for the five minutes.
+# A body that is not JSON never succeeds: a few retries stand for the five minutes.
 _PATIENCE_400_SECONDS = 1.0
 _RETRIED = frozenset({0, 400, 500})
 _LEDGER_SECONDS = 0.05
@@ -37,18 +35,18 @@ _TELL_SECONDS = 0.5
 
 
 class Arguments(msgspec.Struct, frozen=True):
-    """What the sender is told."""
+    """The sender's arguments."""
 
     url: str  # of ingest, with its token
     seed: int
     ledger: str
-    rate: float = 0.0  # posts a second; 0: as fast as they are answered
+    rate: float = 0.0  # posts per second; 0: as fast as they are answered
     connections: int = 32
     patience: float = 300.0  # seconds
 
 
 class Sender:
-    """All connections and what they share."""
+    """All connections and their shared state."""
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
@@ -62,7 +60,7 @@ class Sender:
         self._address = (url.hostname or "127.0.0.1", url.port or 80)
 
     async def run(self) -> None:
-        """Send until SIGTERM, then end what was begun."""
+        """Send until SIGTERM, then finish started posts."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -146,7 +144,7 @@ class Sender:
 
 
 def main() -> None:
-    """Send until told to stop."""
+    """Send until stopped."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.harness.sender")
     parser.add_argument("arguments", help="JSON of `Arguments`")
     given = msgspec.json.decode(parser.parse_args().arguments, type=Arguments)

@@ -1,8 +1,8 @@
-"""An event as it was sent, and its row in a view -> the paths whose values the row does not hold.
+"""A sent event and its row in a view -> the paths whose values the row lacks.
 
-The way back is written apart from the way there: no code of `schemas` takes part. Source:
+It is independent of the encoder: no code of `schemas` takes part. Source:
 docs/decisions/0006-lenient-decoding.md: a value is in the column of its path, or under its path in `extra`,
-or, of an unmodelled event, in its JSON.
+or, for an unmodelled event, in its JSON.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ _JSON_TEXTS = (
     "data",
     "properties",
     "mp_metadata",
-)  # columns of the clickstream that hold JSON as it was sent
+)  # clickstream columns with JSON as sent
 
 
 def missing(event: Mapping[str, Any], row: Row) -> list[str]:
-    """Return the paths, empty when everything that was sent is there."""
+    """Return the missing paths; empty if everything sent is there."""
     extra = loads(row["extra"] or "{}")
     whole = {"event_properties": loads(row["raw"])} if row.get("raw") else {}
     whole |= {name: loads(row[name]) for name in _JSON_TEXTS if row.get(name)}
@@ -40,7 +40,7 @@ def _missing(sent: Any, path: str, row: Row, extra: Row, whole: Row) -> Iterator
 
 
 def _is_at(sent: Any, path: str, row: Row) -> bool:
-    """Return whether the column of this path says what was sent; numbers may be there as text."""
+    """Return whether the column of this path has the sent value; numbers may be text."""
     if path not in row:
         return False
     return _says(row[path], sent)
@@ -66,7 +66,7 @@ def _number(column: Any) -> Decimal | None:
 
 
 def _holds(column: Any, sent: Any) -> bool:
-    """Return whether a JSON column says what was sent: it knows neither null nor an empty object."""
+    """Return whether a JSON column has the sent value; it has neither null nor empty objects."""
     if column is None:
         return False
     if isinstance(sent, dict) and isinstance(column, dict):

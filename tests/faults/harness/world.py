@@ -1,7 +1,7 @@
-"""A data folder -> everything that can be broken, running: the stack, its pids, its disk, its clock.
+"""A data folder -> a running stack that can be broken: its pids, its disk, its clock.
 
-Invariant: whatever was broken here is whole again after `heal`, so that the judge judges what was kept, and
-not what is away. Source: tests/support/stack.py starts the stack as a user does.
+Invariant: after `heal` everything broken here works again, so that the judge tests kept data, not an outage.
+Source: tests/support/stack.py starts the stack like a user.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from tests.support.stack import ROOT, Stack
 _SERVICES = "clickhouse,kafka,warehouse,ingest,live"
 CRASHED = ("ingest", "warehouse", "live")
 _TOKEN = "secret-of-the-faults"  # noqa: S105 - of a stack that nobody else reaches
-# Large enough for what is spooled in a minute, small enough to be filled at once.
+# Large enough to spool a minute, small enough to be filled at once.
 _DISK_BYTES = 256 * 1024 * 1024
 _SECONDS_MAX = 60.0
 _INSIDE = struct.Struct("dd3q")
 
 
 class Inside:
-    """What happens inside the processes of the stack; `inside/sitecustomize.py` reads it there."""
+    """Failures inside the stack's processes, read by `inside/sitecustomize.py`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,11 +45,11 @@ class Inside:
         self._set(0, seconds)
 
     def slow_fsync(self, seconds: float) -> None:
-        """Have each fsync of ingest take so much longer."""
+        """Delay each fsync of ingest by this much."""
         self._set(1, seconds)
 
     def crash(self, name: str, pid: int) -> None:
-        """Have one background task or thread of a process get an exception."""
+        """Inject an exception into one background task or thread of a process."""
         self._set(2 + CRASHED.index(name), pid)
 
     def _set(self, index: int, value: float) -> None:
@@ -58,19 +58,19 @@ class Inside:
 
 
 class World:
-    """The stack under test and the handles for breaking it."""
+    """The stack under test, and the handles for breaking it."""
 
     def __init__(self, folder: Path, brokers: Sequence[str], session_ms: int) -> None:
         self.folder = folder
         self.data = folder / "stack"
         self.data.mkdir(parents=True, exist_ok=True)
-        self.foreign = folder / "foreign.jsonl"  # what `damage` put into topics
+        self.foreign = folder / "foreign.jsonl"  # written to topics by `damage`
         self.table_dropped = threading.Event()
         self.column_dropped = threading.Event()
         self.refused = threading.Event()
         self.inside = Inside(folder / "inside")
-        self.complaints: list[str] = []  # of faults that did not heal by themselves
-        self.disk = _mounted(folder / "disk")  # None: not root
+        self.complaints: list[str] = []  # faults that did not heal by themselves
+        self.disk = _mounted(folder / "disk")  # None without root
         self.cluster = Cluster(folder / "brokers", brokers) if brokers else None
         env = {
             "INGEST_TOKENS": _TOKEN,
@@ -83,16 +83,16 @@ class World:
         if self.cluster:
             env["KAFKA_BOOTSTRAP_SERVERS"] = self.cluster.servers
         self.stack = Stack(self.data, _SERVICES, env)
-        self._seconds: list[Child[bytes]] = []  # loaders beside the supervised one
+        self._seconds: list[Child[bytes]] = []  # loaders next to the supervised one
 
     def start(self) -> None:
-        """Start everything, and return when it is ready."""
+        """Start everything, and wait until it is ready."""
         if self.cluster:
             self.cluster.start()
         self.stack.start()
 
     def stop(self) -> None:
-        """Stop everything; data stay."""
+        """Stop everything; data stays."""
         if self.stack.process and self.stack.process.poll() is None:
             self.stack.stop()
         if self.cluster:
@@ -115,7 +115,7 @@ class World:
         return self.cluster.pid(name) if self.cluster and name in self.cluster.names else self.stack.pid(name)
 
     def send(self, name: str, number: signal.Signals) -> int:
-        """Send a signal; return the process id that had it, 0 when there was none."""
+        """Send a signal; return the receiving process id, or 0."""
         with contextlib.suppress(OSError, ValueError):
             pid = self.pid(name)
             os.kill(pid, number)
@@ -123,7 +123,7 @@ class World:
         return 0
 
     def wait_back(self, name: str, pid: int) -> bool:
-        """Return, within a bound, whether another process than `pid` runs under a name."""
+        """Return whether a process other than `pid` gets the name, within a time limit."""
         deadline = time.monotonic() + _SECONDS_MAX
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, ValueError):
@@ -134,7 +134,7 @@ class World:
 
     @contextlib.contextmanager
     def second_loader(self) -> Iterator[Child[bytes]]:
-        """Run one more loader; whoever still runs at the end is stopped in order."""
+        """Run a second loader; the ones still running at the end are stopped in order."""
         log = (self.data / "log" / "second.log").open("ab")
         at = {
             "KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka,
@@ -154,7 +154,7 @@ class World:
 
     def sql(self, query: str, data: bytes = b"", seconds_max: float = 600.0) -> bytes:
         """Return what ClickHouse answers. Raises: httpx.HTTPError."""
-        # Alone, a query goes into the body: it may be longer than a URL may be.
+        # As a body, because it may be longer than a URL.
         params, content = ({"query": query}, data) if data else ({}, query.encode())
         answer = httpx.post(self.stack.clickhouse_url, params=params, content=content, timeout=seconds_max)
         if answer.is_error:
@@ -170,7 +170,7 @@ class World:
         )
 
     def heal(self) -> None:
-        """End every fault that a step may have left."""
+        """End every remaining fault."""
         self.inside.step_clock(0.0)
         self.inside.slow_fsync(0.0)
         for name in (*self.kafka, "clickhouse", "warehouse", "ingest", "live"):

@@ -1,11 +1,10 @@
-"""Python's start -> a process of the stack that the harness can break from inside.
+"""Python's startup -> a process of the stack in which the harness can inject failures.
 
-On PYTHONPATH of the stack under test only. Patched before anything else is imported:
-- `time.time` and `time.time_ns` are ahead or behind, and logs too. Monotonic clocks are left alone, as a real
-  step leaves them.
+Only on PYTHONPATH of the stack under test. Patched before anything else is imported:
+- `time.time` and `time.time_ns` are ahead or behind, in logs too. Monotonic clocks are unchanged, as with a
+  real clock step.
 - `os.fsync` and `os.fdatasync` of ingest take longer.
-- When its process id is named, one background task or thread of the process gets an unexpected exception.
-
+- If its process id is named, one background task or thread of the process gets an unexpected exception.
 Layout of the shared memory: `tests.faults.harness.world.Inside`.
 """
 
@@ -30,13 +29,13 @@ _MODULES = ("ingest", "consumers.warehouse", "consumers.live")
 _CLOCK, _FSYNC, _CRASHES = 0, 1, 2
 _STEPPED = ("ingest", "consumers.warehouse")
 _WATCH_SECONDS = 0.05
-# Requests come and go; what is worth killing has been there for longer.
+# Requests come and go; only older tasks are worth killing.
 _OURS = ("/ingest/", "/consumers/", "/schemas/")
 _THREADS = ("kafka-poll", "flush", "spool")
 
 
 class InjectedFaultError(Exception):
-    """No code expects this one."""
+    """An exception that no code expects."""
 
 
 def _begin(path: Path, module: str) -> None:
@@ -73,7 +72,7 @@ def _watch(read: Callable[[int], float], index: int) -> None:
 
 
 def _crash() -> bool:
-    """Return whether a task or a thread has its exception now."""
+    """Return whether a task or thread got its exception."""
     victims: list[Any] = [*filter(_is_victim, _tasks())]
     frames = sys._current_frames()
     victims += [thread for thread in threading.enumerate() if _is_at_work(thread, frames)]
@@ -100,14 +99,14 @@ def _tasks() -> list[asyncio.Task[Any]]:
 
 
 def _is_victim(task: asyncio.Task[Any]) -> bool:
-    """Return whether a task is one of ours that waits for something, and not for tasks of its own."""
+    """Return whether a task is one of ours that waits for something other than its own tasks."""
     code = getattr(task.get_coro(), "cr_code", None)
     is_ours = code is not None and any(part in code.co_filename for part in _OURS)
     return is_ours and not task.done() and _awaited(task) is not None
 
 
 def _is_at_work(thread: threading.Thread, frames: Mapping[int, FrameType]) -> bool:
-    """Return whether a thread is one of ours that does something.
+    """Return whether a thread is one of ours that is working.
 
     No code of ours can raise in an executor's idle thread: the call that wakes it would be lost.
     """
