@@ -19,7 +19,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo status url doctor prometheus test test-all test-clients check fmt report reconcile replay tail schemas spool faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -51,12 +51,16 @@ test-all: $(STAMP) ## run all tests, including fault and load tests; about 20 mi
 test-clients: $(STAMP) ## test other installed Kafka and ClickHouse clients; ARGS=--all includes the slow ones
 	@$(BIN)/python -m tests.clients $(ARGS)
 
-check: $(STAMP) ## check style, types, layers and schemas
+docs: $(STAMP) ## write docs/settings.md and docs/metrics.md from the code
+	@$(BIN)/python -m deploy.reference
+
+check: $(STAMP) ## check style, types, layers, schemas and generated docs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict $(TYPED)
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m schemas check
+	@$(BIN)/python -m deploy.reference --check
 
 fmt: $(STAMP) ## format the code
 	@$(BIN)/ruff check --fix .

@@ -35,7 +35,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self.requests = self._counter("requests", "POSTs answered, by HTTP status.", "status")
+        self.requests = self._counter("requests", "Answers of the public port, by HTTP status.", "status")
         self.admin_refused = self._counter(
             "admin_refused", "Requests to the admin port that no route answered, by HTTP status.", "status"
         )
@@ -63,7 +63,9 @@ class Metrics:
         self.damaged_bytes = self._counter("spool_damaged_bytes", "Bytes of the spool that cannot be read.")
         self.schemas_refused = self._counter("schemas_refused", "Failed reloads of registry.json.")
         self.connections_closed = self._counter(
-            "connections_closed", "Connections closed without an answer, by reason.", "reason"
+            "connections_closed",
+            "Connections closed without an answer, by reason (silent, evicted).",
+            "reason",
         )
         for reason in (SILENT, EVICTED):
             self.connections_closed.labels(reason)

@@ -36,58 +36,217 @@ class Settings(BaseModel):
 
     model_config = environment.CONFIG
 
-    host: str = Field("127.0.0.1", alias="INGEST_HOST")
-    port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
-    # Health, metrics and the registry: not for the internet.
-    admin_host: str = Field("127.0.0.1", alias="INGEST_ADMIN_HOST")
-    admin_port: int = Field(8083, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
-    # At least one of the two is required. The file is reloaded; the environment is read once.
-    tokens: Annotated[tuple[Token, ...], BeforeValidator(_tokens)] = Field((), alias="INGEST_TOKENS")
-    tokens_file: Path | None = Field(None, alias="INGEST_TOKENS_FILE")
-    # Networks that may post; empty: every address. Tapcart publishes none, so this is off by default.
+    host: str = Field("127.0.0.1", alias="INGEST_HOST", description="Address of the public port.")
+    port: int = Field(
+        8080, alias="INGEST_PORT", ge=1, le=65535, description="Public port: the webhook and nothing else."
+    )
+    admin_host: str = Field(
+        "127.0.0.1",
+        alias="INGEST_ADMIN_HOST",
+        description=(
+            "Address of the admin port. Keep it off the internet: metrics and the registry are open "
+            "to all who reach it."
+        ),
+    )
+    admin_port: int = Field(
+        8083,
+        alias="INGEST_ADMIN_PORT",
+        ge=1,
+        le=65535,
+        description=(
+            "Admin port: `/healthz`, `/readyz`, `/metrics`, `/registry/`. `make run` uses the next "
+            "free port of 8093, 8103, ... if 8083 is taken."
+        ),
+    )
+    tokens: Annotated[tuple[Token, ...], BeforeValidator(_tokens)] = Field(
+        (),
+        alias="INGEST_TOKENS",
+        description=(
+            "More tokens, read once at the start. `make run` passes them on in a file, because other "
+            "processes may read an environment."
+        ),
+    )
+    tokens_file: Path | None = Field(
+        None,
+        alias="INGEST_TOKENS_FILE",
+        description=(
+            "File of tokens, reloaded while ingest runs: `secret` or `secret:app1|app2`, one per line "
+            "or comma separated, `#` for comments. A secret has 16 characters or more. `make run` "
+            "creates `$DATA_DIR/token` at its first start. Required unless INGEST_TOKENS is set."
+        ),
+    )
     addresses: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = Field(
-        (), alias="INGEST_ADDRESSES"
+        (),
+        alias="INGEST_ADDRESSES",
+        description=(
+            "Networks that may post (CIDR, comma separated). Empty: every address. Tapcart publishes none."
+        ),
     )
-    # Proxies whose X-Forwarded-For is trusted; `*`: every peer.
     proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_networks)] = Field(
-        (ip_network("127.0.0.1"), ip_network("::1")), alias="INGEST_PROXIES"
+        (ip_network("127.0.0.1"), ip_network("::1")),
+        alias="INGEST_PROXIES",
+        description=(
+            "Networks of proxies whose X-Forwarded-For is trusted (CIDR, comma separated); `*` trusts "
+            "every peer."
+        ),
     )
-    # Must exceed the idle timeout of balancers (usually 600 s), else a POST can hit a connection just closed.
-    keep_alive_seconds: int = Field(620, alias="INGEST_KEEP_ALIVE_SECONDS", ge=1, le=86_400)
-    # Concurrent connections of the public port; lowered if the process may not open so many files.
-    connections_max: int = Field(10_000, alias="INGEST_CONNECTIONS_MAX", ge=8, le=100_000)
-    # How long a connection may stay silent before its first request, and how long a request may take to
-    # arrive.
-    request_seconds_max: float = Field(20.0, alias="INGEST_REQUEST_SECONDS_MAX", ge=1, le=3600)
-    headers_max: int = Field(100, alias="INGEST_HEADERS_MAX", ge=20, le=1000)
-    head_bytes_max: int = Field(64 * 1024, alias="INGEST_HEAD_BYTES_MAX", ge=4096, le=_MEBIBYTE)
+    keep_alive_seconds: int = Field(
+        620,
+        alias="INGEST_KEEP_ALIVE_SECONDS",
+        ge=1,
+        le=86_400,
+        description=(
+            "How long an idle connection stays open. It must exceed the idle timeout of balancers "
+            "(usually 600 s), or a POST can meet a connection that was just closed."
+        ),
+    )
+    connections_max: int = Field(
+        10_000,
+        alias="INGEST_CONNECTIONS_MAX",
+        ge=8,
+        le=100_000,
+        description=(
+            "Concurrent connections of the public port; fewer if the process may not open so many files."
+        ),
+    )
+    request_seconds_max: float = Field(
+        20.0,
+        alias="INGEST_REQUEST_SECONDS_MAX",
+        ge=1,
+        le=3600,
+        description="How long a new connection may stay silent, and how long a request may take to arrive.",
+    )
+    headers_max: int = Field(
+        100, alias="INGEST_HEADERS_MAX", ge=20, le=1000, description="Header lines of a request."
+    )
+    head_bytes_max: int = Field(
+        64 * 1024,
+        alias="INGEST_HEAD_BYTES_MAX",
+        ge=4096,
+        le=_MEBIBYTE,
+        description="Bytes of a request's header lines.",
+    )
     # Before and after decompression. Tapcart's events are 1-3 KB; topics.RECORD_BYTES_MAX follows from 2 MiB.
-    body_bytes_max: int = Field(_MEBIBYTE, alias="INGEST_BODY_BYTES_MAX", ge=1024, le=2 * _MEBIBYTE)
-    # Requests in flight; more are answered 500, which Tapcart retries.
-    requests_max: int = Field(4096, alias="INGEST_REQUESTS_MAX", ge=1, le=100_000)
-    # Bodies and records of requests in flight; more are answered 500. A body of 2 MiB always fits.
-    memory_bytes_max: int = Field(128 * _MEBIBYTE, alias="INGEST_MEMORY_BYTES_MAX", ge=16 * _MEBIBYTE)
-    # Per token; 0: no limit. Tapcart does not retry 429, so requests over the limit are lost.
-    requests_per_second_max: int = Field(0, alias="INGEST_REQUESTS_PER_SECOND_MAX", ge=0)
-    # How long Kafka may take to acknowledge before events go to the spool instead.
-    acknowledge_seconds_max: float = Field(2.0, alias="INGEST_ACKNOWLEDGE_SECONDS_MAX", ge=0.1, le=60)
-    shutdown_seconds_max: float = Field(10.0, alias="INGEST_SHUTDOWN_SECONDS_MAX", ge=1, le=300)
-    spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")  # DATA_DIR/spool when unset
+    body_bytes_max: int = Field(
+        _MEBIBYTE,
+        alias="INGEST_BODY_BYTES_MAX",
+        ge=1024,
+        le=2 * _MEBIBYTE,
+        description="A body, before and after decompression.",
+    )
+    requests_max: int = Field(
+        4096,
+        alias="INGEST_REQUESTS_MAX",
+        ge=1,
+        le=100_000,
+        description="Requests in flight; more are answered 500, which Tapcart retries.",
+    )
+    memory_bytes_max: int = Field(
+        128 * _MEBIBYTE,
+        alias="INGEST_MEMORY_BYTES_MAX",
+        ge=16 * _MEBIBYTE,
+        description=(
+            "Bodies and records of all requests in flight; more are answered 500, which Tapcart "
+            "retries. A counted byte takes up to three bytes of memory."
+        ),
+    )
+    requests_per_second_max: int = Field(
+        0,
+        alias="INGEST_REQUESTS_PER_SECOND_MAX",
+        ge=0,
+        description=(
+            "Rate limit per token; 0: no limit. More are answered 429, which Tapcart does not retry: "
+            "those events are lost."
+        ),
+    )
+    acknowledge_seconds_max: float = Field(
+        2.0,
+        alias="INGEST_ACKNOWLEDGE_SECONDS_MAX",
+        ge=0.1,
+        le=60,
+        description="How long Kafka may take to acknowledge before events go to the spool.",
+    )
+    shutdown_seconds_max: float = Field(
+        10.0, alias="INGEST_SHUTDOWN_SECONDS_MAX", ge=1, le=300, description="Time limit of an orderly stop."
+    )
+    spool_dir: Path = Field(
+        alias="INGEST_SPOOL_DIR",
+        description="The spool's folder, one per process. Default: `$DATA_DIR/spool`.",
+    )  # DATA_DIR/spool when unset
     # 2 GiB hold about 3 million events: an hour and a half of Kafka's absence at 500 events/s.
-    spool_bytes_max: int = Field(2048 * _MEBIBYTE, alias="INGEST_SPOOL_BYTES_MAX", ge=_MEBIBYTE)
-    # For records that no topic accepts. When full, records that Kafka refuses stay in the spool.
-    set_aside_bytes_max: int = Field(256 * _MEBIBYTE, alias="INGEST_SET_ASIDE_BYTES_MAX", ge=_MEBIBYTE)
-    # Where registry.json and avro/ are; changes are loaded within a second or two.
-    schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
-    # Schema registry: every release is registered there, and values start with its ids.
-    schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
+    spool_bytes_max: int = Field(
+        2048 * _MEBIBYTE,
+        alias="INGEST_SPOOL_BYTES_MAX",
+        ge=_MEBIBYTE,
+        description="The spool's size. 2 GiB hold about 3 million events.",
+    )
+    set_aside_bytes_max: int = Field(
+        256 * _MEBIBYTE,
+        alias="INGEST_SET_ASIDE_BYTES_MAX",
+        ge=_MEBIBYTE,
+        description=(
+            "Size of the files for records that no topic accepts. While it is full, refused records "
+            "stay in the spool."
+        ),
+    )
+    schemas_dir: Path = Field(
+        HERE,
+        alias="SCHEMAS_DIR",
+        description=(
+            "Folder of `registry.json` and `avro/`, for every process. Changes are loaded within a "
+            "second or two."
+        ),
+    )
+    schema_registry: environment.RegistryProperties = Field(
+        {},
+        alias="SCHEMA_REGISTRY_URL",
+        repr=False,
+        description=(
+            "Schema registry: ingest registers every release there, and values start with its ids. "
+            "Every `SCHEMA_REGISTRY_*` variable is a property of Confluent's client: "
+            "`SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO` is `basic.auth.user.info`."
+        ),
+    )
     # For topics that ingest creates; existing topics are compared with these. Unset: 12 partitions, three
     # replicas with two in sync, or as many as there are brokers.
-    topic_partitions: int | None = Field(None, alias="INGEST_TOPIC_PARTITIONS", ge=1, le=100_000)
-    topic_replication: int | None = Field(None, alias="INGEST_TOPIC_REPLICATION", ge=1, le=100)
-    topic_min_insync: int | None = Field(None, alias="INGEST_TOPIC_MIN_INSYNC", ge=1, le=100)
-    retention_hours: int = Field(720, alias="INGEST_RETENTION_HOURS", ge=1)
-    kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
+    topic_partitions: int | None = Field(
+        None,
+        alias="INGEST_TOPIC_PARTITIONS",
+        ge=1,
+        le=100_000,
+        description="Partitions of `tapcart.events` if ingest creates it. Default: 12.",
+    )
+    topic_replication: int | None = Field(
+        None,
+        alias="INGEST_TOPIC_REPLICATION",
+        ge=1,
+        le=100,
+        description=(
+            "Replicas of the topics that ingest creates. Default: 3, or as many as there are brokers. "
+            "Set it in production: while a cluster starts, some brokers may be absent."
+        ),
+    )
+    topic_min_insync: int | None = Field(
+        None,
+        alias="INGEST_TOPIC_MIN_INSYNC",
+        ge=1,
+        le=100,
+        description=(
+            "How many replicas must have a record before Kafka acknowledges it. Default: 2, or as "
+            "many as there are brokers. Set it in production."
+        ),
+    )
+    retention_hours: int = Field(
+        720, alias="INGEST_RETENTION_HOURS", ge=1, description="Retention of the topics that ingest creates."
+    )
+    kafka: environment.KafkaProperties = Field(
+        alias="KAFKA_BOOTSTRAP_SERVERS",
+        description=(
+            "Kafka: `host:port`, comma separated. `make run` starts a broker at 127.0.0.1:9092 if "
+            "this is unset. Every other `KAFKA_*` variable but KAFKA_PORT is a librdkafka property: "
+            "`KAFKA_SECURITY_PROTOCOL` is `security.protocol`."
+        ),
+    )
 
     @model_validator(mode="after")
     def _keeps_writing(self) -> Self:

@@ -29,9 +29,17 @@ class Settings(BaseModel):
     # The admin ports of all ingest processes, for `read_until_ms`, because their spools may hold events.
     # `none` if they are unreachable: then only Kafka counts.
     ingest_urls: environment.BaseUrls = Field(_INGEST, alias="INGEST_ADMIN_URL")
-    # 0: no metrics and no health. Two consumers on one machine need two ports.
-    metrics_port: int = Field(0, alias="KIT_METRICS_PORT", ge=0, le=65535)
-    metrics_host: str = Field("127.0.0.1", alias="KIT_METRICS_HOST")
+    metrics_port: int = Field(
+        0,
+        alias="KIT_METRICS_PORT",
+        ge=0,
+        le=65535,
+        description=(
+            "Port of a kit consumer's `/metrics`, `/healthz` and `/readyz`; 0: none. Two consumers on "
+            "one machine need two ports."
+        ),
+    )
+    metrics_host: str = Field("127.0.0.1", alias="KIT_METRICS_HOST", description="Address of that port.")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

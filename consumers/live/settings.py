@@ -29,29 +29,76 @@ class Settings(BaseModel):
 
     model_config = environment.CONFIG
 
-    host: str = Field("127.0.0.1", alias="LIVE_HOST")
-    port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
+    host: str = Field("127.0.0.1", alias="LIVE_HOST", description="Address of the page.")
+    port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535, description="Port of the page.")
     # Required as HTTP Basic (any user name) or Bearer. 16 characters, because guessing is not locked out.
-    token: SecretStr | None = Field(None, alias="LIVE_TOKEN", min_length=16)
-    # ingest's admin port, as seen from this process; empty: ingest's health is not shown.
-    ingest_urls: environment.BaseUrls = Field((), alias="LIVE_INGEST_URL")
-    # Every page gets a new state at this interval, even if queries are still running.
-    refresh_seconds: float = Field(1.0, alias="LIVE_REFRESH_SECONDS", ge=0.1, le=60)
-    # ClickHouse ends a longer query; it counts as a failed poll.
-    query_seconds_max: float = Field(5.0, alias="LIVE_QUERY_SECONDS_MAX", ge=0.1, le=60)
+    token: SecretStr | None = Field(
+        None,
+        alias="LIVE_TOKEN",
+        min_length=16,
+        description=(
+            "Password of the page, with any user name; 16 characters or more. Required unless "
+            "LIVE_HOST is a loopback address."
+        ),
+    )
+    ingest_urls: environment.BaseUrls = Field(
+        (),
+        alias="LIVE_INGEST_URL",
+        description=(
+            "Admin ports of all ingest processes, comma separated, as in INGEST_ADMIN_URL. `make run` "
+            "sets it. Empty: the page does not show ingest."
+        ),
+    )
+    refresh_seconds: float = Field(
+        1.0, alias="LIVE_REFRESH_SECONDS", ge=0.1, le=60, description="How often a page gets a new state."
+    )
+    query_seconds_max: float = Field(
+        5.0,
+        alias="LIVE_QUERY_SECONDS_MAX",
+        ge=0.1,
+        le=60,
+        description="ClickHouse ends a longer query of the page; it counts as a failed poll.",
+    )
     # Pauses between queries grow with their duration, so that all of them together stay within this share of
     # a core, whatever the size of the tables.
-    query_share_max: float = Field(0.3, alias="LIVE_QUERY_SHARE_MAX", gt=0, le=1)
-    # Concurrent pages; one more is answered 503. Each costs a socket and one pending state.
-    pages_max: int = Field(200, alias="LIVE_PAGES_MAX", ge=1, le=10_000)
-    # An app is silent if it sent nothing for this long at a time of day at which it always sends.
-    silent_minutes: int = Field(30, alias="LIVE_SILENT_MINUTES", ge=1, le=60)
-    # The busiest apps, watched individually; all others count together. Each costs two time series.
-    apps_max: int = Field(50, alias="LIVE_APPS_MAX", ge=1, le=500)
-    # The URL that Tapcart posts to, without the path; its certificate is checked. Empty: no check.
-    public_url: Annotated[str, BeforeValidator(_base_url)] = Field("", alias="TAPLINE_PUBLIC_URL")
-    # The loader's consumer group, whose lag is shown.
-    group: str = Field("tapline.warehouse", alias="LIVE_GROUP", min_length=1)
+    query_share_max: float = Field(
+        0.3,
+        alias="LIVE_QUERY_SHARE_MAX",
+        gt=0,
+        le=1,
+        description="The share of a core that all queries of the page may use together.",
+    )
+    pages_max: int = Field(
+        200, alias="LIVE_PAGES_MAX", ge=1, le=10_000, description="Open pages; one more is answered 503."
+    )
+    silent_minutes: int = Field(
+        30,
+        alias="LIVE_SILENT_MINUTES",
+        ge=1,
+        le=60,
+        description="An app is silent when it sent nothing for this long at a time when it always sends.",
+    )
+    apps_max: int = Field(
+        50,
+        alias="LIVE_APPS_MAX",
+        ge=1,
+        le=500,
+        description="Apps watched one by one, the busiest first; all others count together.",
+    )
+    public_url: Annotated[str, BeforeValidator(_base_url)] = Field(
+        "",
+        alias="TAPLINE_PUBLIC_URL",
+        description=(
+            "`https://host` that Tapcart posts to, without the path. The page watches its "
+            "certificate; `make url` and `make doctor` use it. Empty: no check."
+        ),
+    )
+    group: str = Field(
+        "tapline.warehouse",
+        alias="LIVE_GROUP",
+        min_length=1,
+        description="Consumer group whose lag the page shows.",
+    )
     clickhouse_url: Annotated[SecretStr, BeforeValidator(_base_url)] = Field(
         SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
     )

@@ -33,7 +33,8 @@ class Metrics:
             self.quarantined.labels(reason)  # at 0: Prometheus misses the first rise otherwise
         self.retries = self._counter("retries", "Retries after a transient error, by target.", "target")
         self.broken_answers = self._counter(
-            "broken_answers", "Answers that report an internal failure of ClickHouse."
+            "broken_answers",
+            "Answers that report a failure of ClickHouse itself (HTTP 500 without a code; 49, 1001, 1002).",
         )
         self.refused_inserts = self._counter(
             "refused_inserts", "Inserts that ClickHouse rejected because of their data."

@@ -32,54 +32,156 @@ class Settings(BaseModel):
 
     kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
     clickhouse_url: Annotated[SecretStr, BeforeValidator(_url)] = Field(
-        SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
+        SecretStr("http://127.0.0.1:8123"),
+        alias="CLICKHOUSE_URL",
+        description="ClickHouse: `http://[user:password@]host:port`. `make run` starts one if this is unset.",
     )
-    # Loaders of one group share the partitions.
-    group: str = Field("tapline.warehouse", alias="WAREHOUSE_GROUP", min_length=1)
+    group: str = Field(
+        "tapline.warehouse",
+        alias="WAREHOUSE_GROUP",
+        min_length=1,
+        description="Consumer group. Loaders of one group share the partitions.",
+    )
     # A batch is inserted when one of these is reached. Rows and bytes: an insert of about a second, and three
     # batches (filling, being sent, as sent) within 200 MB. Age: most of the time from POST to a query's
     # answer.
-    batch_rows_max: int = Field(100_000, alias="WAREHOUSE_BATCH_ROWS_MAX", ge=1, le=1_000_000)
-    batch_bytes_max: int = Field(
-        32 * _MEBIBYTE, alias="WAREHOUSE_BATCH_BYTES_MAX", ge=1024, le=512 * _MEBIBYTE
+    batch_rows_max: int = Field(
+        100_000,
+        alias="WAREHOUSE_BATCH_ROWS_MAX",
+        ge=1,
+        le=1_000_000,
+        description="Rows of a batch. A batch is inserted when its rows, bytes or age reach their limit.",
     )
-    batch_age_seconds_max: float = Field(0.5, alias="WAREHOUSE_BATCH_AGE_SECONDS_MAX", ge=0.01, le=60)
+    batch_bytes_max: int = Field(
+        32 * _MEBIBYTE,
+        alias="WAREHOUSE_BATCH_BYTES_MAX",
+        ge=1024,
+        le=512 * _MEBIBYTE,
+        description="Bytes of a batch.",
+    )
+    batch_age_seconds_max: float = Field(
+        0.5,
+        alias="WAREHOUSE_BATCH_AGE_SECONDS_MAX",
+        ge=0.01,
+        le=60,
+        description="Age of a batch. Larger batches cost ClickHouse less CPU; events become queryable later.",
+    )
     # Where registry.json and avro/ are; changes are taken up within a second or two.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     # Where ingest has registered them, if it has: that registry's ids are in Kafka.
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
-    # How long records of ours may wait for their schema, with all behind them: a folder of schemas may reach
-    # the loader later than ingest. Kubernetes takes a minute to carry a changed file into all containers.
-    schema_seconds_max: float = Field(15.0, alias="WAREHOUSE_SCHEMA_SECONDS_MAX", ge=0, le=3600)
+    schema_seconds_max: float = Field(
+        15.0,
+        alias="WAREHOUSE_SCHEMA_SECONDS_MAX",
+        ge=0,
+        le=3600,
+        description=(
+            "How long our own records, and all behind them, wait once for a schema that is not in the "
+            "loader's folder yet. Kubernetes takes a minute to copy a changed file into all "
+            "containers."
+        ),
+    )
     # Rows of one batch that ClickHouse refuses and that go to the quarantine; one more stops the process,
     # because then the tables or this program are wrong, not the events.
-    refused_rows_max: int = Field(1000, alias="WAREHOUSE_REFUSED_ROWS_MAX", ge=0)
-    # One insert; past that its connection is given up and it is tried again.
-    insert_seconds_max: float = Field(120.0, alias="WAREHOUSE_INSERT_SECONDS_MAX", ge=1, le=3600)
+    refused_rows_max: int = Field(
+        1000,
+        alias="WAREHOUSE_REFUSED_ROWS_MAX",
+        ge=0,
+        description="Rows of one batch that ClickHouse may refuse. One more stops the loader.",
+    )
+    insert_seconds_max: float = Field(
+        120.0,
+        alias="WAREHOUSE_INSERT_SECONDS_MAX",
+        ge=1,
+        le=3600,
+        description="Timeout of one insert. The loader then closes the connection and retries.",
+    )
     # How long an insert may fail for one reason, while ClickHouse answers, before its rows are tried apart.
     # Merges that lag and restarts take less; a disk that is full keeps any row from being set aside.
-    stuck_seconds_max: float = Field(60.0, alias="WAREHOUSE_STUCK_SECONDS_MAX", ge=0.1, le=3600)
-    # The longest pause between tries of a transient error.
-    retry_seconds_max: float = Field(5.0, alias="WAREHOUSE_RETRY_SECONDS_MAX", ge=0.01, le=600)
-    # How long a stop or the loss of a partition waits for what is being inserted.
-    shutdown_seconds_max: float = Field(15.0, alias="WAREHOUSE_SHUTDOWN_SECONDS_MAX", ge=0.1, le=300)
-    # 0: no metrics and no health. Two loaders on one machine need two ports.
-    metrics_port: int = Field(0, alias="WAREHOUSE_METRICS_PORT", ge=0, le=65535)
-    metrics_host: str = Field("127.0.0.1", alias="WAREHOUSE_METRICS_HOST")
-    # 0: events are kept for ever. Else by their own time; the quarantine by its time of receipt.
-    ttl_days: int = Field(0, alias="WAREHOUSE_TTL_DAYS", ge=0, le=36_500)
-    # A day that got nothing new for this long is merged into one part, so that FINAL costs nothing there.
-    settle_seconds: int = Field(600, alias="WAREHOUSE_SETTLE_SECONDS", ge=1, le=864_000)
-    # Whose days and weeks the analytics views count by, a name of the time zone database (Europe/Berlin).
-    # Another one than before makes `visits` anew.
-    time_zone: environment.TimeZone = Field("UTC", alias="WAREHOUSE_TIME_ZONE")
-    # OrderCreated and PurchaseCompleted with checkout_ids of different kinds are one order when they are at
-    # most so far apart and of one device, session or shopper.
-    purchase_match_minutes: int = Field(30, alias="WAREHOUSE_PURCHASE_MATCH_MINUTES", ge=1, le=1440)
-    # Environments (`debug`) that no analytics view counts, comma separated. The events stay.
-    environments_excluded: str = Field("", alias="WAREHOUSE_ANALYTICS_ENVIRONMENTS_EXCLUDED")
-    # Name of a ClickHouse cluster: tables become Replicated and Distributed.
-    cluster: str = Field("", alias="WAREHOUSE_CLUSTER", pattern=r"^[\w.{}-]*$")
+    stuck_seconds_max: float = Field(
+        60.0,
+        alias="WAREHOUSE_STUCK_SECONDS_MAX",
+        ge=0.1,
+        le=3600,
+        description=(
+            "How long an insert may fail for one reason, while ClickHouse answers, before its rows "
+            "are tried one by one."
+        ),
+    )
+    retry_seconds_max: float = Field(
+        5.0,
+        alias="WAREHOUSE_RETRY_SECONDS_MAX",
+        ge=0.01,
+        le=600,
+        description="The longest pause between retries of a transient error.",
+    )
+    shutdown_seconds_max: float = Field(
+        15.0,
+        alias="WAREHOUSE_SHUTDOWN_SECONDS_MAX",
+        ge=0.1,
+        le=300,
+        description="Time limit of an orderly stop, or of giving a partition away.",
+    )
+    metrics_port: int = Field(
+        0,
+        alias="WAREHOUSE_METRICS_PORT",
+        ge=0,
+        le=65535,
+        description=(
+            "Port of the loader's `/metrics`, `/healthz` and `/readyz`; 0: none. `make run` uses 8082 "
+            "if it is free. Two loaders on one machine need two ports."
+        ),
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", alias="WAREHOUSE_METRICS_HOST", description="Address of that port."
+    )
+    ttl_days: int = Field(
+        0,
+        alias="WAREHOUSE_TTL_DAYS",
+        ge=0,
+        le=36_500,
+        description=(
+            "How long rows are kept, by the event's time; the quarantine by its time of receipt. 0: for ever."
+        ),
+    )
+    settle_seconds: int = Field(
+        600,
+        alias="WAREHOUSE_SETTLE_SECONDS",
+        ge=1,
+        le=864_000,
+        description=(
+            "A day without new events for this long is merged into one part, so FINAL costs nothing there."
+        ),
+    )
+    time_zone: environment.TimeZone = Field(
+        "UTC",
+        alias="WAREHOUSE_TIME_ZONE",
+        description=(
+            "Time zone of days and weeks in the analytics views and in the page's funnel and revenue "
+            "(`Europe/Berlin`). A change rebuilds `visits`."
+        ),
+    )
+    purchase_match_minutes: int = Field(
+        30,
+        alias="WAREHOUSE_PURCHASE_MATCH_MINUTES",
+        ge=1,
+        le=1440,
+        description=(
+            "OrderCreated and PurchaseCompleted with checkout_ids of different kinds are one order if "
+            "they are at most this far apart, from one device, session or shopper."
+        ),
+    )
+    environments_excluded: str = Field(
+        "",
+        alias="WAREHOUSE_ANALYTICS_ENVIRONMENTS_EXCLUDED",
+        description="Environments that no analytics view counts, comma separated (`debug`). The events stay.",
+    )
+    cluster: str = Field(
+        "",
+        alias="WAREHOUSE_CLUSTER",
+        pattern=r"^[\w.{}-]*$",
+        description="Name of a ClickHouse cluster: tables become Replicated and Distributed.",
+    )
 
     @property
     def table_options(self) -> Options:

@@ -21,9 +21,15 @@ class Settings(BaseModel):
 
     model_config = environment.CONFIG
 
-    data_dir: Path = Field(Path("data"), alias="DATA_DIR")
+    data_dir: Path = Field(
+        Path("data"), alias="DATA_DIR", description="Folder in which the one-machine stack keeps everything."
+    )
     # Kafka's jars; several data folders can share it.
-    cache_dir: Path = Field(ROOT / ".cache", alias="TAPLINE_CACHE")
+    cache_dir: Path = Field(
+        ROOT / ".cache",
+        alias="TAPLINE_CACHE",
+        description="Folder of Kafka's jars. Several data folders can share it.",
+    )
     ingest_host: str = Field("127.0.0.1", alias="INGEST_HOST")
     ingest_port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
     ingest_admin_host: str = Field("127.0.0.1", alias="INGEST_ADMIN_HOST")
@@ -34,8 +40,9 @@ class Settings(BaseModel):
     live_host: str = Field("127.0.0.1", alias="LIVE_HOST")
     live_port: int = Field(8081, alias="LIVE_PORT", ge=1, le=65535)
     live_token: SecretStr = Field(SecretStr(""), alias="LIVE_TOKEN")
-    # Port of `make prometheus`, which is not part of the stack.
-    prometheus_port: int = Field(9090, alias="PROMETHEUS_PORT", ge=1, le=65535)
+    prometheus_port: int = Field(
+        9090, alias="PROMETHEUS_PORT", ge=1, le=65535, description="Port of `make prometheus`."
+    )
     # Unset: 8082, or none if that is taken, as by a second stack on this machine.
     warehouse_metrics_port: int | None = Field(None, alias="WAREHOUSE_METRICS_PORT", ge=0, le=65535)
     warehouse_metrics_host: str = Field("127.0.0.1", alias="WAREHOUSE_METRICS_HOST")
@@ -45,14 +52,33 @@ class Settings(BaseModel):
     # Set: use an external ClickHouse, and start none.
     clickhouse_url: str = Field("", alias="CLICKHOUSE_URL")
     # Not KAFKA_HOST, because every KAFKA_* except the port is a property of the Kafka clients.
-    kafka_host: str = Field("127.0.0.1", alias="TAPLINE_KAFKA_HOST")
-    kafka_port: int = Field(9092, alias="KAFKA_PORT", ge=1, le=65534)
+    kafka_host: str = Field(
+        "127.0.0.1", alias="TAPLINE_KAFKA_HOST", description="Address of the stack's Kafka."
+    )
+    kafka_port: int = Field(
+        9092,
+        alias="KAFKA_PORT",
+        ge=1,
+        le=65534,
+        description="Port of the stack's Kafka. Its controller uses the next port.",
+    )
     # `KAFKA_BOOTSTRAP_SERVERS` set: use an external Kafka, and start none.
     kafka: environment.AnyKafkaProperties = Field({}, alias="KAFKA_BOOTSTRAP_SERVERS", repr=False)
     # The URL that Tapcart posts to, without the path.
     public_url: str = Field("", alias="TAPLINE_PUBLIC_URL", pattern=r"^(https?://[^/]+)?$")
-    start_seconds_max: float = Field(120.0, alias="TAPLINE_START_SECONDS_MAX", ge=1, le=3600)
-    disk_free_bytes_min: int = Field(512 * 1024 * 1024, alias="TAPLINE_DISK_FREE_BYTES_MIN", ge=0)
+    start_seconds_max: float = Field(
+        120.0,
+        alias="TAPLINE_START_SECONDS_MAX",
+        ge=1,
+        le=3600,
+        description="How long a service of the stack may take to start.",
+    )
+    disk_free_bytes_min: int = Field(
+        512 * 1024 * 1024,
+        alias="TAPLINE_DISK_FREE_BYTES_MIN",
+        ge=0,
+        description="Free disk space that `make run` requires.",
+    )
 
     @property
     def kafka_bootstrap_servers(self) -> str:

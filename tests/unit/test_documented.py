@@ -1,68 +1,68 @@
-"""Every name that users rely on is documented in README or docs/."""
+"""Every name that users rely on is documented: the generated pages are current, the others name the rest."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, Field
 
-import consumers.kit.metrics
-import consumers.kit.settings
-import consumers.live.metrics
-import consumers.live.settings
-import consumers.warehouse.metrics
-import consumers.warehouse.repair.replayer
-import consumers.warehouse.settings
-import deploy.local.clickhouse.settings
-import deploy.local.settings
-import ingest.metrics
-import ingest.settings
-import schemas.settings
+from deploy import reference
 from ingest.http.problem import TITLES
+from runtime import environment
 from runtime.kafka import topics
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = "".join(path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))))
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+TEXT = "".join(path.read_text() for path in PAGES)
 WORDS = frozenset(re.findall(r"[\w.]+", TEXT))
 
-SETTINGS = (
-    consumers.kit.settings.Settings,
-    consumers.live.settings.Settings,
-    consumers.warehouse.repair.replayer.IngestAccess,
-    consumers.warehouse.settings.Settings,
-    deploy.local.clickhouse.settings.Settings,
-    deploy.local.settings.Settings,
-    ingest.settings.Settings,
-    schemas.settings.Settings,
-)
-VARIABLES = sorted({str(field.alias) for settings in SETTINGS for field in settings.model_fields.values()})
-METRICS = sorted(
-    metric.name
-    for metrics in (
-        ingest.metrics.Metrics(),
-        consumers.warehouse.metrics.Metrics(),
-        consumers.kit.metrics.Metrics(),
-        consumers.live.metrics.Metrics(),
-    )
-    for metric in metrics.registry.collect()
-)
-WATCHED = sorted(
-    f"tapline_ingest_{name}"
-    for name in re.findall(
-        r'watch\(\s*"(\w+)"', "".join(path.read_text() for path in (ROOT / "ingest").rglob("*.py"))
-    )
-)
+
+def classes_of_settings() -> Iterator[type[BaseModel]]:
+    """Return every class that reads the environment."""
+    for one in BaseModel.__subclasses__():
+        if one.model_config == environment.CONFIG and not one.__module__.startswith("tests."):
+            yield one
 
 
-@pytest.mark.parametrize("name", VARIABLES)
-def test_a_setting_is_documented(name: str) -> None:
-    """By the name of its variable."""
-    assert name in WORDS
+def test_the_generated_pages_are_current() -> None:
+    """`make docs` writes them."""
+    assert reference.main(["--check"]) == 0
 
 
-@pytest.mark.parametrize("name", [*METRICS, *WATCHED])
-def test_a_metric_is_documented(name: str) -> None:
-    """By name, without a counter's suffix."""
-    assert name in WORDS
+def test_every_setting_is_in_the_page() -> None:
+    """Of every class that reads the environment, in whatever module."""
+    names = {str(field.alias) for one in classes_of_settings() for field in one.model_fields.values()}
+
+    assert len(names) > 60
+    assert not {name for name in names if f"| `{name}` |" not in reference.settings_page()}
+
+
+def test_a_setting_needs_one_description(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one, or with two, there is no page."""
+
+    class Silent(BaseModel):
+        port: int = Field(1, alias="SOME_PORT")
+
+    class Twice(BaseModel):
+        port: int = Field(1, alias="INGEST_PORT", description="Another port.")
+
+    for wrong, message in ((Silent, "without a description: SOME_PORT"), (Twice, "two descriptions")):
+        monkeypatch.setattr(reference, "SETTINGS", (*reference.SETTINGS[:8], ("wrong", wrong)))
+
+        with pytest.raises(ValueError, match=message):
+            reference.settings_page()
+
+
+def test_every_metric_has_a_help_sentence() -> None:
+    """Those that ingest registers by `watch`, too: as many as there are calls."""
+    rows = re.findall(r"^\| `(tapline_\w+)` \| \w+ \| (.*) \|$", reference.metrics_page(), re.MULTILINE)
+    code = "".join(path.read_text() for path in (ROOT / "ingest").rglob("*.py"))
+
+    assert all(text.endswith(".") for _, text in rows)
+    assert {f"tapline_ingest_{name}" for name in re.findall(r'watch\(\s*"(\w+)"', code)} <= {
+        name for name, _ in rows
+    }
 
 
 @pytest.mark.parametrize("status", sorted(TITLES.keys() - {404, 405}))

@@ -68,9 +68,20 @@ class IngestAccess(BaseModel):
 
     port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)
     admin_port: int = Field(8083, alias="INGEST_ADMIN_PORT", ge=1, le=65535)
-    # For a remote ingest: http://host:port for posts, and the metrics port of each process.
-    url: str = Field("", alias="INGEST_URL")
-    admin_urls: environment.BaseUrls = Field((), alias="INGEST_ADMIN_URL")
+    url: str = Field(
+        "",
+        alias="INGEST_URL",
+        description="Where `make replay` posts. Default: `http://127.0.0.1:INGEST_PORT`.",
+    )
+    admin_urls: environment.BaseUrls = Field(
+        (),
+        alias="INGEST_ADMIN_URL",
+        description=(
+            "Admin ports of all ingest processes, comma separated. A name with several addresses "
+            "stands for as many processes. Default: `http://127.0.0.1:INGEST_ADMIN_PORT`. `none` for "
+            "a consumer of the kit that cannot reach them."
+        ),
+    )
     tokens: SecretStr = Field(SecretStr(""), alias="INGEST_TOKENS")
     tokens_file: Path | None = Field(None, alias="INGEST_TOKENS_FILE")
     data_dir: Path = Field(Path("data"), alias="DATA_DIR")  # `make run` keeps its token there
