@@ -25,7 +25,7 @@ _JSON_DEPTH_MAX = 64
 
 members_of: Callable[[msgspec.Raw | bytes], Members] = msgspec.json.Decoder(Members).decode
 elements_of: Callable[[msgspec.Raw], list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw]).decode
-text_of: Callable[[msgspec.Raw], str] = msgspec.json.Decoder(str).decode
+text_of: Callable[[msgspec.Raw | bytes], str] = msgspec.json.Decoder(str).decode
 _typed = {
     kind: msgspec.json.Decoder(TYPES[kind]).decode
     for kind in (schema_model.INTEGER, schema_model.MOMENT, schema_model.BOOLEAN)
@@ -109,6 +109,9 @@ _KINDS = {
     ord("t"): "a boolean",
     ord("f"): "a boolean",
 }
+_EXAMINED_MAX = 32  # each takes 1 us
+_QUOTE = ord('"')
+_NO_TEXT = frozenset(b"{[n")  # how an object, an array and null begin
 
 
 def _value(codec: Codec, known: Field, raw: msgspec.Raw, left: Leftovers) -> Any:
@@ -139,10 +142,11 @@ def _block(codec: Codec, block: Field, members: Members, left: Leftovers) -> msg
 
 
 def _unknown(members: Members, prefix: str, left: Leftovers) -> None:
-    for name, raw in members.items():
-        path = prefix + escaped(name)
-        left.unknown.append(path)
-        left.extra[path] = raw
+    found = {
+        prefix + (escaped(name) if "%" in name or "." in name else name): raw for name, raw in members.items()
+    }
+    left.unknown += found
+    left.extra |= found
 
 
 def _scalar(known: Field, raw: msgspec.Raw, path: str, left: Leftovers) -> Any:
@@ -176,15 +180,21 @@ def _as_text(raw: msgspec.Raw, kind: str) -> str:
 def _list(raw: msgspec.Raw, kind: str, path: str, left: Leftovers) -> list[str]:
     if kind != "an array":
         raise _MismatchError
-    elements = [(element, kind_of(element)) for element in elements_of(raw)]
-    texts = [_as_text(element, kind) for element, kind in elements]
-    if any(kind != "a string" for _, kind in elements):
-        left.odd.append(path)
-    return texts
+    elements = [bytes(element) for element in elements_of(raw)]
+    starts = {element[0] for element in elements}
+    if starts & _NO_TEXT:
+        raise _MismatchError
+    if starts <= {_QUOTE}:
+        return [*map(text_of, elements)]
+    left.odd.append(path)
+    return [text_of(element) if element[0] == _QUOTE else element.decode() for element in elements]
 
 
 def _json_text(raw: msgspec.Raw, path: str, left: Leftovers) -> str | None:
-    """Return an object's text without the members that ClickHouse's JSON type refuses."""
+    """Return an object's text without the members that ClickHouse's JSON type refuses.
+
+    With many members to examine, the whole object goes to `extra`.
+    """
     kind = kind_of(raw)
     if kind == "null":
         return None
@@ -195,6 +205,10 @@ def _json_text(raw: msgspec.Raw, path: str, left: Leftovers) -> str | None:
     members = members_of(raw)
     refused = []
     if not _is_portable(raw, _JSON_DEPTH_MAX):
+        if len(members) > _EXAMINED_MAX:
+            left.odd.append(path)
+            left.extra[path] = raw
+            return None
         refused = [n for n, member in members.items() if not _is_portable(member, _JSON_DEPTH_MAX - 1)]
     left.odd += [path] if refused else []
     left.extra |= {f"{path}.{escaped(name)}": members.pop(name) for name in refused}
@@ -202,6 +216,11 @@ def _json_text(raw: msgspec.Raw, path: str, left: Leftovers) -> str | None:
 
 
 def _is_portable(raw: msgspec.Raw, depth_max: int) -> bool:
+    kind = kind_of(raw)
+    if kind == "a number":
+        return not isinf(float(bytes(raw)))
+    if kind not in ("an object", "an array"):
+        return True
     if jsontext.is_deeper(bytes(raw), depth_max):
         return False
     try:

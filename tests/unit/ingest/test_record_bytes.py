@@ -24,8 +24,8 @@ def growing(size: int, block: str = "device_properties") -> bytes:
     Unknown fields are kept under their path: the block's name, with `.` and `%` escaped.
     """
     event = msgspec.json.decode((SAMPLES / "AppOpened.json").read_bytes())
-    names = ("".join(name) for name in product(".%", repeat=18))
-    event[block] = dict.fromkeys(islice(names, (size - 3000) // 23), 0)
+    names = ("".join(name) for name in product(".%", repeat=20))
+    event[block] = dict.fromkeys(islice(names, (size - 3000) // 25), 0)
     event["padding"] = ""
     event["padding"] = "x" * (size - len(msgspec.json.encode(event)))
     return msgspec.json.encode(event)

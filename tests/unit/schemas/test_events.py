@@ -239,6 +239,20 @@ def test_what_the_warehouse_refuses_is_in_extra_instead_of_raw(decoder: EventDec
     assert event.odd == ("event_properties",)
 
 
+@pytest.mark.parametrize("count", [31, 32])
+def test_many_members_are_not_examined_one_by_one(decoder: EventDecoder, count: int) -> None:
+    """One of them is refused: beyond a few members the whole object is in extra instead of raw."""
+    numbers = "".join(f'"{number}":{number},' for number in range(count))
+    value = f'{{{numbers}"huge":1e400}}'.encode()
+    event = decoder.decode(body_of(event_type="New", event_properties="HERE").replace(b'"HERE"', value), {})
+
+    assert (event.event.raw is None) == (count == 32)
+    assert event.extra == (
+        b'{"event_properties":%b}' % value if count == 32 else b'{"event_properties.huge":1e400}'
+    )
+    assert event.odd == ("event_properties",)
+
+
 def test_raw_is_free_of_repeated_members(decoder: EventDecoder) -> None:
     """The last one counts here too."""
     body = body_of(event_type="New", event_properties="HERE").replace(b'"HERE"', b'{"a": 1, "b": 2, "a": 3}')

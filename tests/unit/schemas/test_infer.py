@@ -227,7 +227,7 @@ def test_fields_that_are_too_rare_are_told() -> None:
 
 def test_who_sends_names_without_end_fills_no_memory() -> None:
     """A limited number is examined; the others are only counted."""
-    body = {f"name_{number}": "x" for number in range(PATHS_MAX + 7)}
+    body = {f"name_{number}": "x" * 20 for number in range(PATHS_MAX + 7)}
     found = seen("AppOpened", body)
 
     assert (len(found.paths), found.beyond) == (PATHS_MAX, 7)
