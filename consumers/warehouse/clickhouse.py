@@ -1,9 +1,9 @@
-"""Containers -> rows in ClickHouse. The one module of the loader that knows clickhouse_connect.
+"""Containers -> rows in ClickHouse. The one module of the loader that imports clickhouse_connect.
 
-Invariants: every insert names its columns, because a column that is gone would else be skipped in silence;
-every error becomes one of `errors` by ClickHouse's code, and an unknown code is transient and loud. One
-thread at a time. Source: ClickHouse's src/Common/ErrorCodes.cpp; the settings' reasons are in
-docs/decisions/0018-clickhouse-tables.md.
+Invariants: every insert names its columns, because ClickHouse would silently skip a column that no longer
+exists. Every error becomes one of `errors` by ClickHouse's code; an unknown code is transient and logged as
+such. One thread at a time. Source: ClickHouse's src/Common/ErrorCodes.cpp; the reasons for the settings are
+in docs/decisions/0018-clickhouse-tables.md.
 """
 
 import logging
@@ -40,11 +40,12 @@ SETTINGS = {
     "distributed_foreground_insert": 1,
     # A replay may touch any number of days.
     "max_partitions_per_insert_block": 0,
-    # Identity decides what is a duplicate, never a block's hash: a row deleted could not come back.
+    # Identity decides what is a duplicate. By a block's hash, a row that was deleted could not be loaded
+    # again.
     "insert_deduplicate": 0,
 }
 
-# Data that will never fit.
+# The data will never fit.
 _PERMANENT = frozenset(
     {
         6,  # CANNOT_PARSE_TEXT
@@ -87,7 +88,7 @@ _TOO_LARGE = frozenset(
         396,  # TOO_MANY_ROWS_OR_BYTES
     }
 )
-# Known to pass; told with less noise than an unknown one.
+# Known transient errors; they are logged at a lower level than unknown ones.
 _TRANSIENT = frozenset(
     {
         159,  # TIMEOUT_EXCEEDED
@@ -104,7 +105,7 @@ _TRANSIENT = frozenset(
         999,  # KEEPER_EXCEPTION
     }
 )
-# Faults of the server itself, which it tells as such.
+# Faults of the server itself, reported as such.
 _BROKEN = frozenset(
     {
         49,  # LOGICAL_ERROR
@@ -115,7 +116,7 @@ _BROKEN = frozenset(
 )
 _KINDS = {_TABLES: TablesError, _TOO_LARGE: InsertTooLargeError, _BROKEN: BrokenError}
 _TOO_MANY_PARTS, _STD_EXCEPTION = 252, 1001
-# Of clickhouse_connect; with 502 to 504 and a code of none, a proxy says that ClickHouse is away.
+# Texts of clickhouse_connect. 502 to 504 without a code: a proxy reports that ClickHouse is away.
 _NO_CODE = "received HTTP status 500"
 
 
@@ -125,7 +126,7 @@ class ClickHouseStore:
     def __init__(
         self, url: str, found: tuple[Table, ...], options: Options, insert_seconds_max: float
     ) -> None:
-        self.tables = found  # to be made; those of a later catalog take their place
+        self.tables = found  # tables to create; the tables of a later catalog replace them
         self._url = url
         self._options = options
         self._seconds_max = insert_seconds_max
@@ -141,7 +142,7 @@ class ClickHouseStore:
             raise mapped(error) from error
 
     def answers(self) -> bool:
-        """Return whether a question is answered."""
+        """Return whether ClickHouse answers a query."""
         try:
             self._connected().command("SELECT 1")
         except ClickHouseError:
@@ -149,7 +150,7 @@ class ClickHouseStore:
         return True
 
     def stores_another(self, form: Format, day: int | None) -> bool:
-        """Return whether other rows are stored: of this table and day, and in a container."""
+        """Return whether the table stores other rows of this day, in a container."""
         run = self._connected()
         try:
             probe.write_again(run, form, day, SETTINGS)
@@ -159,7 +160,7 @@ class ClickHouseStore:
         return True
 
     def make_tables(self) -> None:
-        """Make or extend every table, and replace every view. Raises: TransientError."""
+        """Create or extend every table, and replace every view. Raises: TransientError."""
         try:
             for statement in tables.creations(self.tables, self._options):
                 self._connected().command(statement)
@@ -171,11 +172,11 @@ class ClickHouseStore:
                 _log.warning("table_bounded", extra={"statement": statement})
                 self._connected().command(statement)
             for table, column, has, wants in tables.differences(self.tables, existing):
-                if wants == JSON:  # being changed
+                if wants == JSON:  # the column is being changed
                     continue
                 extra = {"table": table, "column": column, "type": has, "type_expected": wants}
                 _log.warning("column_type_differs", extra=extra)
-            # Who finds the last view finds everything.
+            # Where the last view exists, everything else exists.
             *views_of_tables, last = views.views(self.tables, self._options)
             for statement in views_of_tables:
                 self._connected().command(statement)
@@ -183,19 +184,19 @@ class ClickHouseStore:
             self._make_analytics()
             self._connected().command(last)
         except ClickHouseError as error:
-            # Never the fault of a row, whatever its code is.
+            # An error here is never the fault of a row, whatever its code.
             raise TransientError(str(error)[:2000]) from error
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._client is not None:
             self._client.close()
             self._client = None
 
     def _make_visits(self) -> None:
-        """Make what the analytics views read, and fill it from the events that are there.
+        """Create the table that the analytics views read, and fill it from the stored events.
 
-        Killed at any line, the next start goes on: until all are in, its comment says so.
+        The table's comment says so until it is filled. After a kill at any line, the next start continues.
         """
         run = self._connected()
         sources, options = visits.sources(self.tables), self._options
@@ -224,7 +225,7 @@ class ClickHouseStore:
             try:
                 self._connected().command(statement)
             except ClickHouseError as error:
-                # Loading must not stop for a view; what is no fault of its own is tried again.
+                # A view must not stop loading. Errors that are not the view's fault are retried.
                 if not isinstance(error, Error) or error.code is None or error.code in _TRANSIENT:
                     raise
                 _log.exception("analytics_view_refused", extra={"view": name})

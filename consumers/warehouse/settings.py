@@ -1,7 +1,7 @@
 """Environment -> one frozen `Settings`, or every problem at once.
 
 Invariants: only this module of the loader reads the environment; no secret shows in a repr.
-Source: docs/settings.md; the reason of a bound stands beside it.
+Source: docs/settings.md; the reason for a bound stands beside it.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def _url(value: object) -> object:
 
 
 class Settings(BaseModel):
-    """What a loader process runs with; field names are ours, aliases are the environment's."""
+    """Settings of a loader process; field names are ours, aliases are the environment's."""
 
     model_config = environment.CONFIG
 
@@ -42,9 +42,9 @@ class Settings(BaseModel):
         min_length=1,
         description="Consumer group. Loaders of one group share the partitions.",
     )
-    # A batch is inserted when one of these is reached. Rows and bytes: an insert of about a second, and three
-    # batches (filling, being sent, as sent) within 200 MB. Age: most of the time from POST to a query's
-    # answer.
+    # A batch is inserted when one of these is reached. Rows and bytes: an insert takes about a second, and
+    # three batches (filling, being sent, encoded) fit in 200 MB. Age: it is most of the time from POST to a
+    # query's answer.
     batch_rows_max: int = Field(
         100_000,
         alias="WAREHOUSE_BATCH_ROWS_MAX",
@@ -66,9 +66,9 @@ class Settings(BaseModel):
         le=60,
         description="Age of a batch. Larger batches cost ClickHouse less CPU; events become queryable later.",
     )
-    # Where registry.json and avro/ are; changes are taken up within a second or two.
+    # The folder of registry.json and avro/; changes are reloaded within one or two seconds.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
-    # Where ingest has registered them, if it has: that registry's ids are in Kafka.
+    # The registry in which ingest has registered them, if any; its ids are in Kafka.
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
     schema_seconds_max: float = Field(
         15.0,
@@ -81,13 +81,13 @@ class Settings(BaseModel):
             "containers."
         ),
     )
-    # Rows of one batch that ClickHouse refuses and that go to the quarantine; one more stops the process,
-    # because then the tables or this program are wrong, not the events.
+    # ClickHouse may reject this many rows of one batch; they go to the quarantine. One more stops the
+    # process, because then the tables or this program are wrong, not the events.
     refused_rows_max: int = Field(
         1000,
         alias="WAREHOUSE_REFUSED_ROWS_MAX",
         ge=0,
-        description="Rows of one batch that ClickHouse may refuse. One more stops the loader.",
+        description="Rows of one batch that ClickHouse may reject. One more stops the loader.",
     )
     insert_seconds_max: float = Field(
         120.0,
@@ -96,8 +96,8 @@ class Settings(BaseModel):
         le=3600,
         description="Timeout of one insert. The loader then closes the connection and retries.",
     )
-    # How long an insert may fail for one reason, while ClickHouse answers, before its rows are tried apart.
-    # Merges that lag and restarts take less; a disk that is full keeps any row from being set aside.
+    # How long an insert may fail for one reason, while ClickHouse answers, before its rows are tried one by
+    # one. Lagging merges and restarts take less. With a full disk, no row can be quarantined.
     stuck_seconds_max: float = Field(
         60.0,
         alias="WAREHOUSE_STUCK_SECONDS_MAX",
@@ -141,7 +141,7 @@ class Settings(BaseModel):
         ge=0,
         le=36_500,
         description=(
-            "How long rows are kept, by the event's time; the quarantine by its time of receipt. 0: for ever."
+            "How long rows are kept, by the event's time; the quarantine by its time of receipt. 0: forever."
         ),
     )
     settle_seconds: int = Field(
@@ -185,7 +185,7 @@ class Settings(BaseModel):
 
     @property
     def table_options(self) -> Options:
-        """What these settings say about tables and views."""
+        """Return what these settings say about tables and views."""
         return Options(
             ttl_days=self.ttl_days,
             settle_seconds=self.settle_seconds,
@@ -197,5 +197,5 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
+        """Return the settings in `env`. Raises: SettingsError, which lists every problem by variable name."""
         return environment.read(cls, env)

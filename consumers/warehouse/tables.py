@@ -1,7 +1,7 @@
 """Releases -> the tables of `tapcart_raw`, as DDL. Pure.
 
-Invariants: a table has every column of every release of its name; the partition is a function of the event,
-never of its arrival, so that a duplicate meets its twin. Source: docs/decisions/0018-clickhouse-tables.md.
+Invariants: a table has every column of every release of its name. The partition is a function of the event,
+never of its arrival, so a duplicate meets its twin. Source: docs/decisions/0018-clickhouse-tables.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,13 +12,13 @@ from schemas.catalog.columns import JSON, MOMENT, Column, columns
 
 RAW, PUBLIC = "tapcart_raw", "tapcart"
 
-# Sorted or slowly growing numbers: their differences pack well.
+# Sorted or slowly growing numbers: their differences compress well.
 _CODECS = {MOMENT: "Delta, ZSTD(1)", "Int64": "Delta, ZSTD(1)"}
-# All else: 7% less than with LZ4 for numbers and categories, and queries take no longer. Columns and tables
-# that exist keep what they have.
+# All other columns: 7% smaller than with LZ4 for numbers and categories, and queries take no longer. Existing
+# columns and tables keep their codec.
 _CODEC = "ZSTD(1)"
 
-# A wide part has files for every path of a JSON column; a compact one has eight, whatever it holds.
+# A wide part has files for every path of a JSON column; a compact part has eight, whatever it holds.
 _COMPACT = {"min_bytes_for_wide_part": 1 << 40}
 
 _IDENTITY = "app_id, toStartOfHour(timestamp), cityHash64(device_id), event_id"
@@ -27,13 +27,13 @@ _BODY_HASH = "sipHash128(body)"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the operator decides about tables."""
+    """The operator's decisions about tables."""
 
-    ttl_days: int = 0  # 0: kept for ever
+    ttl_days: int = 0  # 0: kept forever
     settle_seconds: int = 600
     cluster: str = ""  # "": one server
-    time_zone: str = "UTC"  # whose days the analytics views count by
-    match_minutes: int = 30  # two events of one purchase are at most so far apart
+    time_zone: str = "UTC"  # the days of the analytics views are days of this zone
+    match_minutes: int = 30  # two events of one purchase are at most this far apart
     environments_excluded: tuple[str, ...] = ()  # from the analytics views
 
 
@@ -47,7 +47,7 @@ class Table:
     sharding: str  # an event's twins must meet on one shard
     partition_by: str = ""
     ttl_of: str = ""  # column
-    version: str = "_loaded_at"  # of two rows with one identity, the one with the greater stays
+    version: str = "_loaded_at"  # of two rows with one identity, the row with the greater value stays
 
 
 _PLACE = (
@@ -56,7 +56,7 @@ _PLACE = (
     Column("_appended_at", MOMENT, "The record's timestamp in Kafka."),
     Column("_loaded_at", MOMENT, "When the row was written.", default="now64(3)"),
 )
-# Marks apart from the rows, so that a row loaded once more is not unmarked.
+# Marks have a table of their own, so a row that is loaded again keeps its mark.
 REPLAYS = Table(
     "quarantine_replays",
     (
@@ -77,7 +77,7 @@ def tables(catalog: Catalog) -> tuple[Table, ...]:
 
 
 def creations(found: Iterable[Table], options: Options) -> Iterator[str]:
-    """Yield the statements that make databases and tables where they are absent."""
+    """Yield the statements that create databases and tables where they are absent."""
     everywhere = on_cluster(options)
     for database in (RAW, PUBLIC):
         yield f"CREATE DATABASE IF NOT EXISTS {database}{everywhere}"
@@ -88,7 +88,7 @@ def creations(found: Iterable[Table], options: Options) -> Iterator[str]:
 def additions(
     found: Iterable[Table], existing: Mapping[str, Mapping[str, str]], options: Options
 ) -> Iterator[str]:
-    """Yield the statements that add what the tables lack; `existing`: table -> column -> type."""
+    """Yield the statements that add missing columns; `existing`: table -> column -> type."""
     for table in found:
         present = existing.get(table.name, {})
         missing = [column for column in table.columns if column.name not in present]
@@ -101,7 +101,7 @@ def additions(
 def bounds(
     found: Iterable[Table], existing: Mapping[str, Mapping[str, str]], options: Options
 ) -> Iterator[str]:
-    """Yield the statements that bound what JSON may make of tables which were made before it was bounded."""
+    """Yield the statements that bound JSON columns in tables created before the bound existed."""
     everywhere = on_cluster(options)
     for table in found:
         for column in table.columns:
@@ -111,7 +111,7 @@ def bounds(
             settings = ", ".join(f"{name} = {value}" for name, value in _COMPACT.items())
             yield f"ALTER TABLE {RAW}.{local}{everywhere} MODIFY SETTING {settings}"
             for name in (local, *others):
-                # In the background: rows are there and loaded meanwhile.
+                # In the background: meanwhile, rows stay readable and loading goes on.
                 yield (
                     f"ALTER TABLE {RAW}.{name}{everywhere} MODIFY COLUMN {definition(column)}"
                     " SETTINGS alter_sync = 0, mutations_sync = 0"
@@ -121,7 +121,7 @@ def bounds(
 def differences(
     found: Iterable[Table], existing: Mapping[str, Mapping[str, str]]
 ) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (table, column, type, type expected) of columns that have another type than they should."""
+    """Yield (table, column, type, expected type) of every column with a wrong type."""
     for table in found:
         present = existing.get(table.name, {})
         for column in table.columns:
@@ -132,7 +132,7 @@ def differences(
 def removal(table: str, other: str, day: int, options: Options) -> str:
     """Return the statement that removes rows of the parameter `event_type` whose identity has one in `other`.
 
-    Both tables have the same partitions and shards, so that it finds on each server what it needs.
+    Both tables have the same partitions and shards, so each server finds everything it needs.
     """
     suffix = "_local" if options.cluster else ""
     within = f"toYYYYMMDD(timestamp) = {day}"
@@ -154,18 +154,18 @@ def definition(column: Column) -> str:
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQL."""
+    """Quote a name for SQL."""
     return f"`{name}`"
 
 
 def literal(text: str) -> str:
-    """Return a text as SQL."""
+    """Quote a text for SQL."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
 def on_cluster(options: Options) -> str:
-    """Return what makes a statement one of the whole cluster."""
+    """Return the clause that runs a statement on the whole cluster."""
     return f" ON CLUSTER {literal(options.cluster)}" if options.cluster else ""
 
 
@@ -185,12 +185,12 @@ def _table(releases: list[Release]) -> Table:
             ttl_of="received_at",
         )
     if family == "clickstream":
-        # Without a time of the event's own there is no partition that a late twin would share.
+        # Without the event's own time, there is no partition that a late twin would share.
         key = "app_id, event_id"
         return Table(
             table_name(name), (*found.values(), *_PLACE), key, f"cityHash64({key})", ttl_of="received_at"
         )
-    # The types without a table of their own share one, and an id is unique within its type only.
+    # Types without a table of their own share one, and an id is unique within its type only.
     identity = _IDENTITY if family == "mobile" else f"{_IDENTITY}, event_type"
     return Table(
         table_name(name),
@@ -223,13 +223,13 @@ def _creation(table: Table, options: Options) -> Iterator[str]:
 
 
 def _indices(table: Table) -> list[str]:
-    # What was loaded last is asked for every second by the live page: 40 ms against 127 on 20 million rows.
+    # The live page queries the latest loaded rows every second: 40 ms against 127 on 20 million rows.
     return ["INDEX loaded_at _loaded_at TYPE minmax"] if table.version == "_loaded_at" else []
 
 
 def _settings(table: Table, options: Options) -> str:
     settings = {
-        # Else the lists of one block count as one Nested, and must all be of one length.
+        # Otherwise the lists of one block count as one Nested, and must all have one length.
         "share_nested_offsets": 0,
         "min_age_to_force_merge_seconds": options.settle_seconds,
         "min_age_to_force_merge_on_partition_only": 1,

@@ -1,8 +1,8 @@
-"""The loop: poll records, fill a batch, have it written in a thread, commit its offsets. All state is here.
+"""The loop: poll records, fill a batch, write it in a thread, commit its offsets. All state is here.
 
-Invariants: offsets are committed only after `Flusher.write` returned for the batch that holds them; one batch
-is being written, one is filling, and when that is full as well, nothing is fetched while polling goes on. A
-partition that is taken away: what is being written is waited for, what is not written is not committed.
+Invariants: offsets are committed only after `Flusher.write` returned for their batch. One batch is being
+written and one is filling; when that one is full too, the loop keeps polling but fetches nothing. When a
+partition is revoked, the loop waits for the batch being written; what is not written is not committed.
 """
 
 import logging
@@ -23,17 +23,17 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS_MAX = 0.1
 # How soon the end of a job is noticed.
 _JOB_SECONDS = 0.02
-# With a full batch the loop waits this long for the insert before it pauses: pausing drops what is fetched.
+# With a full batch, the loop waits this long for the insert before it pauses: pausing drops fetched records.
 _FULL_SECONDS_MAX = 0.5
 _LAG_SECONDS = 1.0
 _NOTE_SECONDS = 0.05
-# Longer than anything the loop waits for at once.
+# Longer than any single wait of the loop.
 _ALIVE_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much and how long."""
+    """Limits of size and time."""
 
     batch_bytes_max: int
     shutdown_seconds_max: float
@@ -48,7 +48,7 @@ class _Job:
 
 
 class Loader:
-    """One loader. `run` in the main thread; `stop` from anywhere."""
+    """One loader. `run` is for the main thread; `stop` may be called from anywhere."""
 
     def __init__(
         self,
@@ -73,20 +73,20 @@ class Loader:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the loop turns."""
+        """Whether the loop is running."""
         return time.monotonic() - self._turned_at < _ALIVE_SECONDS_MAX
 
     @property
     def is_ready(self) -> bool:
-        """Whether events that come now are loaded."""
+        """Whether new events are being loaded."""
         return self._tables_made and self._consumer.joined
 
     def stop(self) -> None:
-        """End `run` in order."""
+        """End `run` in an orderly way."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Load until stopped. Raises: what no retry can cure."""
+        """Load until stopped. Raises: the errors that no retry can cure."""
         # Records polled meanwhile wait in the batch.
         self._job = _Job(_started(self._flusher.make_tables))
         try:
@@ -132,7 +132,7 @@ class Loader:
         _log.debug("batch_due", extra={"reason": reason, "rows": batch.rows, "bytes": batch.bytes})
 
     def _apply_back_pressure(self) -> None:
-        """With a full batch behind a job: wait for the job, then pause until it is done."""
+        """While a job runs and the batch behind it is full: wait for the job, then pause until it is done."""
         if self._job and self._batch.full:
             wait([self._job.done], _FULL_SECONDS_MAX)
         is_stuck = self._job is not None and self._batch.full and not self._job.done.done()
@@ -150,9 +150,9 @@ class Loader:
             batch.forget(places)
 
     def _finish(self) -> None:
-        """Write and commit what there is, within the bound; what remains is read again by the next loader."""
+        """Write and commit the held batches within the time limit; the next loader reads the rest again."""
         deadline = time.monotonic() + self._bounds.shutdown_seconds_max
-        for _ in range(2):  # the job that is under way, then the batch behind it
+        for _ in range(2):  # the running job, then the batch behind it
             if self._job is None and self._batch.rows:
                 self._start_writing(FlushReason.SHUTDOWN)
             if self._job:
@@ -181,13 +181,13 @@ class Loader:
         self._metrics.freshness.set(max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0)
         if now - self._lag_at > _LAG_SECONDS:
             self._lag_at = now
-            self._metrics.lag.clear()  # what is not known is not there
+            self._metrics.lag.clear()  # an unknown lag has no sample
             for (topic, partition), lag in self._consumer.lags().items():
                 self._metrics.lag.labels(topic, partition).set(lag)
 
 
 def _started(call: Callable[[], None]) -> Future[None]:
-    """Return what becomes of a call, in a thread of its own, which no stop waits for."""
+    """Return the result of a call in a thread of its own; no stop waits for that thread."""
     done: Future[None] = Future()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Settings and schemas -> the loader's parts, put together, for `__main__`, `reconcile` and `replay`."""
+"""Settings and schemas -> the assembled parts of a loader, for `__main__`, `reconcile` and `replay`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -17,7 +17,7 @@ from schemas.catalog.schema_reloader import SchemaReloader
 
 
 class LoaderParts:
-    """Everything of a loader but its loop; connects to nothing before it is used."""
+    """Everything of a loader but its loop; it connects to nothing before it is used."""
 
     def __init__(self, settings: Settings, current: SchemaReloader) -> None:
         self.metrics = Metrics()
@@ -46,7 +46,7 @@ class LoaderParts:
 
     @property
     def bindings(self) -> SchemaBindings:
-        """What is made of the catalog in use."""
+        """What is compiled from the catalog in use."""
         return self.schemas.bindings
 
     def make_batch(self) -> Batch:
@@ -54,7 +54,7 @@ class LoaderParts:
         return Batch(self._limits, self.bindings.formats, self.bindings.check)
 
     def load(self, records: Iterable[Sequence[Record]]) -> Iterator[int]:
-        """Load records that were read outside the group; yield how many with each batch.
+        """Load records that were read outside the group; yield the number of rows in each batch.
 
         Raises: TransientError, TooManyRefusedError.
         """

@@ -1,12 +1,12 @@
-"""Rows that were kept untyped -> the rows that today's schemas make of them, in ClickHouse alone.
+"""Untyped rows -> the rows that today's schemas make of them, in ClickHouse alone.
 
-`unmodelled` rows whose type has a table by now move there; rows whose `extra` holds what has a column by now
-are written once more. Each is put together again as the body that was posted, read by ingest's rules, and
-keeps where and when it came (`_partition`, `_offset`, `_appended_at`, `received_at`).
+Rows of `unmodelled` whose type has a table by now move there. Rows whose `extra` holds values that have a
+column by now are written again. Each row is assembled into the posted body and read by ingest's rules. It
+keeps its place and times (`_partition`, `_offset`, `_appended_at`, `received_at`).
 
-Invariants: a row leaves `unmodelled` only when its identity has a row in its own table, seen there by the
-statement that removes it; so this may be killed at any line, and repeated. In between, `tapcart.events` shows
-such an event twice. What cannot be read or is refused stays where it is.
+Invariants: a row leaves `unmodelled` only when its identity has a row in its own table, which the removing
+statement itself checks. So a run may be killed at any line, and repeated. In between, `tapcart.events` shows
+such an event twice. An unreadable or rejected row stays where it is.
 """
 
 from collections import Counter
@@ -33,7 +33,8 @@ from schemas.codec.row_to_json import RowError, event_of
 from schemas.codec.varint import long
 
 _SECONDS_MAX = 300.0
-# One statement removes a page: fewer cost more statements, more hold more in memory (2 KB a row).
+# One statement removes a page. Smaller pages need more statements; larger ones hold more in memory (2 KB a
+# row).
 _PAGE_ROWS = 20_000
 
 _KEY = "app_id, toStartOfHour(timestamp), cityHash64(device_id), event_id"
@@ -45,13 +46,13 @@ _SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
 
 @dataclass(frozen=True, slots=True)
 class UntypedRows:
-    """Rows of one event type that may have a better place."""
+    """Rows of one event type that may belong elsewhere."""
 
     event_type: str
-    table: str  # where they are
-    fields: tuple[Field, ...]  # whose columns that table has
+    table: str  # the table that holds them
+    fields: tuple[Field, ...]  # the fields whose columns that table has
     where: str
-    paths: tuple[str, ...] = ()  # parameter of `where`: what `extra` may hold
+    paths: tuple[str, ...] = ()  # parameter of `where`: paths that `extra` may hold
 
     @property
     def moves(self) -> bool:
@@ -61,11 +62,11 @@ class UntypedRows:
 
 @dataclass(slots=True)
 class RetypeReport:
-    """What became of one source's rows."""
+    """Result for the rows of one source."""
 
     read: int = 0
     written: int = 0
-    refused: Counter[str] = field(default_factory=Counter)  # why, and how many
+    refused: Counter[str] = field(default_factory=Counter)  # reason -> rows
 
 
 class Retyper:
@@ -78,7 +79,7 @@ class Retyper:
         self._decoder = EventDecoder(parts.schemas.catalog, is_bounded=False)
 
     def days(self, source: UntypedRows) -> dict[int, int]:
-        """Return day (20260131) -> rows to be looked at."""
+        """Return the number of rows to check per day (20260131)."""
         sql = (
             f"SELECT toYYYYMMDD(timestamp) AS day, count() FROM {RAW}.{source.table} FINAL"  # noqa: S608 - our names
             f" WHERE {source.where} GROUP BY day ORDER BY day"
@@ -86,7 +87,7 @@ class Retyper:
         return {day: count for day, count in self._rows(sql, _parameters(source))}  # noqa: C416 - typed so
 
     def move(self, source: UntypedRows, day: int) -> RetypeReport:
-        """Give the rows of one day their place. Raises: TooManyRefusedError."""
+        """Move the rows of one day to their tables. Raises: TooManyRefusedError."""
         report = RetypeReport()
         for page in self._pages(source, day):
             groups = self._groups(source, page, report)
@@ -116,7 +117,7 @@ class Retyper:
     def _groups(
         self, source: UntypedRows, page: Iterable[Sequence[Any]], report: RetypeReport
     ) -> list[RowGroup]:
-        """Return the rows that gain by being read again."""
+        """Return the rows that improve when they are decoded again."""
         names = [*_leaves(source.fields)]
         forms = self._parts.bindings.formats.by_topic[topics.EVENTS]
         groups: dict[bytes, RowGroup] = {}
@@ -152,7 +153,7 @@ class Retyper:
 
 
 def sources(catalog: Catalog, event_type: str | None) -> Iterator[UntypedRows]:
-    """Yield where untyped rows may lie, of one type or of all."""
+    """Yield the sources that may hold untyped rows, of one type or of all."""
     unmodelled = _fields(r for r in catalog.releases if r.name == catalog.unmodelled.name)
     for newest in catalog.newest_releases():
         if newest.family != "mobile" or event_type not in (None, newest.name):
@@ -171,7 +172,7 @@ def sources(catalog: Catalog, event_type: str | None) -> Iterator[UntypedRows]:
 
 
 def _paths(release: Release) -> tuple[str, ...]:
-    """Return under which paths `extra` may hold what the release has columns for."""
+    """Return the paths under which `extra` may hold values that the release has columns for."""
     found = []
     for known in schema_model.fields(release.schema):
         found.append(escaped(known.member))
