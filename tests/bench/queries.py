@@ -38,8 +38,9 @@ class Cost:
 
 
 def ready() -> dict[str, str]:
-    """Return README's queries by their comments."""
-    return {name: sql.strip() for name, sql in _QUERY.findall((ROOT / "README.md").read_text())}
+    """Return the docs' queries by their comments."""
+    text = (ROOT / "README.md").read_text() + (ROOT / "docs/queries.md").read_text()
+    return {name: sql.strip() for name, sql in _QUERY.findall(text)}
 
 
 def make_bare(client: Client, found: tuple[Table, ...]) -> None:

@@ -69,7 +69,10 @@ def test_a_command_of_readme_works(loaded: Stack, command: str) -> None:
     assert "problem" not in done.stdout
 
 
-@pytest.mark.parametrize("query", blocks("sql"), ids=lambda query: query.splitlines()[0].strip("- "))
+QUERIES = blocks("sql") + blocks("sql", (ROOT / "docs/queries.md").read_text())
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.splitlines()[0].strip("- "))
 def test_a_query_of_readme_works(loaded: Stack, query: str) -> None:
     """It is valid, and finds something unless the samples lack it."""
     answer = httpx.post(loaded.clickhouse_url, content=query)
