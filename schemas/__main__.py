@@ -18,7 +18,8 @@ from runtime.environment import SettingsError
 from runtime.printable import printable, printable_lines
 from schemas.catalog import evolution, page, version
 from schemas.catalog.add import add, write
-from schemas.catalog.catalog import Catalog, CatalogError, table_name, unlisted, unnumbered
+from schemas.catalog.catalog import Catalog, CatalogError, unlisted, unnumbered
+from schemas.catalog.table_names import table_name
 from schemas.inference import infer
 from schemas.inference.arrivals import AwayError, Question, arrivals
 from schemas.settings import Settings

@@ -16,6 +16,7 @@ from fastavro.types import Schema
 from consumers.kit.record import Record
 from runtime.kafka import record_headers
 from schemas.catalog.catalog import Catalog, Release
+from schemas.catalog.event_time import EVENT_MS_MAX, EVENT_MS_MIN, SHOWN_MS_MAX, SHOWN_MS_MIN
 from schemas.catalog.schema_model import ID_BYTES_MAX, IDS, OPTIONAL
 from schemas.catalog.wire import HEADER_BYTES, checksum
 from schemas.codec.events import encode_quarantine
@@ -29,10 +30,6 @@ DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED, SET_ASIDE = (
     "refused",
     "set_aside",
 )
-# 2010-01-01: ingest's minimum. 2100-01-01: ClickHouse counts hours from 1970 to 2106.
-EVENT_MS_MIN, EVENT_MS_MAX = 1_262_304_000_000, 4_102_444_800_000
-# The range of DateTime64(3) in every version of ClickHouse: 1900 to 2299.
-_SHOWN_MS_MIN, _SHOWN_MS_MAX = -2_208_988_800_000, 10_413_791_999_999
 
 
 _MAY_BE_EMPTY = OPTIONAL | {"detail"}
@@ -113,7 +110,7 @@ def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: st
         reason=error.reason,
         detail=error.detail,
         body=own + value[HEADER_BYTES:] if own and value else value or b"",
-        received_at_ms=min(max(record.timestamp()[1], 0), _SHOWN_MS_MAX),
+        received_at_ms=min(max(record.timestamp()[1], 0), SHOWN_MS_MAX),
         record=f"{topic}/{record.partition()}/{record.offset()}",
         app_id=text(record.key()),
         event_id=text(header(record, record_headers.EVENT_ID)),
@@ -169,7 +166,7 @@ def _require_shown(fields: list[dict[str, Any]], datum: dict[str, Any], block: s
     for field in fields:
         number = datum[field["name"]]
         is_moment = "timestamp-millis" in str(field["type"]) and isinstance(number, int)
-        if is_moment and not _SHOWN_MS_MIN <= number <= _SHOWN_MS_MAX:
+        if is_moment and not SHOWN_MS_MIN <= number <= SHOWN_MS_MAX:
             raise InvalidRecordError(
                 INVALID, f"{block}{field['name']} {number} lies before 1900 or after 2299"
             )

@@ -32,10 +32,10 @@ class EventFilter:
 
     def admits(self, record: Record) -> bool:
         """Return whether the record may match."""
-        key = record.key() if self.app_id is not None else None
-        if key is not None and key != (self.app_id or "").encode():
+        if self.app_id is not None and record.key() not in {None, self.app_id.encode()}:
             return False
-        return not self.names or (header(record, record_headers.EVENT_TYPE) or None) in {*self.names, None}
+        name = header(record, record_headers.EVENT_TYPE) if self.names else None
+        return not name or name in self.names
 
     def event(self, release: Release, datum: dict[str, Any]) -> Any:
         """Return the event in the requested form, or None if it does not match."""

@@ -20,6 +20,7 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     KafkaException,
+    Message,
     TopicPartition,
 )
 
@@ -102,14 +103,7 @@ class GroupConsumer:
         """Return records that arrive within `seconds_max`: about `bytes_max`, and at least one."""
         self._commit_rest()
         count = max(1, min(_RECORDS_MAX, records_max, int(bytes_max / self._bytes_per_record)))
-        # Wait for one record, then take those already fetched: librdkafka's queue limit also bounds these,
-        # whatever the sizes of the records.
-        found = self._consumer.consume(1, seconds_max)
-        if found and count > 1:
-            self._gone.clear()
-            rest = self._consumer.consume(count - 1, 0)
-            # Its partition may have been revoked meanwhile, and even assigned again.
-            found = [one for one in found if (one.topic(), one.partition()) not in self._gone] + rest
+        found = self._fetch(seconds_max, count)
         records = client.readable(record for record in found if record.error() is None)
         for error in filter(None, (record.error() for record in found)):
             _log.warning("kafka_error", extra={"code": error.name(), "error": error.str()})
@@ -117,6 +111,16 @@ class GroupConsumer:
             size = sum(len(record) for record in records) / len(records)
             self._bytes_per_record = max(size, 100.0)
         return cast("list[Record]", records)
+
+    def _fetch(self, seconds_max: float, count: int) -> list[Message]:
+        """Wait for one record, then take those already fetched: the queue's limit bounds these, too."""
+        first = self._consumer.consume(1, seconds_max)
+        if not first or count == 1:
+            return first
+        self._gone.clear()
+        rest = self._consumer.consume(count - 1, 0)
+        # The first one's partition may have been revoked meanwhile, and even be back.
+        return [one for one in first if (one.topic(), one.partition()) not in self._gone] + rest
 
     def pause(self) -> None:
         """Stop fetching until `resume`. Repeat the call, because partitions may be assigned meanwhile."""

@@ -75,12 +75,13 @@ async def _run(process: Process, settings: Settings, current: SchemaReloader, so
 
 async def _watch_certificate(settings: Settings, metrics: Metrics) -> None:
     """Check the certificate of the public address again and again."""
-    url, told = settings.public_url, ""
+    url, logged = settings.public_url, ""
     while True:
-        seen = await asyncio.to_thread(certificate.look, url)
-        metrics.show_certificate(seen)
-        if told != (told := seen.fault):
-            _log.warning("certificate_seen", extra={"url": url, "fault": told or None})
+        status = await asyncio.to_thread(certificate.look, url)
+        metrics.show_certificate(status)
+        if status.fault != logged:
+            logged = status.fault
+            _log.warning("certificate_seen", extra={"url": url, "fault": status.fault or None})
         await asyncio.sleep(_CERTIFICATE_ROUNDS * settings.refresh_seconds)
 
 

@@ -7,8 +7,9 @@ never of its arrival, so a duplicate meets its twin. Source: docs/decisions/0018
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from schemas.catalog.catalog import Catalog, Release, table_name
+from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.columns import JSON, MOMENT, Column, columns
+from schemas.catalog.table_names import table_name
 
 RAW, PUBLIC = "tapcart_raw", "tapcart"
 

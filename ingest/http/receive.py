@@ -16,13 +16,9 @@ from runtime.kafka import topics
 from runtime.kafka.record_headers import RecordHeaders
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
+from schemas.catalog.event_time import AHEAD_MS_MAX, EVENT_MS_MIN
 from schemas.catalog.wire_ids import registered
 from schemas.codec.events import Decoded, EventDecoder, FieldFault, Invalid, NotJson
-
-# 2010-01-01T00:00:00Z: before Tapcart existed; ClickHouse would wrap far dates silently.
-_TIMESTAMP_MS_MIN = 1_262_304_000_000
-# Phone clocks run ahead; a week is more than any plausible error.
-_AHEAD_MS_MAX = 7 * 24 * 3600 * 1000
 
 _ENCODING_LENGTH_MAX = 100  # truncates a header that is otherwise unbounded
 
@@ -136,7 +132,7 @@ class Receiver:
 
 def _time_fault(event: Decoded, now_ms: int) -> FieldFault | None:
     at = event.timestamp_ms
-    if at is None or _TIMESTAMP_MS_MIN <= at <= now_ms + _AHEAD_MS_MAX:
+    if at is None or EVENT_MS_MIN <= at <= now_ms + AHEAD_MS_MAX:
         return None
     return FieldFault(
         f"/{event.time_member}",

@@ -20,28 +20,9 @@ from fastavro.schema import SchemaParseException, UnknownType
 from runtime.environment import StartError
 from runtime.kafka import topics
 from schemas.catalog import schema_model
+from schemas.catalog.table_names import is_reserved, table_name
 
 HERE = Path(__file__).parents[1]
-# Tables and views without a release; also `..._local` of a cluster, and the feeders of `visits`.
-_TABLES_OF_OURS = frozenset(
-    {
-        "events",
-        "quarantine_replays",
-        "visits",
-        "orders",
-        "revenue_daily",
-        "active_devices_daily",
-        "retention_weekly",
-        "sessions",
-        "funnel_daily_by_source",
-        "funnel_daily",
-        "product_performance",
-        "push_performance",
-        "attribution",
-        "carts_abandoned_after",
-        "carts_abandoned",
-    }
-)
 
 
 class CatalogError(StartError):
@@ -102,16 +83,13 @@ class Catalog:
     def load(cls, root: Path = HERE) -> "Catalog":
         """Load the catalog from the folder `root`. Raises: CatalogError, listing every problem."""
         releases: list[Release] = []
-        problems: list[str] = []
-        try:
-            found = entries(root)
-            problems += _registry_problems(found)
-            for entry in found:
-                release = _release(root, entry)
-                problems += release if isinstance(release, list) else []
-                releases += [release] if isinstance(release, Release) else []
-        except CatalogError as error:
-            problems.append(str(error))
+        found = entries(root)
+        problems = [*_registry_problems(found)]
+        for entry in found:
+            try:
+                releases.append(_release(root, entry))
+            except CatalogError as error:
+                problems.append(str(error))
         problems += [] if problems else [*_missing_of_ours(releases), *table_problems(releases)]
         if problems:
             raise CatalogError("\n".join(problems))
@@ -172,21 +150,22 @@ def entries(root: Path) -> tuple[Entry, ...]:
         raise CatalogError(f"registry.json: {_words(error)}") from None
 
 
-def parsed(entry: Entry, data: bytes) -> Release | list[str]:
-    """Return the release in an entry's file, or its problems."""
+def parsed(entry: Entry, data: bytes) -> Release:
+    """Return the release in an entry's file. Raises: CatalogError, with every problem."""
     try:
         schema = json.loads(data)
     except (ValueError, RecursionError) as error:
-        return [f"{entry.file}: {_words(error)}"]
+        raise CatalogError(f"{entry.file}: {_words(error)}") from None
     place = re.fullmatch(r"avro/(\w+)/([A-Za-z]\w*)/(\d+)_(\d+)_(\d+)\.avsc", entry.file, re.ASCII)
     if place is None:
-        return [f"{entry.file}: must be avro/<family>/<RecordName>/<major>_<minor>_<patch>.avsc"]
+        raise CatalogError(f"{entry.file}: must be avro/<family>/<RecordName>/<major>_<minor>_<patch>.avsc")
     family, name = place[1], place[2]
     major, minor, patch = map(int, place.groups()[2:])
     problems = [*_file_problems(entry, data, schema, (family, name), f"{major}_{minor}_{patch}")]
+    if problems:
+        raise CatalogError("\n".join(f"{entry.file}: {problem}" for problem in problems))
     text = json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
-    release = Release(entry.id, entry.schema_id, family, name, (major, minor, patch), schema, text)
-    return [f"{entry.file}: {problem}" for problem in problems] or release
+    return Release(entry.id, entry.schema_id, family, name, (major, minor, patch), schema, text)
 
 
 def name_of(data: bytes) -> str:
@@ -208,10 +187,11 @@ def unnumbered(data: bytes, family: str) -> Release:
     """
     name = name_of(data)
     file = f"avro/{family}/{name}/0_0_0.avsc"
-    release = parsed(Entry(0, f"Event_{name}_0_0_0", file, hashlib.sha256(data).hexdigest()), data)
-    if isinstance(release, Release):
-        return release
-    raise CatalogError("\n".join(fault.removeprefix(f"{file}: ") for fault in release))
+    try:
+        return parsed(Entry(0, f"Event_{name}_0_0_0", file, hashlib.sha256(data).hexdigest()), data)
+    except CatalogError as error:
+        faults = str(error).split("\n")
+        raise CatalogError("\n".join(fault.removeprefix(f"{file}: ") for fault in faults)) from None
 
 
 def avro_fault(schema: Any) -> str:
@@ -223,11 +203,6 @@ def avro_fault(schema: Any) -> str:
     return ""
 
 
-def table_name(name: str) -> str:
-    """Return the table of the schema `name`: app_opened for AppOpened."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
 def table_problems(releases: Iterable[Release]) -> Iterator[str]:
     """Yield the conflicts of tables that releases would have."""
     named: dict[str, Release] = {}
@@ -236,7 +211,7 @@ def table_problems(releases: Iterable[Release]) -> Iterator[str]:
         other = named.setdefault(table, release)
         if (other.family, other.name) != (release.family, release.name):
             yield f"{release.schema_id}: its table would be {table}, which is {other.name}'s"
-        elif table in _TABLES_OF_OURS or table.endswith("_local") or table.startswith("visits_of_"):
+        elif is_reserved(table):
             yield f"{release.schema_id}: its table would be {table}, which is reserved"
 
 
@@ -252,11 +227,12 @@ def _registry_problems(found: tuple[Entry, ...]) -> Iterator[str]:
             yield f"registry.json: {what} {name} is given {names.count(name)} times"
 
 
-def _release(root: Path, entry: Entry) -> Release | list[str]:
+def _release(root: Path, entry: Entry) -> Release:
     try:
-        return parsed(entry, (root / entry.file).read_bytes())
+        data = (root / entry.file).read_bytes()
     except OSError as error:
-        return [f"{entry.file}: {_words(error)}"]
+        raise CatalogError(f"{entry.file}: {_words(error)}") from None
+    return parsed(entry, data)
 
 
 def _file_problems(

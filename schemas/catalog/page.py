@@ -11,8 +11,9 @@ from typing import Any
 
 from runtime import html
 from schemas.catalog import columns, schema_model, version
-from schemas.catalog.catalog import Catalog, Release, table_name
+from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.columns import Column
+from schemas.catalog.table_names import table_name
 
 FILE = "schemas.html"  # in a folder of schemas
 

@@ -50,30 +50,31 @@ class SchemaRegistry:
         self._key = hashlib.sha256(properties["url"].rpartition("@")[2].encode()).hexdigest()
         self._memory = memory
         self._ids: dict[str, int] = {}  # schema_id -> id at the registry
-        self._is_start = True
 
-    def register(self, catalog: Catalog) -> Catalog:
+    def register_at_start(self, catalog: Catalog) -> Catalog:
         """Register every release; return the catalog with the registry's ids. Raises: CatalogError.
 
-        The first call continues with stored ids, and with the releases that have one.
+        If the registry fails, continue with stored ids, and with the releases that have one. Without
+        stored ids, wait for the registry first.
         """
-        is_start, self._is_start = self._is_start, False
-        before = self._remembered() if is_start else {}
-        patient = retrying(
-            RegistryAwayError,
-            _RETRY_SECONDS_MAX,
-            seconds_max=_START_SECONDS_MAX if is_start and not before else 0,
+        stored = self._remembered()
+        retry = retrying(
+            RegistryAwayError, _RETRY_SECONDS_MAX, seconds_max=0 if stored else _START_SECONDS_MAX
         )
         try:
-            patient(self._learn, catalog, self._client.register_schema)
+            return retry(self.register, catalog)
         except CatalogError as error:
-            self._ids = before | self._ids
+            self._ids = stored | self._ids
             known = tuple(release for release in catalog.releases if release.schema_id in self._ids)
             ours = (catalog.unmodelled, catalog.quarantine, catalog.clickstream)
-            if not before or any(release not in known for release in ours):
+            if not stored or any(release not in known for release in ours):
                 raise
             _LOG.warning("schema_registry_ids_remembered", extra={"problems": str(error).splitlines()})
             return self._numbered(Catalog(known))
+
+    def register(self, catalog: Catalog) -> Catalog:
+        """Register every release; return the catalog with the registry's ids. Raises: CatalogError."""
+        self._learn(catalog, self._client.register_schema)
         self._remember()
         return self._numbered(catalog)
 
@@ -82,16 +83,20 @@ class SchemaRegistry:
         self._learn(catalog, self._client.lookup_schema)
         return self._numbered(catalog)
 
-    def look_up_if_it_answers(self, catalog: Catalog) -> Catalog:
-        """Do the same, but use the known ids while the registry does not answer."""
+    def look_up_at_start(self, catalog: Catalog) -> Catalog:
+        """Do the same; if the registry fails, log it and continue without its ids."""
         try:
             return self.look_up(catalog)
         except CatalogError as error:
-            if self._is_start:
-                _LOG.warning("schema_registry_not_asked", extra={"problems": str(error).splitlines()})
+            _LOG.warning("schema_registry_not_asked", extra={"problems": str(error).splitlines()})
             return self._numbered(catalog)
-        finally:
-            self._is_start = False
+
+    def look_up_if_it_answers(self, catalog: Catalog) -> Catalog:
+        """Do the same as `look_up`; if the registry fails, continue with the ids known so far."""
+        try:
+            return self.look_up(catalog)
+        except CatalogError:
+            return self._numbered(catalog)
 
     def _learn(self, catalog: Catalog, ask: Callable[[str, Schema], Any]) -> None:
         for release in catalog.releases:

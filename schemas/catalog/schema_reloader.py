@@ -27,17 +27,23 @@ def _as_it_is(catalog: Catalog) -> Catalog:
 class SchemaReloader:
     """The catalog of one process. Thread-safe.
 
-    `adopt` gets each loaded catalog and returns the one to use instead, or raises CatalogError. A catalog
+    `adopt` gets each loaded catalog and returns the one to use instead, or raises CatalogError; `adopt_first`
+    does so for the first one, if given. A catalog
     without all releases, or without all ids of a registry, is checked again.
     """
 
-    def __init__(self, root: Path = HERE, adopt: Callable[[Catalog], Catalog] = _as_it_is) -> None:
+    def __init__(
+        self,
+        root: Path = HERE,
+        adopt: Callable[[Catalog], Catalog] = _as_it_is,
+        adopt_first: Callable[[Catalog], Catalog] | None = None,
+    ) -> None:
         self._root = root
         self._adopt = adopt
         self._loading = threading.Lock()
         self._seen = self._state()  # taken before loading
         self._loaded = Catalog.load(root)
-        self.catalog = adopt(self._loaded)  # replaced as a whole, never changed
+        self.catalog = (adopt_first or adopt)(self._loaded)  # replaced as a whole, never changed
         self.on_refused: Callable[[], object] = lambda: None  # called after each failed reload
         self._checked_at = time.monotonic()
         self._refused = ""

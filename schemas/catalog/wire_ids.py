@@ -24,9 +24,10 @@ def registering(root: Path, properties: Mapping[str, str], memory: Path) -> Sche
 
     `memory`: file that stores the registry's ids. Raises: CatalogError.
     """
-    return (
-        SchemaReloader(root, _registry(properties, memory).register) if properties else SchemaReloader(root)
-    )
+    if not properties:
+        return SchemaReloader(root)
+    registry = _registry(properties, memory)
+    return SchemaReloader(root, registry.register, registry.register_at_start)
 
 
 def looking_up(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
@@ -39,11 +40,10 @@ def looking_up(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
 
 def following(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
     """Return a reloader that also works while the registry does not answer. Raises: CatalogError."""
-    return (
-        SchemaReloader(root, _registry(properties).look_up_if_it_answers)
-        if properties
-        else SchemaReloader(root)
-    )
+    if not properties:
+        return SchemaReloader(root)
+    registry = _registry(properties)
+    return SchemaReloader(root, registry.look_up_if_it_answers, registry.look_up_at_start)
 
 
 def registered(catalog: Catalog, value: bytes) -> tuple[bytes, bytes | None]:

@@ -5,8 +5,8 @@ loop over groups of 7 bits.
 """
 
 
-def _slow(number: int) -> bytes:
-    rest = (number << 1) ^ (number >> 63)
+def _groups(rest: int) -> bytes:
+    """Encode a zig-zag number: groups of 7 bits, the lowest first, the high bit set in all but the last."""
     out = bytearray()
     while rest >= 1 << 7:
         out.append(rest & 0x7F | 0x80)
@@ -15,21 +15,23 @@ def _slow(number: int) -> bytes:
     return bytes(out)
 
 
+# 14 bits -> their two groups, when more groups follow.
 _TWO_GROUPS = tuple(bytes((low | 0x80, high | 0x80)) for high in range(128) for low in range(128))
-_LAST = tuple(_slow(-(rest >> 1) - 1 if rest & 1 else rest >> 1) for rest in range(1 << 14))
+# 14 bits -> their one or two groups, when they are the last.
+_LAST_GROUPS = tuple(_groups(rest) for rest in range(1 << 14))
 
 
 def long(number: int) -> bytes:
     """Encode a signed whole number of at most 64 bits."""
     rest = (number << 1) ^ (number >> 63)
     if rest < 1 << 14:
-        return _LAST[rest]
+        return _LAST_GROUPS[rest]
     out = _TWO_GROUPS[rest & 0x3FFF]
     rest >>= 14
     while rest >= 1 << 14:
         out += _TWO_GROUPS[rest & 0x3FFF]
         rest >>= 14
-    return out + _LAST[rest]
+    return out + _LAST_GROUPS[rest]
 
 
 class Lengths(dict[int, bytes]):

@@ -12,7 +12,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from runtime import clickhouse
-from schemas.catalog.catalog import Catalog, table_name
+from schemas.catalog.catalog import Catalog
+from schemas.catalog.table_names import table_name
 from schemas.inference.field_profile import FieldProfile
 
 _SECONDS_MAX = 300

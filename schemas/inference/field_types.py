@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.catalog.event_time import EVENT_MS_MAX, EVENT_MS_MIN
 from schemas.inference.field_profile import (
     BOOLEAN,
     DECIMAL_TEXT,
@@ -38,7 +39,7 @@ _MONEY = re.compile(
 )
 _COUNT = re.compile(r"(^|_)(items|count|quantity|qty|number|index|position|points)(_|$)")
 _TIME = re.compile(r"(^|_)(time|timestamp|date|at|on|until|since)$")
-_MOMENTS_MS = range(1_262_304_000_000, 4_102_444_800_000)  # 2010 to 2099
+_MOMENTS_MS = range(EVENT_MS_MIN, EVENT_MS_MAX)
 
 # A category has few values, each of which occurs often.
 _CATEGORY_VALUES_MAX = 20

@@ -136,25 +136,27 @@ class _Draft:
             field = {"name": name, **attributes}
             if name != path[-1]:
                 field |= {"member": path[-1], "doc": f"{declared['doc']} Sent as {path[-1]}."}
-            if self._takes(siblings, path, field):
+            if self._is_free(siblings, path, field):
+                self._insert(siblings, path, field)
                 if "number" in declared:
                     self._numbers.append((".".join(path), field, declared["number"]))
                 return field
         return None
 
-    def _takes(self, siblings: list[dict[str, Any]], path: Path, field: dict[str, Any]) -> bool:
-        taken = {(f["name"], f.get("member", f["name"])) for f in siblings}
-        if any(field["name"] == name or path[-1] == member for name, member in taken):
+    def _is_free(self, siblings: list[dict[str, Any]], path: Path, field: dict[str, Any]) -> bool:
+        """Return whether no field has the name or the member, and no column the name."""
+        if any(field["name"] == f["name"] or path[-1] == f.get("member", f["name"]) for f in siblings):
             return False
-        # `extra` stays the last of the top level.
-        place = len(siblings) - 1 if len(path) == 1 else len(siblings)
-        siblings.insert(place, field)
-        if columns.repeated(self.schema["fields"]):
-            del siblings[place]
-            return False
+        block = f"{self._block(path[0])['name']}." if len(path) > 1 else ""
+        taken = {column.name for column in columns.columns(self.schema["fields"])}
+        return all(column.name not in taken for column in columns.columns([field], block))
+
+    def _insert(self, siblings: list[dict[str, Any]], path: Path, field: dict[str, Any]) -> None:
         if len(path) > 1:
+            siblings.append(field)
             self._block(path[0])["default"][field["name"]] = None
-        return True
+        else:
+            siblings.insert(len(siblings) - 1, field)  # `extra` stays last
 
     def _siblings(self, path: Path) -> list[dict[str, Any]] | None:
         if len(path) == 1:

@@ -14,7 +14,8 @@ from consumers.warehouse.clickhouse import ClickHouseStore, connect
 from consumers.warehouse.load.container import Format, container, format_of
 from consumers.warehouse.tables import RAW, Options, Table, quoted, tables
 from deploy.demo.generator import Plan, generate
-from schemas.catalog.catalog import Catalog, table_name
+from schemas.catalog.catalog import Catalog
+from schemas.catalog.table_names import table_name
 from schemas.catalog.wire import HEADER_BYTES
 from schemas.codec.events import EventDecoder
 from schemas.codec.varint import long

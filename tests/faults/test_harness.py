@@ -12,7 +12,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from ingest.http.receive import Accepted, Receiver
-from schemas.catalog.catalog import Catalog, table_name
+from schemas.catalog.catalog import Catalog
+from schemas.catalog.table_names import table_name
 from tests.faults.harness import plan, values
 from tests.faults.harness.mutants import MUTANTS, mutate
 from tests.faults.harness.posts import QUARANTINE, UNMODELLED, Post, Posts

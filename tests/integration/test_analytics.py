@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from consumers.warehouse.analytics.views import NAMES
 from consumers.warehouse.clickhouse import ClickHouseStore
 from consumers.warehouse.tables import Options, tables
+from schemas.catalog.table_names import ANALYTICS_VIEWS
 from tests.analytics.compare import difference
 from tests.analytics.expected import VIEWS, orders
 from tests.analytics.posted import bodies, post, rows
@@ -64,7 +64,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
 
 def test_every_view_is_computed_independently() -> None:
     """No view is added without its check."""
-    assert {view.partition("(")[0] for view in VIEWS} == set(NAMES)
+    assert {view.partition("(")[0] for view in VIEWS} == set(ANALYTICS_VIEWS)
 
 
 @pytest.mark.parametrize("view", VIEWS)

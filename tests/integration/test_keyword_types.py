@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.catalog.catalog import table_name
+from schemas.catalog.table_names import table_name
 from tests.support.process import SAMPLES
 from tests.support.site import Site
 

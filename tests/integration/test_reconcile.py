@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runtime.kafka import topics
-from schemas.catalog.catalog import table_name
+from schemas.catalog.table_names import table_name
 from schemas.catalog.wire import HEADER_BYTES, prefix
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually

@@ -13,7 +13,7 @@ import pytest
 
 from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
-from schemas.catalog.catalog import table_name
+from schemas.catalog.table_names import table_name
 from schemas.codec.events import encode_quarantine
 from tests.support.stack import Stack
 from tests.support.waiting import eventually

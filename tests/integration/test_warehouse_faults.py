@@ -18,7 +18,7 @@ from consumers.warehouse.repair.offset_reader import OffsetReader
 from consumers.warehouse.tables import Options, tables
 from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
-from schemas.catalog.catalog import table_name
+from schemas.catalog.table_names import table_name
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from tests.support.warehouse import (

@@ -1,4 +1,4 @@
-"""Each mechanism exists once: retries, connections to ClickHouse, the reload of schemas, headers."""
+"""Each mechanism exists once: retries, ClickHouse connections, schema reloads, headers, names, bounds."""
 
 import pytest
 
@@ -15,6 +15,8 @@ _PRODUCT = ("runtime", "schemas", "ingest", "consumers", "deploy")
         ("from tenacity import", {"runtime/retry.py", "deploy/demo/sender.py"}),
         ("clickhouse_connect.get_client(", {"runtime/clickhouse.py"}),
         ('"crc32"', {"runtime/kafka/record_headers.py"}),
+        ("1_262_304_000_000", {"schemas/catalog/event_time.py"}),
+        ('"carts_abandoned"', {"schemas/catalog/table_names.py"}),
         (" CHECK_SECONDS", {"schemas/catalog/schema_reloader.py", "ingest/http/token_follower.py"}),
     ],
 )

@@ -13,22 +13,8 @@ from pathlib import Path
 
 from consumers.warehouse.analytics import visits
 from consumers.warehouse.tables import PUBLIC, RAW, Options, literal, on_cluster
+from schemas.catalog.table_names import ANALYTICS_VIEWS
 
-# Each view comes after those that it reads.
-NAMES = (
-    "orders",
-    "revenue_daily",
-    "active_devices_daily",
-    "retention_weekly",
-    "sessions",
-    "funnel_daily_by_source",
-    "funnel_daily",
-    "product_performance",
-    "push_performance",
-    "attribution",
-    "carts_abandoned_after",
-    "carts_abandoned",
-)
 _HERE = Path(__file__).parent
 
 
@@ -53,7 +39,7 @@ def _read(name: str) -> View:
     return View(name, definition, "\n".join(lines[len(words) :]))
 
 
-VIEWS = tuple(map(_read, NAMES))
+VIEWS = tuple(map(_read, ANALYTICS_VIEWS))
 
 
 def statements(tables: Iterable[str], options: Options) -> Iterator[tuple[str, str]]:

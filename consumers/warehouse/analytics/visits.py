@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from consumers.warehouse.tables import RAW, Options, Table, literal, on_cluster
-from schemas.catalog.catalog import table_name
+from schemas.catalog.table_names import table_name
 
 NAME = "visits"
-_OF_ANY_TYPE = ("events", "unmodelled")  # the others hold one type each
+_OF_ANY_TYPE = ("events", "unmodelled")  # the other tables hold one type each
+_OF_NO_STEP = ""  # in the fingerprint: any table whose type is no step
 _MOMENT = "DateTime64(3, 'UTC')"
 _KEY = {
     "app_id": ("LowCardinality(String)", "app_id"),
@@ -54,7 +55,7 @@ _STEPS = {
 def fingerprint(options: Options) -> str:
     """Return a hash of this definition."""
     stepping = [table_name(name) for *_, names in _STEPS.values() for name in names]
-    selections = [_selection(table, "", options) for table in (*_OF_ANY_TYPE, "", *stepping)]
+    selections = [_selection(table, "", options) for table in (*_OF_ANY_TYPE, _OF_NO_STEP, *stepping)]
     return sha256("\n".join([*_tables(options, ""), *selections]).encode()).hexdigest()[:12]
 
 
@@ -132,16 +133,8 @@ def _tables(options: Options, comment: str) -> Iterator[str]:
 
 
 def _selection(table: str, local: str, options: Options, where: str = "") -> str:
-    """Return what a table adds; `local`: suffix of its name on a server of a cluster.
-
-    A table of one type needs no condition per row and step (docs/decisions/0019-analytics.md).
-    """
-    named = {name: expression for name, (_, expression) in (_KEY | _VALUES).items()}
-    for name, (_, aggregate, types) in _STEPS.items():
-        if table in _OF_ANY_TYPE:
-            named[name] = f"{aggregate}If(timestamp, event_type IN ({', '.join(map(literal, types))}))"
-        elif table in map(table_name, types):
-            named[name] = f"{aggregate}(timestamp)"
+    """Return what a table adds; `local`: suffix of its name on a server of a cluster."""
+    named = {name: expression for name, (_, expression) in (_KEY | _VALUES).items()} | _steps_of(table)
     selected = ",\n  ".join(f"{expression} AS {name}" for name, expression in named.items())
     zone = literal(options.time_zone)
     # An event without device and session belongs to no visit: all those of an app would share one row.
@@ -150,3 +143,20 @@ def _selection(table: str, local: str, options: Options, where: str = "") -> str
         f"SELECT\n  {selected.replace('{zone}', zone)}\nFROM {RAW}.{table}{local}\nWHERE {condition}\n"
         f"GROUP BY {', '.join(_KEY)}"
     )
+
+
+def _steps_of(table: str) -> dict[str, str]:
+    """Return the steps that a table's events can be, with their expressions.
+
+    A table of one type needs no condition per row and step (docs/decisions/0019-analytics.md).
+    """
+    if table in _OF_ANY_TYPE:
+        return {
+            name: f"{aggregate}If(timestamp, event_type IN ({', '.join(map(literal, types))}))"
+            for name, (_, aggregate, types) in _STEPS.items()
+        }
+    return {
+        name: f"{aggregate}(timestamp)"
+        for name, (_, aggregate, types) in _STEPS.items()
+        if table in map(table_name, types)
+    }

@@ -120,16 +120,11 @@ class Batch:
         last_at, last_at_bytes = -1, b""
         for record in records:
             topic, partition, offset = record.topic() or "", record.partition() or 0, record.offset() or 0
-            value, at = record.value(), record.timestamp()[1]
+            at = record.timestamp()[1]
             if at != last_at:
                 last_at, last_at_bytes = at, long(at)
                 self.oldest_ms = min(self.oldest_ms, at)
-            prefix = _prefix(value, record.headers()) if value is not None else None
-            group = self._groups[topic].get(prefix) if prefix is not None else None
-            if group is None or value is None:
-                group, body = self._checked(topic, record)
-            else:
-                body = value[HEADER_BYTES:]
+            group, body = self._placed(topic, record)
             self.offsets[topic, partition] = offset + 1
             self.rows += 1
             self.bytes += len(body) + _ROW_BYTES
@@ -143,6 +138,17 @@ class Batch:
         for place in places:
             self.offsets.pop(place, None)
 
+    def _placed(self, topic: str, record: Record) -> tuple[RowGroup | None, bytes]:
+        """Return the record's group and body. An intact record of ours is not decoded; others are checked."""
+        value = record.value()
+        if value is not None:
+            crc32, own_prefix = record_headers.crc32_and_own_prefix(record.headers())
+            if crc32 == checksum(value):
+                group = self._groups[topic].get(own_prefix or value[:HEADER_BYTES])
+                if group is not None:
+                    return group, value[HEADER_BYTES:]
+        return self._checked(topic, record)
+
     def _checked(self, topic: str, record: Record) -> tuple[RowGroup | None, bytes]:
         self.checked += 1
         checked = self._check(topic, record)
@@ -151,12 +157,6 @@ class Batch:
             return None, checked.body
         form, body = checked
         return self._groups[topic][form.prefix], body
-
-
-def _prefix(value: bytes, headers: list[tuple[str, bytes | None]] | None) -> bytes | None:
-    """Return how an intact record of ours would start with our own id; None for other records."""
-    given, own_prefix = record_headers.crc32_and_own_prefix(headers)
-    return (own_prefix or value[:HEADER_BYTES]) if given == checksum(value) else None
 
 
 class _Partitions(dict[int, bytes]):

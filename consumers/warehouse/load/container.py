@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.catalog import wire
-from schemas.catalog.catalog import Release, table_name
+from schemas.catalog.catalog import Release
+from schemas.catalog.table_names import table_name
 from schemas.codec.varint import long
 
 # A row's place in Kafka; `_appended_at` is the record's timestamp.

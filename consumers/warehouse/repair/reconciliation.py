@@ -10,7 +10,7 @@ committed offsets are never moved.
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +23,8 @@ from consumers.warehouse.repair.offset_reader import OffsetRange, OffsetReader, 
 from consumers.warehouse.repair.reconcile_queries import Key, ReconcileQueries
 from consumers.warehouse.settings import Settings
 from runtime.kafka import topics
-from schemas.catalog.catalog import table_name
 from schemas.catalog.schema_reloader import SchemaReloader
+from schemas.catalog.table_names import table_name
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 # Records checked together.
@@ -104,28 +104,15 @@ class Reconciliation:
         """Reconcile all records of `logs`. `now_ms` decides which are past the TTL."""
         report = ReconciliationReport()
         self._parts.schemas.reload()  # the loader may have reloaded the schemas meanwhile
-        gaps: list[OffsetRange] = []
-        for topic, tables in self._tables.items():
-            some = {partition: log for (name, partition), log in logs.items() if name == topic}
-            rows, ranges = self._lookup.gaps(topic, tables, some)
-            gaps += ranges
-            for partition, log in some.items():
-                lag = max(0, log.high - max(log.committed, log.low))
-                report.partitions[topic, partition] = PartitionCounts(log.low, log.high, lag, rows[partition])
-                if log.committed < log.low:
-                    report.gone.append(OffsetRange(topic, partition, log.committed, log.low))
+        gaps = self._count_rows(report, logs)
+        for found in self._found_in(gaps):
+            self._judge(found, report, now_ms)
+        without_row: Counter[Place] = Counter()
         for gap in gaps:
-            report.partitions[gap.topic, gap.partition].empty += gap.end - gap.start
-        found: list[_Found] = []
-        size = 0
-        for records in self._kafka.records(gaps):
-            found += map(self._found, records)
-            size += sum(len(record.value() or b"") for record in records)
-            # Each table is queried once for all of them.
-            if len(found) >= _TOGETHER or size >= _TOGETHER_BYTES:
-                self._judge(found, report, now_ms)
-                found, size = [], 0
-        self._judge(found, report, now_ms)
+            without_row[gap.topic, gap.partition] += gap.end - gap.start
+        for place, counts in report.partitions.items():
+            with_record = counts.merged + counts.quarantined + counts.expired + counts.missing
+            counts.empty = without_row[place] - with_record
         return report
 
     def repair(self, ranges: Sequence[OffsetRange]) -> int:
@@ -144,6 +131,34 @@ class Reconciliation:
             for within, raw, view in [counts.get(name, (0, 0, 0))]
         }
 
+    def _count_rows(
+        self, report: ReconciliationReport, logs: Mapping[Place, PartitionOffsets]
+    ) -> list[OffsetRange]:
+        """Add the partitions with their rows to the report; return the offsets without a row."""
+        gaps: list[OffsetRange] = []
+        for topic, tables in self._tables.items():
+            some = {partition: log for (name, partition), log in logs.items() if name == topic}
+            rows, ranges = self._lookup.gaps(topic, tables, some)
+            gaps += ranges
+            for partition, log in some.items():
+                lag = max(0, log.high - max(log.committed, log.low))
+                report.partitions[topic, partition] = PartitionCounts(log.low, log.high, lag, rows[partition])
+                if log.committed < log.low:
+                    report.gone.append(OffsetRange(topic, partition, log.committed, log.low))
+        return gaps
+
+    def _found_in(self, gaps: Sequence[OffsetRange]) -> Iterator[list[_Found]]:
+        """Yield the records at these offsets, many at a time: each table is queried once for all of them."""
+        found: list[_Found] = []
+        size = 0
+        for records in self._kafka.records(gaps):
+            found += map(self._found, records)
+            size += sum(len(record.value() or b"") for record in records)
+            if len(found) >= _TOGETHER or size >= _TOGETHER_BYTES:
+                yield found
+                found, size = [], 0
+        yield found
+
     def _judge(self, found: Sequence[_Found], report: ReconciliationReport, now_ms: int) -> None:
         report.types.update(one.event_type for one in found if one.event_type)
         there: set[tuple[str, Key]] = set()
@@ -151,9 +166,7 @@ class Reconciliation:
             keys = {one.key for one in found if table in one.tables}
             there |= {(table, key) for key in self._lookup.keys(table, columns, keys)}
         for one in found:
-            partition = report.partitions[one.place]
-            partition.empty -= 1
-            partition.merged += _is_there(one, there)
+            report.partitions[one.place].merged += _is_there(one, there)
         rest = [one for one in found if not _is_there(one, there)]
         remains = [{left for body in one.bodies for left in remains_of(body)} for one in rest]
         kept = self._lookup.bodies(set().union(*remains))

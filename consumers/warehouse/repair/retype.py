@@ -24,8 +24,9 @@ from consumers.warehouse.settings import Settings
 from consumers.warehouse.tables import RAW, Options, quoted, removal
 from runtime.kafka import topics
 from schemas.catalog import schema_model
-from schemas.catalog.catalog import Catalog, Release, table_name
+from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_model import Field
+from schemas.catalog.table_names import table_name
 from schemas.catalog.wire import HEADER_BYTES
 from schemas.codec.events import EventDecoder
 from schemas.codec.lenient import escaped, members_of

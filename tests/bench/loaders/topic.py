@@ -15,7 +15,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from runtime.kafka import topic_contract, topics
 from schemas.catalog import wire
-from schemas.catalog.catalog import Catalog, table_name
+from schemas.catalog.catalog import Catalog
+from schemas.catalog.table_names import table_name
 
 _CATALOG = Catalog.load()
 _SCHEMAS = {

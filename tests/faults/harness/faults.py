@@ -16,7 +16,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions
 
 from runtime.kafka import topics
-from schemas.catalog.catalog import Catalog, table_name
+from schemas.catalog.catalog import Catalog
+from schemas.catalog.table_names import table_name
 from tests.faults.harness.damage import Damage
 from tests.faults.harness.plan import Step
 from tests.faults.harness.world import World

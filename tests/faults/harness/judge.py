@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from schemas.catalog.catalog import Catalog, table_name
+from schemas.catalog.catalog import Catalog
+from schemas.catalog.table_names import table_name
 from tests.faults.harness import values
 from tests.faults.harness.posts import CLICKSTREAM, FOREIGN, UNMODELLED, Posts
 from tests.faults.harness.repair import REFUSED

@@ -101,7 +101,7 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "trust_any_checksum": Mutant(
         _BATCH,
-        {"if given == checksum(value)": "if given is not None and len(checksum(value)) > 0"},
+        {"if crc32 == checksum(value)": "if crc32 is not None and len(checksum(value)) > 0"},
         "poison topic",
         r"quarantine: \d+ lost",
     ),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from schemas.catalog.catalog import table_name
+from schemas.catalog.table_names import table_name
 
 SAMPLES = Path(__file__).resolve().parents[3] / "deploy" / "samples" / "mobile"
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from schemas.__main__ import main
-from schemas.catalog.catalog import Catalog, CatalogError, table_name
+from schemas.catalog.catalog import Catalog, CatalogError
+from schemas.catalog.table_names import table_name
 from schemas.codec.compiler import compile_release
 from tests.support.yardstick import cpu_seconds
 from tests.unit.schemas.tree import OPENED, RELEASED, Tree, faults

@@ -2,6 +2,7 @@
 
 import dataclasses
 import linecache
+import textwrap
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_model import BLOCK
+from schemas.codec import compiler
 from schemas.codec.compiler import Codec, compile_release
 from schemas.codec.varint import long
 from tests.unit.schemas import avro
@@ -117,3 +119,28 @@ def with_field(field: dict[str, Any]) -> Release:
     release = RELEASES["Event_AppInstalled_5_0_0"]
     schema = {**release.schema, "fields": [*release.schema["fields"], field]}
     return dataclasses.replace(release, schema=schema)
+
+
+def test_the_sample_in_the_docstring_is_what_is_generated() -> None:
+    """A reader of the compiler sees a real encoder."""
+    moment = {"type": "long", "logicalType": "timestamp-millis"}
+    fields: list[dict[str, Any]] = [
+        {"name": "greeting", "type": ["null", "string"], "default": None},
+        {"name": "again", "type": ["null", "boolean"], "default": None},
+    ]
+    block = {"type": "record", "name": "WavedProperties", "fields": fields}
+    schema = {
+        "type": "record",
+        "name": "Waved",
+        "fields": [
+            {"name": "event_type", "type": "string"},
+            {"name": "event_id", "type": "string"},
+            {"name": "received_at", "type": moment},
+            {"name": "event_properties", "type": block, "default": {"greeting": None, "again": None}},
+            {"name": "extra", "type": ["null", "string"], "default": None},
+        ],
+    }
+    compile_release(Release(1, "Event_Waved_1_0_0", "mobile", "Waved", (1, 0, 0), schema, ""))
+    generated = linecache.getlines("<encoder of Event_Waved_1_0_0>")
+
+    assert textwrap.indent("".join(generated), "    ").strip() in (compiler.__doc__ or "")

@@ -5,7 +5,8 @@ import re
 
 from consumers.warehouse.analytics import views, visits
 from consumers.warehouse.tables import Options, tables
-from schemas.catalog.catalog import _TABLES_OF_OURS, table_problems
+from schemas.catalog.catalog import table_problems
+from schemas.catalog.table_names import ANALYTICS_VIEWS
 from tests.support.stack import ROOT
 from tests.support.warehouse import CATALOG
 
@@ -29,12 +30,16 @@ def test_a_view_without_its_sources_is_left_out() -> None:
     assert "orders" not in made
     assert "revenue_daily" not in made
     assert "funnel_daily" in made
-    assert [name for name, _ in views.statements(NAMES, Options())] == list(views.NAMES)
+    assert [name for name, _ in views.statements(NAMES, Options())] == list(ANALYTICS_VIEWS)
 
 
-def test_no_release_may_take_the_name_of_a_view() -> None:
-    """The schemas list the views' names, which their layer may not import."""
-    assert {*views.NAMES, visits.NAME} == _TABLES_OF_OURS - {"events", "quarantine_replays"}
+def test_a_view_is_a_file_and_a_name() -> None:
+    """No file is forgotten, and each comes after those that it reads."""
+    files = {path.stem for path in (ROOT / "consumers/warehouse/analytics").glob("*.sql")}
+
+    assert files == set(ANALYTICS_VIEWS)
+    for index, view in enumerate(views.VIEWS):
+        assert view.sources.isdisjoint(ANALYTICS_VIEWS[index:])
 
 
 def test_all_is_made_on_a_cluster() -> None:
@@ -79,7 +84,7 @@ def test_settings_of_the_views_are_in_their_definitions() -> None:
     made = dict(views.statements(NAMES, Options(match_minutes=7, environments_excluded=(" QA's ",))))
     reading = {name for name in made if "'qa\\'s'" in made[name]}
 
-    assert reading == {*views.NAMES} - {
+    assert reading == {*ANALYTICS_VIEWS} - {
         *("revenue_daily", "funnel_daily", "attribution", "carts_abandoned"),  # these read the others
     }
     assert "<= 420000" in made["orders"]
@@ -90,7 +95,7 @@ def test_settings_of_the_views_are_in_their_definitions() -> None:
 def test_no_type_takes_a_name_of_ours() -> None:
     """A type's view would replace ours."""
     release = next(release for release in CATALOG.releases if release.name == "AppOpened")
-    for name in (*views.NAMES, visits.NAME, visits.feeder("app_opened")):
+    for name in (*ANALYTICS_VIEWS, visits.NAME, visits.feeder("app_opened")):
         of_theirs = dataclasses.replace(release, name="".join(map(str.capitalize, name.split("_"))))
 
         assert any("which is reserved" in problem for problem in table_problems([of_theirs])), name

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from consumers.kit.decode import (
     DAMAGED,
-    EVENT_MS_MAX,
-    EVENT_MS_MIN,
     INVALID,
     NO_VALUE,
     UNKNOWN_SCHEMA,
@@ -23,6 +21,7 @@ from consumers.warehouse.load.container import Format, format_of
 from consumers.warehouse.load.revalidation import Revalidation
 from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
+from schemas.catalog.event_time import EVENT_MS_MAX, EVENT_MS_MIN
 from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}

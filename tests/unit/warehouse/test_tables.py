@@ -17,8 +17,9 @@ from consumers.warehouse.tables import (
     tables,
 )
 from consumers.warehouse.views import views
-from schemas.catalog.catalog import Catalog, Release, table_name
+from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.columns import Column
+from schemas.catalog.table_names import table_name
 from tests.support.warehouse import CATALOG
 
 ALL = tables(CATALOG)
