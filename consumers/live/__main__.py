@@ -46,26 +46,26 @@ def _serve(process: Process) -> None:
 
 async def _run(process: Process, settings: Settings, current: SchemaReloader, sockets: list[socket]) -> None:
     metrics = Metrics()
-    hub = Broadcaster(settings.pages_max, metrics)
+    broadcaster = Broadcaster(settings.pages_max, metrics)
     sources = _sources(settings, current)
     shown = tuple(name for name in ALL if name != INGEST or INGEST in sources)
-    board = PageState(shown, _now_ms(), round(settings.refresh_seconds * 1000))
+    page_state = PageState(shown, _now_ms(), round(settings.refresh_seconds * 1000))
     # After a rest, each of nine queries may take its full time.
     stalled_seconds = 40 + settings.refresh_seconds + 10 * settings.query_seconds_max
-    feed = Poller(board, sources, hub, metrics, _now_ms, stalled_seconds)
-    replays = Replays(settings.of_replay(os.environ), board, metrics, _now_ms, process.start)
+    poller = Poller(page_state, sources, broadcaster, metrics, _now_ms, stalled_seconds)
+    replays = Replays(settings.of_replay(os.environ), page_state, metrics, _now_ms, process.start)
     metrics.schemas.set_function(lambda: len(current.catalog.releases))
     current.on_refused = metrics.schemas_refused.inc
     token = settings.token.get_secret_value() if settings.token else None
-    parts = app.PageParts(board, hub, metrics, replays, current, _now_ms, token, feed.stalled)
+    parts = app.PageParts(page_state, broadcaster, metrics, replays, current, _now_ms, token, poller.stalled)
     stopping = asyncio.Event()
 
     def stop() -> None:
-        hub.close()  # the server waits for open streams
+        broadcaster.close()  # the server waits for open streams
         stopping.set()
 
     _log.info("live_started", extra={"host": settings.host, "port": settings.port})
-    running = feed.parts(settings.refresh_seconds) | {"schemas": current.watch()}
+    running = poller.parts(settings.refresh_seconds) | {"schemas": current.watch()}
     if settings.public_url:
         running["certificate"] = _watch_certificate(settings, metrics)
     serving = serve([Port(app.build(parts), sockets)], stopping, timeout_graceful_shutdown=_STOP_SECONDS_MAX)

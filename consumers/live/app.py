@@ -46,8 +46,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class PageParts:
     """The dependencies of the application."""
 
-    board: PageState
-    hub: Broadcaster
+    page_state: PageState
+    broadcaster: Broadcaster
     metrics: Metrics
     replays: Replays
     current: SchemaReloader
@@ -68,10 +68,10 @@ def build(parts: PageParts) -> Starlette:
     """Build the application."""
     endpoints: Mapping[str, Endpoint] = {
         **dict(_static(files(__package__) / "static", "/")),
-        "/events": _events(parts.hub),
+        "/events": _events(parts.broadcaster),
         "/api/snapshot": _snapshot(parts),
-        "/api/events/{key}": _event(parts.board),
-        "/api/samples/{key}": _sample(parts.board),
+        "/api/events/{key}": _event(parts.page_state),
+        "/api/samples/{key}": _sample(parts.page_state),
         "/schemas": _schemas(parts.current),
         "/healthz": _healthz(parts),
         "/readyz": _readyz(parts),
@@ -103,15 +103,15 @@ def _file(entry: Traversable, media_type: str) -> Endpoint:
     return endpoint
 
 
-def _events(hub: Broadcaster) -> Endpoint:
+def _events(broadcaster: Broadcaster) -> Endpoint:
     async def stream() -> AsyncIterator[bytes]:
-        with hub.open() as page:
+        with broadcaster.open() as page:
             yield _HELLO
             async for state in page.states():
                 yield b"event: state\ndata: " + state + b"\n\n"
 
     async def endpoint(_request: Request) -> Response:
-        if hub.full:
+        if broadcaster.full:
             return PlainTextResponse(
                 "Too many pages are open (LIVE_PAGES_MAX).\n", 503, {"retry-after": "10"}
             )
@@ -136,15 +136,15 @@ def _schemas(current: SchemaReloader) -> Endpoint:
 
 def _snapshot(parts: PageParts) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
-        parts.hub.ask()
-        return _answer(parts.board.state(parts.clock_ms()))
+        parts.broadcaster.ask()
+        return _answer(parts.page_state.state(parts.clock_ms()))
 
     return endpoint
 
 
-def _event(board: PageState) -> Endpoint:
+def _event(page_state: PageState) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        event = board.event(request.path_params["key"])
+        event = page_state.event(request.path_params["key"])
         if event is None:
             return _problem(
                 404, "This event is no longer among the newest; find it with SQL by its event_id."
@@ -154,9 +154,9 @@ def _event(board: PageState) -> Endpoint:
     return endpoint
 
 
-def _sample(board: PageState) -> Endpoint:
+def _sample(page_state: PageState) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        text = board.tables.samples.get(request.path_params["key"])
+        text = page_state.tables.samples.get(request.path_params["key"])
         if text is None:
             return _problem(404, "This body is no longer the newest of its kind.")
         return _answer({"text": text})
@@ -172,7 +172,7 @@ def _replay(parts: PageParts) -> Endpoint:
             wanted = json.decode(await _body(request), type=_ReplayRequest)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _problem(422, "Send reason, pointer and source.")
-        group = _group(parts.board, wanted)
+        group = _group(parts.page_state, wanted)
         if group is None:
             return _problem(404, "The quarantine has no such group.")
         if parts.replays.running:
@@ -180,7 +180,7 @@ def _replay(parts: PageParts) -> Endpoint:
         if not group.waiting:
             return _problem(409, "None of these bodies is waiting.")
         parts.replays.begin(group)
-        return _answer(parts.board.replay, 202)
+        return _answer(parts.page_state.replay, 202)
 
     return endpoint
 
@@ -197,8 +197,8 @@ async def _body(request: Request) -> bytes:
     return b""
 
 
-def _group(board: PageState, wanted: _ReplayRequest) -> QuarantineGroup | None:
-    groups = board.tables.quarantine.groups if board.tables.quarantine else ()
+def _group(page_state: PageState, wanted: _ReplayRequest) -> QuarantineGroup | None:
+    groups = page_state.tables.quarantine.groups if page_state.tables.quarantine else ()
     asked = (wanted.reason, wanted.pointer, wanted.source)
     return next((group for group in groups if (group.reason, group.pointer, group.source) == asked), None)
 
@@ -215,8 +215,8 @@ def _healthz(parts: PageParts) -> Endpoint:
 def _readyz(parts: PageParts) -> Endpoint:
     async def endpoint(_request: Request) -> Response:
         stalled = parts.stalled()
-        is_ready = parts.board.ready and not stalled
-        away = {one.name: one.detail for one in parts.board.away} | dict.fromkeys(stalled, "hangs")
+        is_ready = parts.page_state.ready and not stalled
+        away = {one.name: one.detail for one in parts.page_state.away} | dict.fromkeys(stalled, "hangs")
         return _answer({"ready": is_ready, "away": away}, 200 if is_ready else 503)
 
     return endpoint

@@ -2,7 +2,7 @@
 
 Invariants: a page has at most one pending state; a newer one replaces it, because each state is complete. A
 page that skips STALLED_MAX states is dropped (a sleeping laptop keeps its socket for a quarter of an hour).
-The hub knows whether anyone is watching, which saves work otherwise.
+The broadcaster knows whether anyone is watching, which saves work otherwise.
 """
 
 import asyncio

@@ -44,16 +44,16 @@ class Poller:
 
     def __init__(
         self,
-        board: PageState,
+        page_state: PageState,
         sources: Mapping[str, PolledSource],
-        hub: Broadcaster,
+        broadcaster: Broadcaster,
         metrics: Metrics,
         clock_ms: Callable[[], int],
         stalled_seconds: float = 90.0,
     ) -> None:
-        self._board = board
+        self._page_state = page_state
         self._sources = sources
-        self._hub = hub
+        self._broadcaster = broadcaster
         self._metrics = metrics
         self._clock_ms = clock_ms
         self._stalled_seconds = stalled_seconds
@@ -78,13 +78,13 @@ class Poller:
             self._turned_at[name] = monotonic()
             await asyncio.sleep(refresh_seconds)
             if name == CLICKHOUSE:
-                await self._hub.watched(_IDLE_SECONDS)
+                await self._broadcaster.watched(_IDLE_SECONDS)
 
     async def _publish(self, refresh_seconds: float) -> None:
         while True:
-            state = self._board.state(self._clock_ms())
-            self._metrics.show(state, self._board.tables)
-            self._hub.publish(json.encode(state))
+            state = self._page_state.state(self._clock_ms())
+            self._metrics.show(state, self._page_state.tables)
+            self._broadcaster.publish(json.encode(state))
             self._turned_at[_PAGE] = monotonic()
             await asyncio.sleep(refresh_seconds)
 
@@ -93,12 +93,12 @@ class Poller:
         try:
             seen = await asyncio.to_thread(source.look, self._clock_ms())
         except SourceAwayError as away:
-            if self._board.lost(name, str(away), self._clock_ms()):
+            if self._page_state.lost(name, str(away), self._clock_ms()):
                 cause = f"{away.__cause__!r}"[:_CAUSE_LENGTH_MAX]
                 _log.warning("component_lost", extra={"component": name, "detail": str(away), "cause": cause})
             self._count(name, "failed", up=False)
         else:
-            if self._board.saw(name, seen, self._clock_ms()):
+            if self._page_state.saw(name, seen, self._clock_ms()):
                 _log.info("component_seen", extra={"component": name})
             self._count(name, "ok", up=True)
         self._metrics.look_seconds.labels(name).observe(monotonic() - started)

@@ -37,14 +37,14 @@ class Replays:
     def __init__(
         self,
         env: Mapping[str, str],
-        board: PageState,
+        page_state: PageState,
         metrics: Metrics,
         clock_ms: Callable[[], int],
         start: Start,
     ) -> None:
         self._env = env
         self._start = start
-        self._board = board
+        self._page_state = page_state
         self._metrics = metrics
         self._clock_ms = clock_ms
         self._task: asyncio.Task[None] | None = None
@@ -55,8 +55,8 @@ class Replays:
         return self._task is not None and not self._task.done()
 
     def begin(self, group: QuarantineGroup) -> None:
-        """Start a replay of `group`, if none is running; the board shows its progress."""
-        self._board.replay = Replay(
+        """Start a replay of `group`, if none is running; the page shows its progress."""
+        self._page_state.replay = Replay(
             group.reason, group.pointer, group.source, group.waiting, 0, 0, started_ms=self._clock_ms()
         )
         _log.info("replay_started", extra={"reason": group.reason, "rows": group.waiting})
@@ -86,17 +86,17 @@ class Replays:
 
     def _progress(self, line: str) -> None:
         found = _PROGRESS.match(line)
-        if found and self._board.replay:
+        if found and self._page_state.replay:
             placed, stays = map(int, found.groups())
-            self._board.replay = replace(self._board.replay, placed=placed, stays=stays)
+            self._page_state.replay = replace(self._page_state.replay, placed=placed, stays=stays)
 
     def _finish(self, status: int, said: list[str], complained: list[str]) -> None:
         result = _RESULTS.get(status, "failed")
         # The first line is the total, which is shown as numbers.
         words = said[1:] if result != "failed" else complained[-1:]
-        if self._board.replay:
-            self._board.replay = replace(
-                self._board.replay,
+        if self._page_state.replay:
+            self._page_state.replay = replace(
+                self._page_state.replay,
                 ended_ms=self._clock_ms(),
                 result=result,
                 words=tuple(text_shortened(word) for word in words),

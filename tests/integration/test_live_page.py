@@ -303,12 +303,12 @@ def test_everything_can_be_done_by_keyboard(stack: Stack, live: Live, browser: B
 
 def test_problems_of_topics_are_notices(live: Live, browser: Browser) -> None:
     """In ingest's own text."""
-    board = PageState(ALL, 1_800_000_000_000, 1000)
+    page_state = PageState(ALL, 1_800_000_000_000, 1000)
     problems = ("tapcart.events has one replica. Give it three replicas, or set flush.messages=1.",)
-    board.saw(
+    page_state.saw(
         INGEST, IngestStatus("accepts events", SpoolStatus(0, 0, 10, None, 0), 0, problems), 1_800_000_000_000
     )
-    stream = b"event: state\ndata: " + msgspec.json.encode(board.state(1_800_000_000_000)) + b"\n\n"
+    stream = b"event: state\ndata: " + msgspec.json.encode(page_state.state(1_800_000_000_000)) + b"\n\n"
 
     with opened(browser, "about:blank", DESKTOP) as page:
         page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=stream))
@@ -318,13 +318,15 @@ def test_problems_of_topics_are_notices(live: Live, browser: Browser) -> None:
 
 def test_the_first_view_says_what_to_do(live: Live, browser: Browser) -> None:
     """Before the first event: the next steps, and nothing of the secret."""
-    board = PageState(ALL, 1_800_000_000_000, 1000)
+    page_state = PageState(ALL, 1_800_000_000_000, 1000)
     nothing = window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], ["AppOpened"], 1_800_000_000_000)
     empty = ClickHouseStatus(nothing, Total(0, None, 0), quarantine=QuarantineSummary(0, 0, (), 0))
-    board.saw(CLICKHOUSE, empty, 1_800_000_000_000)
-    board.saw(KAFKA, KafkaStatus((), 1, None, 0), 1_800_000_000_000)
-    board.saw(INGEST, IngestStatus("accepts events", SpoolStatus(0, 0, 10, None, 0), 0), 1_800_000_000_000)
-    stream = b"event: state\ndata: " + msgspec.json.encode(board.state(1_800_000_000_000)) + b"\n\n"
+    page_state.saw(CLICKHOUSE, empty, 1_800_000_000_000)
+    page_state.saw(KAFKA, KafkaStatus((), 1, None, 0), 1_800_000_000_000)
+    page_state.saw(
+        INGEST, IngestStatus("accepts events", SpoolStatus(0, 0, 10, None, 0), 0), 1_800_000_000_000
+    )
+    stream = b"event: state\ndata: " + msgspec.json.encode(page_state.state(1_800_000_000_000)) + b"\n\n"
 
     def answer(route: Route) -> None:
         route.fulfill(content_type="text/event-stream", body=stream)

@@ -47,22 +47,22 @@ OURS = {"origin": "http://127.0.0.1:8081", "content-type": "application/json"}
 
 
 @pytest.fixture
-def board() -> PageState:
-    """A board without any polls yet."""
+def page_state() -> PageState:
+    """The state of a page before any poll."""
     return PageState((CLICKHOUSE, KAFKA, WAREHOUSE), 0, 1000)
 
 
-def page(board: PageState, token: str | None = None) -> Starlette:
+def page(page_state: PageState, token: str | None = None) -> Starlette:
     """Return the application with one published state and closed streams."""
-    hub = Broadcaster(2, Metrics())
-    hub.publish(b'{"now_ms":1}')
-    return app.build(parts(board, hub, token))
+    broadcaster = Broadcaster(2, Metrics())
+    broadcaster.publish(b'{"now_ms":1}')
+    return app.build(parts(page_state, broadcaster, token))
 
 
-def parts(board: PageState, hub: Broadcaster, token: str | None = None) -> app.PageParts:
+def parts(page_state: PageState, broadcaster: Broadcaster, token: str | None = None) -> app.PageParts:
     """Return the parts of an application whose replays cannot reach Kafka."""
-    replays = Replays({"KAFKA_BOOTSTRAP_SERVERS": ""}, board, Metrics(), lambda: NOW, start)
-    return app.PageParts(board, hub, Metrics(), replays, SchemaReloader(), lambda: NOW, token)
+    replays = Replays({"KAFKA_BOOTSTRAP_SERVERS": ""}, page_state, Metrics(), lambda: NOW, start)
+    return app.PageParts(page_state, broadcaster, Metrics(), replays, SchemaReloader(), lambda: NOW, token)
 
 
 def start(_name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -116,20 +116,20 @@ def basic(password: str) -> str:
 )
 @pytest.mark.parametrize("token", [SESAME, None])
 def test_headers_of_any_bytes_are_answered(
-    board: PageState, headers: dict[str, bytes], token: str | None
+    page_state: PageState, headers: dict[str, bytes], token: str | None
 ) -> None:
     """None of them causes an error of ours."""
     given = [(name.encode(), value) for name, value in headers.items()]
     message = {"type": "http.request", "body": b"\xff"}
 
-    assert run(page(board, token), given, message) in {401, 403, 415}
+    assert run(page(page_state, token), given, message) in {401, 403, 415}
 
 
-def test_a_request_that_ends_early_is_no_error(board: PageState) -> None:
+def test_a_request_that_ends_early_is_no_error(page_state: PageState) -> None:
     """A disconnected client gets no answer, and the log no traceback."""
     given = [(name.encode(), value.encode()) for name, value in OURS.items()]
 
-    assert run(page(board), [(b"host", b"127.0.0.1:8081"), *given], {"type": "http.disconnect"}) == 422
+    assert run(page(page_state), [(b"host", b"127.0.0.1:8081"), *given], {"type": "http.disconnect"}) == 422
 
 
 def run(application: Starlette, headers: list[tuple[bytes, bytes]], message: dict[str, Any]) -> int:
@@ -150,16 +150,16 @@ def run(application: Starlette, headers: list[tuple[bytes, bytes]], message: dic
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("key", ["\x00", "a" * 60_000, "%ff", "..", "\u202e", "'"])
-def test_any_key_is_answered(board: PageState, path: str, key: str) -> None:
+def test_any_key_is_answered(page_state: PageState, path: str, key: str) -> None:
     """404, or the named page."""
-    board.saw(CLICKHOUSE, seen(WAITING), NOW)
+    page_state.saw(CLICKHOUSE, seen(WAITING), NOW)
 
-    assert get(page(board), f"{path.rpartition('/')[0]}/{quote(key)}").status_code in {404, 200}
+    assert get(page(page_state), f"{path.rpartition('/')[0]}/{quote(key)}").status_code in {404, 200}
 
 
-def test_the_schemas_are_a_page(board: PageState) -> None:
+def test_the_schemas_are_a_page(page_state: PageState) -> None:
     """Of the catalog in use, as committed."""
-    answer = get(page(board), "/schemas")
+    answer = get(page(page_state), "/schemas")
 
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.text == (HERE / "schemas.html").read_text()
@@ -169,9 +169,9 @@ def test_the_schemas_are_a_page(board: PageState) -> None:
 @pytest.mark.parametrize(
     "authorization", ["", "Bearer wrong", basic("wrong"), "Basic %%%", f"Digest {SESAME}"]
 )
-def test_a_token_is_asked_for_everywhere(board: PageState, path: str, authorization: str) -> None:
+def test_a_token_is_asked_for_everywhere(page_state: PageState, path: str, authorization: str) -> None:
     """Without it nothing is shown, and a browser asks for it."""
-    answer = get(page(board, SESAME), path, authorization=authorization)
+    answer = get(page(page_state, SESAME), path, authorization=authorization)
 
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Basic ")
@@ -179,37 +179,39 @@ def test_a_token_is_asked_for_everywhere(board: PageState, path: str, authorizat
 
 
 @pytest.mark.parametrize("authorization", [f"Bearer {SESAME}", basic(SESAME), f"bearer {SESAME}"])
-def test_the_token_opens(board: PageState, authorization: str) -> None:
+def test_the_token_opens(page_state: PageState, authorization: str) -> None:
     """As a password of any user, or as a bearer; from any host name."""
-    answer = get(page(board, SESAME), "/api/snapshot", authorization=authorization, host="live.example.org")
+    answer = get(
+        page(page_state, SESAME), "/api/snapshot", authorization=authorization, host="live.example.org"
+    )
 
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_probes_need_no_token(board: PageState, path: str) -> None:
+def test_probes_need_no_token(page_state: PageState, path: str) -> None:
     """Kubernetes has none."""
-    assert get(page(board, SESAME), path, host="10.0.0.7:8081").status_code != 401
+    assert get(page(page_state, SESAME), path, host="10.0.0.7:8081").status_code != 401
 
 
 @pytest.mark.parametrize(
     "host", ["rebound.example.org", "rebound.example.org:8081", "", "127.0.0.1.example.org"]
 )
-def test_without_a_token_only_this_machine_is_answered(board: PageState, host: str) -> None:
+def test_without_a_token_only_this_machine_is_answered(page_state: PageState, host: str) -> None:
     """Neither a proxy's public name nor a site's name for 127.0.0.1 works."""
-    assert get(page(board), "/api/snapshot", host=host).status_code == 403
+    assert get(page(page_state), "/api/snapshot", host=host).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8081", "[::1]:8081", "LocalHost:9"])
-def test_this_machine_is_answered(board: PageState, host: str) -> None:
+def test_this_machine_is_answered(page_state: PageState, host: str) -> None:
     """By each of its loopback names."""
-    assert get(page(board), "/api/snapshot", host=host).status_code == 200
+    assert get(page(page_state), "/api/snapshot", host=host).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/api/snapshot", "/healthz", "/nowhere"])
-def test_every_answer_is_shielded(board: PageState, path: str) -> None:
+def test_every_answer_is_shielded(page_state: PageState, path: str) -> None:
     """No inline script or style, no other host, no frame, no markup from text."""
-    policy = get(page(board), path).headers["content-security-policy"]
+    policy = get(page(page_state), path).headers["content-security-policy"]
 
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -252,20 +254,20 @@ def test_the_page_puts_values_in_as_text() -> None:
         {"origin": "http://127.0.0.1:8081", "sec-fetch-site": "same-site"},
     ],
 )
-def test_no_other_site_can_begin_a_replay(board: PageState, headers: dict[str, str]) -> None:
+def test_no_other_site_can_begin_a_replay(page_state: PageState, headers: dict[str, str]) -> None:
     """A browser may hold a token or reach 127.0.0.1 for any site, but Origin names the site."""
-    board.saw(CLICKHOUSE, seen(WAITING), 1)
-    open_page = post(page(board), WANTED, **{"content-type": "application/json", **headers})
-    with_token = post(page(board, SESAME), WANTED, authorization=basic(SESAME), **headers)
+    page_state.saw(CLICKHOUSE, seen(WAITING), 1)
+    open_page = post(page(page_state), WANTED, **{"content-type": "application/json", **headers})
+    with_token = post(page(page_state, SESAME), WANTED, authorization=basic(SESAME), **headers)
 
     assert (open_page.status_code, with_token.status_code) == (403, 403)
-    assert board.replay is None
+    assert page_state.replay is None
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_no_other_site_shows_what_the_page_knows(board: PageState, site: str) -> None:
+def test_no_other_site_shows_what_the_page_knows(page_state: PageState, site: str) -> None:
     """Another page may not embed it as an image or a frame; following a link is allowed."""
-    client = page(board)
+    client = page(page_state)
 
     for path in ("/", "/api/snapshot", "/events", "/metrics"):
         assert get(client, path, **{"sec-fetch-site": site}).status_code == 403
@@ -274,11 +276,11 @@ def test_no_other_site_shows_what_the_page_knows(board: PageState, site: str) ->
     assert get(client, "/", **{"sec-fetch-site": "none"}).status_code == 200
 
 
-def test_a_replay_needs_the_token(board: PageState) -> None:
+def test_a_replay_needs_the_token(page_state: PageState) -> None:
     """Like everything, if one is set."""
-    board.saw(CLICKHOUSE, seen(WAITING), 1)
+    page_state.saw(CLICKHOUSE, seen(WAITING), 1)
 
-    assert post(page(board, SESAME), WANTED, **OURS).status_code == 401
+    assert post(page(page_state, SESAME), WANTED, **OURS).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -294,21 +296,21 @@ def test_a_replay_needs_the_token(board: PageState) -> None:
     ],
 )
 def test_only_what_waits_can_be_replayed(
-    board: PageState, body: object, content_type: str, status: int
+    page_state: PageState, body: object, content_type: str, status: int
 ) -> None:
     """A request must name a group that the page shows."""
-    board.saw(CLICKHOUSE, seen(WAITING, REPLAYED), 1)
-    answer = post(page(board), body, origin=OURS["origin"], **{"content-type": content_type})
+    page_state.saw(CLICKHOUSE, seen(WAITING, REPLAYED), 1)
+    answer = post(page(page_state), body, origin=OURS["origin"], **{"content-type": content_type})
 
     assert answer.status_code == status
     assert answer.json()["detail"]
-    assert board.replay is None
+    assert page_state.replay is None
 
 
-def test_one_replay_at_a_time_and_a_failed_one_is_told(board: PageState) -> None:
+def test_one_replay_at_a_time_and_a_failed_one_is_told(page_state: PageState) -> None:
     """The second is refused; the command's error is on the page."""
-    board.saw(CLICKHOUSE, seen(WAITING), 1)
-    whole = parts(board, Broadcaster(2, Metrics()))
+    page_state.saw(CLICKHOUSE, seen(WAITING), 1)
+    whole = parts(page_state, Broadcaster(2, Metrics()))
 
     async def story() -> tuple[int, int]:
         transport = httpx.ASGITransport(app.build(whole))
@@ -319,14 +321,14 @@ def test_one_replay_at_a_time_and_a_failed_one_is_told(board: PageState) -> None
         return first.status_code, second.status_code
 
     assert asyncio.run(story()) == (202, 409)
-    assert board.replay
-    assert (board.replay.result, board.replay.total) == ("failed", 2)
-    assert "KAFKA_BOOTSTRAP_SERVERS" in board.replay.words[0]
+    assert page_state.replay
+    assert (page_state.replay.result, page_state.replay.total) == ("failed", 2)
+    assert "KAFKA_BOOTSTRAP_SERVERS" in page_state.replay.words[0]
 
 
-def test_stopping_ends_a_replay(board: PageState) -> None:
+def test_stopping_ends_a_replay(page_state: PageState) -> None:
     """No process is left running."""
-    whole = parts(board, Broadcaster(2, Metrics()))
+    whole = parts(page_state, Broadcaster(2, Metrics()))
 
     async def story() -> None:
         whole.replays.begin(WAITING)
@@ -348,16 +350,17 @@ def test_no_text_of_an_event_becomes_sql() -> None:
     assert b"'; DROP TABLE x; --".hex() in found
 
 
-def test_events_and_samples_come_from_memory(board: PageState) -> None:
+def test_events_and_samples_come_from_memory(page_state: PageState) -> None:
     """As JSON, for any content; missing ones are reported."""
-    board.saw(CLICKHOUSE, seen(WAITING), 1)
-    board.saw(
+    page_state.saw(CLICKHOUSE, seen(WAITING), 1)
+    page_state.saw(
         KAFKA,
         KafkaStatus((), 1, None, 1, None, (RedactedEvent("0-1", 1, 1, "A", "b", "c", b'{"x":"<i>"}'),)),
         1,
     )
     answers = [
-        get(page(board), f"/api/{path}") for path in ("samples/AB", "events/0-1", "samples/X", "events/X")
+        get(page(page_state), f"/api/{path}")
+        for path in ("samples/AB", "events/0-1", "samples/X", "events/X")
     ]
 
     assert [answer.status_code for answer in answers] == [200, 200, 404, 404]
@@ -365,26 +368,26 @@ def test_events_and_samples_come_from_memory(board: PageState) -> None:
     assert {answer.headers["content-type"] for answer in answers[:2]} == {"application/json"}
 
 
-def test_nothing_else_can_be_sent(board: PageState) -> None:
+def test_nothing_else_can_be_sent(page_state: PageState) -> None:
     """The page changes nothing except by a replay."""
 
     async def ask() -> int:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(page(board))) as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(page(page_state))) as client:
             headers = {"origin": "http://localhost"}
             return (await client.post("http://localhost/api/snapshot", headers=headers)).status_code
 
     assert asyncio.run(ask()) == 405
 
 
-def test_ready_after_the_first_look_at_clickhouse(board: PageState) -> None:
+def test_ready_after_the_first_look_at_clickhouse(page_state: PageState) -> None:
     """Before, it reports failed components; afterwards it stays ready, because it shows them."""
-    application = page(board)
+    application = page(page_state)
     before = get(application, "/readyz")
     found = window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], [], 1)
-    board.saw(KAFKA, KafkaStatus((), 1, None, 1), 1)
-    board.saw(CLICKHOUSE, ClickHouseStatus(window=found), 1)
+    page_state.saw(KAFKA, KafkaStatus((), 1, None, 1), 1)
+    page_state.saw(CLICKHOUSE, ClickHouseStatus(window=found), 1)
     after = get(application, "/readyz")
-    board.lost(CLICKHOUSE, "does not answer", 2)
+    page_state.lost(CLICKHOUSE, "does not answer", 2)
     later = get(application, "/readyz")
 
     assert (before.status_code, before.json()["away"][CLICKHOUSE]) == (503, "not polled yet")
@@ -392,33 +395,33 @@ def test_ready_after_the_first_look_at_clickhouse(board: PageState) -> None:
     assert (later.status_code, later.json()["away"]) == (200, {CLICKHOUSE: "does not answer"})
 
 
-def test_what_hangs_makes_the_page_unfit(board: PageState) -> None:
+def test_what_hangs_makes_the_page_unfit(page_state: PageState) -> None:
     """It would show old numbers as new ones, so it must be restarted."""
-    board.saw(
+    page_state.saw(
         CLICKHOUSE, ClickHouseStatus(window=window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], [], 1)), 1
     )
-    whole = replace(parts(board, Broadcaster(2, Metrics())), stalled=lambda: (KAFKA,))
+    whole = replace(parts(page_state, Broadcaster(2, Metrics())), stalled=lambda: (KAFKA,))
     alive, ready = (get(app.build(whole), path) for path in ("/healthz", "/readyz"))
 
     assert (alive.status_code, alive.text) == (503, "hangs: kafka\n")
     assert (ready.status_code, ready.json()["away"][KAFKA]) == (503, "hangs")
 
 
-def test_the_snapshot_is_of_now(board: PageState) -> None:
+def test_the_snapshot_is_of_now(page_state: PageState) -> None:
     """A state promised by /readyz is in the next snapshot, not in the one after."""
-    before = json.loads(get(page(board), "/api/snapshot").content)
-    board.lost(CLICKHOUSE, "does not answer", 5)
-    after = json.loads(get(page(board), "/api/snapshot").content)
+    before = json.loads(get(page(page_state), "/api/snapshot").content)
+    page_state.lost(CLICKHOUSE, "does not answer", 5)
+    after = json.loads(get(page(page_state), "/api/snapshot").content)
 
     assert (before["now_ms"], before["components"][0]["health"]) == (NOW, "unknown")
     assert after["components"][0]["health"] == "down"
 
 
-def test_too_many_pages_are_refused(board: PageState) -> None:
+def test_too_many_pages_are_refused(page_state: PageState) -> None:
     """503, with a time to retry."""
-    hub = Broadcaster(2, Metrics())
-    hub.close()
-    answer = get(app.build(parts(board, hub)), "/events")
+    broadcaster = Broadcaster(2, Metrics())
+    broadcaster.close()
+    answer = get(app.build(parts(page_state, broadcaster)), "/events")
 
     assert answer.status_code == 503
     assert answer.headers["retry-after"]

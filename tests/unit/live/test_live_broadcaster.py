@@ -21,9 +21,9 @@ def run(story: Callable[[Broadcaster], Awaitable[None]], pages_max: int = 3) -> 
 def test_a_new_page_gets_the_latest_state_at_once() -> None:
     """It need not wait for the next round."""
 
-    async def story(hub: Broadcaster) -> None:
-        hub.publish(b"1")
-        with hub.open() as page:
+    async def story(broadcaster: Broadcaster) -> None:
+        broadcaster.publish(b"1")
+        with broadcaster.open() as page:
             assert await anext(page.states()) == b"1"
 
     run(story)
@@ -32,10 +32,10 @@ def test_a_new_page_gets_the_latest_state_at_once() -> None:
 def test_a_slow_page_misses_states_but_gets_the_newest() -> None:
     """Memory is limited to one state per page."""
 
-    async def story(hub: Broadcaster) -> None:
-        with hub.open() as page:
+    async def story(broadcaster: Broadcaster) -> None:
+        with broadcaster.open() as page:
             for number in range(10):
-                hub.publish(b"%d" % number)
+                broadcaster.publish(b"%d" % number)
             assert await anext(page.states()) == b"9"
 
     run(story)
@@ -44,10 +44,10 @@ def test_a_slow_page_misses_states_but_gets_the_newest() -> None:
 def test_a_page_counts_until_it_is_closed() -> None:
     """Beyond the limit no page may be opened; after a close one may."""
 
-    async def story(hub: Broadcaster) -> None:
-        with hub.open():
-            assert hub.full
-        assert not hub.full
+    async def story(broadcaster: Broadcaster) -> None:
+        with broadcaster.open():
+            assert broadcaster.full
+        assert not broadcaster.full
 
     run(story, pages_max=1)
 
@@ -55,14 +55,14 @@ def test_a_page_counts_until_it_is_closed() -> None:
 def test_closing_ends_every_stream() -> None:
     """Also that of a page opened later, because the server must be able to stop."""
 
-    async def story(hub: Broadcaster) -> None:
-        with hub.open() as page:
-            hub.publish(b"1")
-            hub.close()
+    async def story(broadcaster: Broadcaster) -> None:
+        with broadcaster.open() as page:
+            broadcaster.publish(b"1")
+            broadcaster.close()
             assert [state async for state in page.states()] == [b"1"]
-        with hub.open() as late:
+        with broadcaster.open() as late:
             assert [state async for state in late.states()] == [b"1"]
-        assert hub.full
+        assert broadcaster.full
 
     run(story)
 
@@ -70,17 +70,20 @@ def test_closing_ends_every_stream() -> None:
 def test_nobody_looks_until_a_page_opens_or_a_snapshot_is_asked_for() -> None:
     """Waiters continue at once then, and not earlier unless their time is up."""
 
-    async def story(hub: Broadcaster) -> None:
-        first, second = asyncio.create_task(hub.watched(60)), asyncio.create_task(hub.watched(60))
+    async def story(broadcaster: Broadcaster) -> None:
+        first, second = (
+            asyncio.create_task(broadcaster.watched(60)),
+            asyncio.create_task(broadcaster.watched(60)),
+        )
         await asyncio.sleep(0)
         assert not first.done()
-        with hub.open():
-            await asyncio.wait_for(asyncio.gather(first, second, hub.watched(60)), 5)
-        third = asyncio.create_task(hub.watched(60))
+        with broadcaster.open():
+            await asyncio.wait_for(asyncio.gather(first, second, broadcaster.watched(60)), 5)
+        third = asyncio.create_task(broadcaster.watched(60))
         await asyncio.sleep(0)
         assert not third.done()
-        hub.ask()
-        await asyncio.wait_for(asyncio.gather(third, hub.watched(60)), 5)
+        broadcaster.ask()
+        await asyncio.wait_for(asyncio.gather(third, broadcaster.watched(60)), 5)
 
     run(story)
 
@@ -88,8 +91,8 @@ def test_nobody_looks_until_a_page_opens_or_a_snapshot_is_asked_for() -> None:
 def test_what_waits_for_nobody_goes_on_after_a_while() -> None:
     """Readiness and metrics stay correct without a page."""
 
-    async def story(hub: Broadcaster) -> None:
-        await asyncio.wait_for(hub.watched(0.01), 5)
+    async def story(broadcaster: Broadcaster) -> None:
+        await asyncio.wait_for(broadcaster.watched(0.01), 5)
 
     run(story)
 
@@ -97,17 +100,17 @@ def test_what_waits_for_nobody_goes_on_after_a_while() -> None:
 def test_a_page_that_takes_nothing_is_let_go() -> None:
     """A sleeping laptop does not keep its place forever."""
 
-    async def story(hub: Broadcaster) -> None:
+    async def story(broadcaster: Broadcaster) -> None:
         async def stalled() -> None:
-            with hub.open():
+            with broadcaster.open():
                 await asyncio.Event().wait()
 
         task = asyncio.create_task(stalled())
         await asyncio.sleep(0)
         for _ in range(STALLED_MAX + 2):
-            hub.publish(b"1")
+            broadcaster.publish(b"1")
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not hub.full
+        assert not broadcaster.full
 
     run(story, pages_max=1)

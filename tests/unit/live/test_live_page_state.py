@@ -28,8 +28,8 @@ from consumers.live.state import (
 NOW = 1_000_000
 
 
-def board() -> PageState:
-    """Return a board of all components."""
+def page_state() -> PageState:
+    """Return the state of a page with all components."""
     return PageState(ALL, NOW, 1000)
 
 
@@ -55,16 +55,16 @@ def day(end_ms: int, events: int) -> ClickHouseStatus:
 
 def test_nothing_is_known_before_the_first_look() -> None:
     """Unknown is neither up nor zero; but the page itself is up."""
-    state = board().state(NOW)
+    state = page_state().state(NOW)
 
     assert {one.health for one in state.components if one.name != LIVE} == {ComponentHealth.UNKNOWN}
-    assert component(board(), LIVE).health is ComponentHealth.UP
+    assert component(page_state(), LIVE).health is ComponentHealth.UP
     assert (state.total, state.lag, state.balance, state.freshness.age_ms) == (None, None, None, None)
 
 
 def test_nothing_waiting_is_fresh() -> None:
     """Freshness is zero if every record is loaded and no spool holds one."""
-    at = board()
+    at = page_state()
     at.saw(KAFKA, log(), NOW)
     at.saw(INGEST, intake(None), NOW)
 
@@ -73,7 +73,7 @@ def test_nothing_waiting_is_fresh() -> None:
 
 def test_freshness_is_the_age_of_the_oldest_waiting_record() -> None:
     """At the time of the poll: a moment later the record may be loaded."""
-    at = board()
+    at = page_state()
     at.saw(KAFKA, log(7, oldest_ms=NOW - 4000), NOW)
     state = at.state(NOW + 500)
 
@@ -84,7 +84,7 @@ def test_freshness_is_the_age_of_the_oldest_waiting_record() -> None:
 
 def test_freshness_is_not_known_when_the_record_could_not_be_read() -> None:
     """Something waits for an unknown time, which is not zero."""
-    at = board()
+    at = page_state()
     at.saw(KAFKA, log(7), NOW)
 
     assert at.state(NOW).freshness.age_ms is None
@@ -104,7 +104,7 @@ def test_freshness_counts_what_waits_on_ingests_disk() -> None:
 
 def test_freshness_says_when_it_was_known() -> None:
     """The time of the older poll of Kafka and ingest: if one hangs, freshness is outdated."""
-    at = board()
+    at = page_state()
     at.saw(INGEST, intake(None), NOW)
     before = at.state(NOW).freshness.as_of_ms
     at.saw(KAFKA, log(), NOW)
@@ -122,7 +122,7 @@ def test_freshness_says_when_it_was_known() -> None:
 
 def test_freshness_is_not_known_without_ingest() -> None:
     """Its spool may hold the oldest event; Kafka's oldest is a lower bound."""
-    at = board()
+    at = page_state()
     at.saw(KAFKA, log(), NOW)
     unknown = at.state(NOW).freshness.age_ms
     at.saw(KAFKA, log(7, oldest_ms=NOW - 4000), NOW)
@@ -133,7 +133,7 @@ def test_freshness_is_not_known_without_ingest() -> None:
 
 def test_a_lag_of_earlier_is_no_metric() -> None:
     """The page shows it with its time; a metric without a time would look current."""
-    at, metrics = board(), Metrics()
+    at, metrics = page_state(), Metrics()
     at.saw(KAFKA, log(7), NOW)
     metrics.show(at.state(NOW), at.tables)
     before = metrics.lag._value.get()
@@ -146,7 +146,7 @@ def test_a_lag_of_earlier_is_no_metric() -> None:
 
 def test_problems_of_topics_are_those_that_ingest_found() -> None:
     """As text; None until ingest has checked them."""
-    at = board()
+    at = page_state()
     before = at.state(NOW).topic_problems
     at.saw(INGEST, replace(intake(None), topic_problems=("tapcart.events has one replica",)), NOW)
 
@@ -164,7 +164,7 @@ def test_freshness_of_a_page_without_ingest_is_kafkas() -> None:
 
 def test_freshness_is_not_known_without_kafka() -> None:
     """An old answer is not freshness; lag keeps its last numbers."""
-    at = board()
+    at = page_state()
     at.saw(KAFKA, log(), NOW)
     at.lost(KAFKA, "does not answer", NOW)
     state = at.state(NOW)
@@ -176,7 +176,7 @@ def test_freshness_is_not_known_without_kafka() -> None:
 
 def test_a_group_without_members_is_a_loader_that_is_down() -> None:
     """Kafka knows whether the loader runs."""
-    at = board()
+    at = page_state()
     at.saw(KAFKA, log(loaders=0), NOW)
 
     assert component(at, WAREHOUSE).health is ComponentHealth.DOWN
@@ -184,7 +184,7 @@ def test_a_group_without_members_is_a_loader_that_is_down() -> None:
 
 def test_a_component_keeps_the_time_its_health_changed() -> None:
     """`since` is the time of the change, not of the last poll."""
-    at = board()
+    at = page_state()
     at.lost(CLICKHOUSE, "does not answer", NOW + 1)
     at.lost(CLICKHOUSE, "refused", NOW + 2)
 
@@ -195,7 +195,7 @@ def test_a_component_keeps_the_time_its_health_changed() -> None:
 
 def test_numbers_stay_while_their_component_is_away() -> None:
     """With their time."""
-    at = board()
+    at = page_state()
     at.saw(CLICKHOUSE, ClickHouseStatus(total=Total(5, NOW, NOW)), NOW)
     at.lost(CLICKHOUSE, "does not answer", NOW + 9000)
 
@@ -204,7 +204,7 @@ def test_numbers_stay_while_their_component_is_away() -> None:
 
 def test_a_day_counts_once_kafka_has_counted_up_to_the_same_moment() -> None:
     """Counts of two moments never mix; until there is a newer pair, the older one stays."""
-    at = board()
+    at = page_state()
     at.saw(KAFKA, KafkaStatus((), 1, None, NOW, Today(0, 12, (Mark(8, 10, 0),))), NOW)
     at.saw(CLICKHOUSE, day(8, 9), NOW)
     paired = at.state(NOW).balance
@@ -218,7 +218,7 @@ def test_a_day_counts_once_kafka_has_counted_up_to_the_same_moment() -> None:
 
 def test_what_waits_on_disk_is_acknowledged() -> None:
     """Also while Kafka is down."""
-    at = board()
+    at = page_state()
     at.saw(KAFKA, KafkaStatus((), 1, None, NOW, Today(0, 10, (Mark(8, 10, 0),))), NOW)
     at.saw(CLICKHOUSE, day(8, 10), NOW)
     at.lost(KAFKA, "does not answer", NOW)
@@ -231,7 +231,7 @@ def test_what_waits_on_disk_is_acknowledged() -> None:
 
 def test_a_query_that_costs_too_much_is_no_outage() -> None:
     """ClickHouse answers; the page shows which number is old, and why."""
-    at = board()
+    at = page_state()
     at.saw(CLICKHOUSE, ClickHouseStatus(troubles={"day": "takes too long"}), NOW)
 
     assert component(at, CLICKHOUSE).health is ComponentHealth.UP
@@ -241,7 +241,7 @@ def test_a_query_that_costs_too_much_is_no_outage() -> None:
 
 def test_only_the_newest_events_are_found() -> None:
     """The page's memory is limited; SQL has the rest."""
-    at = board()
+    at = page_state()
     events = tuple(RedactedEvent(f"0-{n}", n, n, "AppOpened", "app", "d", b"{}") for n in range(20, 0, -1))
     at.saw(KAFKA, KafkaStatus((), 1, None, NOW, None, events), NOW)
 

@@ -32,7 +32,7 @@ class Answering:
         return self.answer
 
 
-def feed(**sources: Answering) -> tuple[Poller, Metrics]:
+def poller(**sources: Answering) -> tuple[Poller, Metrics]:
     """Return a poller of these components."""
     metrics = Metrics()
     return Poller(
@@ -53,7 +53,7 @@ def test_a_look_that_hangs_is_named_until_it_goes_on() -> None:
         Answering(KafkaStatus((), 1, None, NOW)),
         Answering(IngestStatus("", SpoolStatus(0, 0, 1, None, NOW), NOW)),
     )
-    running, metrics = feed(**{KAFKA: kafka, INGEST: ingest})
+    running, metrics = poller(**{KAFKA: kafka, INGEST: ingest})
 
     async def story() -> tuple[str, ...]:
         tasks = [asyncio.create_task(part) for part in running.parts(0.01).values()]
@@ -74,7 +74,7 @@ def test_a_look_that_hangs_is_named_until_it_goes_on() -> None:
 def test_what_a_source_does_not_expect_ends_its_part() -> None:
     """And so ends the process; a component that is down does not."""
     away, broken = Answering(SourceAwayError("does not answer")), Answering(KeyError("nobody expected this"))
-    running, _ = feed(**{KAFKA: away, INGEST: broken})
+    running, _ = poller(**{KAFKA: away, INGEST: broken})
 
     async def story() -> set[str]:
         tasks = {name: asyncio.create_task(part) for name, part in running.parts(0.01).items()}
