@@ -1,5 +1,6 @@
 """Every reference to a page of the docs, in pages and in code, leads to a file and a heading that exist."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -93,6 +94,48 @@ def test_lines_of_a_page_are_short(page: str) -> None:
     ]
 
     assert not long
+
+
+def defined(path: str) -> set[str]:
+    """Return the names that a module defines; `Class.method` for those in a class."""
+    names: set[str] = set()
+    for node in ast.parse((ROOT / path).read_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                names.add(name)
+            case ast.ClassDef(name=name):
+                inner = (one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
+                names |= {name, *(f"{name}.{one.name}" for one in inner)}
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return names
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_names_in_a_walk_or_a_recipe_are_defined(page: str) -> None:
+    """Written as `path.py`: `name`, `Class.method`."""
+    text = " ".join((ROOT / page).read_text().split())
+    cited = re.findall(r"`([\w/]+\.py)`: (`[\w.]+`(?:, `[\w.]+`(?!: ))*)", text)
+
+    assert len(cited) > 10
+    for path, names in cited:
+        assert path in FILES
+        assert set(re.findall(r"`([\w.]+)`", names)) <= defined(path), path
+
+
+def test_paths_in_pages_exist() -> None:
+    """Written in backticks, from the root; a name in capitals stands for the reader's own."""
+    missing = {
+        f"{page}: {path}"
+        for page in PAGES
+        if page in {"README.md", "CONTRIBUTING.md"} or page.startswith(("docs/", "deploy/"))
+        for path in re.findall(
+            r"`((?:[\w-]+/)+[\w-]+\.(?:py|sql|yml|js|html|css|json))`", (ROOT / page).read_text()
+        )
+        if path not in FILES and "NAME" not in path
+    }
+
+    assert not missing
 
 
 def test_every_page_is_linked() -> None:
