@@ -53,7 +53,7 @@ _PAUSE_SECONDS_MAX = 5.0
 _FAILED_MAX = 3  # consecutive rows that ingest fails to answer; then the rows are not to blame
 # Waits before typing rows: for ingest to use the new release, and for the loader to load earlier events.
 _USED_SECONDS_MAX, _WAIT_SECONDS_MAX = 10.0, 60.0
-_LOOK_SECONDS = 0.2
+_CHECK_SECONDS = 0.2
 _SCHEMAS = re.compile(r"^tapline_ingest_schemas ([0-9.]+)$", re.MULTILINE)
 # Rows marked together; the next run repeats rows that were posted but not marked.
 _MARKED_TOGETHER = 500
@@ -177,7 +177,7 @@ def _is_used(access: IngestAccess, releases: int) -> bool:
             return False
         if all(one and float(one[1]) >= releases for one in found):
             return True
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_CHECK_SECONDS)
     return False
 
 

@@ -56,14 +56,14 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     try:
         settings = Settings.from_env(env)
         current = following(settings.schemas_dir, settings.schema_registry)
-        asked = event_filter(current.catalog, options.type, options.app)
-        _check_fields(current.catalog, asked, options.fields)
+        chosen = event_filter(current.catalog, options.type, options.app)
+        _check_fields(current.catalog, chosen, options.fields)
         consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail", _log)
     except (SettingsError, CatalogError) as error:
         _say(str(error))
         return 2
     try:
-        for event, record in _events(consumer, current, asked, options.since):
+        for event, record in _events(consumer, current, chosen, options.since):
             _print(event, record, options)
     except KeyboardInterrupt:
         return 130
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _events(
-    consumer: Consumer, current: SchemaReloader, asked: EventFilter, since: datetime | None
+    consumer: Consumer, current: SchemaReloader, chosen: EventFilter, since: datetime | None
 ) -> Iterator[tuple[dict[str, Any], Message]]:
     places = _begin(consumer, since)
     is_away = False
@@ -90,7 +90,7 @@ def _events(
             _reload(current)
             places = _follow(consumer, places)
         for record in sorted(records, key=lambda one: one.timestamp()[1]):
-            event = _event(current.catalog, asked, record)
+            event = _event(current.catalog, chosen, record)
             if event is not None:
                 yield event, record
         sys.stdout.flush()
@@ -135,9 +135,9 @@ def _reload(current: SchemaReloader) -> None:
         _say(f"keeping the schemas in use: {error}")
 
 
-def _event(catalog: Catalog, asked: EventFilter, message: Message) -> dict[str, Any] | None:
+def _event(catalog: Catalog, chosen: EventFilter, message: Message) -> dict[str, Any] | None:
     record = cast("Record", message)
-    if not asked.admits(record):
+    if not chosen.admits(record):
         return None
     try:
         value = sound(record.value(), header(record, record_headers.CRC32))
@@ -146,7 +146,7 @@ def _event(catalog: Catalog, asked: EventFilter, message: Message) -> dict[str, 
             raise InvalidRecordError("unknown_schema", "its schema is unknown")  # noqa: TRY301
         if release.name == catalog.quarantine.name:
             raise InvalidRecordError("wrong_topic", "it belongs in the quarantine topic")  # noqa: TRY301
-        event: dict[str, Any] | None = asked.event(*typed(catalog, release, fields_of(release, value)))
+        event: dict[str, Any] | None = chosen.event(*typed(catalog, release, fields_of(release, value)))
     except InvalidRecordError as error:
         _say(f"{record.topic()}/{record.partition()}/{record.offset()}: {error.detail}")
         return None
@@ -230,9 +230,9 @@ def _paths(text: str) -> tuple[str, ...]:
     return tuple(path.strip() for path in text.split(",") if path.strip())
 
 
-def _check_fields(catalog: Catalog, asked: EventFilter, paths: Sequence[str]) -> None:
+def _check_fields(catalog: Catalog, chosen: EventFilter, paths: Sequence[str]) -> None:
     """Check that each field exists in some type. Raises: SettingsError."""
-    releases = [one for one in catalog.newest_releases() if not asked.types or one.name in asked.types]
+    releases = [one for one in catalog.newest_releases() if not chosen.types or one.name in chosen.types]
     known = {path for release in releases for path in schema_model.leaves(release.schema)}
     if strange := [path for path in paths if path not in known]:
         raise SettingsError(f"no field {', '.join(strange)}; there are {', '.join(sorted(known))}")

@@ -123,7 +123,7 @@ def _infer(given: argparse.Namespace) -> int:
         names = ", ".join(proposal.event_type for proposal in proposals)
         return _fail([f"{given.out}: one file cannot hold {names}; give --event-type, or a folder"])
     for proposal in found:
-        for line in (*proposal.proposed, *(f"not proposed: {line}" for line in proposal.told)):
+        for line in (*proposal.proposed, *(f"not proposed: {line}" for line in proposal.not_proposed)):
             print(printable(f"# {proposal.event_type}: {line}", _LINE_CHARS_MAX))
         if proposal.schema:
             print(printable_lines(proposal.diff(), None), end="")

@@ -43,7 +43,7 @@ def needed(seen: list[HeldEvent], now_ms: int) -> list[HeldEvent]:
 def main(uninstalls: float = 50, silent_minutes: float = 60, *, group: str = "alerts") -> None:
     """Watch all apps until stopped."""
     apps: dict[str, list[HeldEvent]] = {}
-    told: set[tuple[str, str]] = set()
+    alerted: set[tuple[str, str]] = set()
     stream = events(group)
     for event in stream.ticking(1.0):
         if event is not None:
@@ -62,9 +62,9 @@ def main(uninstalls: float = 50, silent_minutes: float = 60, *, group: str = "al
             silent = (now_ms - seen[-1].at_ms) / 60_000
             due |= {("uninstalls", app): count} if count >= uninstalls else {}
             due |= {("silent", app): round(silent)} if silent >= silent_minutes else {}
-        for what, app in due.keys() - told:
+        for what, app in due.keys() - alerted:
             alert(what, app, due[what, app])
-        told = {*due}
+        alerted = {*due}
 
 
 if __name__ == "__main__":

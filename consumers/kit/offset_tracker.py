@@ -17,7 +17,7 @@ class _Partition:
 
     next: int = 0  # one after the last record read
     open: dict[int, None] = field(default_factory=dict)  # offsets read but not done, ascending
-    told: int = -1
+    reported: int = -1
     is_ours: bool = True
 
 
@@ -64,8 +64,8 @@ class OffsetTracker:
         with self._lock:
             for place, partition in self._partitions.items():
                 offset = next(iter(partition.open), partition.next)
-                if offset > partition.told:
-                    found[place] = partition.told = offset
+                if offset > partition.reported:
+                    found[place] = partition.reported = offset
         return found
 
     def forget(self, places: Iterable[Place]) -> None:

@@ -119,8 +119,8 @@ class Reader:
 
     def read_until_ms(self) -> int:
         """Return the moment until which all received events were polled; 0 if unknown."""
-        for look in self._consumer.ends.looks(self._ingest):
-            self._until.take(look)
+        for snapshot in self._consumer.ends.snapshots(self._ingest):
+            self._until.take(snapshot)
         until_ms = self._until.of(self._consumer.positions())
         self._metrics.read_until.set(until_ms / 1000)
         return until_ms

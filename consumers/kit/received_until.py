@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from consumers.kit.record import Place
 
-_LOOKS_MAX = 1_000
+_SNAPSHOTS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +29,21 @@ class ReceivedUntil:
     """That moment, for our partitions."""
 
     def __init__(self) -> None:
-        self._looks: deque[DeliverySnapshot] = deque()  # not reached yet, oldest first
+        self._snapshots: deque[DeliverySnapshot] = deque()  # not reached yet, oldest first
         self._newest: DeliverySnapshot | None = None
         self._stride, self._skipped = 1, 0
         self._positions: Mapping[Place, int] = {}
         self._until_ms = 0
 
-    def take(self, look: DeliverySnapshot) -> None:
+    def take(self, snapshot: DeliverySnapshot) -> None:
         """Add a new snapshot."""
-        self._newest = look
+        self._newest = snapshot
         self._skipped += 1
         if self._skipped >= self._stride:
             self._skipped = 0
-            self._looks.append(look)
-        if len(self._looks) > _LOOKS_MAX:  # far behind: fewer snapshots mean longer steps
-            self._looks = deque([*self._looks][::2])
+            self._snapshots.append(snapshot)
+        if len(self._snapshots) > _SNAPSHOTS_MAX:  # far behind: fewer snapshots mean longer steps
+            self._snapshots = deque([*self._snapshots][::2])
             self._stride *= 2
 
     def of(self, positions: Mapping[Place, int]) -> int:
@@ -56,20 +56,20 @@ class ReceivedUntil:
             self._until_ms = 0
         if not positions:
             return 0
-        while self._looks and self._settles(self._looks[0]):
-            self._looks.popleft()
-        if not self._looks:
+        while self._snapshots and self._settles(self._snapshots[0]):
+            self._snapshots.popleft()
+        if not self._snapshots:
             self._stride = 1
             if self._newest:
                 self._settles(self._newest)
         return self._until_ms
 
-    def _settles(self, look: DeliverySnapshot) -> bool:
+    def _settles(self, snapshot: DeliverySnapshot) -> bool:
         """Return whether a snapshot is settled: reached, or outdated by new partitions."""
-        if not self._positions.keys() <= look.ends.keys():
+        if not self._positions.keys() <= snapshot.ends.keys():
             return True
-        if any(offset < look.ends[place] for place, offset in self._positions.items()):
+        if any(offset < snapshot.ends[place] for place, offset in self._positions.items()):
             return False
         # An earlier report stays true, even if a spool holds back the current one.
-        self._until_ms = max(self._until_ms, look.until_ms)
+        self._until_ms = max(self._until_ms, snapshot.until_ms)
         return True

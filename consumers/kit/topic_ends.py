@@ -20,10 +20,10 @@ from consumers.kit.record import Place
 
 _log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 1.0
+_ASK_SECONDS = 1.0
 _REQUEST_SECONDS_MAX = 2.0
 _FRESH_SECONDS_MAX = 5.0
-_LOOKS_MAX = 100  # unused snapshots
+_SNAPSHOTS_MAX = 100  # unused snapshots
 
 
 class TopicEnds:
@@ -33,7 +33,7 @@ class TopicEnds:
         self._topics = topics
         self._urls: Sequence[str] | None = None  # None: ingest is not asked
         self._known: tuple[float, dict[Place, int]] = (float("-inf"), {})  # time of the query, and ends
-        self._looks: deque[DeliverySnapshot] = deque(maxlen=_LOOKS_MAX)
+        self._snapshots: deque[DeliverySnapshot] = deque(maxlen=_SNAPSHOTS_MAX)
         self._said = ""
         self._failure: Exception | None = None
         self._stopping = threading.Event()
@@ -47,11 +47,11 @@ class TopicEnds:
         asked_at, ends = self._known
         return ends if time.monotonic() - asked_at < _FRESH_SECONDS_MAX else {}
 
-    def looks(self, urls: Sequence[str]) -> list[DeliverySnapshot]:
+    def snapshots(self, urls: Sequence[str]) -> list[DeliverySnapshot]:
         """Return the snapshots since the last call; `urls`: ingest's admin ports, if any."""
         self._check()
         self._urls = urls
-        return [self._looks.popleft() for _ in range(len(self._looks))]
+        return [self._snapshots.popleft() for _ in range(len(self._snapshots))]
 
     def close(self) -> None:
         """Stop the thread, without waiting for a pending request."""
@@ -64,14 +64,14 @@ class TopicEnds:
     def _run(self, consumer: Consumer) -> None:
         try:
             while not self._stopping.is_set():
-                self._look(consumer)
-                self._stopping.wait(_LOOK_SECONDS)
+                self._ask(consumer)
+                self._stopping.wait(_ASK_SECONDS)
             consumer.close()
         except Exception as error:
             self._failure = error  # for callers; an unexpected exception ends the process
             raise
 
-    def _look(self, consumer: Consumer) -> None:
+    def _ask(self, consumer: Consumer) -> None:
         asked_at, why, until_ms = time.monotonic(), "", None
         try:
             until_ms = self._delivered_ms()
@@ -85,7 +85,7 @@ class TopicEnds:
         else:
             self._known = asked_at, ends
             if until_ms is not None:
-                self._looks.append(DeliverySnapshot(until_ms, ends))
+                self._snapshots.append(DeliverySnapshot(until_ms, ends))
         self._say(why if self._urls is not None else "")
 
     def _delivered_ms(self) -> int | None:

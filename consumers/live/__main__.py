@@ -77,7 +77,7 @@ async def _watch_certificate(settings: Settings, metrics: Metrics) -> None:
     """Check the certificate of the public address again and again."""
     url, logged = settings.public_url, ""
     while True:
-        status = await asyncio.to_thread(certificate.look, url)
+        status = await asyncio.to_thread(certificate.check, url)
         metrics.show_certificate(status)
         if status.fault != logged:
             logged = status.fault

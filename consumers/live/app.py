@@ -169,10 +169,10 @@ def _replay(parts: PageParts) -> Endpoint:
         if request.headers.get("content-type") != _JSON:
             return _problem(415, "Send JSON.")
         try:
-            wanted = json.decode(await _body(request), type=_ReplayRequest)
+            chosen = json.decode(await _body(request), type=_ReplayRequest)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _problem(422, "Send reason, pointer and source.")
-        group = _group(parts.page_state, wanted)
+        group = _group(parts.page_state, chosen)
         if group is None:
             return _problem(404, "The quarantine has no such group.")
         if parts.replays.running:
@@ -197,10 +197,10 @@ async def _body(request: Request) -> bytes:
     return b""
 
 
-def _group(page_state: PageState, wanted: _ReplayRequest) -> QuarantineGroup | None:
+def _group(page_state: PageState, chosen: _ReplayRequest) -> QuarantineGroup | None:
     groups = page_state.tables.quarantine.groups if page_state.tables.quarantine else ()
-    asked = (wanted.reason, wanted.pointer, wanted.source)
-    return next((group for group in groups if (group.reason, group.pointer, group.source) == asked), None)
+    key = (chosen.reason, chosen.pointer, chosen.source)
+    return next((group for group in groups if (group.reason, group.pointer, group.source) == key), None)
 
 
 def _healthz(parts: PageParts) -> Endpoint:

@@ -21,7 +21,7 @@ class CertificateStatus(Struct, frozen=True):
     expires_at_seconds: float | None  # since 1970; None: unknown
 
 
-def look(url: str) -> CertificateStatus:
+def check(url: str) -> CertificateStatus:
     """Check the certificate of `url` now."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:

@@ -69,7 +69,7 @@ class ClickHouseSource:
         self._tables = ClickHouseStatus()
         self._due = dict.fromkeys(_PARTS, 0.0)
 
-    def look(self, now_ms: int) -> ClickHouseStatus:
+    def poll(self, now_ms: int) -> ClickHouseStatus:
         """Return the latest numbers. Raises: SourceAwayError."""
         for name in self._due:
             if monotonic() >= self._due[name]:

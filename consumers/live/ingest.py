@@ -17,7 +17,7 @@ class IngestSource:
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = urls
 
-    def look(self, now_ms: int) -> IngestStatus:
+    def poll(self, now_ms: int) -> IngestStatus:
         """Return the state of ingest. Raises: SourceAwayError."""
         started = monotonic()
         try:

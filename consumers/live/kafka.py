@@ -81,7 +81,7 @@ class KafkaSource:
         self._starts: dict[Place, int] = {}  # first offsets of the day
         self._marks: dict[int, Mark] = {}
 
-    def look(self, now_ms: int) -> KafkaStatus:
+    def poll(self, now_ms: int) -> KafkaStatus:
         """Return the state of the topics and the loader. Raises: SourceAwayError."""
         try:
             partitions = self._partitions_of_now()

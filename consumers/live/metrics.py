@@ -26,7 +26,7 @@ class Metrics:
             "States that a slow page skipped; it got a later one instead.",
             registry=self.registry,
         )
-        self.looks = Counter(
+        self.polls = Counter(
             f"{_PREFIX}_looks",
             "Polls of a component, by component and result (ok, failed).",
             ("component", "result"),

@@ -34,7 +34,7 @@ class SourceAwayError(Exception):
 class PolledSource(Protocol):
     """A component that a thread can poll within a bounded time."""
 
-    def look(self, now_ms: int) -> ClickHouseStatus | KafkaStatus | IngestStatus:
+    def poll(self, now_ms: int) -> ClickHouseStatus | KafkaStatus | IngestStatus:
         """Return the component's answer. Raises: SourceAwayError."""
         ...
 
@@ -74,7 +74,7 @@ class Poller:
 
     async def _watch(self, name: str, source: PolledSource, refresh_seconds: float) -> None:
         while True:
-            await self._look(name, source)
+            await self._poll(name, source)
             self._turned_at[name] = monotonic()
             await asyncio.sleep(refresh_seconds)
             if name == CLICKHOUSE:
@@ -88,10 +88,10 @@ class Poller:
             self._turned_at[_PAGE] = monotonic()
             await asyncio.sleep(refresh_seconds)
 
-    async def _look(self, name: str, source: PolledSource) -> None:
+    async def _poll(self, name: str, source: PolledSource) -> None:
         started = monotonic()
         try:
-            seen = await asyncio.to_thread(source.look, self._clock_ms())
+            seen = await asyncio.to_thread(source.poll, self._clock_ms())
         except SourceAwayError as away:
             if self._page_state.lost(name, str(away), self._clock_ms()):
                 cause = f"{away.__cause__!r}"[:_CAUSE_LENGTH_MAX]
@@ -104,5 +104,5 @@ class Poller:
         self._metrics.look_seconds.labels(name).observe(monotonic() - started)
 
     def _count(self, name: str, result: str, *, up: bool) -> None:
-        self._metrics.looks.labels(name, result).inc()
+        self._metrics.polls.labels(name, result).inc()
         self._metrics.up.labels(name).set(up)

@@ -23,7 +23,7 @@ from deploy.local.errors import StackError, WrongSettingsError
 from deploy.local.settings import Settings
 from runtime import descriptors
 
-_LOOK_SECONDS = 0.5
+_CHECK_SECONDS = 0.5
 _METRICS_PORT = 8082  # the loader's, next after live's
 
 
@@ -117,7 +117,7 @@ def _wait(supervisor: subprocess.Popen[bytes], *, with_parent: bool) -> None:
         if with_parent and parent_handles(signal.SIGINT):
             raise _Stopped
         with contextlib.suppress(subprocess.TimeoutExpired):
-            supervisor.wait(_LOOK_SECONDS)
+            supervisor.wait(_CHECK_SECONDS)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from deploy.local.errors import StackError
 from deploy.local.settings import Settings
-from deploy.status.collect import Status, look
+from deploy.status.collect import Status, collect
 from deploy.status.formatting import span
 from runtime.printable import printable
 
@@ -29,7 +29,7 @@ def main() -> int:
     except StackError as error:
         print(f"status: {error}", file=sys.stderr)
         return error.exit_status
-    status = look(settings)
+    status = collect(settings)
     if not status.runs:
         print(f"Nothing runs on {settings.data_dir.resolve()} or its ports: `make run` starts it.")
         return _NOTHING_RUNS

@@ -68,7 +68,7 @@ class Status:
         return all(process.is_up for process in self.processes) and all(fact.is_well for fact in self.facts)
 
 
-def look(settings: Settings) -> Status:
+def collect(settings: Settings) -> Status:
     """Collect the current state."""
     at = services.addresses(settings)
     token = settings.live_token.get_secret_value()
@@ -95,10 +95,10 @@ def _seen(
     intake: _Json | None, page: _Json | None, kafka: str, *, pings: bool
 ) -> dict[str, tuple[bool, str]]:
     """Return whether each process is up, with its detail; only Kafka knows about the loader."""
-    told = {one["name"]: (one["health"], one["detail"]) for one in (page or {}).get("components", ())}
+    components = {one["name"]: (one["health"], one["detail"]) for one in (page or {}).get("components", ())}
     nobody = ("unknown", "unknown, because the live page does not answer")
-    kafka_health, kafka_detail = told.get("kafka", nobody)
-    warehouse_health, warehouse_detail = told.get("warehouse", nobody)
+    kafka_health, kafka_detail = components.get("kafka", nobody)
+    warehouse_health, warehouse_detail = components.get("warehouse", nobody)
     reached = kafka_health == "up" if page else _connects(kafka)
     return {
         "ingest": _of_intake(intake),

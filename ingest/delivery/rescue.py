@@ -18,7 +18,7 @@ from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 
 _LOG = logging.getLogger(__name__)
-_LOOK_SECONDS = 10.0
+_SCAN_SECONDS = 10.0
 _DAMAGE_BYTES_MAX = 256 * 1024  # per record, within Kafka's default limit
 
 
@@ -42,8 +42,8 @@ class Rescue:
         """Count the files set aside, again and again, because `python -m ingest.spool` may requeue them."""
         await self._set_aside.open()
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self._set_aside.look()
+            await asyncio.sleep(_SCAN_SECONDS)
+            await self._set_aside.scan()
 
     async def refused(self, record: OutgoingRecord, why: str) -> Literal["kafka", "spool"]:
         """Keep a refused `record` and return where. Raises: NotAcknowledgedError, SpoolUnavailableError."""

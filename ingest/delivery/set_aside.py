@@ -33,9 +33,9 @@ class SetAside:
         """Count the existing files; an unreadable folder counts as empty."""
         with contextlib.suppress(OSError):
             await self._thread.run(self._adopt)
-        await self.look()
+        await self.scan()
 
-    async def look(self) -> None:
+    async def scan(self) -> None:
         """Recount the files, because another process requeues them."""
         with contextlib.suppress(OSError):
             self._count(await self._thread.run(self._sizes))

@@ -92,13 +92,13 @@ class Webhook:
     async def _keep(self, sent: bytes, headers: Headers, apps: frozenset[str]) -> Response:
         began = time.perf_counter()
         now_ms = time.time_ns() // 1_000_000
-        told = _told(headers)
-        if told.apps is not None:
-            apps = apps & told.apps if apps else told.apps
+        sender = _sender_headers(headers)
+        if sender.apps is not None:
+            apps = apps & sender.apps if apps else sender.apps
             if not apps:
                 return problem(403, f"the token is bound to none of the apps in {APPS_HEADER}")
         try:
-            received = self._received(sent, headers, now_ms, BodyOrigin(apps, told.encoding))
+            received = self._received(sent, headers, now_ms, BodyOrigin(apps, sender.encoding))
         except body.BodyTooLargeError:
             return self._too_large()
         if apps and received.app_id is not None and received.app_id not in apps:
@@ -145,7 +145,7 @@ class Webhook:
         return problem(413, f"the body is over {self._body_bytes_max} bytes")
 
 
-def _told(headers: Headers) -> _SenderHeaders:
+def _sender_headers(headers: Headers) -> _SenderHeaders:
     """Read the body's encoding and the allowed apps from the headers, in one pass."""
     encoding = ""
     apps: frozenset[str] | None = None

@@ -76,7 +76,7 @@ class RegistryApi:
                 *(Route(path, _answering(endpoint), methods=["POST"]) for path, endpoint in posts.items()),
                 *(Route(path, _answering(_refuse), methods=["PUT", "DELETE"]) for path in refused),
             ],
-            exception_handlers={RegistryError: _told, HTTPException: _http_error},
+            exception_handlers={RegistryError: _registry_error, HTTPException: _http_error},
         )
 
     @property
@@ -256,7 +256,7 @@ def _json(content: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status, media_type=_MEDIA_TYPE)
 
 
-async def _told(_request: Request, error: Exception) -> Response:
+async def _registry_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RegistryError):
         raise error
     return _json({"error_code": error.code, "message": error.message}, error.status)
@@ -265,5 +265,5 @@ async def _told(_request: Request, error: Exception) -> Response:
 async def _http_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    told = {"error_code": error.status_code, "message": f"HTTP {error.status_code} {error.detail}"}
-    return _json(told, error.status_code)
+    problem = {"error_code": error.status_code, "message": f"HTTP {error.status_code} {error.detail}"}
+    return _json(problem, error.status_code)

@@ -111,7 +111,7 @@ class Gate:
             await asyncio.sleep(_WATCH_SECONDS)
             now = loop.time()
             for connection in tuple(self.connections):
-                connection.look(now)
+                connection.check(now)
 
     def admit(self, connection: "_Connection") -> None:
         """Count a new connection; if the port is full, evict connections without a request."""
@@ -228,7 +228,7 @@ class _Connection(HttpToolsProtocol):
 
     # Bounds
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Close this connection if it is late; called once a second."""
         if self._ended and now - self._ended > _LINGER_SECONDS:
             self.transport.abort()

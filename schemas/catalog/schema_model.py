@@ -87,9 +87,9 @@ def problems(schema: dict[str, Any], family: str) -> Iterator[str]:
     if schema.get("type") != "record":
         yield "must be a record"
         return
-    told = [*_problems_of_fields(schema, family)]
-    yield from told
-    if not told:
+    found = [*_problems_of_fields(schema, family)]
+    yield from found
+    if not found:
         yield from (f"{name}: a column of two fields" for name in repeated(schema["fields"]))
 
 

@@ -34,7 +34,7 @@ class Proposal:
     schema: Schema | None  # None: nothing to propose
     version: version.Version
     proposed: tuple[str, ...]  # `path: reason`, one per line
-    told: tuple[str, ...]  # paths without a proposal, in the same form
+    not_proposed: tuple[str, ...]  # paths without a proposal, in the same form
 
     @property
     def file(self) -> str:
@@ -69,13 +69,13 @@ def propose(catalog: Catalog, event_type: str, seen: FieldProfile, events_min: i
     for path, values in sorted(seen.paths.items(), key=lambda item: -item[1].events):
         draft.consider(path, values, seen.events, events_min)
     if seen.beyond:
-        draft.told.append(f"{seen.beyond} values under names beyond the limit")
+        draft.not_proposed.append(f"{seen.beyond} values under names beyond the limit")
     draft.finish()
     number = version.next_version(older, draft.schema) or (older.version if older else (1, 0, 0))
     if older is None:
         number = _as_sent(event_type, seen) or number
     schema = draft.schema if draft.proposed or older is None else None
-    return Proposal(event_type, older, schema, number, tuple(draft.proposed), tuple(draft.told))
+    return Proposal(event_type, older, schema, number, tuple(draft.proposed), tuple(draft.not_proposed))
 
 
 class _Draft:
@@ -84,7 +84,7 @@ class _Draft:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self.proposed: list[str] = []
-        self.told: list[str] = []
+        self.not_proposed: list[str] = []
         self._numbers: list[tuple[str, dict[str, Any], str]] = []
         self._known = {field.member: field for field in schema_model.fields(schema)}
 
@@ -92,16 +92,18 @@ class _Draft:
         """Add a field for the data at `path`, or report the reason why not."""
         shown = ".".join(path)
         if reason := self._refusal(path):
-            self.told.append(f"{shown}: {reason} ({values.events} events)")
+            self.not_proposed.append(f"{shown}: {reason} ({values.events} events)")
             return
         decision = decide(_snake(path[-1]), values, events)
         if decision.declared is None or values.events < events_min:
             few = f"in fewer than {events_min} events; " if values.events < events_min else ""
-            self.told.append(f"{shown}: {few}{decision.words}")
+            self.not_proposed.append(f"{shown}: {few}{decision.words}")
             return
         field = self._place(path, decision.declared)
         if field is None:
-            self.told.append(f"{shown}: no column name can be formed from its name ({decision.words})")
+            self.not_proposed.append(
+                f"{shown}: no column name can be formed from its name ({decision.words})"
+            )
         else:
             renamed = f"; as {field['name']}" if field["name"] != path[-1] else ""
             self.proposed.append(f"{shown}: {decision.words}{renamed}")
@@ -112,7 +114,7 @@ class _Draft:
             field["number"] = number
             if columns.repeated(self.schema["fields"]):
                 del field["number"]
-                self.told.append(
+                self.not_proposed.append(
                     f"{path}: text without a number column, because a field already uses its name"
                 )
         self.schema["fields"] = [f for f in self.schema["fields"] if not _is_block(f) or f["type"]["fields"]]

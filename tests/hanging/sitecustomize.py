@@ -11,14 +11,14 @@ def _patch(path: str) -> None:
     while not hasattr(sys.modules.get("consumers.live.kafka"), "KafkaSource"):
         time.sleep(0.01)
     kafka: Any = sys.modules["consumers.live.kafka"]
-    look = kafka.KafkaSource.look
+    poll = kafka.KafkaSource.poll
 
     def hanging(self: Any, now_ms: int) -> Any:
         while os.path.exists(path):  # noqa: PTH110 - before the path's libraries
             time.sleep(0.05)
-        return look(self, now_ms)
+        return poll(self, now_ms)
 
-    kafka.KafkaSource.look = hanging
+    kafka.KafkaSource.poll = hanging
 
 
 if sys.orig_argv[1:3] == ["-m", "consumers.live"] and "TAPLINE_HANG" in os.environ:

@@ -26,10 +26,10 @@ def start(kafka: Mapping[str, str]) -> None:
 def _watch(kafka: Mapping[str, str]) -> None:
     log, waiting = TopicLog(TopicContract()), threading.Event()
     while True:
-        waiting.wait(_CHECK_SECONDS if _look(kafka, log) else _RETRY_SECONDS)
+        waiting.wait(_CHECK_SECONDS if _check(kafka, log) else _RETRY_SECONDS)
 
 
-def _look(kafka: Mapping[str, str], log: TopicLog) -> bool:
+def _check(kafka: Mapping[str, str], log: TopicLog) -> bool:
     """Return whether Kafka answered."""
     try:
         log.take(topic_reader.read(topic_reader.client(kafka), _REQUEST_SECONDS_MAX))

@@ -64,9 +64,9 @@ def _confine(settings: Settings) -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     code = {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     readable = [*code, *_CODE, *map(Path, _SYSTEM.split()), configuration.files(settings)]
-    with (configuration.files(settings) / "confined").open("w") as told:
+    with (configuration.files(settings) / "confined").open("w") as file:
         holds = sandbox.enter(readable, [configuration.folder(settings), configuration.backups(settings)])
-        told.write(" ".join(holds) + "\n")
+        file.write(" ".join(holds) + "\n")
     return holds
 
 

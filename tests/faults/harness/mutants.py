@@ -132,8 +132,8 @@ MUTANTS: Mapping[str, Mutant] = {
     "freshness_stands_still": Mutant(
         "consumers/live/poller.py",
         {
-            "await self._look(name, source)\n": (
-                "await self._look(name, source)\n"
+            "await self._poll(name, source)\n": (
+                "await self._poll(name, source)\n"
                 '            await (asyncio.Event().wait() if name == "kafka" else asyncio.sleep(0))\n'
             )
         },

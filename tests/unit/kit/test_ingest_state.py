@@ -90,7 +90,7 @@ def test_the_page_shows_several_as_one() -> None:
     """The sum of the spools, the oldest record of all, each topic problem once."""
     with process() as first, process(kafka="away", state="spooling", spool_oldest_ms=2_000) as second:
         urls = [f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"]
-        seen = IngestSource(urls).look(9_000)
+        seen = IngestSource(urls).poll(9_000)
 
     assert (seen.spool.records, seen.spool.bytes, seen.spool.bytes_max) == (6, 200, 2000)
     assert seen.spool.oldest_ms == 2_000
@@ -104,7 +104,7 @@ def test_the_page_shows_several_as_one() -> None:
 def test_every_state_of_ingest_has_words(state: DeliveryState) -> None:
     """On the page and in `make status`; only spooling blames Kafka."""
     with process(kafka="away", state=state) as port:
-        detail = IngestSource([f"http://127.0.0.1:{port}"]).look(9_000).detail
+        detail = IngestSource([f"http://127.0.0.1:{port}"]).poll(9_000).detail
 
     assert detail.startswith(f"accepts events {WAYS[state]}; ")
     assert ("Kafka does not" in detail) == (state is DeliveryState.SPOOLING)
@@ -115,4 +115,4 @@ def test_the_page_tells_of_one_that_takes_nothing() -> None:
     with process() as first, process(503, ready=False) as second:
         page = IngestSource([f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"])
         with pytest.raises(SourceAwayError, match="accepts no events"):
-            page.look(9_000)
+            page.poll(9_000)

@@ -73,7 +73,7 @@ def test_looks_are_bounded() -> None:
     for number in range(10_000):
         until.take(DeliverySnapshot(number, {_A: number}))
 
-    assert len(until._looks) <= 1_000
+    assert len(until._snapshots) <= 1_000
     assert 4_900 < until.of({_A: 5_000}) <= 5_000
     assert until.of({_A: 9_999}) == 9_999
 

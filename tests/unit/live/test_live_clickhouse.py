@@ -21,7 +21,7 @@ def test_an_answer_of_another_shape_is_no_fault_of_the_page(rows: Any) -> None:
     looking._client = answer
 
     with pytest.raises(SourceAwayError, match="does not answer like ClickHouse"):
-        looking.look(1_795_000_000_000)
+        looking.poll(1_795_000_000_000)
 
 
 # The driver as in the page's process, reading blocks in format Native.

@@ -22,7 +22,7 @@ class Answering:
         self.hangs = threading.Event()
         self.goes_on = threading.Event()
 
-    def look(self, now_ms: int) -> KafkaStatus | IngestStatus:
+    def poll(self, now_ms: int) -> KafkaStatus | IngestStatus:
         """Answer at once, or when released."""
         assert now_ms == NOW
         if self.hangs.is_set():
