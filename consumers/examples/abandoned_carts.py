@@ -1,10 +1,12 @@
 """A cart without an order for some minutes -> one HTTP call-out.
 
 `python -m consumers.examples.abandoned_carts URL [MINUTES]`; in production also: pip install httpx.
-The last update of a cart is held until the cart is ordered, updated again, emptied or called out. So after a
-restart every pending cart is read again, and all events behind it; a call-out may be repeated, with the same
+
+A cart's last update is held until the cart is ordered, updated again, emptied or called out. So after a
+restart, every pending cart and all events behind it are read again. A call-out may be repeated, with the same
 Idempotency-Key. Minutes count from receipt, and only once all events received until then are read: an order
-that waits in Kafka, or in ingest's spool, counts.
+that waits in Kafka or in ingest's spool counts.
+
 The device's clock decides which of two events is the later one: late and repeated events change nothing.
 """
 
@@ -17,14 +19,14 @@ import httpx
 from consumers.kit import Hold, events, run
 from runtime.retry import retrying
 
-_REMEMBERED_MS = 86_400_000  # how late an event may be
+_REMEMBERED_MS = 86_400_000  # events may be this late
 
-Key = tuple[str, str]  # app, device: a cart is a device's
+Key = tuple[str, str]  # app, device: each device has one cart
 
 
 @dataclass
 class Pending:
-    """A cart with something in it, by its last update."""
+    """A cart that is not empty, with its last update."""
 
     update: Any
     hold: Hold
@@ -32,7 +34,7 @@ class Pending:
 
 @dataclass
 class Settled:
-    """A cart that was ordered, emptied or called out: the device's time of that, and when it was received."""
+    """When a cart was ordered, emptied or called out: by the device's clock, and when it was received."""
 
     timestamp_ms: int
     received_at_ms: int
@@ -46,7 +48,7 @@ class Carts:
         self._settled: dict[Key, Settled] = {}
 
     def update(self, key: Key, event: Any, hold: Hold) -> None:
-        """Take a cart with something in it."""
+        """Remember a cart that is not empty."""
         if self._is_news(key, event):
             self._forget(key)
             self._pending[key] = Pending(event, hold)
@@ -54,13 +56,13 @@ class Carts:
             hold.release()
 
     def settle(self, key: Key, event: Any) -> None:
-        """Take an order, or a cart that is empty."""
+        """Remember that a cart was ordered or emptied."""
         if self._is_news(key, event):
             self._forget(key)
             self._settled[key] = Settled(event.timestamp, event.received_at)
 
     def call_out_abandoned(self, url: str, received_before_ms: float, now_ms: int) -> None:
-        """Call out the carts that nothing came for since `received_before_ms`."""
+        """Call out the carts without an event since `received_before_ms`."""
         for key, cart in [*self._pending.items()]:
             if not cart.hold.is_ours:  # another process has its partition now
                 del self._pending[key]
@@ -73,7 +75,7 @@ class Carts:
                 del self._settled[key]
 
     def _is_news(self, key: Key, event: Any) -> bool:
-        """Whether the device had not settled its cart by then, and has not updated it since."""
+        """Whether the event is newer than all that is known of the device's cart."""
         settled, pending = self._settled.get(key), self._pending.get(key)
         if settled and event.timestamp <= settled.timestamp_ms:
             return False
@@ -87,7 +89,7 @@ class Carts:
 def call_out(url: str, update: Any) -> None:
     """Send a cart; retry while the receiver answers with an error.
 
-    Past four minutes the process ends: the cart is still held, and the next start tries again.
+    After four minutes the process ends: the cart is still held, and the next start retries.
     """
     items = update.event_properties.cart_total_items_list
     cart = {"app_id": update.app_id, "device_id": update.device_id, "items": items}
@@ -102,7 +104,8 @@ def call_out(url: str, update: Any) -> None:
 
 def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> None:
     """Call out until stopped."""
-    # The classes are made of the schemas: imported here, so that `run` reports what is wrong with them.
+    # These classes are generated from the schemas. They are imported here so that `run` reports invalid
+    # schemas.
     from consumers.kit.types import CartUpdated, OrderCreated  # noqa: PLC0415
 
     carts = Carts()

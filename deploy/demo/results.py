@@ -49,7 +49,7 @@ WHERE startsWith(app_id, 'demo-')
 GROUP BY source, utm_source, utm_campaign
 ORDER BY sessions DESC
 LIMIT 6""",
-    "Products: looked at, added, bought": """\
+    "Products: viewed, added, bought": """\
 SELECT product_title, sum(views) AS looks, sum(adds) AS added, sum(purchases) AS bought
 FROM tapcart.product_performance
 WHERE startsWith(app_id, 'demo-')

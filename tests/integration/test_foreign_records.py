@@ -106,7 +106,7 @@ def test_tail_goes_on(stack: Stack, app: str) -> None:
         said = process.communicate(timeout=20)[1]
 
     assert len(shown) == 3
-    assert said.count("untyped, and no AddedToCart") == 3
+    assert said.count("untyped, and not a valid AddedToCart") == 3
     assert "Traceback" not in said
 
 

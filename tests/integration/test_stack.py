@@ -263,5 +263,5 @@ def test_gives_up_on_what_ends_as_it_starts(tmp_path: Path) -> None:
     path = f"{binary.parent}:{os.environ['PATH']}"
     said = refused(Stack(tmp_path / "data", "clickhouse", {"PATH": path}))
 
-    assert "clickhouse ends when it starts" in said
+    assert "clickhouse ends right after its start" in said
     assert "no way" in said

@@ -106,7 +106,7 @@ def said(site: Site) -> Said:
 def test_three_commands_say_what_they_do(said: Said) -> None:
     """Proposals and exceptions, releases, and the number of typed rows."""
     assert "# Wished: event_properties.price: string, number decimal" in said.inferred
-    assert "# AppOpened: not proposed: event_properties.lines: objects and lists of them" in said.inferred
+    assert "# AppOpened: not proposed: event_properties.lines: objects and lists of objects" in said.inferred
     assert [line.split()[1] for line in said.released.splitlines()] == [
         "Event_AppOpened_5_1_0", "Event_Wished_5_0_0",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""ingest's way out in virtual time: its real code, on a fake clock, disk and Kafka that misbehave by a seed.
+"""ingest's delivery in virtual time: its real code, on a fake clock, disk and Kafka that fail as a seed says.
 
-`python -m tests.simulation --seeds 100000` runs so many; `--seed N` runs one again and prints its script.
+`python -m tests.simulation --seeds 100000` runs that many; `--seed N` repeats one and prints its script.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seeds N [--first N]`, or `--seed N`: status 1 when an invariant breaks."""
+"""`python -m tests.simulation --seeds N [--first N]`, or `--seed N`: exits with 1 if an invariant breaks."""
 
 import argparse
 import gc
@@ -15,7 +15,7 @@ _COLLECTED_SEEDS = 50
 
 
 def main() -> int:
-    """Run the seeds that the command line names; return the exit status."""
+    """Run the seeds named on the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def fault_of(seed: int, shown: int = _SHOWN) -> str:
-    """Return which invariant a seed breaks, and print its script then; empty when none."""
+    """Return the invariant that a seed breaks, and print its script; empty if none."""
     lines: list[str] = []
     world = World(script(seed), lines.append)
     fault = run(world, seed)
@@ -39,11 +39,11 @@ def fault_of(seed: int, shown: int = _SHOWN) -> str:
 
 
 def run(world: World, seed: int) -> str:
-    """Return which invariant breaks in a world; empty when none."""
+    """Return the invariant that breaks in a world; empty if none."""
     random.seed(seed)
     try:
         world.run()
-    except Exception as error:  # whatever it is, it is a fault of ours
+    except Exception as error:  # any exception is a fault of ours
         return str(error) if isinstance(error, ViolationError) else f"{type(error).__name__}: {error}"
     return ""
 

@@ -1,7 +1,7 @@
-"""A file system in memory that errs, and that loses in a power cut what was not synced.
+"""A file system in memory that fails, and that loses unsynced data in a power cut.
 
-Invariants: what `sync` returned for survives a power cut, if the name of its file does; names survive as far
-as `sync_folder` returned for them. Of the rest, any beginning may survive. A kill loses nothing written.
+Invariants: data for which `sync` returned survives a power cut, if its file's name does; names survive if
+`sync_folder` returned for them. Of all else, any prefix may survive. A kill loses nothing that was written.
 """
 
 import errno
@@ -25,25 +25,25 @@ _Move = tuple[Path | None, Path | None, _File | None]  # from, to; the file, whe
 
 @dataclass(slots=True)
 class Weather:
-    """How the disk is now."""
+    """The present state of the disk."""
 
-    seconds: float = 0.0  # one job of the spool takes about this
+    seconds: float = 0.0  # an operation of the spool takes about this
     error: float = 0.0  # probability that a call fails
     full: bool = False
 
 
 class Platters:
-    """What is on the disk, whichever process uses it."""
+    """The contents of the disk, whichever process uses it."""
 
     def __init__(self, rng: random.Random) -> None:
         self.weather = Weather()
         self.names: dict[Path, _File] = {}
         self._rng = rng
         self._synced_names: dict[Path, _File] = {}
-        self._renamings: list[_Move] = []  # since then, in order
+        self._renamings: list[_Move] = []  # since the last sync, in order
 
     def change(self, old: Path | None, new: Path | None, file: _File | None = None) -> None:
-        """Make, rename or remove a name."""
+        """Create, rename or remove a name."""
         moved = self.names.pop(old) if old else file
         if new:
             assert moved is not None
@@ -51,13 +51,13 @@ class Platters:
         self._renamings.append((old, new, file))
 
     def sync_names(self, folder: Path) -> None:
-        """Have the names in a folder survive."""
+        """Make the names in a folder durable."""
         others = {path: file for path, file in self._synced_names.items() if path.parent != folder}
         self._synced_names = others | {p: f for p, f in self.names.items() if p.parent == folder}
         self._renamings = [move for move in self._renamings if _folder_of(move) != folder]
 
     def cut_power(self) -> None:
-        """Lose what was not synced, or some of it."""
+        """Lose unsynced data, or some of it."""
         files = {id(file): file for file in (*self.names.values(), *self._synced_names.values())}
         survived = dict(self._synced_names)
         for old, new, made in self._renamings[: self._rng.randint(0, len(self._renamings))]:
@@ -87,10 +87,10 @@ class FakeDisk:
     """One process's view of the platters; a `Disk`."""
 
     def __init__(self, platters: Platters, rng: random.Random, removed: Callable[[bytes], None]) -> None:
-        self.calls_left = -1  # until the process ends in the middle of a call; never, when negative
+        self.calls_left = -1  # steps until the process ends in the middle of a call; negative: never
         self._platters = platters
         self._rng = rng
-        self._removed = removed  # called with what a file held
+        self._removed = removed  # called with a removed file's content
         self._descriptors = itertools.count()
         self._open: dict[int, _File] = {}
 

@@ -1,7 +1,7 @@
-"""A Kafka that delays, fails, forgets reports and comes to a fatal error by chance; and a producer for it.
+"""A Kafka that delays, fails, loses reports and has fatal errors at random; and a producer for it.
 
-Invariants: what is acknowledged is in the log; the records of one key that one producer has not failed are
-appended in order. Worse than the real one: of records under way any may fail, and what was given up may be
+Invariants: acknowledged records are in the log; records of one key that a producer has not failed are
+appended in order. It is worse than the real one: any record in flight may fail, and a record given up may be
 appended much later. tests/integration/test_producer.py holds it and `KafkaProducer` to one contract.
 """
 
@@ -19,25 +19,25 @@ from ingest.delivery.topic_keeper import TopicsNotReadyError
 
 ID = re.compile(rb"<\d+>")
 _LATE_SECONDS_MAX = 5.0
-_REFUSED_WITH_IT = 0.5  # probability that a record under way was in the batch of one that is refused
+_REFUSED_WITH_IT = 0.5  # probability that a record in flight was in the batch of a rejected one
 _APART_SECONDS = 1e-6  # of one key: timers of the same moment have no order
 
 
 @dataclass(slots=True)
 class Weather:
-    """How Kafka and the way to it are now."""
+    """The present state of Kafka and of the network."""
 
     seconds: float = 0.002  # an acknowledgement takes about this
     hangs: bool = False  # nothing is appended until this ends
-    lost: float = 0.0  # probability that a record never arrives, and nothing says so
-    unreported: float = 0.0  # probability that a record is appended, and nothing says so
-    failed: float = 0.0  # probability that a report is an error; half of these are appended
-    refuses_quarantine: bool = False  # what it refuses, it refuses for the quarantine topic as well
+    lost: float = 0.0  # probability that a record never arrives, and nothing reports it
+    unreported: float = 0.0  # probability that a record is appended, and nothing reports it
+    failed: float = 0.0  # probability that a report is an error; half of these records are appended
+    refuses_quarantine: bool = False  # records that it rejects are rejected for the quarantine topic as well
     answers: bool = True  # about its topics
 
 
 class Kafka:
-    """The broker: one log, whichever producer writes."""
+    """The broker: one log for all producers."""
 
     def __init__(self, refuses: Callable[[OutgoingRecord], bool] = lambda _: False) -> None:
         self.weather = Weather()
@@ -47,7 +47,7 @@ class Kafka:
         self._resumed: list[Callable[[], None]] = []
 
     def append(self, record: OutgoingRecord, done: Callable[[], None]) -> None:
-        """Append now, or when Kafka hangs no longer."""
+        """Append now, or when Kafka no longer hangs."""
         if self.weather.hangs:
             self._resumed.append(lambda: self.append(record, done))
             return
@@ -56,11 +56,11 @@ class Kafka:
         done()
 
     def hang(self) -> None:
-        """Append nothing."""
+        """Stop appending."""
         self.weather.hangs = True
 
     def resume(self) -> None:
-        """Append what came meanwhile, in order."""
+        """Append, in order, the records that came while it hung."""
         self.weather.hangs = False
         waiting, self._resumed = self._resumed, []
         for append in waiting:
@@ -72,7 +72,7 @@ class _Pending:
     record: OutgoingRecord
     future: asyncio.Future[None]
     produced_at: float
-    is_sent: bool = False  # it may arrive from now on, whatever becomes of the producer
+    is_sent: bool = False  # it may arrive from now on, whatever happens to the producer
     is_appended: bool = False
     is_alone: bool = False  # in its batch
 
@@ -87,7 +87,7 @@ class FakeProducer:
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count()
         self._pending: dict[int, _Pending] = {}
-        self._appended_at: dict[tuple[bytes, bool], float] = defaultdict(float)  # when the last is due
+        self._appended_at: dict[tuple[bytes, bool], float] = defaultdict(float)  # when the last one is due
 
     @property
     def pending(self) -> int:
@@ -104,7 +104,7 @@ class FakeProducer:
         return self._produce(record, is_alone=False)
 
     def produce_alone(self, record: OutgoingRecord) -> asyncio.Future[None]:
-        """Do the same in a batch of its own: Kafka refuses a batch as a whole."""
+        """Do the same in a batch of its own: Kafka rejects a batch as a whole."""
         return self._produce(record, is_alone=True)
 
     def give_up(self) -> None:
@@ -112,12 +112,12 @@ class FakeProducer:
         self._abandon(NotAcknowledgedError("given up"))
 
     def fail_fatally(self) -> None:
-        """Come to a fatal error, after which a new producer goes on."""
+        """Have a fatal error, after which a new producer is needed."""
         self._abandon(NotAcknowledgedError("a fatal error"))
         self._appended_at.clear()
 
     def crash(self) -> None:
-        """End with the process; what is under way arrives, or does not."""
+        """End with the process; records in flight may arrive or not."""
         self.is_alive = False
         for pending in self._pending.values():
             if pending.is_sent and not self._refuses(pending.record) and self._rng.random() < 0.5:
@@ -163,7 +163,7 @@ class FakeProducer:
             )
 
     def _refuse(self, number: int, refused: _Pending) -> None:
-        """Refuse a record, and maybe those around it that were sent in one batch."""
+        """Reject a record, and perhaps its neighbours in the same batch."""
         self._end(number, RefusedError("too large"))
         if not refused.is_alone:
             for other, pending in list(self._pending.items()):
@@ -203,7 +203,7 @@ class FakeProducer:
 
 
 class FakeTopics:
-    """`Topics` of such a Kafka."""
+    """`Topics` of this Kafka."""
 
     def __init__(self, kafka: Kafka, seconds_max: float) -> None:
         self._kafka = kafka

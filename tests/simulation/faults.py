@@ -1,4 +1,4 @@
-"""A fault of the script -> the weather of Kafka and of the disk, and back."""
+"""A fault of the script -> the state of Kafka and of the disk, and back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _HANG_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    weather: str  # whose: "kafka" or "disk"
+    weather: str  # the affected part: "kafka" or "disk"
     field: str
     value: Callable[[float], object]  # of the fault's strength
 
@@ -33,7 +33,7 @@ _CHANGES = {
 
 
 class Climate:
-    """The weather of Kafka and of the disk, which faults change."""
+    """The state of Kafka and of the disk, which faults change."""
 
     def __init__(self, script: Script, kafka: Kafka, platters: Platters) -> None:
         self._kafka = kafka
@@ -46,14 +46,14 @@ class Climate:
             self._set(name, "seconds")
 
     def begin(self, fault: Fault) -> None:
-        """Have it happen."""
+        """Begin a fault."""
         if fault.kind == "kafka hangs":
             self._kafka.hang()
         elif change := _CHANGES.get(fault.kind):
             setattr(self._weather[change.weather], change.field, change.value(fault.strength))
 
     def end(self, fault: Fault) -> None:
-        """Have it end."""
+        """End a fault."""
         if fault.kind == "kafka hangs":
             self._kafka.resume()
         elif change := _CHANGES.get(fault.kind):

@@ -1,7 +1,7 @@
-"""What was acknowledged, and when -> whether Kafka and the disk have it, in order.
+"""Acknowledged records, with their moments -> whether Kafka and the disk have them, in order.
 
-Invariants: what was acknowledged is in Kafka or synced to the disk; what was acknowledged before a record was
-accepted precedes it in its key. Kafka may have a record twice: of its places, one must be right.
+Invariants: an acknowledged record is in Kafka or synced to the disk. A record that was acknowledged before
+another was accepted precedes it in its key. Kafka may have a record twice: one of its places must be right.
 """
 
 import re
@@ -14,7 +14,7 @@ from runtime.kafka import topics
 from tests.simulation.fake_disk import Platters
 from tests.simulation.fake_kafka import ID, Kafka
 
-POISON = b"poison"  # ends the value of a record that Kafka refuses for good
+POISON = b"poison"  # ends the value of a record that Kafka always rejects
 _VALUE = re.compile(ID.pattern + rb"(?:" + POISON + rb")?")
 
 
@@ -23,7 +23,7 @@ class ViolationError(AssertionError):
 
 
 def require(holds: object, otherwise: str) -> None:
-    """Check an invariant. Raises: ViolationError."""
+    """Check a condition. Raises: ViolationError."""
     if not holds:
         raise ViolationError(otherwise)
 
@@ -45,7 +45,7 @@ class Ledger:
         self._moments = 0
 
     def moment(self) -> int:
-        """Return a number that is greater than all before."""
+        """Return a number greater than all before."""
         self._moments += 1
         return self._moments
 
@@ -58,12 +58,12 @@ class Ledger:
         self.acknowledged[record.value] = _Acknowledged(record, accepted, self.moment())
 
     def removed(self, data: bytes) -> None:
-        """Check that nothing went with a file that held `data`."""
+        """Check that no record was lost with a removed file that held `data`."""
         for value in self.acknowledged.keys() & {*_VALUE.findall(data)}:
             require(self._is_kept(value), f"{value!r} was acknowledged, and its file is removed")
 
     def check_all(self, *, at_the_end: bool) -> None:
-        """Check that nothing is lost; at the end all must be in Kafka but for what that refuses."""
+        """Check that nothing is lost; at the end, all must be in Kafka except the records that it rejects."""
         for value in self.acknowledged:
             is_enough = not at_the_end or POISON in value
             name = ID.findall(value)[0]
@@ -71,7 +71,7 @@ class Ledger:
             require(is_kept, f"{value!r} was acknowledged and is lost")
 
     def check_order(self) -> None:
-        """Find for each record its first place behind all that was answered before it was accepted."""
+        """For each record, find its first place behind all that was answered before it was accepted."""
         places: dict[bytes, list[int]] = defaultdict(list)
         for place, record in enumerate(self._kafka.log):
             if record.topic == topics.EVENTS:

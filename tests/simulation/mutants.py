@@ -1,4 +1,4 @@
-"""Ways to be wrong that the simulation must find, each a change of text in a copy of the checkout."""
+"""Mistakes that the simulation must find, each a change of text in a copy of the checkout."""
 
 import shutil
 import subprocess
@@ -18,10 +18,10 @@ _RUN_SECONDS_MAX = 240.0
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One way to be wrong."""
+    """One mistake."""
 
     path: str
-    changes: Mapping[str, str]  # text -> what it becomes
+    changes: Mapping[str, str]  # text -> its replacement
     complaint: str  # regular expression
 
 
@@ -98,7 +98,7 @@ MUTANTS: Mapping[str, Mutant] = {
 
 
 def found(mutant: Mutant | None) -> str:
-    """Return what the simulation says of a copy of the checkout, changed by `mutant`."""
+    """Return the simulation's output for a copy of the checkout, changed by `mutant`."""
     with tempfile.TemporaryDirectory(prefix="tapline-mutant-") as folder:
         copy = Path(folder)
         for part in _PARTS:

@@ -1,9 +1,9 @@
 """How soon ingest is direct again after an outage, in virtual time: `python -m tests.simulation.outage`.
 
-Virtual time has no load of the machine in it: what is seen is what disk, Kafka and the state machine take.
-The window is small, so that Kafka takes some hundred records a second, and half of that is a load that can be
-simulated; each call of the disk, a read too, takes as long as a sync. Bound: 10 s and twice what the backlog
-needs by itself, with arrivals at half of what Kafka takes.
+Virtual time is free of the machine's load: only the disk, Kafka and the state machine take time. The window
+is small, so that Kafka takes some hundred records a second, and half of that is a load that can be simulated.
+Each call of the disk, also a read, takes as long as a sync. Bound: 10 s and twice the time that the backlog
+needs by itself, with arrivals at half of Kafka's capacity.
 """
 
 import random
@@ -18,20 +18,20 @@ BOUND_SECONDS = 10.0
 _AWAY_SECONDS = 5.0
 _REPORT_SECONDS = 0.002  # twice: to append, and to report
 _SENDERS = 20
-# As many records as the real ones hold of usual events, by a hundred.
+# As many records as the real ones hold of usual events, divided by a hundred.
 _TAIL_BYTES, _SEGMENT_BYTES = 600, 2_400
 
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """What was seen when Kafka went on."""
+    """The result of one outage."""
 
     backlog: int  # records
     seconds: float  # until the state was direct
 
 
 def back(fsync_seconds: float, rate: float, *, load_goes_on: bool = True) -> Back:
-    """Return how ingest came back from an outage of 5 s, at so many arrivals a second."""
+    """Return how ingest came back from an outage of 5 s, at that many arrivals a second."""
     script = Script(
         seed=1,
         chaos_seconds=1.0 + _AWAY_SECONDS,
@@ -55,7 +55,7 @@ def capacity() -> float:
 
 
 def bound(seen: Back, full: float) -> float:
-    """Return the seconds that coming back may take; `full`: the capacity."""
+    """Return the seconds within which ingest must be back; `full`: the capacity."""
     return BOUND_SECONDS + 2 * seen.backlog / full
 
 

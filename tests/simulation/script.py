@@ -1,9 +1,9 @@
-"""A seed -> what will go wrong, when and for how long. Pure."""
+"""A seed -> the faults to come, with their times and durations. Pure."""
 
 import random
 from dataclasses import dataclass
 
-# A fault's name -> how often it is chosen, and the seconds that it may last.
+# Fault -> how often it is chosen, and the seconds that it may last.
 _KINDS: dict[str, tuple[int, float, float]] = {
     "kafka hangs": (4, 0.05, 6.0),
     "kafka loses records": (2, 0.1, 3.0),
@@ -25,7 +25,7 @@ _KINDS: dict[str, tuple[int, float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong."""
+    """One fault."""
 
     begins: float  # seconds from the start
     seconds: float
@@ -43,7 +43,7 @@ class Script:
     seed: int
     chaos_seconds: float  # then everything is healthy
     senders: tuple[tuple[str, float], ...]  # key, and seconds between an answer and the next record
-    poison: float  # share of records that Kafka refuses for good
+    poison: float  # share of records that Kafka always rejects
     fsync_seconds: float  # of the healthy disk
     report_seconds: float  # of the healthy Kafka
     faults: tuple[Fault, ...]

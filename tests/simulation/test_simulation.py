@@ -1,4 +1,4 @@
-"""ingest's way out under a thousand scripts of faults, and the faults of ours that it must find."""
+"""ingest's delivery under a thousand scripts of faults, and the mutants that the simulation must find."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_every_invariant_holds_whatever_fails() -> None:
 
 
 def test_a_seed_is_the_same_run_again() -> None:
-    """Step by step: else a failure could not be looked into."""
+    """Step by step: otherwise a failure could not be examined."""
     with small():
         runs = []
         for _ in range(2):
@@ -36,7 +36,7 @@ def test_a_seed_is_the_same_run_again() -> None:
 
 @pytest.mark.parametrize("fsync_seconds", FSYNC_SECONDS)
 def test_ingest_is_direct_again_within_the_bound(fsync_seconds: float) -> None:
-    """On disks of any speed, with arrivals at half of what Kafka takes."""
+    """On disks of any speed, with arrivals at half of Kafka's capacity."""
     full = capacity()
     seen = back(fsync_seconds, full / 2)
 

@@ -1,7 +1,8 @@
-"""An asyncio event loop without a clock: when nothing is left to do, it is the time of the next timer.
+"""An asyncio event loop without a clock: when nothing is left to do, time jumps to the next timer.
 
 Invariants: callbacks run one by one, in the order of asyncio's own loop; the same calls give the same run.
-What threads would do happens on the loop, after a delay, one job of an executor after the other.
+
+The work of threads happens on the loop, after a delay, one job of an executor after the other.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class CrashError(BaseException):
-    """The process ends here, in the middle of whatever it does."""
+    """The process ends here, in the middle of its work."""
 
 
 class StuckError(AssertionError):
@@ -29,7 +30,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, now: float, job_seconds: Callable[[], float]) -> None:
         self.steps = 0
-        self.faults: list[str] = []  # what asyncio would have logged
+        self.faults: list[str] = []  # errors that asyncio would have logged
         self._job_seconds = job_seconds  # how long the next job of a thread takes
         self._now = now
         self._ready: deque[asyncio.Handle] = deque()
@@ -89,7 +90,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        """Call after all that was asked for before."""
+        """Call after all calls requested before."""
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
@@ -117,7 +118,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: object, func: Callable[..., _T], *args: Any
     ) -> asyncio.Future[_T]:
-        """Return a future of what `func` returns once the executor has got to it."""
+        """Return a future of the result of `func`, which the executor runs in its turn."""
         future: asyncio.Future[_T] = self.create_future()
         begins = max(self._now, self._busy.get(id(executor), 0.0))
         ends = self._busy[id(executor)] = begins + self._job_seconds()
@@ -136,7 +137,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         pass
 
     def _begin(self, ends: float, future: asyncio.Future[_T], func: Callable[..., _T], args: Any) -> None:
-        if not future.cancelled():  # as a thread takes no job that was cancelled; one begun goes on
+        if not future.cancelled():  # like a thread: a cancelled job is not begun; one that has begun goes on
             self.call_at(ends, self._end, future, func, args)
 
     def _end(self, future: asyncio.Future[_T], func: Callable[..., _T], args: Any) -> None:

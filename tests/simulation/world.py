@@ -1,4 +1,4 @@
-"""A script -> a run of ingest's way out in a world that follows it, every invariant checked after every step.
+"""A script -> a run of ingest's delivery in a world that follows it; every step checks every invariant.
 
 The publisher, its state machine, the spool, its files' layout and the rescue are the real ones. Invariants:
 those of the ledger; memory is bounded by the requests in flight; every request is answered in time; once the
@@ -36,15 +36,15 @@ from tests.simulation.script import Fault, Script
 from tests.simulation.virtual_loop import CrashError, StuckError, VirtualLoop
 
 _FOLDER = Path("/spool")
-# Small, so that few records pass every bound.
+# Small, so that a few records exceed every bound.
 _WINDOW_RECORDS, _TAIL_BYTES, _SEGMENT_BYTES = 8, 250, 400
 _FRAME_BYTES_MIN = 30
 _ACKNOWLEDGE_SECONDS_MAX = 2.0
-# Held, given up, spooled; what is refused also tries the quarantine and a file.
+# Held, given up, spooled; a rejected record also tries the quarantine and a file.
 _ANSWER_SECONDS_MAX = (_ACKNOWLEDGE_SECONDS_MAX + 1.0) + (_ACKNOWLEDGE_SECONDS_MAX + 0.1) + 0.8 + 0.1
 _REFUSED_SECONDS_MAX = 3.0
 _BACK_SECONDS_MAX = 10.0
-_DRAINED_PER_SECOND = 500.0  # what a window of 8 does on the slowest healthy Kafka
+_DRAINED_PER_SECOND = 500.0  # capacity of a window of 8 on the slowest healthy Kafka
 _LIFE_STEPS_MAX = 400_000
 _CATALOG = Catalog.load()
 _METRICS = Metrics()
@@ -59,11 +59,11 @@ class _Process:
     producer: FakeProducer
     spool: Spool
     publisher: Publisher
-    tasks: list[asyncio.Task[None]]  # its own, and those of who sends to it
+    tasks: list[asyncio.Task[None]]  # its own tasks, and those of its senders
 
 
 class World:
-    """One run. Every number it draws comes from the seed."""
+    """One run. Every random number comes from the seed."""
 
     def __init__(
         self, script: Script, trace: Callable[[str], None] | None = None, *, load_goes_on: bool = True
@@ -81,7 +81,7 @@ class World:
         self._climate = Climate(script, self._kafka, self._platters)
         self.ledger = Ledger(self._kafka, self._platters)
         self._faults = [*script.faults]
-        self._under_way: list[tuple[float, Fault]] = []  # faults, by when they end
+        self._under_way: list[tuple[float, Fault]] = []  # faults, and when they end
         self._open: dict[int, float] = {}  # requests -> when they must be answered
         self._now = 0.0
         self._numbers = 0
@@ -90,17 +90,17 @@ class World:
         self._crash_in = -1  # steps
         self._cuts_power = False
         self._process: _Process
-        self._ended: list[asyncio.Task[None]] = []  # tasks of it, to be looked at
+        self._ended: list[asyncio.Task[None]] = []  # its tasks, to be examined
 
     def run(self) -> None:
-        """Live until the script has ended and everything is in Kafka. Raises: ViolationError."""
+        """Run until the script has ended and everything is in Kafka. Raises: ViolationError."""
         while not self._live():
             pass
         self.ledger.check_all(at_the_end=True)
         self.ledger.check_order()
 
     def _live(self) -> bool:
-        """Run one process until it crashes; return whether it came to the end instead."""
+        """Run one process until it crashes; return whether it reached the end instead."""
         # Sockets, processes and signals, which mypy misses, are not called.
         with VirtualLoop(self._now, self._job_seconds) as loop:  # type: ignore[abstract]
             self._process = process = self._started(loop)
@@ -230,7 +230,7 @@ class World:
         self.ledger.check_all(at_the_end=False)
 
     def _check(self, process: _Process) -> None:
-        """Check every invariant; after every step, so no message is made before one breaks."""
+        """Check every invariant. It runs after every step, so it makes no message before one breaks."""
         loop, requests = process.loop, len(self._open)
         if self._ended or loop.faults:
             self._check_ends(process)
@@ -279,7 +279,7 @@ def _end_of(task: asyncio.Task[None]) -> BaseException | None:
 
 @contextmanager
 def small(tail_bytes: int = _TAIL_BYTES, segment_bytes: int = _SEGMENT_BYTES) -> Iterator[None]:
-    """Have bounds that few records pass, no log, and no warning of what a crash left without `await`."""
+    """Set bounds that few records exceed, without a log or warnings about coroutines left by a crash."""
     with (
         warnings.catch_warnings(action="ignore", category=RuntimeWarning),
         mock.patch.object(hand_over, "_WINDOW_RECORDS_MAX", _WINDOW_RECORDS),

@@ -34,9 +34,9 @@ _log = logging.getLogger(__name__)
 
 # Partition and offset of a row that never was a record of its topic: -1.
 _NO_PLACE = long(-1) + long(-1)
-_IDS_AHEAD_MAX = 100  # releases that a producer may be ahead; an id beyond belongs to no one
+_IDS_AHEAD_MAX = 100  # a producer may be this many releases ahead; no release will have a greater id soon
 _AWAITED_MAX = 1000
-_CUT_BYTES = 65_536  # of a value that the quarantine rejects as a whole
+_CUT_BYTES = 65_536  # kept of a value that the quarantine rejects as a whole
 
 
 class Warehouse(Store, Protocol):
