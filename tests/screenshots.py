@@ -1,6 +1,6 @@
-"""`python -m tests.screenshots FOLDER [--minutes 4]` -> a picture of each state of the live page, to look at.
+"""`python -m tests.screenshots FOLDER [--minutes 4]` -> a picture of each state of the live page.
 
-Each state is real: a stack of its own, invented shoppers of today, and what is broken on purpose.
+Each state is real: a stack of its own, invented shoppers of today, and deliberate faults. Files:
 `<state>-<width>-<scheme>.png`.
 """
 
@@ -114,7 +114,7 @@ def _fill_quarantine(stack: Stack) -> None:
 
 @contextmanager
 def _shoppers(stack: Stack) -> Iterator[None]:
-    """Have invented shoppers of today come, more of them now and fewer then."""
+    """Run invented shoppers of today, sometimes more of them and sometimes fewer."""
     ended = threading.Event()
     now_ms = time.time_ns() // 1_000_000
     posts = generate(Plan(now_ms // _DAY_MS * _DAY_MS, now_ms, seed=7, events_per_day=60_000))

@@ -1,8 +1,8 @@
 """A month of 1,000,000 events, loaded and computed independently: `python -m tests.analytics [--events N]`.
 
-On a stack of its own: Kafka, engine and loader; events go to Kafka as ingest writes them, in random order,
-5% of them twice, 3% after all others. `--replay` loads all of them from Kafka once more and compares again.
-Exit status 0: every view is equal, to the last digit; 1: it says which is not.
+On a stack of its own: Kafka, ClickHouse and loader; events go to Kafka as ingest writes them, in random
+order, 5% of them twice, 3% after all others. `--replay` loads all of them from Kafka again and compares
+again. Exit status 0: every view is equal, to the last digit; 1: it names those that differ.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def _loaded(sender: Sender, tables: Tables, arguments: argparse.Namespace) -> pl
 
 
 def _replay(stack: Stack) -> None:
-    """Load what Kafka has once more, beside the rows that are there."""
+    """Load Kafka's events again, beside the existing rows."""
     sent_on = datetime.fromtimestamp(NOW_MS / 1000, UTC).date()
     period = ["--from", str(sent_on), "--to", str(sent_on + timedelta(days=1))]
     env = stack.env | {"KAFKA_BOOTSTRAP_SERVERS": stack.kafka, "CLICKHOUSE_URL": stack.clickhouse_url}
@@ -72,7 +72,7 @@ def _replay(stack: Stack) -> None:
 
 
 def _differing(tables: Tables, events: pl.DataFrame) -> int:
-    """Return how many views differ; say of each what it is, and the time that reading all of it takes."""
+    """Return how many views differ; print each difference, and the time to read all of the view."""
     differing = 0
     for view, expected in VIEWS.items():
         began = time.monotonic()

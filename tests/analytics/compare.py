@@ -1,4 +1,4 @@
-"""A view's rows and what is expected of them -> the differences: none, to the last digit."""
+"""A view's rows and the expected rows -> their differences: none, to the last digit."""
 
 import json
 from datetime import UTC, date, datetime
@@ -15,7 +15,7 @@ _MOMENTS = frozenset({"started_at", "ended_at", "ordered_at", "abandoned_at"})
 
 
 def difference(tables: Tables, view: str, prefix: str, expected: pl.DataFrame) -> str:
-    """Return how the view's rows, of apps whose ids begin with `prefix`, differ; empty when they do not."""
+    """Return how the view's rows, of apps whose ids begin with `prefix`, differ; empty if they are equal."""
     sql = f"SELECT * FROM tapcart.{view} WHERE startsWith(app_id, '{prefix}')"
     said = json.loads(tables.run(f"{sql} FORMAT JSONCompact SETTINGS {_EXACT}"))
     names = [column["name"] for column in said["meta"]]

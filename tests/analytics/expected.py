@@ -1,4 +1,4 @@
-"""Rows of posted events -> what each analytics view must answer, by polars and by plain loops.
+"""Rows of posted events -> the expected answer of each analytics view, by polars and by plain loops.
 
 Written from the definitions in consumers/warehouse/analytics/README.md, not from the views' SQL. A frame has
 the view's columns; amounts are whole ten-thousandths until `tests.analytics.compare` compares them.
@@ -38,9 +38,9 @@ def orders(events: pl.DataFrame, match_ms: int = MATCH_MS) -> pl.DataFrame:
 
 
 def _order(order: Order) -> dict[str, Any] | None:
-    """Return the view's row, None when the order is of an environment that is left out."""
+    """Return the view's row; None for an order of an excluded environment."""
     rows, environment = order.rows, order.first("environment")
-    # An event without an environment has that of its session, else that of its device.
+    # An event without an environment has its session's, or else its device's.
     telling = "environment" if environment else "session" if order.first("session") else "device"
     if any(row["left_out"] for row in [row for row in rows if row[telling]][:1]):
         return None
@@ -115,7 +115,7 @@ def sessions(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def active_devices_daily(events: pl.DataFrame) -> pl.DataFrame:
-    """Every device is put down on each day it counts for, then they are counted."""
+    """Every device is listed on each day that it counts for; then the devices are counted."""
     seen = _of_devices(events).select("app", "device", "day").unique()
     calendar = (
         seen.group_by("app")
@@ -155,7 +155,7 @@ def retention_weekly(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def funnel_daily_by_source(events: pl.DataFrame) -> pl.DataFrame:
-    """Step by step: the first moment of each that is not before that of the step before."""
+    """Step by step: for each step, the first moment that is not before the previous step's."""
     found = []
     moments: dict[tuple[object, str, str], list[tuple[int, str, str]]] = {}
     for app, day, device, kind, at, touch in (
@@ -218,7 +218,7 @@ def product_performance(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def push_performance(events: pl.DataFrame) -> pl.DataFrame:
-    """Who received a push, opened by it, ordered within a day."""
+    """Devices that received a push, opened by it, ordered within a day."""
     key = ["day", "app", "device", "push"]
     received = (
         _of_devices(events)
@@ -279,7 +279,7 @@ def attribution(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def carts_abandoned(events: pl.DataFrame, hours: int = 24) -> pl.DataFrame:
-    """Carts that their device left alone."""
+    """Carts that their device abandoned."""
     found = []
     by_device: dict[tuple[str, str], list[tuple[int, str, tuple[Any, ...] | None]]] = {}
     changes = _of_devices(events).filter(pl.col("type").is_in(["AddedToCart", "CartUpdated"]))

@@ -1,6 +1,6 @@
-"""A generated month -> the bodies that are posted: out of order, some twice, some days late; and their rows.
+"""A generated month -> the bodies to post: out of order, some twice, some days late; and their rows.
 
-Invariant: rows come from the JSON that is posted, by rules of their own; nothing of the loader or the views.
+Invariant: rows come from the posted JSON, by rules of their own; nothing of the loader or the views is used.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from deploy.demo.shops import PREFIX
 from tests.faults.harness.connection import Connection, request
 
 _DAY_MS = 86_400_000
-# Long past: what a view says does not change while it is looked at.
+# Long past: a view does not change while it is compared.
 _START_MS = 1_756_684_800_000  # 2025-09-01
 _DAYS = 30
 _AGAIN_SHARE, _LATE_SHARE = 0.05, 0.03
-# Many: Kafka on one machine syncs once for all that are under way.
+# Many: Kafka on one machine syncs once for all records in flight.
 _CONNECTIONS = 128
 _OK, _BUSY = 200, 500
 
@@ -59,9 +59,9 @@ SCHEMA: dict[str, Any] = {
 
 
 def bodies(events: int, prefix: str, apps: int = 3, seed: int = 1) -> list[bytes]:
-    """Return the bodies of a month of about so many events; the apps' ids begin with `prefix`.
+    """Return the bodies of a month of about that many events; the apps' ids begin with `prefix`.
 
-    The samples are among them, as of an app that only its makers have.
+    The samples are among them, as events of an app that only its makers have.
     """
     plan = Plan(_START_MS, _START_MS + _DAYS * _DAY_MS, seed, apps, events / _DAYS)
     valid = [
@@ -106,7 +106,7 @@ def rows(posted: Iterable[bytes], zone: str = "UTC", excluded: Sequence[str] = (
 
 
 def post(url: str, posted: Sequence[bytes]) -> None:
-    """Post everything to an ingest URL as fast as it answers; raises AssertionError unless it takes all."""
+    """Post everything to an ingest URL as it answers. Raises: AssertionError unless it accepts all."""
     asyncio.run(_post(url, posted))
 
 
@@ -119,7 +119,7 @@ async def _post(url: str, posted: Sequence[bytes]) -> None:
         try:
             for body in queue:
                 sent = request(parts.path, b"", body)
-                # As Tapcart does: what is answered 500 is sent again.
+                # Like Tapcart: an event answered 500 is sent again.
                 for pause in (0.5, 1, 2, 4, 8, 0):
                     status = await connection.post(sent, 60)
                     if status != _BUSY:

@@ -1,4 +1,4 @@
-"""Events of purchases -> orders, by plain loops: their events, and what the two types have in common.
+"""Events of purchases -> orders, by plain loops: their events, and the evidence that the two types share.
 
 Written from "Which events are one order" in consumers/warehouse/analytics/README.md, not from the view's SQL.
 """
@@ -27,7 +27,7 @@ class Order:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Return where it stands among others: by time, and of one moment by its event_id."""
+        """Return its place among others: by time, and within one moment by its event_id."""
         return place(self.rows[0])
 
     @property
@@ -46,7 +46,7 @@ class Order:
 
 
 def orders(rows: Iterable[Row], match_ms: int = MATCH_MS) -> list[Order]:
-    """Return the orders that the events are of."""
+    """Return the orders of the events."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
         groups[row["app"], *_key(row)].append(row)
@@ -60,12 +60,12 @@ def orders(rows: Iterable[Row], match_ms: int = MATCH_MS) -> list[Order]:
 
 
 def place(row: Row) -> tuple[int, int]:
-    """Return what events are sorted by."""
+    """Return the sort key of events."""
     return row["at"], crc32(row["id"].encode()) % (1 << 20)
 
 
 def bare(sent: str) -> str:
-    """Return an id without blanks around it, and what a gid:// form is about."""
+    """Return an id without surrounding blanks, and the object of a gid:// form."""
     text = sent.strip(_SPACES)
     path = text.removeprefix("gid://").partition("?")[0]
     before, _, tail = path.rpartition("/")
@@ -116,7 +116,7 @@ def _runs(pool: list[Order], match_ms: int) -> Iterator[list[Order]]:
 
 
 def _greedy(run: list[Order], evidence: str, match_ms: int) -> Iterator[Order]:
-    """Yield the run's orders, the nearest two made one first."""
+    """Yield the run's orders; the nearest two become one first."""
     pairs = [
         (abs(one.place[0] - other.place[0]), one.place, other.place, one, other)
         for one, other in product(run, run)

@@ -1,7 +1,7 @@
-"""`make bench`: Tapline beside what else does its work, in one sitting on this machine -> RESULTS.md.
+"""`make bench`: Tapline beside other programs for its work, in one run on this machine -> RESULTS.md.
 
-`ARGS="--only receivers --rounds 3"` measures a part; `ARGS=--smoke` measures nothing: it shows within a
-minute that all contenders run and store what they acknowledge. Exit status: 0; 1 when one does not.
+`ARGS="--only receivers --rounds 3"` measures a part. `ARGS=--smoke` measures nothing: within a minute it
+shows that all contenders run and store what they acknowledge. Exit status: 0; 1 if one does not.
 """
 
 import argparse
@@ -38,7 +38,7 @@ PARTS: dict[str, Callable[[Options], Section]] = {
 
 
 def main() -> int:
-    """Measure what is asked for; return the exit status."""
+    """Measure the chosen parts; return the exit status."""
     arguments = _arguments()
     options = Options(1 if arguments.smoke else arguments.rounds, smoke=arguments.smoke)
     for name in arguments.only:

@@ -1,7 +1,7 @@
-"""Loaders side by side -> rows per second out of the same topic into tables made by the same statements.
+"""Loaders side by side -> rows per second from the same topic into tables made by the same statements.
 
-The engine has a core to itself, so that its own speed at the same bytes is the limit; the loader and Kafka
-share the other. Every loader starts with empty tables; what it claims to have loaded is counted there.
+ClickHouse has a core to itself, so its own speed with the same bytes is the limit; the loader and Kafka share
+the other. Every loader starts with empty tables, where the rows that it claims to have loaded are counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +25,12 @@ _SECONDS_MAX = 300.0
 
 
 class LostError(AssertionError):
-    """A loader claims to have loaded what the tables do not have."""
+    """The tables lack rows that a loader claims to have loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where everything is."""
+    """The addresses and folders of a run."""
 
     kafka: str
     clickhouse: str
@@ -39,12 +39,12 @@ class Place:
 
     @property
     def slow_rows(self) -> int:
-        """What a loader that is slow loads of them: its speed does not depend on it."""
+        """The share that a slow loader loads: its speed does not depend on the number."""
         return min(self.rows, _SLOW_ROWS)
 
 
 def run(options: Asked) -> Section:
-    """Measure all of them. Raises: LostError."""
+    """Measure all loaders. Raises: LostError."""
     with (
         services.running("kafka") as (broker, folder),
         services.running("clickhouse", on=cores.MEASURED) as (engine, _),
@@ -88,7 +88,7 @@ def _limit(at: Place, folder: Path, words: Sequence[str]) -> tuple[int, float]:
 
 
 def _told(program: Contender) -> tuple[int, float]:
-    """Run a program to its end; return rows and seconds as it says."""
+    """Run a program to its end; return the rows and seconds that it prints."""
     program.start()
     try:
         program.wait(_SECONDS_MAX)

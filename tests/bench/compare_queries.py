@@ -1,7 +1,7 @@
-"""README's queries through the views, beside the same without FINAL -> ratios, on days settled and not.
+"""README's queries through the views, beside the same without FINAL -> ratios, on settled and other days.
 
-A day is settled when it lies in one part, as it does some minutes after its last event. The others lie in
-three parts, as events arrived, with what came late, and a hundredth of them twice.
+A settled day lies in one part, as it does some minutes after its last event. The other days lie in three
+parts, as events arrived, with late ones, and a hundredth of them twice.
 """
 
 import time
@@ -25,11 +25,11 @@ _MILLI = 1e3
 
 
 class DifferError(AssertionError):
-    """The views do not show what was written, once."""
+    """The views do not show every written event exactly once."""
 
 
 def run(options: Options) -> Section:
-    """Fill the tables, compare. Raises: DifferError."""
+    """Fill the tables and compare. Raises: DifferError."""
     shape = _SMOKE if options.smoke else Shape()
     with services.running("clickhouse", _ENGINE, on=cores.ALL) as (stack, _):
         data, tables = DataSet(stack.clickhouse_url, shape), Tables(stack.clickhouse_url)
@@ -61,7 +61,7 @@ def _fill(data: DataSet) -> None:
 
 
 def _check(data: DataSet, tables: Tables) -> None:
-    """Raise DifferError where a day lies in other parts than it should, or a view shows an event twice."""
+    """Raise DifferError if a day lies in other parts than it should, or a view shows an event twice."""
     first = _dates(range(data.shape.days - data.shape.open_days, data.shape.days))[0].replace("-", "")
     names = ", ".join(f"'{table.name}'" for table in data.typed)
     parts = (

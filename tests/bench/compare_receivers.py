@@ -1,7 +1,7 @@
 """Receivers side by side -> requests per second, CPU per request, latency; and whether the goals are met.
 
 One process on one core each; broker and load on the other. Every figure is measured once per round, all
-contenders one after the other, so that what the machine does to one it does to all.
+contenders one after the other, so that other load on the machine affects all alike.
 """
 
 import os
@@ -26,27 +26,27 @@ _MICRO, _MILLI = 1e6, 1e3
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """How is posted: from so many connections in closed loop, or at a rate in open loop."""
+    """A way to post: over this many connections in closed loop, or at a rate in open loop."""
 
     payload: str
     connections: int = 0
     rate: int = 0
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Describe the case."""
         how = f"{self.connections} connections" if self.connections else f"{self.rate:,}/s, open loop"
         return f"{self.payload}, {how}"
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one receiver did in one round of a case."""
+    """One receiver's figures in one round of a case."""
 
     rate: float  # acknowledged requests/s
     cpu: float  # seconds per request
     p50: float  # seconds
     p99: float
-    sending: float  # share of a core that the load took
+    sending: float  # share of a core used by the load
 
 
 Measured = dict[Case, dict[str, list[Figures]]]
@@ -58,7 +58,7 @@ _SMOKE = (_MAIN, Case("mix", 64), _SINGLE, _OPENED[0])
 
 
 def run(options: Options) -> Section:
-    """Measure all of them. Raises: LostError."""
+    """Measure all receivers. Raises: LostError."""
     names = receiving.names(builds=not options.smoke)
     with (
         services.running("kafka") as (stack, folder),

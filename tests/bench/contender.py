@@ -1,6 +1,6 @@
-"""A program that is measured -> a running process on a core of its own, and what it cost.
+"""A measured program -> a running process on a core of its own, and its cost.
 
-Invariant: it is started as an operator starts it; what it says goes to a file and is shown when it fails.
+Invariant: it is started as an operator starts it; its output goes to a file and is shown when it fails.
 """
 
 import os
@@ -23,7 +23,7 @@ _START_SECONDS_MAX = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a process has taken so far."""
+    """The cost of a process so far."""
 
     cpu_seconds: float  # of all its threads, in the kernel too
     memory_mib: float  # resident
@@ -41,7 +41,7 @@ class Contender:
 
     @property
     def log(self) -> Path:
-        """Where its output goes."""
+        """The file of its output."""
         return self.folder / f"{self.name.replace(' ', '-')}.log"
 
     def start(self, port: int = 0) -> "Contender":
@@ -70,17 +70,17 @@ class Contender:
         return self._process.poll()
 
     def cost(self) -> Cost:
-        """Return what it took."""
+        """Return its cost so far."""
         times = self._watched.cpu_times()
         return Cost(times.user + times.system, self._watched.memory_info().rss / _MEBIBYTE)
 
     def wait(self, seconds_max: float) -> None:
-        """Return when it has ended by itself with status 0. Raises: AssertionError."""
+        """Wait until it has ended by itself with status 0. Raises: AssertionError."""
         eventually(lambda: self._process.poll() is not None, seconds_max, f"{self.name}'s end")
         assert self._process.returncode == 0, self.told()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it."""
+        """Stop it."""
         if self._process.poll() is None:
             self._process.send_signal(number)
         try:
@@ -90,7 +90,7 @@ class Contender:
             self._process.wait(30)
 
     def told(self) -> str:
-        """Return the end of what it said."""
+        """Return the end of its output."""
         return self.log.read_text(errors="replace")[-2000:]
 
     def _listens(self, port: int) -> bool:
@@ -102,5 +102,5 @@ class Contender:
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """Return the command of a module."""
+    """Return the command of a Python module."""
     return [sys.executable, "-m", module, *arguments]

@@ -1,4 +1,4 @@
-"""Which core works for whom: what is measured has one of its own; broker, engine and load share the other.
+"""The use of cores: the measured process has one of its own; broker, ClickHouse and load share the other.
 
 Invariant: a process inherits the cores of the thread that starts it, so nothing has to be moved afterwards.
 Source: sched_setaffinity(2).
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 _AVAILABLE = sorted(os.sched_getaffinity(0))
 MEASURED = {_AVAILABLE[0]}
-OTHERS = {_AVAILABLE[-1]}  # the same one on a machine of one core: then ratios mean little
+OTHERS = {_AVAILABLE[-1]}  # the same one on a machine with one core: then ratios mean little
 ALL = {*_AVAILABLE}
 
 
 @contextmanager
 def on(cores: set[int]) -> Iterator[None]:
-    """Have this thread, and what it starts meanwhile, run on `cores`."""
+    """Run this thread, and all processes that it starts meanwhile, on `cores`."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:

@@ -1,8 +1,8 @@
-"""A day of invented shoppers -> months of rows in the real tables, multiplied inside the engine.
+"""A day of invented shoppers -> months of rows in the real tables, multiplied inside ClickHouse.
 
-Invariants: the tables are made by the loader's own code and the first rows go its way (value, container,
-INSERT ... FORMAT Avro). The engine copies them: each copy has ids of its own, a device comes back every
-twentieth day. Every skew of `deploy.demo` stays: types, apps (Zipf), hours, columns that are empty.
+Invariants: the loader's own code creates the tables, and the first rows go its way (value, container, INSERT
+... FORMAT Avro). ClickHouse copies them: each copy has ids of its own, and a device returns every twentieth
+day. Every skew of `deploy.demo` stays: types, apps (Zipf), hours, empty columns.
 """
 
 import time
@@ -25,7 +25,7 @@ DAY_MS = 86_400_000
 START_MS = 20_600 * DAY_MS  # a midnight in May 2026; the first day of rows
 _SAMPLE = "bench_sample"
 _SECONDS_MAX = 3600.0
-# What makes a row another event of another person, by column.
+# Changes that make a row another event of another person, by column.
 _AGAIN = {
     "event_id": "toString(reinterpretAsUUID(sipHash128(event_id, day, copy)))",
     "event_properties.event_id": "toString(reinterpretAsUUID(sipHash128(event_id, day, copy)))",
@@ -35,7 +35,7 @@ _AGAIN = {
     "session_id": "if(session_id = '', '', toString(reinterpretAsUUID(sipHash128(session_id, day, copy))))",
     "session_properties.session_id": "if(session_id = '', '',"
     " toString(reinterpretAsUUID(sipHash128(session_id, day, copy))))",
-    # Of the kind that it was: the two events of a purchase are matched by that.
+    # Of the same kind as before: the two events of a purchase are matched by it.
     "event_properties.checkout_id": "multiIf(`event_properties.checkout_id` = '', '',"
     " match(`event_properties.checkout_id`, '^[0-9]{1,20}$|/[0-9]+[?]'),"
     " toString(sipHash64(extract(`event_properties.checkout_id`, '([0-9]+)([?].*)?$'), day, copy)),"
@@ -49,16 +49,16 @@ _AGAIN = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How much of what."""
+    """The amounts of data."""
 
     days: int = 60
     rows: int = 20_000_000
     apps: int = 50
-    open_days: int = 10  # the last ones: in three parts, with what came twice
+    open_days: int = 10  # the last ones: in three parts, with some events twice
 
 
 class DataSet:
-    """The tables of one engine, filled."""
+    """The filled tables of one ClickHouse."""
 
     def __init__(self, url: str, shape: Shape) -> None:
         self.catalog = Catalog.load()
@@ -75,7 +75,7 @@ class DataSet:
         return [table for table in self.tables if table.name in found]
 
     def make_sample(self) -> int:
-        """Make the tables and a day's sample beside them; return its rows."""
+        """Create the tables and a day's sample beside them; return its rows."""
         self._warehouse.make_tables()
         rows = min(100_000, max(2_000, self.shape.rows // self.shape.days))
         self._sample_rows = 0
@@ -95,7 +95,7 @@ class DataSet:
         return self._sample_rows
 
     def fill(self, days: range, parts: int) -> None:
-        """Write these days as so many parts each."""
+        """Write each of these days in this many parts."""
         share = self.shape.rows / self.shape.days / max(1, self._sample_rows)
         for day in days:
             for part in range(parts):
@@ -103,14 +103,14 @@ class DataSet:
                     self.client.command(self._copying(table, day, share, (part, parts)))
 
     def settle(self, days: range) -> None:
-        """Bring each of these days into one part, as the engine does by itself after some minutes."""
+        """Merge each of these days into one part, as ClickHouse does by itself after some minutes."""
         for table in self.typed:
             for day in days:
                 is_settled = partial(self._is_settled, table.name, _partition(day))
                 eventually(is_settled, 60, f"one part of a day of {table.name}")
 
     def _is_settled(self, table: str, partition: str) -> bool:
-        # It does nothing while the engine merges parts of that day by itself.
+        # This does nothing while ClickHouse itself merges parts of that day.
         self.client.command(f"OPTIMIZE TABLE {RAW}.{table} PARTITION ID '{partition}' FINAL")
         parts = self.client.command(
             "SELECT count() FROM system.parts WHERE active"
@@ -119,12 +119,12 @@ class DataSet:
         return int(str(parts)) <= 1
 
     def empty(self) -> None:
-        """Take all rows away."""
+        """Delete all rows."""
         for table in self.typed:
             self.client.command(f"TRUNCATE TABLE {RAW}.{table.name}")
 
     def stop_merges(self) -> None:
-        """Leave parts as they are from now on."""
+        """Keep all parts as they are from now on."""
         for table in self.typed:
             self.client.command(f"SYSTEM STOP MERGES {RAW}.{table.name}")
 
@@ -146,7 +146,7 @@ class DataSet:
         names = [c.name for c in table.columns if not c.materialized and c.name != "_loaded_at"]
         values = ", ".join(_AGAIN.get(name, quoted(name)) for name in names)
         number, parts = part
-        # As they arrive: a part is a span of the day, with what came late; a hundredth comes twice.
+        # As they arrive: a part is a span of the day, with late events; a hundredth comes twice.
         arrival = (
             f"least(intDiv(toUnixTimestamp64Milli(received_at) - {START_MS}, {DAY_MS // parts}), {parts - 1})"
         )

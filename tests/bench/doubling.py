@@ -1,8 +1,8 @@
-"""One ingest and one loader, then two of each, on this machine -> nothing lost, and how much more is done.
+"""One ingest and one loader, then two of each, on this machine -> nothing lost, and the gain in throughput.
 
-Invariants: everything acknowledged is in ClickHouse by its id, once, whoever received and loaded it; each of
-two does a part of both. Work counts from the first POST until all of it can be queried. Where processes
-outnumber cores, two can't do twice as much: load, broker and engine work too.
+Invariants: every acknowledged event is in ClickHouse by its id, once, whichever process received and loaded
+it; each of two does a part of both. Work counts from the first POST until all events can be queried. Where
+processes outnumber cores, two can't do twice as much: load, broker and ClickHouse work too.
 """
 
 import os
@@ -27,7 +27,7 @@ _APPS = 48  # enough for each loader to own some
 _CONNECTIONS = 32  # to each ingest
 _SECONDS, _SMOKE_SECONDS = 10.0, 1.0
 _LOADED_SECONDS_MAX = 300.0
-_BATCH_SECONDS = "0.5"  # an operator's, not that of tests
+_BATCH_SECONDS = "0.5"  # an operator's value, not that of tests
 
 
 class LostError(AssertionError):
@@ -50,7 +50,7 @@ def run(options: Options) -> Section:
 
 
 def _work(stack: Stack, folder: Path, count: int, seconds: float) -> float:
-    """Return events per second, posted to so many and loaded by so many."""
+    """Return events per second, posted to that many and loaded by that many processes."""
     folder.mkdir()
     tables = Tables(stack.clickhouse_url)
     apps = [f"{folder.name}-{number}" for number in range(_APPS)]
@@ -93,7 +93,7 @@ def _loaders(stack: Stack, folder: Path, count: int) -> Iterator[list[Loader]]:
     loaders = [Loader(stack.kafka, stack.clickhouse_url, folder, env).start() for _ in range(count)]
     try:
         for loader in loaders:
-            # It knows the lag of the partitions that it owns.
+            # It knows the lag of its own partitions.
             eventually(partial(_owns, loader), 60, "a loader's first partition")
         yield loaders
     finally:

@@ -1,8 +1,9 @@
-"""More rows, apps, types, days -> what one event costs the loader and the engine, against the smallest case.
+"""More rows, apps, types, days -> the cost of an event in loader and ClickHouse, beside the smallest case.
 
-Each case is so many events in the topic, loaded by the loader as an operator starts it, into the real tables,
-until all of them can be queried and merges rest. Cost is CPU, of loader and engine together, which other work
-on the machine changes little; rows/s is told beside it. Invariant: every event is counted afterwards.
+Each case has a number of events in the topic. The loader, started as an operator starts it, loads them into
+the real tables until all can be queried and no merge is running. Cost is CPU of loader and ClickHouse
+together, which other load on the machine changes little; rows/s is printed beside it. Invariant: every event
+is counted afterwards.
 """
 
 import random
@@ -34,10 +35,10 @@ _EVENTS_OF_MANY_DAYS = 1_600_000  # 4,000 a day
 _SAMPLE = 20_000
 _FEW, _MANY, _SMOKE_MANY = 1_000_000, 20_000_000, 20_000
 _APPS, _DAYS = 10_000, 400
-_FIRST_MS = START_MS + 90 * DAY_MS  # after the rows that are there
+_FIRST_MS = START_MS + 90 * DAY_MS  # after the existing rows
 _LOADED_SECONDS_MAX = 600.0
 _REST_SECONDS_MAX = 120.0
-# An operator's batches; and a group that waits for one that is stopped.
+# An operator's batches; and a group that waits for a stopped member.
 _LOADER = {"WAREHOUSE_BATCH_AGE_SECONDS_MAX": "0.5", "KAFKA_SESSION_TIMEOUT_MS": "300000"}
 _ENGINE = {
     "CLICKHOUSE_QUERY_SECONDS_MAX": "3600",
@@ -48,10 +49,10 @@ _ENGINE = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What differs between two measurements."""
+    """The difference between two measurements."""
 
     name: str
-    rows: int = 0  # there already
+    rows: int = 0  # existing rows
     apps: int = 1
     types: int = 14
     events: int = _EVENTS
@@ -81,7 +82,7 @@ _CASES = (
     Case("1 million rows", rows=_FEW),
     Case("20 million rows", rows=_MANY),
 )
-# (what it is, the case, against which, at most so many times)
+# (description, case, reference case, largest allowed ratio)
 _GOALS = (
     ("from 1 to 20 million rows", "20 million rows", "1 million rows", 1.1),
     ("from 1 to 10,000 apps", "10,000 apps by Zipf", _BASE, 1.1),
@@ -91,7 +92,7 @@ _GOALS = (
 
 
 class LostError(AssertionError):
-    """Not every event of a case is in the tables."""
+    """The tables lack events of a case."""
 
 
 def run(options: Options) -> Section:
@@ -122,7 +123,7 @@ def _cost(stack: Stack, folder: Path, case: Case, count: int, number: int) -> Co
     tables, prefix = Tables(stack.clickhouse_url), f"growth-{number}-{_CASES.index(case)}-"
     loader = Loader(stack.kafka, stack.clickhouse_url, folder, _LOADER).start()
     try:
-        # It has made its tables, which is no event's cost; all events are there when it goes on.
+        # It has created its tables, which is no event's cost; all events are there when it resumes.
         loader.process.send_signal(signal.SIGSTOP)
         _produce(stack.kafka, case, prefix, count)
         both = [psutil.Process(pid) for pid in (loader.process.pid, stack.pid("clickhouse"))]
@@ -172,7 +173,7 @@ def _bodies(case: Case, prefix: str, count: int) -> Iterator[bytes]:
     for number in range(count):
         again, place = divmod(number, len(sample))
         event = sample[place]
-        # Others come each time, and a device is of one app: as many sessions in every case.
+        # They differ each time, and a device belongs to one app: every case has as many sessions.
         device, session = (f"{event[name]}-{again}" for name in ("device_id", "session_id"))
         at_ms = event["timestamp"] - START_MS + _FIRST_MS + case.day(number, count, rng) * DAY_MS
         yield msgspec.json.encode(

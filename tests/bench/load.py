@@ -1,10 +1,9 @@
-"""Requests to one address over many connections -> how many were answered, and how long each took.
+"""Requests to one address over many connections -> the number of answers, and the latency of each.
 
 Closed loop: each connection sends the next request when it has its answer. Open loop: requests are sent at
 fixed times whatever the answers do, and latency counts from the intended time, so that a stall can't hide.
-
-Invariants: only what was answered 200 counts as acknowledged; every request has an event id of its own, and
-those acknowledged are kept. Measured on one core: 40,000 requests/s against a server that does nothing.
+Invariants: only a request answered 200 counts as acknowledged; every request has an event id of its own, and
+acknowledged ids are kept. Measured on one core: 40,000 requests/s against a server that does nothing.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ class NoAnswerError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to post."""
+    """The address to post to."""
 
     port: int
     path: str
@@ -47,7 +46,7 @@ class Target:
 
 @dataclass(slots=True)
 class Load:
-    """What came of it."""
+    """The result of a load."""
 
     acknowledged: list[bytes] = field(default_factory=list)  # event ids
     refused: Counter[str] = field(default_factory=Counter)  # by status
@@ -62,17 +61,17 @@ class Load:
 
     @property
     def cpu_share(self) -> float:
-        """How much of a core sending took."""
+        """The share of a core that sending took."""
         return self.cpu_seconds / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Return the latency in seconds that so many answers stay within."""
+        """Return the latency in seconds that this share of answers stays within."""
         waits = sorted(self.latencies)
         return waits[min(len(waits) - 1, int(len(waits) * share))]
 
 
 def closed(target: Target, payload: Payload, connections: int, seconds: float) -> Load:
-    """Post from so many connections, each as fast as it is answered. Raises: NoAnswerError."""
+    """Post over that many connections, each as fast as it is answered. Raises: NoAnswerError."""
     return _run(_closed(target, payload, connections, seconds))
 
 
@@ -93,7 +92,7 @@ class _Heads:
         self._turns = itertools.cycle([_head(target, one) for one in payload.templates])
 
     def next(self) -> tuple[bytes, bytes]:
-        """Return an event id and the request that has it."""
+        """Return an event id and its request."""
         before, after = next(self._turns)
         event_id = new_id()
         return event_id, before + event_id + after
@@ -110,7 +109,7 @@ def _head(target: Target, one: Template) -> tuple[bytes, bytes]:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection with one request under way at most."""
+    """One connection with at most one request in flight."""
 
     def __init__(self, load: Load, answered: Callable[["_Connection"], None]) -> None:
         self._load = load
@@ -207,7 +206,7 @@ async def _opened(target: Target, payload: Payload, rate: float, seconds: float)
         else:
             free.append(connection)
 
-    # Opened before: an open connection is what a proxy in front of the receiver has.
+    # Opened before: a proxy in front of the receiver has its connections open as well.
     made = [await _connect(target, load, answered) for _ in range(_CONNECTIONS_MAX)]
     free = [*made]
     cpu, began = time.process_time(), time.perf_counter()

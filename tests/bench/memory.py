@@ -1,4 +1,4 @@
-"""Many events -> how much memory ingest and the loader hold, and whether that grows.
+"""Many events -> the memory of ingest and the loader, and whether it grows.
 
 The loader's events have varied sizes, so that some batches end by their rows and some by their bytes.
 """
@@ -35,7 +35,7 @@ class Held:
 
     @property
     def growth(self) -> float:
-        """The last to what it was after a fifth of the work."""
+        """The last value relative to the value after a fifth of the work."""
         return self.steps[-1] / self.steps[_STEPS // 5 - 1]
 
 
@@ -94,7 +94,7 @@ def _resident_mib(pid: int) -> float:
 
 
 def _peak_mib(pid: int) -> float:
-    """Return the most that a process has held so far. Source: proc_pid_status(5)."""
+    """Return the peak memory of a process. Source: proc_pid_status(5)."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 

@@ -1,12 +1,11 @@
 """`python -m tests.bench.partitions`: merchants over 12, 48, 192 partitions -> balance, freshness, a plot.
 
-A key is one partition, by Kafka's own murmur2, so the greatest merchant bounds what partitions can give.
-The model: each merchant has its share of the rate; a loader takes `LOADER_PER_SECOND` and owns as many
-partitions as each other one; one that gets more falls behind for as long as the peak lasts. "Split": a
-merchant of more than a quarter of a fair part has several keys, told apart by a number after its app id.
-
-Invariant: pure but for the file it writes; the same seed gives the same plot. Shares are Zipf's: the merchant
-of rank r has a share of 1 / r^s.
+A key is one partition, by Kafka's own murmur2, so the greatest merchant limits the gain from partitions. The
+model: each merchant has its share of the rate. A loader takes `LOADER_PER_SECOND` and owns as many partitions
+as every other one; a loader that gets more falls behind for as long as the peak lasts. "Split": a merchant of
+more than a quarter of a fair part has several keys, distinguished by a number after its app id. Invariant:
+pure but for the file it writes; the same seed gives the same plot. Shares are Zipf's: the merchant of rank r
+has a share of 1 / r^s.
 """
 
 import argparse
@@ -23,11 +22,11 @@ from tests.bench.report import table
 
 MERCHANTS = 10_000
 PARTITIONS = (12, 48, 192)
-LOADER_PER_SECOND = 26_000  # of one loader and a core of the engine: see RESULTS.md, "Loaders"
+LOADER_PER_SECOND = 26_000  # of one loader and a core of ClickHouse: see RESULTS.md, "Loaders"
 PEAK_SECONDS = 3600.0
 _KEYS_PER_PART = 4
-_USED = 0.5  # of a loader, on average: so many are started
-_FRESH_SECONDS = 1.0  # where nothing falls behind: a batch's age and its insert
+_USED = 0.5  # average load of a loader; determines their number
+_FRESH_SECONDS = 1.0  # where no loader falls behind: a batch's age and its insert
 _SHOWN = (*((partitions, False) for partitions in PARTITIONS), (PARTITIONS[-1], True))
 _RATES = (1e3, 1e5, 1e6, 1e7)
 SKEWS = (0.8, 1.0, 1.2)  # Zipf
@@ -37,7 +36,7 @@ _SEED, _MULTIPLIER, _SHIFT = 0x9747B28C, 0x5BD1E995, 24
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What one number of partitions makes of one skew."""
+    """The effect of one number of partitions on one skew."""
 
     partitions: int
     loads: tuple[float, ...]  # share of all events, by partition
@@ -49,7 +48,7 @@ class Balance:
         return max(self.loads) * self.partitions
 
     def busiest(self, loaders: int) -> float:
-        """Return the share of all events that the busiest of so many loaders gets."""
+        """Return the share of all events of the busiest of that many loaders."""
         return max(sum(self.loads[first::loaders]) for first in range(min(loaders, self.partitions)))
 
 
@@ -59,15 +58,15 @@ class Loading:
 
     rate: float  # events/s, of all merchants
     loaders: int
-    worst: float  # what the busiest loader gets, to what it can take
+    worst: float  # load of the busiest loader, relative to its capacity
 
     def freshness_seconds(self, peak_seconds: float) -> float:
-        """Return how old the oldest event is that can't be queried, at the end of a peak."""
+        """Return the age of the oldest event that can't be queried, at the end of a peak."""
         return _FRESH_SECONDS + (peak_seconds * (1 - 1 / self.worst) if self.worst > 1 else 0.0)
 
 
 def loading(found: Balance, rate: float) -> Loading:
-    """Return how the loaders do of which there are enough on average, and no more than partitions."""
+    """Return the loading of loaders whose number suffices on average and does not exceed the partitions."""
     wanted = max(1, round(rate / (LOADER_PER_SECOND * _USED)))
     loaders = min(wanted, found.partitions)
     return Loading(rate, loaders, rate * found.busiest(loaders) / LOADER_PER_SECOND)
@@ -114,7 +113,7 @@ Found = Mapping[tuple[float, int, bool], Balance]  # (skew, partitions, split)
 
 
 def main() -> int:
-    """Print the tables, draw the plot."""
+    """Print the tables and draw the plot."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.partitions", description=__doc__)
     parser.add_argument("--merchants", type=int, default=MERCHANTS)
     merchants = keys(parser.parse_args().merchants)

@@ -1,6 +1,6 @@
 """The samples of Tapcart's events -> bodies of POSTs that differ in their event id alone.
 
-Invariants: all bodies of one payload have one length, so a request's head is made once; an id never comes
+Invariants: all bodies of one payload have one length, so a request's head is made once; an id never occurs
 twice in one run of the bench.
 """
 
@@ -18,7 +18,7 @@ _numbers = itertools.count(1)
 
 
 def new_id() -> bytes:
-    """Return an event id that nobody has."""
+    """Return an unused event id."""
     return b"bench-%010x" % next(_numbers)
 
 
@@ -31,20 +31,20 @@ class Template:
 
     @property
     def size(self) -> int:
-        """How many bytes a body has."""
+        """The length of a body in bytes."""
         return len(self.before) + ID_BYTES + len(self.after)
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What is posted: one type of event, or several by turns."""
+    """The posted bodies: one type of event, or several by turns."""
 
     name: str
     templates: Sequence[Template] = field(repr=False)
 
 
 def template(path: Path, **changes: str) -> Template:
-    """Return a sample as phones send it: without white space."""
+    """Return a sample in the form that phones send: without white space."""
     event = json.loads(path.read_text()) | {"event_id": _SLOT} | changes
     text = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
     before, _, after = text.partition(_SLOT)

@@ -1,9 +1,9 @@
-"""README's ready queries -> what reading through the views costs, against the same views without FINAL.
+"""README's ready queries -> the cost of reading through the views, relative to the same views without FINAL.
 
-Invariants: both sides run interleaved on the same rows in one engine, each once before it is timed. The bare
-views are the loader's own statements with `FINAL` and its setting taken out and another database's name, so
-that nothing but the removal of duplicates differs. Seconds are what a client waits; seconds of CPU are the
-engine's, which other work on the machine changes less.
+Invariants: both sides run interleaved on the same rows in one ClickHouse, each once before it is timed. The
+bare views are the loader's own statements without `FINAL` and its setting and with another database's name,
+so they differ only in the removal of duplicates. Seconds are a client's waiting time; seconds of CPU are
+ClickHouse's, which other load on the machine changes less.
 """
 
 import re
@@ -29,7 +29,7 @@ _FROM = re.compile(r"\bFROM (tapcart\.\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One query in one round: seconds, and the engine's seconds of CPU."""
+    """One query in one round: seconds, and ClickHouse's seconds of CPU."""
 
     view: float
     bare: float
@@ -44,7 +44,7 @@ def ready() -> dict[str, str]:
 
 
 def make_bare(client: Client, found: tuple[Table, ...]) -> None:
-    """Make the views without FINAL."""
+    """Create the views without FINAL."""
     client.command(f"CREATE DATABASE IF NOT EXISTS {_BARE}")
     for statement in views.views(found, Options()):
         if "CREATE OR REPLACE VIEW" in statement:
@@ -54,12 +54,12 @@ def make_bare(client: Client, found: tuple[Table, ...]) -> None:
 
 
 def bare(sql: str) -> str:
-    """Return a query of the views as one of the bare ones."""
+    """Return a query of the views as one of the bare views."""
     return re.sub(r"\btapcart\.", f"{_BARE}.", sql)
 
 
 def of_days(sql: str, first: str, end: str, timed: frozenset[str]) -> str:
-    """Return the query of the days from `first` until before `end`; of no other view than those `timed`."""
+    """Return the query of the days from `first` until before `end`, using only the views `timed`."""
 
     def limited(match: re.Match[str]) -> str:
         within = (
@@ -71,11 +71,11 @@ def of_days(sql: str, first: str, end: str, timed: frozenset[str]) -> str:
 
 
 def compare(tables: Tables, pid: int, queries: Mapping[str, str], rounds: int) -> dict[str, list[Cost]]:
-    """Return what each query costs, round by round; `pid`: the engine's process."""
+    """Return the cost of each query, round by round; `pid`: ClickHouse's process."""
     engine, found = psutil.Process(pid), {name: list[Cost]() for name in queries}
     for number in range(rounds + 1):
         for name, sql in queries.items():
-            sides = [sql, bare(sql)][:: 1 if number % 2 else -1]  # each is first by turns
+            sides = [sql, bare(sql)][:: 1 if number % 2 else -1]  # each side is first by turns
             costs = {side: _seconds(tables, engine, side) for side in sides}
             (view, view_cpu), (raw, raw_cpu) = costs[sql], costs[bare(sql)]
             if number:

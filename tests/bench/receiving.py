@@ -1,7 +1,7 @@
-"""The receivers that are compared: how each is started, and that what it acknowledged is in Kafka.
+"""The compared receivers: how to start each, and a check that its acknowledged events are in Kafka.
 
-Invariant: each has a topic of its own with as many partitions and the same settings as Tapline's events, and
-the same core; only one is posted to at a time.
+Invariant: each has the same core, and a topic of its own with as many partitions and the same settings as
+Tapline's events; only one gets requests at a time.
 """
 
 import os
@@ -30,22 +30,22 @@ _PROGRAM = Path(os.environ.get("TAPLINE_CACHE") or ROOT / ".cache") / "bench" / 
 
 
 class LostError(AssertionError):
-    """A receiver acknowledged what Kafka does not have."""
+    """Kafka lacks events that a receiver acknowledged."""
 
 
 @dataclass(slots=True)
 class Receiver:
-    """One that runs."""
+    """A running receiver."""
 
     name: str
     process: Contender
     target: Target
-    topic: str = ""  # none: it keeps nothing
+    topic: str = ""  # none: it stores nothing
     admin_port: int = 0  # tapline's metrics
 
 
 def names(*, builds: bool) -> list[str]:
-    """Return all that can run here; `builds`: what is not built yet is built, which takes a minute."""
+    """Return all that can run here; `builds`: missing programs are built, which takes a minute."""
     found = [
         "limit",
         "passthrough",
@@ -76,7 +76,7 @@ def running(kafka: str, folder: Path, wanted: Sequence[str]) -> Iterator[dict[st
             process = _contender(name, kafka, own, (port, admin_port), topic)
             process.start(port)
             stack.callback(process.stop)
-            if topic:  # which ingest makes itself
+            if topic:  # ingest itself creates it
                 eventually(partial(end_offsets, kafka, topic))
             path = "/tapcart_webhooks/secret-of-the-tests" if name == "tapline" else "/"
             found[name] = Receiver(name, process, Target(port, path), topic, admin_port)
@@ -84,11 +84,11 @@ def running(kafka: str, folder: Path, wanted: Sequence[str]) -> Iterator[dict[st
 
 
 def check(kafka: str, receiver: Receiver, before: dict[int, int], load: Load, *, ids: bool) -> None:
-    """Compare what was acknowledged with the topic since `before`; `ids`: one by one. Raises: LostError."""
+    """Compare acknowledged events with the topic since `before`; `ids`: one by one. Raises: LostError."""
     if not receiver.topic:
         return
     acknowledged, first = len(load.acknowledged), sum(before.values())
-    # What ingest put into its spool, because Kafka was slow, is there a moment later.
+    # Events that ingest spooled because Kafka was slow arrive a moment later.
     what = f"{receiver.name} acknowledged {acknowledged}, and Kafka has them"
     eventually(lambda: sum(end_offsets(kafka, receiver.topic).values()) - first >= acknowledged, 60, what)
     if ids:

@@ -1,8 +1,8 @@
 """Events of invented shoppers -> the topic, as ingest writes them; and the same rows as containers on disk.
 
-Invariants: every event has an identity of its own, so tables must hold as many rows as there are records.
-All are of one day: what days cost is measured elsewhere. The containers are those that the loader makes of
-batches of this size, but for the numbers of partition and offset.
+Invariants: every event has an identity of its own, so tables must hold as many rows as there are records. All
+are of one day: the cost of days is measured elsewhere. The containers equal those that the loader makes of
+batches of this size, except for the numbers of partition and offset.
 """
 
 import json
@@ -25,13 +25,13 @@ _DAY_MS = 86_400_000
 _START_MS = 20_400 * _DAY_MS
 _APPS = 50
 _BATCH_ROWS = 100_000  # the loader's
-# Poured records: so many differ; most have at most this much besides the event, one in a hundred more.
+# Poured records: this many differ; most have at most this much besides the event, one in a hundred more.
 _POURED, _SMALL_BYTES, _LARGE_BYTES = 20_000, 200, 40_000
 _PROPERTIES = {"partitioner": topics.PARTITIONER, "linger.ms": "50", **topics.COMPRESSION}
 
 
 def write(kafka: str, folder: Path, count: int) -> None:
-    """Put so many records into the topic, and as many rows into containers in `folder`."""
+    """Put that many records into the topic, and as many rows into containers in `folder`."""
     make_topics(kafka)
     producer = Producer(_PROPERTIES | {"bootstrap.servers": kafka})
     bindings = bindings_of(CATALOG)
@@ -52,7 +52,7 @@ def write(kafka: str, folder: Path, count: int) -> None:
 
 
 def pour(kafka: str, count: int) -> None:
-    """Put so many records of varied sizes into the topic: they repeat, and one in a hundred is large."""
+    """Put that many records of varied sizes into the topic: they repeat, and one in a hundred is large."""
     make_topics(kafka)
     producer = Producer(_PROPERTIES | {"bootstrap.servers": kafka})
     rng = random.Random(1)
@@ -68,7 +68,7 @@ def pour(kafka: str, count: int) -> None:
 
 
 def _records(count: int) -> Iterator[Message]:
-    # Fewer of the posts than asked for are events of their own: some are repeated, some broken.
+    # Only some of the posts are events of their own: others are repeated or invalid.
     plan = Plan(_START_MS, _START_MS + _DAY_MS, seed=1, apps=_APPS, events_per_day=count * 1.5)
     posts = (post for post in generate(plan) if post.kind == "event")
     for offset, post in enumerate(islice(posts, count)):

@@ -1,8 +1,8 @@
-"""What was measured -> words, tables, and RESULTS.md, part by part.
+"""Measurements -> words, tables, and RESULTS.md, part by part.
 
 Invariant: a part that is measured again replaces its own section alone; the others stay as they were, each
 with its own date, machine and command. All figures are medians over interleaved rounds; the spread is from
-the lowest to the highest of them.
+their lowest to their highest.
 """
 
 import os
@@ -42,13 +42,13 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The figures of all rounds as one."""
+    """One figure of all rounds."""
 
     values: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The figure that stands for them."""
+        """The median of the rounds."""
         return median(self.values)
 
     def text(self, digits: int = 0) -> str:
@@ -59,12 +59,12 @@ class Spread:
         return f"{self.median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
     def ratio(self, other: "Spread") -> "Spread":
-        """Return this to `other`, round by round: what the machine did to one round it did to both."""
+        """Return the ratio to `other`, round by round, so that other load of a round affects both."""
         return Spread(tuple(ours / theirs for ours, theirs in zip(self.values, other.values, strict=True)))
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Return the figures of all rounds as one."""
+    """Return one figure of all rounds."""
     return Spread(tuple(values))
 
 
@@ -75,7 +75,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def goal(words: str, value: Spread, least: float | None = None, most: float | None = None) -> list[str]:
-    """Return the row of a goal: what is wanted, what was measured, whether it is met."""
+    """Return the row of a goal: the target, the measured figure, and whether it is met."""
     met = value.median >= least if least is not None else value.median <= (most or 0.0)
     wanted = f">= {least:g}" if least is not None else f"<= {most:g}"
     return [words, wanted, value.text(2), "yes" if met else "**no**"]
@@ -85,7 +85,7 @@ GOALS = ("goal", "wanted", "measured", "met")
 
 
 def machine() -> str:
-    """Return what it was measured on."""
+    """Return a description of this machine."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
     about = f"{os.cpu_count()} cores ({model[1] if model else platform.machine()}), {memory} GiB"
@@ -93,7 +93,7 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """Return the versions of what was measured."""
+    """Return the versions of the measured programs."""
     found = [f"Python {platform.python_version()}", f"Kafka {VERSION}"]
     found += [f"{name} {version(name)}" for name in _PACKAGES]
     if go := shutil.which("go"):
@@ -103,7 +103,7 @@ def versions() -> str:
 
 
 def write(section: Section, command: str, path: Path = RESULTS) -> None:
-    """Put a section into the page, in place of its older one."""
+    """Put a section into the page, in place of its older version."""
     made = datetime.now(UTC).strftime("%Y-%m-%d")
     head = [
         f"## {section.title}",
@@ -122,7 +122,7 @@ def write(section: Section, command: str, path: Path = RESULTS) -> None:
 
 
 def say(line: str) -> None:
-    """Show how far we are."""
+    """Report progress."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 

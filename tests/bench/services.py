@@ -1,4 +1,4 @@
-"""The services that what is measured needs, on the core that is not measured."""
+"""The services that a measured program needs, on the core that is not measured."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from tests.support.stack import Stack
 def running(
     only: str, env: Mapping[str, str] | None = None, on: set[int] | None = None
 ) -> Iterator[tuple[Stack, Path]]:
-    """Yield a stack of its own that runs `only` (`kafka,clickhouse`), and a folder for whatever is needed."""
+    """Yield a stack of its own that runs `only` (`kafka,clickhouse`), and a folder for other files."""
     with tempfile.TemporaryDirectory(prefix="tapline-bench-") as name:
         folder = Path(name)
         stack = Stack(folder / "data", only, env)

@@ -1,7 +1,7 @@
-"""Bytes per event, in Kafka by codec and rate, and in ClickHouse by type; and what Kafka's codecs cost.
+"""Bytes per event, in Kafka by codec and rate, and in ClickHouse by type; and the cost of Kafka's codecs.
 
-Kafka: records as ingest makes them (value, headers, key), produced with ingest's properties at a steady rate,
-where a batch is what came while the last one was on its way, and as fast as they go, where batches are full.
+Kafka: records as ingest makes them (value, headers, key), produced with ingest's properties. At a steady
+rate, a batch holds what arrives while the previous one is in flight; as fast as they go, batches are full.
 The producer compresses, or the broker by the topic's compression.type, or both. Bytes are those of the log's
 files. ClickHouse: `dataset`'s rows once settled, all columns and indexes.
 """
@@ -28,7 +28,7 @@ from tests.bench.usage import cpu_seconds
 from tests.support.stack import Stack
 from tests.support.warehouse import CATALOG
 
-# The producer's codec and level, and the topic's compression.type: "producer" keeps what was sent.
+# The producer's codec and level, and the topic's compression.type: "producer" keeps its compression.
 _CODECS = (
     ("none", "-1", "producer"),
     ("lz4", "-1", "producer"),

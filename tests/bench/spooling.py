@@ -1,7 +1,7 @@
-"""The spool -> how fast events are kept on disk, against Kafka; and how fast they get from there to Kafka.
+"""The spool -> how fast events reach the disk, relative to Kafka; and how fast they reach Kafka from there.
 
-Kafka is stopped (SIGSTOP), ingest is posted to meanwhile, and Kafka goes on. What was acknowledged meanwhile
-is counted in the topic when the spool is empty.
+Kafka is stopped (SIGSTOP), events are posted to ingest, and Kafka resumes. When the spool is empty, the topic
+is checked for the events acknowledged meanwhile.
 """
 
 import signal
@@ -30,9 +30,9 @@ class Figures:
     """One round."""
 
     direct: float  # events/s while Kafka is there
-    spooled: float  # events/s while it is not
-    drained: float  # events/s out of the spool, nothing else being posted
-    p99_ms: float  # of an answer while Kafka is away
+    spooled: float  # events/s while Kafka is away
+    drained: float  # events/s out of the spool, without other traffic
+    p99_ms: float  # latency of an answer while Kafka is away
 
 
 def run(options: Options) -> Section:

@@ -1,7 +1,7 @@
-"""`make run` on a folder that has data -> seconds to its ready line; and again after a kill -9 of everything.
+"""`make run` on a folder with data -> seconds to its ready line; and again after a kill -9 of everything.
 
-Warm: the environment and Kafka's jars are there, files are in the page cache. Invariant: the second start has
-what was acknowledged before the kill, once.
+Warm: the environment and Kafka's jars are installed, files are in the page cache. Invariant: the second start
+has every event acknowledged before the kill, once.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ _EVENTS = 200
 
 
 class LostError(AssertionError):
-    """An acknowledged event is not there after the start."""
+    """An acknowledged event is missing after the start."""
 
 
 def run(options: Options) -> Section:
-    """Start again and again. Raises: LostError."""
+    """Start repeatedly. Raises: LostError."""
     warm, killed = [], []
     with tempfile.TemporaryDirectory(prefix="tapline-bench-") as folder:
         stack = Stack(Path(folder))
-        _started(stack)  # makes the folder, its topics and tables
+        _started(stack)  # creates the folder, its topics and tables
         stack.stop()
         for number in range(1, options.rounds + 1):
             warm.append(_started(stack))

@@ -1,9 +1,9 @@
 """`python -m tests.bench.system --seconds 600 --rate 1000`: everything on this machine, under steady traffic.
 
-Prints how long answers took, how soon events could be queried, what each process took, and how many parts the
-tables had. `--search` first finds the highest rate at which events can be queried within 5 s, by short runs,
-then holds it for `--seconds`. How it is measured: `traffic.py`. Exit status 1: an event was not answered 200,
-or an acknowledged marker never came. Sender and stack share the machine; the sender's part is told.
+Prints the latency of answers, the freshness of events, the cost of each process, and the number of parts in
+the tables. `--search` first finds the highest rate at which events can be queried within 5 s, by short runs,
+then holds it for `--seconds`. For the method see `traffic.py`. Exit status 1: an event was not answered 200,
+or an acknowledged marker never came. Sender and stack share the machine; the sender's share is printed.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _PARTS_SQL = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one steady rate did."""
+    """The results of one steady rate."""
 
     rate: float
     seconds: float
@@ -63,7 +63,7 @@ class LostError(AssertionError):
 
 
 def run(options: Options) -> Section:
-    """Measure what the goals ask for. Raises: LostError."""
+    """Measure the figures of the goals. Raises: LostError."""
     if options.smoke:
         return section(50, 3, search=False)
     return section(_RATE, _SECONDS, search=True)
@@ -89,7 +89,7 @@ def section(rate: float, seconds: float, *, search: bool) -> Section:
 
 
 def steady(stack: Stack, rate: float, seconds: float) -> Run:
-    """Send so many events per second for so long."""
+    """Send that many events per second for that long."""
     say(f"{rate:,.0f} events/s for {seconds:,.0f} s")
     traffic = Traffic(stack.ingest_url, stack.clickhouse_url)
     with _parts(stack) as parts:

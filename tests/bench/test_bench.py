@@ -1,4 +1,4 @@
-"""The bench's smoke mode: every contender runs, and what it acknowledged is there, one by one. No timing."""
+"""The bench's smoke mode: every contender runs and stores each event that it acknowledges. No timing."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("part", ["receivers", "loaders", "spool", "queries", "system", "two"])
 def test_every_contender_stores_what_it_acknowledges(part: str) -> None:
-    """It ends with status 0: a contender that loses an event ends it with 1."""
+    """It exits with 0: a contender that loses an event ends it with 1."""
     command = [sys.executable, "-m", "tests.bench", "--smoke", "--only", part]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 

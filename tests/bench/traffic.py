@@ -1,11 +1,11 @@
-"""A rate -> posts at fixed times, what each waited for its answer, and how soon it could be queried.
+"""A rate -> posts at fixed times, the latency of each answer, and the time until each event could be queried.
 
 Open loop: a post is due at its time whatever the answers do, and latency counts from that time, so that a
-stall can't hide. Queryable is what a user sees: every twentieth event is a marker, a ProductViewed, and
-`tapcart.product_viewed` is asked again and again which markers it shows (`tapcart.events` takes 86 ms of a
-core: asked ten times a second it was half of what ClickHouse had to do). A marker counts from the time its
-POST was due to the end of the first answer that has it: at most one question (its pause and its duration)
-too late, never too early.
+stall can't hide. Freshness is measured as a user sees it: every twentieth event is a marker, a ProductViewed,
+and `tapcart.product_viewed` is queried repeatedly for the visible markers. (`tapcart.events` takes 86 ms of a
+core: ten queries a second were half of ClickHouse's work.) A marker counts from the time its POST was due to
+the end of the first answer that has it: at most one query (its pause and its duration) too late, never too
+early.
 
 Invariants: bodies are those of `deploy.demo` (50 apps by Zipf, 14 types in a shop's mix) with an id and a
 time of their own; markers are spread over twelve apps.
@@ -40,14 +40,14 @@ _LAST_SECONDS_MAX = 120.0
 
 @dataclass(slots=True)
 class Seen:
-    """What came of the posts of one run."""
+    """The results of the posts of one run."""
 
     answers: list[float] = field(default_factory=list)  # seconds, of answers 200
     refused: Counter[int] = field(default_factory=Counter)  # by status; 0: no answer
     queryable: list[float] = field(default_factory=list)  # seconds, of markers
     missing: int = 0  # acknowledged markers that never came
     questions: list[float] = field(default_factory=list)  # seconds each took
-    late: float = 0.0  # the longest that a post was sent after it was due: the sender's own fault
+    late: float = 0.0  # the longest delay of a post after it was due: the sender's own fault
 
 
 class Traffic:
@@ -64,7 +64,7 @@ class Traffic:
         self._run = uuid.uuid4().hex[:8]
         self._due: dict[str, tuple[float, int]] = {}  # markers not seen yet: due, and as milliseconds
         self._seen = Seen()
-        self._last = asyncio.Event()  # no post comes any more
+        self._last = asyncio.Event()  # all posts are sent
 
     async def send(self, rate: float, seconds: float, read: Callable[[], Usage]) -> tuple[Seen, Usage]:
         """Post `rate` events per second; `read` when all are answered; then wait for the markers."""
@@ -133,7 +133,7 @@ class Traffic:
 
 
 def percentile(seconds: Sequence[float], share: float) -> float:
-    """Return what so many of them stay within; infinite if there is none."""
+    """Return the value that this share of them stays within; infinite if there are none."""
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("inf")
 

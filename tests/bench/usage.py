@@ -1,6 +1,6 @@
-"""The processes of a stack -> how much of a core each takes, and of the machine and its disk.
+"""The processes of a stack -> each one's share of a core, and the load of the machine and its disk.
 
-Source: proc(5) through psutil. Disk: the share of time in which it had something to do, of the busiest one.
+Source: proc(5) through psutil. Disk: the share of time in which the busiest one was active.
 """
 
 import os
@@ -17,7 +17,7 @@ _NAMES = ("ingest", "kafka", "warehouse", "clickhouse", "live")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Shares of what there is, 0 to 1, over one run."""
+    """Shares of the available, 0 to 1, over one run."""
 
     cores: dict[str, float]  # by process, of one core
     memory_mib: dict[str, float]  # by process, resident, at the end
@@ -27,7 +27,7 @@ class Usage:
 
 @dataclass
 class Meter:
-    """Begins when it is made."""
+    """Measures from its creation on."""
 
     stack: Stack
     began: float = field(default_factory=time.monotonic)
@@ -40,7 +40,7 @@ class Meter:
         self._busy, self._machine = _disk_seconds(), psutil.cpu_times()
 
     def read(self) -> Usage:
-        """Return what was taken since."""
+        """Return the usage since then."""
         seconds = time.monotonic() - self.began
         now = psutil.cpu_times()
         idle = (now.idle + now.iowait) - (self._machine.idle + self._machine.iowait)
@@ -59,7 +59,7 @@ class Meter:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """Return what a process has taken of all cores so far."""
+    """Return a process's CPU time so far, on all cores."""
     times = process.cpu_times()
     return float(times.user + times.system)
 

@@ -1,10 +1,9 @@
 """`make test-clients`: clients as installed, on a running stack.
 
 Ten thousand events of all types are posted to a stack of its own. Each reader prints the topic as JSON lines,
-and each line is compared with the body that was posted. Each SQL client then prints what it gets from
-ClickHouse's HTTP port, which is compared with what the bodies say. Exit status: 0; 1 when anything differs,
-a program fails, or none can run here. What is missing on this machine, or cannot be downloaded, is said and
-left out.
+and each line is compared with the posted body. Each SQL client then prints the answers of ClickHouse's HTTP
+port, which are compared with the bodies. Exit status: 0; 1 when anything differs, a program fails, or none
+can run here. Programs that are missing on this machine, or cannot be downloaded, are reported and left out.
 """
 
 import argparse
@@ -30,7 +29,7 @@ _LINE_CHARACTERS_MAX = 500
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the programs named, or all; return the exit status."""
+    """Run the named programs, or all; return the exit status."""
     parser = argparse.ArgumentParser(prog="make test-clients")
     parser.add_argument("names", nargs="*", help="of the programs; all when none is named")
     parser.add_argument("--all", action="store_true", help="also those that take minutes")

@@ -1,6 +1,7 @@
-"""Ten thousand made-up events of all types, and what any client must read of each.
+"""Ten thousand generated events of all types, and the reading of each that any client must give.
 
-Invariant: what is expected comes from the body and the released file alone, not from our decoder or encoder.
+Invariant: the expected reading comes from the body and the released file alone, not from our decoder or
+encoder.
 """
 
 import asyncio
@@ -29,14 +30,14 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Reading:
-    """What a client reads of one record."""
+    """A client's reading of one record."""
 
     record: str  # the Avro record's name
-    fields: Event  # by name; moments in milliseconds since 1970, JSON texts as what they say
+    fields: Event  # by name; moments in milliseconds since 1970, JSON texts parsed
 
 
 def bodies() -> list[bytes]:
-    """Return the bodies: the samples, and what shoppers do, some of it with new and odd fields."""
+    """Return the bodies: the samples, and shoppers' events, some of them with new and odd fields."""
     plan = Plan(_START_MS, _START_MS + 2 * _DAY_MS, seed=7, events_per_day=COUNT)
     posts = (post for post in generate(plan) if post.kind in ("event", "drift"))
     return [post.body for post in islice(chain(samples(), posts), COUNT)]
@@ -67,7 +68,7 @@ async def post(url: str, events: Sequence[bytes]) -> None:
 
 
 def expected(body: bytes) -> Reading:
-    """Return what a client must read of the event in `body`."""
+    """Return the reading that a client must give of the event in `body`."""
     event: Event = json.loads(body)
     release = _CATALOG.newest(event["event_type"]) or _CATALOG.unmodelled
     fields: Event = {}
@@ -92,7 +93,7 @@ def expected(body: bytes) -> Reading:
 
 
 def reading(record: str, fields: Event) -> Reading:
-    """Return what a client read, to be compared with what is expected; moments may be ISO text."""
+    """Return a client's reading in comparable form; moments may be ISO text."""
     told = {name: _moments(name, value) for name, value in fields.items()}
     received_at = told.pop("received_at")
     assert isinstance(received_at, int), told
@@ -113,9 +114,9 @@ def plain(value: Any) -> Any:
 def differences(
     events: Sequence[bytes], readings: Sequence[Reading], *, has_null_lists: bool = True
 ) -> Iterator[str]:
-    """Yield what was not read as it must be: nothing when every event was read once, field by field.
+    """Yield the differences: nothing if every event was read once and is equal field by field.
 
-    `has_null_lists`: whether the client tells an empty list from none.
+    `has_null_lists`: whether the client distinguishes an empty list from none.
     """
     wanted = {one.fields["event_id"]: one for one in map(expected, events)}
     if not has_null_lists:
@@ -167,9 +168,9 @@ def _text(value: Any) -> str:
 
 
 def _kept(value: Any, avro: Any, path: str, extra: Event) -> Any:
-    """Return what the field keeps of a value; what does not fit goes to `extra`."""
+    """Return the field's part of a value; a value that does not fit goes to `extra`."""
     if value is None and avro == "string":
-        return ""  # device_id, which an event of the shop's server has not
+        return ""  # device_id, which an event of the shop's server lacks
     kind = avro[1] if isinstance(avro, list) else avro
     kind = kind["type"] if isinstance(kind, dict) else kind
     if kind == "string" and isinstance(value, bool | int | float):

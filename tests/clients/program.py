@@ -1,6 +1,6 @@
 """One program that uses Tapline from outside -> the lines that it prints.
 
-Invariant: nothing is written into the checkout; packages and binaries are kept in the cache, and installed
+Invariant: nothing is written into the checkout. Packages and binaries are kept in the cache, and installed
 again when their list changes.
 """
 
@@ -33,7 +33,7 @@ class ProgramFailedError(Exception):
 
 
 class NotFetchedError(Exception):
-    """What a program is made of could not be downloaded: nothing is known of the program itself."""
+    """A program's parts could not be downloaded, so nothing is known of the program itself."""
 
 
 def _nothing() -> None:
@@ -42,7 +42,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Program:
-    """A program, and what it needs to run."""
+    """A program, and its requirements."""
 
     name: str
     command: tuple[str, ...]
@@ -50,11 +50,11 @@ class Program:
     prepare: Callable[[], None] = _nothing
     folder: Path = ROOT  # where it runs
     is_slow: bool = False  # takes minutes: only with --all
-    has_null_lists: bool = True  # a reader that tells an empty list from none
+    has_null_lists: bool = True  # a reader that distinguishes an empty list from none
     checks: tuple[str, ...] = ()  # of a SQL client: the names of the lines that it must print
 
     def missing(self) -> str:
-        """Return what is missing to run it; a name on PATH may be a version manager's stub."""
+        """Return the missing requirements; a name on PATH may be a version manager's stub."""
         return ", ".join(need[0] for need in self.needs if not _succeeds(need))
 
     def lines(self, env: Mapping[str, str], count: int = sys.maxsize) -> list[str]:
@@ -77,7 +77,7 @@ class Program:
 
 
 def node(folder: Path) -> Callable[[], None]:
-    """Return what copies a folder into the cache and installs its packages there."""
+    """Return a function that copies a folder into the cache and installs its packages there."""
 
     def prepare() -> None:
         there = cached(folder)
@@ -90,7 +90,7 @@ def node(folder: Path) -> Callable[[], None]:
 
 
 def go(folder: Path) -> Callable[[], None]:
-    """Return what builds a folder's program into the cache."""
+    """Return a function that builds a folder's program into the cache."""
 
     def prepare() -> None:
         fetch("go", "mod", "download", cwd=folder)
@@ -100,12 +100,12 @@ def go(folder: Path) -> Callable[[], None]:
 
 
 def java(folder: Path) -> Callable[[], None]:
-    """Return what fetches a folder's jars into the cache."""
+    """Return a function that fetches a folder's jars into the cache."""
     return lambda: fetch_jars(folder)
 
 
 def python(folder: Path) -> Callable[[], None]:
-    """Return what makes an environment of a folder's requirements in the cache."""
+    """Return a function that creates an environment of a folder's requirements in the cache."""
 
     def prepare() -> None:
         there, wanted = cached(folder), folder / "requirements.txt"
@@ -134,7 +134,7 @@ def fetch(*command: str, cwd: Path = ROOT) -> None:
 
 
 def fetch_jars(folder: Path) -> None:
-    """Have a folder's jars in the cache. Raises: NotFetchedError."""
+    """Fetch a folder's jars into the cache. Raises: NotFetchedError."""
     try:
         jars.fetch(cached(folder), jars.read_list(folder / "jars.sha256"), say)
     except StackError as error:
@@ -142,7 +142,7 @@ def fetch_jars(folder: Path) -> None:
 
 
 def run(*command: str, cwd: Path = ROOT) -> None:
-    """Run a command; what it prints goes to standard error. Raises: ProgramFailedError."""
+    """Run a command with its output on standard error. Raises: ProgramFailedError."""
     try:
         subprocess.run(command, cwd=cwd, check=True, stdout=sys.stderr, timeout=_PREPARE_SECONDS_MAX)
     except (OSError, subprocess.SubprocessError) as error:
@@ -150,7 +150,7 @@ def run(*command: str, cwd: Path = ROOT) -> None:
 
 
 def say(line: str) -> None:
-    """Tell the person who runs this."""
+    """Print a message for the user."""
     sys.stderr.write(f"{line}\n")
 
 

@@ -1,6 +1,6 @@
-"""The topic -> JSON lines, as ClickHouse's Kafka engine parses it: by its format AvroConfluent.
+"""The topic -> JSON lines, parsed like ClickHouse's Kafka engine: by its format AvroConfluent.
 
-chDB has no Kafka engine, so the values are handed to the format one behind the other, as the engine does.
+chDB has no Kafka engine, so the values are handed to the format one behind the other, like the engine does.
 """
 
 import json
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _columns() -> Iterator[str]:
-    """Yield the columns of all types; a field that a type does not have is null, or an empty list."""
+    """Yield the columns of all types; a field that a type lacks is null, or an empty list."""
     found: dict[str, str] = {}
     for release in _CATALOG.releases:
         if release.family != "mobile" and release.name != "Unmodelled":

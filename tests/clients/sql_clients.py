@@ -1,6 +1,6 @@
 """Programs that use ClickHouse's HTTP port by drivers as installed: each check is one JSON line.
 
-Invariant: a program prints each of its checks once, and gets what is expected here, whatever the driver.
+Invariant: a program prints each of its checks once, with the result expected here, whatever the driver.
 """
 
 import json
@@ -60,7 +60,7 @@ def clients() -> Iterator[Program]:
 
 
 def faults(client: Program, events: Sequence[bytes], env: dict[str, str]) -> list[str]:
-    """Return what a client did not get as expected. Raises: ProgramFailedError."""
+    """Return the differences from the expected results, by client. Raises: ProgramFailedError."""
     lines: dict[str, dict[str, Any]] = {}
     for text in client.lines(env):
         if text.startswith('{"check"'):
@@ -91,7 +91,7 @@ def _expected(events: Sequence[bytes]) -> dict[str, Any]:
         "insert": [10_000, sum(range(10_000)), 10_000],
         "large": sum(range(300_000)),
         "error": "60",  # ClickHouse's code of an unknown table
-        "late_error": "raised",  # not a result that is cut short
+        "late_error": "raised",  # not a truncated result
         "cancel": 0,  # queries left
         "kill": 0,
         "session": [1, 2, 3],  # of a temporary table

@@ -45,7 +45,7 @@ def readers() -> Iterator[Program]:
 
 
 def faults(reader: Program, events: Sequence[bytes], env: dict[str, str]) -> list[str]:
-    """Return what a reader did not read as it was posted. Raises: ProgramFailedError."""
+    """Return the events that a reader did not read as posted. Raises: ProgramFailedError."""
     lines = reader.lines(env, COUNT)
     if len(lines) < COUNT:
         raise ProgramFailedError(f"ended after {len(lines)} of {COUNT} events")

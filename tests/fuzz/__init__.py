@@ -1,1 +1,1 @@
-"""Hostile input for every port and the topic, with oracles that say what no input may cause."""
+"""Hostile input for every port and the topic, with oracles for the effects that no input may have."""

@@ -1,6 +1,6 @@
 """`python -m tests.fuzz`: hostile input for every port and the topic of a stack of its own.
 
-Exit status: 0 nothing was found, 1 something was, 2 wrong options. The same seed gives the same input.
+Exit status: 0 without findings, 1 with findings, 2 for wrong options. The same seed gives the same input.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from tests.support.stack import ROOT, Stack
 _CORPUS = Path(__file__).with_name("corpus")
 _BASELINE_SHARE, _BASELINE_MAX = 0.2, 20_000
 _SETTLE_SECONDS_MAX = 120.0
-_P99_EVENTS_MIN = 500  # of fewer it is the slowest few, which the machine decides
-_SLOWER_MAX = 3.0  # ordinary traffic's p99 under attack, to that under ordinary load
-_P99_SECONDS_MIN = 0.05  # a p99 below it is noise on a machine that does other things too
+_P99_EVENTS_MIN = 500  # with fewer, a p99 is the slowest few requests, which depend on the machine
+_SLOWER_MAX = 3.0  # ratio of ordinary traffic's p99 under attack to that under ordinary load
+_P99_SECONDS_MIN = 0.05  # a lower p99 is noise on a busy machine
 
 
 def main() -> int:
@@ -66,7 +66,7 @@ class Run:
         self._stack = Stack(data, env={"INGEST_TOKENS": oracle.TOKEN})
 
     def run(self) -> report.Outcome:
-        """Return what was found."""
+        """Return the findings."""
         self._stack.start()
         try:
             return self._attack()
@@ -136,7 +136,7 @@ class Run:
             if found >= len(ids) and 0 <= fresh < 5:
                 return
             time.sleep(0.5)
-        if found < len(ids):  # more were kept than those whose answer came in time
+        if found < len(ids):  # more were kept than were answered in time
             yield f"{len(ids)} ordinary events were acknowledged, {found} can be queried"
         if not 0 <= fresh < 5:
             yield f"freshness stands at {fresh} s"

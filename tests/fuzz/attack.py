@@ -1,4 +1,4 @@
-"""Cases -> answers, over many connections at once, at a bounded rate; and ordinary traffic beside them.
+"""Cases -> answers, over many connections at once, at a bounded rate, beside ordinary traffic.
 
 Invariants: loopback only; every exchange ends within a bound; a finding names its target, seed and number.
 """
@@ -21,7 +21,7 @@ from tests.fuzz.oracle import Answer, Judge
 from tests.support.stack import ROOT
 
 _ANSWER_SECONDS_MAX = 10.0
-_QUIET_SECONDS = 0.15  # then the server waits for more, and the connection is half closed
+_QUIET_SECONDS = 0.15  # until the server waits for more; then the connection is half closed
 _BETWEEN_PARTS_SECONDS = 0.001
 _ANSWER_BYTES_MAX = 4 * 1024 * 1024
 _FINDINGS_MAX = 20
@@ -42,7 +42,7 @@ class Target:
 
 @dataclass(slots=True)
 class Figures:
-    """What came of it."""
+    """The result of a phase."""
 
     requests: Counter[str] = field(default_factory=Counter)  # by target
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)  # by target; 0: no answer
@@ -126,9 +126,9 @@ def ordinary(name: str, port: int, judge: Judge) -> Target:
 
 
 async def exchange(port: int, case: Case, *, half_closes: bool = True) -> bytes:
-    """Return what was answered to a case on a connection of its own; empty when nothing was.
+    """Return the answer to a case on a connection of its own; empty if there was none.
 
-    `half_closes`: once the server is quiet, it gets the end of what is sent, and need not wait for more.
+    `half_closes`: once the server is quiet, the sending side is closed, so the server need not wait for more.
     """
     writer: asyncio.StreamWriter | None = None
     answer = bytearray()
@@ -176,6 +176,6 @@ def _is_whole(answer: bytearray) -> bool:
 
 
 def percentile(seconds: list[float], share: float) -> float:
-    """Return the seconds within which a share of the answers came; 0 without any."""
+    """Return the seconds within which a share of the answers came; 0 without answers."""
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

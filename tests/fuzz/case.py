@@ -1,4 +1,4 @@
-"""What a generator makes: the bytes of one attempt, and where they go.
+"""The output of a generator: the bytes of one attempt, and their target.
 
 Invariant: a case is a function of (seed, target, number), so a finding is repeated by naming the three.
 """
@@ -13,7 +13,7 @@ from random import Random
 class Case:
     """One attempt on one connection; or, for the topic, one record."""
 
-    parts: tuple[bytes, ...]  # sent one after the other, a moment apart
+    parts: tuple[bytes, ...]  # sent one after the other, with short pauses
     hangs_up: bool = False  # closes the connection without reading
     record: tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]] | None = (
         None  # key, value, headers
@@ -22,7 +22,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a generator must know of the stack."""
+    """The generators' knowledge of the stack."""
 
     path: str  # of the webhook, with its token
     token: str
@@ -40,7 +40,7 @@ def split(rng: Random, data: bytes) -> tuple[bytes, ...]:
 
 
 def damaged(rng: Random, data: bytes) -> bytes:
-    """Return `data` with a few bytes changed, cut out, doubled or put in."""
+    """Return `data` with a few bytes changed, removed, doubled or inserted."""
     changed = bytearray(data)
     for _ in range(rng.randrange(1, 4)):
         at = rng.randrange(len(changed) + 1)
@@ -57,6 +57,6 @@ def damaged(rng: Random, data: bytes) -> bytes:
 
 
 def request(path: str, body: bytes, *headers: bytes, method: bytes = b"POST") -> bytes:
-    """Return the bytes of a sound request."""
+    """Return the bytes of a valid request."""
     lines = [method + b" " + path.encode() + b" HTTP/1.1", b"Host: 127.0.0.1", *headers]
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", b""]) + body

@@ -47,7 +47,7 @@ class Recipe:
     tail: str
 
     def body(self, size: int) -> bytes:
-        """Return it, about `size` bytes long."""
+        """Return the body, about `size` bytes long."""
         times = max(1, (size - len(self.head) - len(self.tail)) // max(1, len(self.unit.encode())))
         if "#" in self.unit:
             middle = "".join(self.unit.replace("#", f"{number:x}") for number in range(times))
@@ -66,16 +66,16 @@ def recipes() -> Iterator[Recipe]:
 
 
 class Scale:
-    """Measures bodies against usual ones."""
+    """Compares bodies with usual ones."""
 
     def __init__(self) -> None:
         self._receiver = Receiver(Catalog.load())
         self._usual = {size: USUAL.body(size) for size in (_EVENT_BYTES, *SIZES)}
 
     def excess(self, recipe: Recipe, size: int, tries: int = 3) -> float:
-        """Return the time beyond a usual body's; 1.0: what a usual event takes for as many bytes."""
+        """Return the time beyond a usual body's; 1.0: the time of a usual event of as many bytes."""
         bodies = recipe.body(size), self._usual[size], self._usual[_EVENT_BYTES]
-        # By turns, so that whatever else the machine does slows all of them.
+        # By turns, so that other load slows all of them.
         times = [[self._once(body) for body in bodies] for _ in range(tries)]
         columns = zip(bodies, zip(*times, strict=True), strict=True)
         least: list[float] = [min(column) / len(body) for body, column in columns]
@@ -110,7 +110,7 @@ def _heads() -> Iterator[tuple[str, str]]:
 
 
 def cart(rest: str) -> tuple[str, str]:
-    """Return head and tail of an event whose schema has a list there; `rest`: members behind it."""
+    """Return head and tail of an event with a list where its schema has one; `rest`: members behind it."""
     event = json.loads((_SAMPLES / "CartViewed.json").read_text())
     del event["event_properties"]
     head = f'{json.dumps(event)[:-1]},"event_properties":{{"cart_total_product_id_list":['
@@ -136,7 +136,7 @@ _HEADS = tuple(_heads())
 
 
 def search(rng: Random, seconds: float) -> list[tuple[float, Recipe]]:
-    """Return the heaviest recipes found, each of a head of its own, the heaviest first."""
+    """Return the heaviest recipes, each with a head of its own, the heaviest first."""
     scale, best = Scale(), dict[str, tuple[float, Recipe]]()
     for recipe in recipes():
         best[recipe.head] = max(

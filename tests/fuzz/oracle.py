@@ -1,4 +1,4 @@
-"""Answers, logs and processes -> what no input may cause.
+"""Answers, logs and processes -> the effects that no input may have.
 
 Source: the table of answers in README; ClickHouse's HTTP interface answers errors with a code in
 `X-ClickHouse-Exception-Code`.
@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 _WEBHOOK = frozenset({0, 100, 200, 400, 401, 403, 404, 405, 408, 413, 414, 415, 417, 422, 431})
-# Text of a file outside of the data folder; the secret of the webhook's URL.
+# Text of a file outside the data folder; the secret of the webhook's URL.
 TOKEN = "fuzz-token-0123456789"  # noqa: S105 - of a stack that nobody else reaches
 _LEAKS = (b"root:x:0:0", TOKEN.encode())
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\)|\"exc_info\"")
@@ -43,21 +43,21 @@ Judge = Callable[[Answer], str]  # a finding, or ""
 
 
 def webhook(answer: Answer) -> str:
-    """Return what is wrong with an answer of ingest."""
+    """Return the fault in an answer of ingest."""
     if answer.status not in _WEBHOOK:
         return f"answered {answer.status}: {answer.body[:200]!r}"
     return _leak(answer)
 
 
 def sql_port(answer: Answer) -> str:
-    """Return what is wrong with an answer of ClickHouse's port."""
+    """Return the fault in an answer of ClickHouse's port."""
     if answer.status >= 500 and b"\r\nx-clickhouse-exception-code:" not in answer.head:
         return f"answered {answer.status} without a code: {answer.body[:200]!r}"
     return _leak(answer)
 
 
 def api(answer: Answer) -> str:
-    """Return what is wrong with an answer of the registry or the live page."""
+    """Return the fault in an answer of the registry or the live page."""
     if answer.status >= 500 and answer.status != 503:
         return f"answered {answer.status}: {answer.body[:200]!r}"
     return _leak(answer)
@@ -89,7 +89,7 @@ def processes(run_dir: Path) -> Mapping[str, Process]:
 
 
 def changes(before: Mapping[str, Process], after: Mapping[str, Process]) -> Iterator[str]:
-    """Yield what is not back where it was."""
+    """Yield the lasting changes of the processes."""
     for name, now in after.items():
         then = before[name]
         if now.pid != then.pid:

@@ -1,4 +1,4 @@
-"""Outcome of a run -> text for the terminal, and a page for RESULTS.md. Pure."""
+"""The outcome of a run -> text for the terminal, and a page for RESULTS.md. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run found."""
+    """The outcome of one run."""
 
     findings: list[str]
     figures: Figures

@@ -1,4 +1,4 @@
-"""The fuzzer: its cases repeat, its oracles tell a fault, and a short run on the real stack finds nothing."""
+"""The fuzzer: its cases repeat, its oracles report faults, a short run on a real stack finds nothing."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def test_a_case_is_a_function_of_its_seed(name: str) -> None:
     ],
 )
 def test_an_oracle_tells_a_fault(judge: oracle.Judge, raw: bytes, part: str) -> None:
-    """What no input may cause is a finding."""
+    """A forbidden effect is a finding."""
     assert part in judge(Answer.parse(raw))
 
 
@@ -51,12 +51,12 @@ def test_an_oracle_tells_a_fault(judge: oracle.Judge, raw: bytes, part: str) -> 
     ],
 )
 def test_an_oracle_lets_documented_answers_pass(judge: oracle.Judge, raw: bytes) -> None:
-    """Refusals of the table of answers, and errors with ClickHouse's code, are none."""
+    """Documented rejections, and errors with ClickHouse's code, are not findings."""
     assert judge(Answer.parse(raw)) == ""
 
 
 def test_growth_and_restarts_are_told() -> None:
-    """A process that was started again, grew or kept descriptors is a finding."""
+    """A process that restarted, grew or kept descriptors is a finding."""
     then = dict.fromkeys(("ingest", "live"), Process(1, 100 << 20, 20))
     now = {"ingest": Process(2, 100 << 20, 20), "live": Process(1, 900 << 20, 200)}
     said = " ".join(oracle.changes(then, now))

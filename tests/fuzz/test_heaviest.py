@@ -21,7 +21,7 @@ _KNOWN = [
 
 @pytest.fixture(scope="module")
 def scale() -> Scale:
-    """One for all, with one usual body."""
+    """One for all tests, with one usual body."""
     return Scale()
 
 
@@ -30,7 +30,7 @@ def scale() -> Scale:
 def test_the_heaviest_bodies_cost_little_more_than_usual_ones(
     scale: Scale, recipe: Recipe, size: int
 ) -> None:
-    """Those of the corpus, which a search found: the time is bounded by the size, whatever is sent."""
+    """The bodies of the corpus, which a search found: the time is bounded by the size, whatever is sent."""
     assert scale.excess(recipe, size, 15) < _EXCESS_MAX
 
 

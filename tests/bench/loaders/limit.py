@@ -1,6 +1,6 @@
-"""The limit: the engine itself inserts the same containers, from files. Prints rows and seconds.
+"""The limit: ClickHouse itself inserts the same containers, from files. Prints rows and seconds.
 
-`visits`: into tables that feed the analytics views as well, as Tapline's do.
+`visits`: into tables that also feed the analytics views, like Tapline's.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The naive: fastavro decodes each record, and JSON goes to ClickHouse line by line."""
+"""The naive loader: fastavro decodes each record, and JSON goes to ClickHouse line by line."""
 
 import json
 import os

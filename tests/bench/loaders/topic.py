@@ -1,6 +1,6 @@
-"""The topic -> rows as dictionaries by table, decoded by fastavro; and the loop that both loaders have.
+"""The topic -> rows as dictionaries by table, decoded by fastavro; and the loop that both loaders share.
 
-Invariant: polling, decoding and inserting go on in turn, as such loaders are written.
+Invariant: polling, decoding and inserting happen in turn, as such loaders are written.
 """
 
 import io
@@ -29,7 +29,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 def load(insert: Callable[[str, list[dict[str, Any]]], None]) -> None:
-    """Load so many records; print how many, and the seconds."""
+    """Load that many records; print their number and the seconds."""
     consumer = Consumer({"bootstrap.servers": os.environ["BENCH_KAFKA"], "group.id": "bench"})
     places = range(topic_contract.PARTITIONS[topics.EVENTS])
     consumer.assign([TopicPartition(topics.EVENTS, place, OFFSET_BEGINNING) for place in places])

@@ -1,4 +1,4 @@
-"""The usual: fastavro decodes each record, and clickhouse-connect inserts them column by column."""
+"""The usual loader: fastavro decodes each record, and clickhouse-connect inserts them column by column."""
 
 import os
 from datetime import datetime

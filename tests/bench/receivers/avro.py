@@ -20,7 +20,7 @@ _BLOCKS = {
 
 
 def encoded(event: dict[str, Any]) -> bytes:
-    """Return the value. Raises: whatever fastavro does of an event that does not fit."""
+    """Return the value. Raises: fastavro's errors for an event that does not fit."""
     name = event["event_type"]
     out = io.BytesIO()
     out.write(_PREFIXES[name])

@@ -13,10 +13,10 @@ from tests.bench.receivers.serve import SERVERS, TOPIC
 
 
 def main() -> None:
-    """Produce for so many seconds."""
+    """Produce for that many seconds."""
     producer = Producer(PROPERTIES | {"bootstrap.servers": SERVERS})
     template = payloads()["AppOpened"].templates[0]
-    # As many bytes as Tapline's value of the same event has, about.
+    # About as many bytes as Tapline's value of the same event.
     value = (template.before + template.after)[: template.size // 2]
     producer.produce(TOPIC, value, "app")
     producer.flush(10)  # the first one finds the broker

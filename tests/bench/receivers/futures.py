@@ -1,4 +1,4 @@
-"""A producer's delivery reports, each a wake-up of the event loop: the usual way."""
+"""The usual way of delivery reports: each one wakes the event loop."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The naive: FastAPI, fastavro, a flush per request; with the argument `validate` each event is checked."""
+"""The naive receiver: FastAPI, fastavro, a flush per request; the argument `validate` checks each event."""
 
 import sys
 from typing import Any

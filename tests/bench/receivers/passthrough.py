@@ -1,6 +1,6 @@
 """Passthrough: the body goes to Kafka unread, with one future per delivery report.
 
-`batched`: by ingest's own producer, so all that differs is what ingest does with a body.
+`batched`: with ingest's own producer, so only ingest's work on a body makes the difference.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Passthrough:
         await send(_BODY)
 
     def _kept(self, producer: Futures | KafkaProducer, body: bytes) -> asyncio.Future[None]:
-        # No key: it is in the body, which nobody reads.
+        # No key: it is in the body, which is not read.
         if isinstance(producer, KafkaProducer):
             return producer.produce(OutgoingRecord(TOPIC, b"", body, [], 0))
         return producer.send(TOPIC, body, "")

@@ -1,4 +1,4 @@
-"""The usual: Starlette, json, fastavro, one future per delivery report; `lingering`: in larger batches."""
+"""The usual receiver: Starlette, json, fastavro, one future per report; `lingering`: larger batches."""
 
 import json
 import sys

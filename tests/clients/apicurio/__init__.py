@@ -1,7 +1,7 @@
-"""Apicurio Registry, a real schema registry: what ours register there, and what readers decode by it.
+"""Apicurio Registry, a real schema registry: our registrations there, and readers that decode by it.
 
-Invariant: the stand-in of tests/support/registry.py answers every request here as Apicurio does.
-Source: io.apicurio:apicurio-registry-app, which speaks Confluent's API under /apis/ccompat/v7.
+Invariant: the stand-in of tests/support/registry.py answers every request here as Apicurio does. Source:
+io.apicurio:apicurio-registry-app, which speaks Confluent's API under /apis/ccompat/v7.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _JSON = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 _FIRST, _SECOND = (
     {"schema": json.dumps({"type": "record", "name": name, "fields": []})} for name in ("First", "Second")
 )
-# In this order: each goes by those before. An id is the one that the first answer gave.
+# In this order: each depends on those before. An id is the one that the first answer gave.
 _REQUESTS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/subjects/a/versions", _FIRST),
     ("POST", "/subjects/a/versions", _FIRST),
@@ -65,7 +65,7 @@ PROGRAM = Program(
 
 
 def faults(events: Sequence[bytes]) -> list[str]:
-    """Return where the stand-in differs, and what a reader did not read. Raises: ProgramFailedError."""
+    """Return where the stand-in differs, and the events that a reader missed. Raises: ProgramFailedError."""
     with tempfile.TemporaryDirectory() as folder, _running(Path(folder)) as url:
         with StandIn() as stand_in:
             ours = _answers(stand_in.url)
@@ -115,7 +115,7 @@ def _is_up(url: str, process: "subprocess.Popen[bytes]") -> bool:
 
 
 def _answers(url: str) -> list[str]:
-    """Return what a registry answers to each request; ids and messages are its own."""
+    """Return a registry's answers to all requests; ids and messages are its own."""
     found, known = [], 0
     with httpx.Client(headers=_JSON) as client:
         for method, path, body in _REQUESTS:

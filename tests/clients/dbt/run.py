@@ -16,7 +16,7 @@ COUNTED = "SELECT sum(events), uniqExact(day) = count() FROM clients_dbt.devices
 
 
 def main() -> None:
-    """Run the commands one after the other, and ask ClickHouse for the result."""
+    """Run the commands one after the other, and query ClickHouse for the result."""
     client = clickhouse_connect.get_client(host=ADDRESS.hostname, port=ADDRESS.port or 8123)
     client.command("DROP DATABASE IF EXISTS clients_dbt")
     os.environ |= {"CLICKHOUSE_HOST": ADDRESS.hostname or "", "CLICKHOUSE_PORT": str(ADDRESS.port or 8123)}

@@ -45,7 +45,7 @@ _NAMES = (
 
 
 def event(rng: Random) -> dict[str, Any]:
-    """Return an event in which something is odd."""
+    """Return an event with something odd in it."""
     made: dict[str, Any] = json.loads(json.dumps(rng.choice(_SAMPLES)))
     made["event_id"] = f"fuzz-{rng.getrandbits(64):x}"
     for _ in range(rng.randrange(1, 6)):
@@ -54,7 +54,7 @@ def event(rng: Random) -> dict[str, Any]:
 
 
 def text(rng: Random) -> bytes:
-    """Return the JSON text of an odd event, now and then of something else."""
+    """Return the JSON text of an odd event, sometimes of something else."""
     match rng.randrange(12):
         case 0:
             return _deep(rng)

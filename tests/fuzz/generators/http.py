@@ -1,4 +1,4 @@
-"""HTTP framing against the webhook: a grammar of request lines, headers, bodies and what may follow them."""
+"""HTTP framing against the webhook: a grammar of request lines, headers, bodies and trailing bytes."""
 
 import json
 from random import Random
@@ -58,7 +58,7 @@ _HEADERS = (
 
 
 def make(rng: Random, place: Place) -> Case:
-    """Return what one connection sends."""
+    """Return the bytes that one connection sends."""
     seeds = place.corpus.get("http", [])
     if seeds and rng.random() < 0.1:
         sent = damaged(rng, rng.choice(seeds).replace(b"$PATH", place.path.encode()))

@@ -1,4 +1,4 @@
-"""Records of foreign producers: sound values with damage, odd headers, odd keys."""
+"""Records of foreign producers: valid values with damage, odd headers, odd keys."""
 
 from random import Random
 

@@ -1,6 +1,6 @@
 """Statements and headers against ClickHouse's HTTP port.
 
-What deletes the tables of events is left out: whoever may use the port may do that.
+Statements that delete the tables of events are left out: every user of the port may run them.
 """
 
 from random import Random

@@ -1,4 +1,4 @@
-"""A check -> one JSON line: what it got, or the error that it raised."""
+"""A check -> one JSON line: its result, or the error that it raised."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 ADDRESS = urlsplit(os.environ.get("CLICKHOUSE", "http://127.0.0.1:8123"))
-# Longer than what a client puts into the URL, with what must be escaped.
+# Longer than the text that a client puts into the URL, with characters that must be escaped.
 LONG = "it's ünïcode\\ \n\t" * 1250
 ENDLESS = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1"
 RUNNING = (
@@ -20,7 +20,7 @@ _LEFT_SECONDS_MAX = 10.0
 
 
 def report(**checks: Callable[[], Any]) -> None:
-    """Run the checks, each by itself, and print what they return."""
+    """Run the checks, each by itself, and print their results."""
     for name, check in checks.items():
         try:
             line = {"check": name, "got": check()}
@@ -30,7 +30,7 @@ def report(**checks: Callable[[], Any]) -> None:
 
 
 def started(running: Callable[[], int]) -> None:
-    """Return once a query runs. Raises: AssertionError when it does not within ten seconds."""
+    """Return once a query runs. Raises: AssertionError if it does not within ten seconds."""
     deadline = time.monotonic() + _LEFT_SECONDS_MAX
     while not running():
         assert time.monotonic() < deadline, "the query is not in system.processes"
