@@ -1,5 +1,6 @@
--- `dau`: devices with an event of any type on the day; `wau`, `mau`: on the day or the 6, 29 before; `new_devices`: those
--- whose first event ever is of that day. One row for every day from an app's first event to its last, also without any.
+-- `dau`: devices with an event of any type on the day. `wau`, `mau`: on the day or the 6, 29 days before.
+-- `new_devices`: devices whose first event ever is of that day. One row for every day from an app's first event to its
+-- last, including days without events.
 WITH
     devices AS (
         SELECT

@@ -1,6 +1,6 @@
--- Orders (see `orders`) and their revenue by touch: a touch is a session (see `sessions`) of the same device with a UTM
--- source, medium or campaign or a notification_id, begun at or up to 30 days before the order. Each order counts twice: under `touch`
--- 'first' with the first of them, under 'last' with the last; with empty texts when it has none.
+-- Orders (see `orders`) and their revenue by touch. A touch is a session (see `sessions`) of the same device with a UTM
+-- source, medium or campaign or a notification_id, begun at or up to 30 days before the order. Each order counts twice:
+-- under `touch` 'first' with its first touch, under 'last' with its last; with empty texts if it has none.
 WITH touches AS (
     SELECT
         app_id, device_id,

@@ -1,4 +1,4 @@
--- `carts_abandoned` with a number of hours of your own: SELECT ... FROM tapcart.carts_abandoned_after(hours = 4).
+-- `carts_abandoned` with your own number of hours: SELECT ... FROM tapcart.carts_abandoned_after(hours = 4).
 WITH happened AS (
     SELECT app_id, device_id, session_id, timestamp AS at, event_id, 1 AS filled,
         event_properties.cart_total_items_list AS items,

@@ -1,6 +1,6 @@
 -- Devices that reached each step within the day, each step at or after the step before: AppOpened, then ProductViewed,
--- then AddedToCart, then CheckoutCreated, then OrderCreated or PurchaseCompleted. A device that was in the background and
--- sent no AppOpened that day is not in it.
+-- then AddedToCart, then CheckoutCreated, then OrderCreated or PurchaseCompleted. A device that was in the background
+-- and sent no AppOpened that day is not included.
 SELECT
     day, app_id,
     sum(funnel.opened) AS opened, sum(funnel.viewed) AS viewed, sum(funnel.added) AS added,

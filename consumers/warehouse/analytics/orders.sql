@@ -1,10 +1,10 @@
--- One row per order: one purchase, however many OrderCreated and PurchaseCompleted events report it ("Which events are one
--- order" has the rule). `matched_by` is what the two types have in common: checkout_id, device, session or shopper; none:
--- only one of them is there. `day` and `ordered_at` are those of the first event; order_id, device, session and environment
--- those of the first event that has them; checkout_id is PurchaseCompleted's, else OrderCreated's. Total and currency come
--- from one event: PurchaseCompleted's win over OrderCreated's, of several the last one's; an event whose total_price is no
--- number is passed over where another has one, else `total` is null. Currency codes are trimmed and in upper case.
--- `product_ids` are those of PurchaseCompleted.
+-- One row per order: one purchase, however many OrderCreated and PurchaseCompleted events report it ("Which events are
+-- one order" has the rule). `matched_by` is the property that the two types share: checkout_id, device, session or
+-- shopper; none: only one of the types reported it. `day` and `ordered_at` are those of the first event. order_id,
+-- device, session and environment are those of the first event that has them; checkout_id is PurchaseCompleted's, else
+-- OrderCreated's. Total and currency come from one event: PurchaseCompleted's win over OrderCreated's, and of several
+-- the last one's. An event whose total_price is not a number is skipped if another has one; otherwise `total` is null.
+-- Currency codes are trimmed and in upper case. `product_ids` are those of PurchaseCompleted.
 WITH
     (id) -> replaceRegexpOne(trimBoth(id, ' \t\r\n'), '^gid://[^?]*/([^/?]+)([?].*)?$', '\\1') AS bare,
     (text) -> if(text = '', 0, sipHash64(text)) AS number_of,

@@ -1,6 +1,6 @@
--- By product and day: `views` are ProductViewed events, `adds` AddedToCart events, `purchases` orders (see `orders`) whose
--- PurchaseCompleted lists the product, by the order's day; `add_rate` and `purchase_rate` are adds and purchases divided by
--- views, null without views. The title is the last one in the alphabet when it changed that day.
+-- By product and day: `views` are ProductViewed events, `adds` AddedToCart events, `purchases` orders (see `orders`)
+-- whose PurchaseCompleted lists the product, by the order's day. `add_rate` and `purchase_rate` are adds and purchases
+-- divided by views, null without views. If the title changed that day, it is the last one in the alphabet.
 WITH happened AS (
     WITH app_properties.environment AS environment
     SELECT

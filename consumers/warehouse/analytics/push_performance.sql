@@ -1,7 +1,7 @@
--- By notification and day: devices that `received` it (their first PushNotificationReceived of the notification on the
--- day), of these those that `opened` the app by it (an AppOpened with its notification_id from a minute before, for both
--- are sent together, to 24 hours after), and those that ordered (see `orders`) within 24 hours after, opened or not;
--- rates are shares of `received`.
+-- By notification and day. `received`: devices by their first PushNotificationReceived of the notification on the day.
+-- `opened`: those of them that opened the app by it, which is an AppOpened with its notification_id, from a minute
+-- before (both are sent together) to 24 hours after. `converted`: those that ordered (see `orders`) within 24 hours
+-- after, opened or not. Rates are shares of `received`.
 WITH
     received AS (
         WITH app_properties.environment AS environment

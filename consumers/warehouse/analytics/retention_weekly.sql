@@ -1,6 +1,6 @@
--- Cohorts: the devices of an app by the week (from Monday) of their first event ever; `devices` of them had an event of
--- any type in `week`, which is `weeks_after` after the cohort's; `retained` is their share of `cohort_devices`. Weeks
--- without any are left out.
+-- Cohorts: the devices of an app by the week (from Monday) of their first event ever. `devices` of them had an event of
+-- any type in `week`, which is `weeks_after` after the cohort's week. `retained` is their share of `cohort_devices`.
+-- Weeks without any are omitted.
 SELECT
     cohort_week, app_id, week, weeks_after, devices,
     max(if(weeks_after = 0, devices, 0)) OVER (PARTITION BY app_id, cohort_week) AS cohort_devices,

@@ -1,6 +1,6 @@
--- Orders (see `orders`) by the day of their first event and by currency: currencies are never added up. `revenue` is the
--- sum of their totals; `average_order_value` is revenue divided by the orders with a total, cut after four decimals; null
--- when none has one. `unmatched`: orders that OrderCreated or PurchaseCompleted alone reports.
+-- Orders (see `orders`) by the day of their first event and by currency; currencies are never added up. `revenue` is
+-- the sum of their totals. `average_order_value` is revenue divided by the orders with a total, cut after four
+-- decimals; null if none has one. `unmatched`: orders reported by OrderCreated or PurchaseCompleted alone.
 SELECT
     day,
     app_id,

@@ -1,8 +1,9 @@
--- One row per app and session_id; events without one are in no session. It begins with its first event and ends with its
--- last, by their own time; Tapcart's app gives a new id after 30 minutes without activity, Tapline never splits or joins.
--- `source`, `utm_*` and `notification_id` are those of the first event that has any of them; `environment` is the one that
--- its events name (of several the last in the alphabet). `converted`: an order (see `orders`) belongs to it. `currency_code`
--- is that of its first order, `order_total` the sum of its orders in that currency.
+-- One row per app and session_id; events without one belong to no session. A session begins with its first event and
+-- ends with its last, by their own time. Tapcart's app assigns a new id after 30 minutes without activity; Tapline
+-- never splits or joins sessions. `source`, `utm_*` and `notification_id` are those of the first event that has any of
+-- them. `environment` is the one that its events name (of several the last in the alphabet). `converted`: an order (see
+-- `orders`) belongs to it. `currency_code` is that of its first order, `order_total` the sum of its orders in that
+-- currency.
 WITH paid AS (
     SELECT app_id, session_id, argMin((total, currency_code), first) AS price
     FROM (
