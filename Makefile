@@ -54,13 +54,14 @@ test-clients: $(STAMP) ## test other installed Kafka and ClickHouse clients; ARG
 docs: $(STAMP) ## write docs/settings.md and docs/metrics.md from the code
 	@$(BIN)/python -m deploy.reference
 
-check: $(STAMP) ## check style, types, layers, schemas and generated docs
+check: $(STAMP) ## check style, types, layers, schemas, generated docs and references
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict $(TYPED)
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m schemas check
 	@$(BIN)/python -m deploy.reference --check
+	@$(BIN)/python -m pytest -q -n 0 -p no:randomly --no-header tests/unit/test_references.py
 
 fmt: $(STAMP) ## format the code
 	@$(BIN)/ruff check --fix .
