@@ -129,24 +129,24 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
 
 def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *, dry_run: bool) -> int:
     """Type untyped rows; return the exit status. Raises: TransientError."""
-    current = looking_up(settings.schemas_dir, settings.schema_registry)
+    reloader = looking_up(settings.schemas_dir, settings.schema_registry)
     if dry_run:
-        untyped = _untyped(settings, current)
-        for source in sources(current.catalog, event_type):
+        untyped = _untyped(settings, reloader)
+        for source in sources(reloader.catalog, event_type):
             if rows := sum(untyped.days(source).values()):
                 print(f"{source.event_type}: {rows} rows of {source.table} would be typed")
         return 0
-    if not _is_used(access, len(current.catalog.releases)):
+    if not _is_used(access, len(reloader.catalog.releases)):
         print("ingest does not use all releases yet: repeat this once it does", file=sys.stderr)
-    Reconciliation(settings, current).wait(_WAIT_SECONDS_MAX)
+    Reconciliation(settings, reloader).wait(_WAIT_SECONDS_MAX)
     return _give_columns(settings, event_type)
 
 
 def _give_columns(settings: Settings, event_type: str | None) -> int:
-    current = looking_up(settings.schemas_dir, settings.schema_registry)
-    untyped = _untyped(settings, current)
+    reloader = looking_up(settings.schemas_dir, settings.schema_registry)
+    untyped = _untyped(settings, reloader)
     refused: Counter[str] = Counter()
-    for source in sources(current.catalog, event_type):
+    for source in sources(reloader.catalog, event_type):
         written = 0
         for day in untyped.days(source):
             report = _retry()(untyped.move, source, day)
@@ -161,8 +161,8 @@ def _give_columns(settings: Settings, event_type: str | None) -> int:
     return 1 if refused else 0
 
 
-def _untyped(settings: Settings, current: SchemaReloader) -> Retyper:
-    parts = LoaderParts(settings, current)
+def _untyped(settings: Settings, reloader: SchemaReloader) -> Retyper:
+    parts = LoaderParts(settings, reloader)
     parts.flusher.make_tables()
     return Retyper(parts, settings)
 

@@ -55,15 +55,15 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     options = _options(arguments)
     try:
         settings = Settings.from_env(env)
-        current = following(settings.schemas_dir, settings.schema_registry)
-        chosen = event_filter(current.catalog, options.type, options.app)
-        _check_fields(current.catalog, chosen, options.fields)
+        reloader = following(settings.schemas_dir, settings.schema_registry)
+        chosen = event_filter(reloader.catalog, options.type, options.app)
+        _check_fields(reloader.catalog, chosen, options.fields)
         consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail", _log)
     except (SettingsError, CatalogError) as error:
         _say(str(error))
         return 2
     try:
-        for event, record in _events(consumer, current, chosen, options.since):
+        for event, record in _events(consumer, reloader, chosen, options.since):
             _print(event, record, options)
     except KeyboardInterrupt:
         return 130
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _events(
-    consumer: Consumer, current: SchemaReloader, chosen: EventFilter, since: datetime | None
+    consumer: Consumer, reloader: SchemaReloader, chosen: EventFilter, since: datetime | None
 ) -> Iterator[tuple[dict[str, Any], Message]]:
     places = _begin(consumer, since)
     is_away = False
@@ -86,11 +86,11 @@ def _events(
             is_away = True
         records = client.readable(one for one in found if one.error() is None)
         is_away = is_away and not records
-        if current.is_due:
-            _reload(current)
+        if reloader.is_due:
+            _reload(reloader)
             places = _follow(consumer, places)
         for record in sorted(records, key=lambda one: one.timestamp()[1]):
-            event = _event(current.catalog, chosen, record)
+            event = _event(reloader.catalog, chosen, record)
             if event is not None:
                 yield event, record
         sys.stdout.flush()
@@ -128,9 +128,9 @@ def _follow(consumer: Consumer, known: frozenset[Place]) -> frozenset[Place]:
     return places | known
 
 
-def _reload(current: SchemaReloader) -> None:
+def _reload(reloader: SchemaReloader) -> None:
     try:
-        current.reload()
+        reloader.reload()
     except CatalogError as error:
         _say(f"keeping the schemas in use: {error}")
 

@@ -33,14 +33,14 @@ def _serve(process: Process) -> None:
     hold(settings.spool_dir)
     tokens = TokenFollower(settings)
     memory = settings.spool_dir / "schema-registry.json"
-    current = registering(settings.schemas_dir, settings.schema_registry, memory)
+    reloader = registering(settings.schemas_dir, settings.schema_registry, memory)
     public = bind(settings.host, settings.port, "INGEST_PORT")
     admin = bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT")
     settings = settings.model_copy(update={"connections_max": _connections_max(settings)})
     # Requests make few cycles, and collecting them took a tenth of the loop's time. Memory stays flat.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    uvloop.run(_run(process, settings, partial(build, settings, current, tokens), public, admin))
+    uvloop.run(_run(process, settings, partial(build, settings, reloader, tokens), public, admin))
 
 
 async def _run(

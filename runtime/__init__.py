@@ -1,4 +1,4 @@
-"""Foundation of every process: settings from the environment, start and stop, HTTP servers, Kafka topics.
+"""What every process runs on: settings, start, stop, retries, HTTP servers, Kafka topics, ClickHouse client.
 
 Any package may import it; it imports none of ours.
 """

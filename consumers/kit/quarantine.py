@@ -34,9 +34,9 @@ class QuarantineWriter:
     Its first use raises: SettingsError.
     """
 
-    def __init__(self, kafka: Mapping[str, str], current: SchemaReloader) -> None:
+    def __init__(self, kafka: Mapping[str, str], reloader: SchemaReloader) -> None:
         self._kafka = kafka
-        self._current = current
+        self._reloader = reloader
         self._producer: Producer | None = None
 
     def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
@@ -75,7 +75,7 @@ class QuarantineWriter:
     def _produce(self, producer: Producer, refusal: Refusal, delivered: _Delivered) -> None:
         value, own_prefix = self._encoded(refusal)
         headers = RecordHeaders(
-            self._current.catalog.quarantine.schema_id,
+            self._reloader.catalog.quarantine.schema_id,
             refusal.received_at_ms,
             wire.checksum(value),
             event_id=refusal.event_id,
@@ -93,10 +93,10 @@ class QuarantineWriter:
 
     def _encoded(self, refusal: Refusal) -> tuple[bytes, bytes | None]:
         try:
-            value = encode_refusal(self._current.catalog, refusal)
-            if not self._current.catalog.is_complete:
-                self._current.reload()
-            return registered(self._current.catalog, value)
+            value = encode_refusal(self._reloader.catalog, refusal)
+            if not self._reloader.catalog.is_complete:
+                self._reloader.reload()
+            return registered(self._reloader.catalog, value)
         except (KeyError, CatalogError) as error:
             raise TransientError(f"the registry has no id for the quarantine's schema: {error}") from error
 

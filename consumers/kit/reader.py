@@ -72,15 +72,20 @@ class Reader:
         settings: Settings,
         membership: Membership,
         event_filter: EventFilter,
-        current: SchemaReloader,
+        reloader: SchemaReloader,
         metrics: Metrics,
         stopping: threading.Event,
     ) -> None:
-        self._filter, self._current, self._metrics, self._stopping = event_filter, current, metrics, stopping
+        self._filter, self._reloader, self._metrics, self._stopping = (
+            event_filter,
+            reloader,
+            metrics,
+            stopping,
+        )
         self._tracker = OffsetTracker()
         self._until = ReceivedUntil()
         self._ingest = settings.ingest_urls
-        self._quarantine = QuarantineWriter(settings.kafka, current)
+        self._quarantine = QuarantineWriter(settings.kafka, reloader)
         self._awaited: set[tuple[bool, int | None]] = set()
         self._committed_at = self._lag_at = 0.0
         self._turned_at = time.monotonic()
@@ -139,12 +144,12 @@ class Reader:
         try:
             value = sound(record.value(), header(record, record_headers.CRC32))
             release = self._release(value, record)
-            if release.name == self._current.catalog.quarantine.name:
+            if release.name == self._reloader.catalog.quarantine.name:
                 raise InvalidRecordError(WRONG_TOPIC, f"{release.schema_id} does not belong in {topic}")  # noqa: TRY301
             datum = fields_of(release, value)
             if header(record, record_headers.CRC32) is None:
                 require(release, datum)
-            release, datum = typed(self._current.catalog, release, datum)
+            release, datum = typed(self._reloader.catalog, release, datum)
         except InvalidRecordError as error:
             return refusal_of(error, topic, record, "kit")
         event = self._filter.event(release, datum)
@@ -152,10 +157,10 @@ class Reader:
 
     def _release(self, value: bytes, record: Record) -> Release:
         """Return the release that wrote a value; wait for one of ours. Raises: InvalidRecordError."""
-        release = release_of(self._current.catalog, value, record.headers())
+        release = release_of(self._reloader.catalog, value, record.headers())
         if release is None:
             self._wait_for_release(value, record)
-            release = release_of(self._current.catalog, value, record.headers())
+            release = release_of(self._reloader.catalog, value, record.headers())
         if release is None:
             raise InvalidRecordError(UNKNOWN_SCHEMA, f"no schema has the id {wire_id_of(value)}")
         return release
@@ -166,7 +171,7 @@ class Reader:
         key = (is_registered(record), wire_id)
         is_ours = wire_id is not None and header(record, record_headers.CRC32) is not None
         seconds_max = _SCHEMA_SECONDS_MAX if is_ours and key not in self._awaited else 0.0
-        if not self._current.wait_for(
+        if not self._reloader.wait_for(
             lambda catalog: release_of(catalog, value, headers) is not None, seconds_max, self._stopping
         ):
             self._awaited = {key} if len(self._awaited) > _AWAITED_MAX else self._awaited | {key}
@@ -200,8 +205,8 @@ class Reader:
         if now - self._committed_at > _COMMIT_SECONDS:
             self._committed_at = now
             self._consumer.commit(self._tracker.due())
-        if self._current.is_due:
-            self._current.try_reload()
+        if self._reloader.is_due:
+            self._reloader.try_reload()
         if now - self._lag_at > _LAG_SECONDS:
             self._lag_at = now
             lags = self._consumer.lags()

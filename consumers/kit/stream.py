@@ -164,13 +164,13 @@ def events(
     default: at the beginning. `env`: replaces the environment. Raises: SettingsError, CatalogError.
     """
     settings = Settings.from_env(os.environ if env is None else env)
-    current = following(settings.schemas_dir, settings.schema_registry)
+    reloader = following(settings.schemas_dir, settings.schema_registry)
     membership = Membership(group, (topics.EVENTS,), _since_ms(since))
-    asked, metrics = event_filter(current.catalog, types, app_id), Metrics()
+    asked, metrics = event_filter(reloader.catalog, types, app_id), Metrics()
     readers: list[Reader] = []
 
     def open_reader(stopping: threading.Event) -> Reader:
-        readers[:] = [Reader(settings, membership, asked, current, metrics, stopping)]
+        readers[:] = [Reader(settings, membership, asked, reloader, metrics, stopping)]
         return readers[0]
 
     if settings.metrics_port:

@@ -39,25 +39,25 @@ _CERTIFICATE_ROUNDS = 60  # one check per this many refreshes of the page: a han
 def _serve(process: Process) -> None:
     _quieten()
     settings = Settings.from_env(os.environ)
-    current = following(settings.schemas_dir, settings.schema_registry)
+    reloader = following(settings.schemas_dir, settings.schema_registry)
     sockets = bind(settings.host, settings.port, "LIVE_PORT")
-    asyncio.run(_run(process, settings, current, sockets))
+    asyncio.run(_run(process, settings, reloader, sockets))
 
 
-async def _run(process: Process, settings: Settings, current: SchemaReloader, sockets: list[socket]) -> None:
+async def _run(process: Process, settings: Settings, reloader: SchemaReloader, sockets: list[socket]) -> None:
     metrics = Metrics()
     broadcaster = Broadcaster(settings.pages_max, metrics)
-    sources = _sources(settings, current)
+    sources = _sources(settings, reloader)
     shown = tuple(name for name in ALL if name != INGEST or INGEST in sources)
     page_state = PageState(shown, _now_ms(), round(settings.refresh_seconds * 1000))
     # After a rest, each of nine queries may take its full time.
     stalled_seconds = 40 + settings.refresh_seconds + 10 * settings.query_seconds_max
     poller = Poller(page_state, sources, broadcaster, metrics, _now_ms, stalled_seconds)
     replays = Replays(settings.of_replay(os.environ), page_state, metrics, _now_ms, process.start)
-    metrics.schemas.set_function(lambda: len(current.catalog.releases))
-    current.on_refused = metrics.schemas_refused.inc
+    metrics.schemas.set_function(lambda: len(reloader.catalog.releases))
+    reloader.on_refused = metrics.schemas_refused.inc
     token = settings.token.get_secret_value() if settings.token else None
-    parts = app.PageParts(page_state, broadcaster, metrics, replays, current, _now_ms, token, poller.stalled)
+    parts = app.PageParts(page_state, broadcaster, metrics, replays, reloader, _now_ms, token, poller.stalled)
     stopping = asyncio.Event()
 
     def stop() -> None:
@@ -65,7 +65,7 @@ async def _run(process: Process, settings: Settings, current: SchemaReloader, so
         stopping.set()
 
     _log.info("live_started", extra={"host": settings.host, "port": settings.port})
-    running = poller.parts(settings.refresh_seconds) | {"schemas": current.watch()}
+    running = poller.parts(settings.refresh_seconds) | {"schemas": reloader.watch()}
     if settings.public_url:
         running["certificate"] = _watch_certificate(settings, metrics)
     serving = serve([Port(app.build(parts), sockets)], stopping, timeout_graceful_shutdown=_STOP_SECONDS_MAX)
@@ -85,17 +85,17 @@ async def _watch_certificate(settings: Settings, metrics: Metrics) -> None:
         await asyncio.sleep(_CERTIFICATE_ROUNDS * settings.refresh_seconds)
 
 
-def _sources(settings: Settings, current: SchemaReloader) -> dict[str, PolledSource]:
+def _sources(settings: Settings, reloader: SchemaReloader) -> dict[str, PolledSource]:
     def types() -> list[str]:
-        return [release.name for release in current.catalog.newest_releases() if release.family == "mobile"]
+        return [release.name for release in reloader.catalog.newest_releases() if release.family == "mobile"]
 
     limits = QueryLimits(
         settings.query_seconds_max, settings.query_share_max, settings.silent_minutes, settings.apps_max
     )
     url = settings.clickhouse_url.get_secret_value()
     sources: dict[str, PolledSource] = {
-        CLICKHOUSE: ClickHouseSource(url, types, limits, Samples(current).text, settings.time_zone),
-        KAFKA: KafkaSource(settings.kafka, settings.group, Newest(current)),
+        CLICKHOUSE: ClickHouseSource(url, types, limits, Samples(reloader).text, settings.time_zone),
+        KAFKA: KafkaSource(settings.kafka, settings.group, Newest(reloader)),
     }
     if settings.ingest_urls:
         sources[INGEST] = IngestSource(settings.ingest_urls)

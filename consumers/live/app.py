@@ -50,7 +50,7 @@ class PageParts:
     broadcaster: Broadcaster
     metrics: Metrics
     replays: Replays
-    current: SchemaReloader
+    reloader: SchemaReloader
     clock_ms: Callable[[], int]
     token: str | None = None
     stalled: Callable[[], tuple[str, ...]] = tuple  # names of hanging parts
@@ -72,7 +72,7 @@ def build(parts: PageParts) -> Starlette:
         "/api/snapshot": _snapshot(parts),
         "/api/events/{key}": _event(parts.page_state),
         "/api/samples/{key}": _sample(parts.page_state),
-        "/schemas": _schemas(parts.current),
+        "/schemas": _schemas(parts.reloader),
         "/healthz": _healthz(parts),
         "/readyz": _readyz(parts),
         "/metrics": _metrics(parts.metrics),
@@ -122,13 +122,13 @@ def _events(broadcaster: Broadcaster) -> Endpoint:
     return endpoint
 
 
-def _schemas(current: SchemaReloader) -> Endpoint:
-    shown = current.catalog, page(current.catalog)
+def _schemas(reloader: SchemaReloader) -> Endpoint:
+    shown = reloader.catalog, page(reloader.catalog)
 
     async def endpoint(_request: Request) -> Response:
         nonlocal shown
-        if shown[0] is not current.catalog:
-            shown = current.catalog, page(current.catalog)
+        if shown[0] is not reloader.catalog:
+            shown = reloader.catalog, page(reloader.catalog)
         return Response(shown[1], media_type=_MEDIA_TYPES[".html"])
 
     return endpoint

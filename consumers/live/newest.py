@@ -40,14 +40,14 @@ _BLOCKS_AS_TEXT = {
 class Newest:
     """Reads arriving records and remembers the newest."""
 
-    def __init__(self, current: SchemaReloader) -> None:
-        self._current = current
+    def __init__(self, reloader: SchemaReloader) -> None:
+        self._reloader = reloader
         self._events: tuple[RedactedEvent, ...] = ()
 
     def read(self, arrivals: Sequence[Arrival]) -> tuple[RedactedEvent, ...]:
         """Add `arrivals`; return the newest events, newest first."""
         newest = sorted(arrivals, key=lambda arrival: arrival[1])[-_READ_MAX:]
-        catalog = self._current.catalog
+        catalog = self._reloader.catalog
         read = [_event_if_readable(catalog, arrival) for arrival in newest]
         known = {one.key: one for one in (*self._events, *filter(None, read))}
         ordered = sorted(known.values(), key=lambda one: one.received_at_ms, reverse=True)

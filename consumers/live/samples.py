@@ -14,14 +14,14 @@ from schemas.catalog.wire_ids import releases_of
 class Samples:
     """Decodes bodies with the schemas in use."""
 
-    def __init__(self, current: SchemaReloader) -> None:
-        self._current = current
+    def __init__(self, reloader: SchemaReloader) -> None:
+        self._reloader = reloader
 
     def text(self, body: bytes, source: str) -> str:
         """Return the body (or its beginning) as text; `source` is the component that refused it."""
         if source != "ingest":
             # Uses our own id, if the record had one; other producers' values may start with a registry's id.
-            datum = decoded(body, reversed(releases_of(self._current.catalog, body, ())))
+            datum = decoded(body, reversed(releases_of(self._reloader.catalog, body, ())))
             if datum is None:
                 return f"{len(body)} undecodable bytes, starting with {body[:32].hex(' ')}"
             body = msgspec.json.encode(datum)

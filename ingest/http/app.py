@@ -46,16 +46,16 @@ class IngestService:
     parts: Mapping[str, Part]  # by name; they run as long as the process
 
 
-def build(settings: Settings, current: SchemaReloader, tokens: TokenFollower) -> IngestService:
+def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -> IngestService:
     """Wire up the service on a running event loop, without starting it."""
     metrics = Metrics()
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
-    publisher = _publisher(settings, keeper, current, metrics)
+    publisher = _publisher(settings, keeper, reloader, metrics)
     delivered = Delivered(publisher, settings.acknowledge_seconds_max)
-    webhook = Webhook(settings, Receiver(current.catalog), delivered, metrics)
+    webhook = Webhook(settings, Receiver(reloader.catalog), delivered, metrics)
     public = Public(webhook, SenderAccess(tokens.tokens, settings.addresses, settings.proxies), metrics)
     refusals = Refusals(Children(metrics.admin_refused))
-    metrics.watch("schemas", "Schema releases in use.", lambda: len(current.catalog.releases))
+    metrics.watch("schemas", "Schema releases in use.", lambda: len(reloader.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
     metrics.watch(
         "requests_under_way_max", "POSTs that may be handled at once.", lambda: settings.requests_max
@@ -67,20 +67,23 @@ def build(settings: Settings, current: SchemaReloader, tokens: TokenFollower) ->
     metrics.watch(
         "guesses_waiting_max", "Answers that may be delayed at once.", lambda: public.guesses.waiting_max
     )
-    current.on_refused = metrics.schemas_refused.inc
+    reloader.on_refused = metrics.schemas_refused.inc
     tokens.on_refused = metrics.tokens_refused.inc
 
     def use_tokens(changed: tuple[Token, ...]) -> None:
         public.access = SenderAccess(changed, settings.addresses, settings.proxies)
 
     def use_schemas() -> None:
-        webhook.receiver = Receiver(current.catalog)  # used from the next event on
+        webhook.receiver = Receiver(reloader.catalog)  # used from the next event on
 
     return IngestService(
         public,
         _gate(settings, public, metrics),
         admin(
-            Health(publisher, delivered, keeper, metrics), RegistryApi(current), settings.admin_host, refusals
+            Health(publisher, delivered, keeper, metrics),
+            RegistryApi(reloader),
+            settings.admin_host,
+            refusals,
         ),
         Gate(
             ConnectionLimits(connections_max=_ADMIN_CONNECTIONS_MAX),
@@ -90,7 +93,7 @@ def build(settings: Settings, current: SchemaReloader, tokens: TokenFollower) ->
         {
             "publisher": publisher.run(),
             "topics": keeper.watch(),
-            "schemas": current.watch(use_schemas),
+            "schemas": reloader.watch(use_schemas),
             "tokens": tokens.follow(use_tokens),
         },
     )
@@ -117,7 +120,7 @@ def _gate(settings: Settings, public: Public, metrics: Metrics) -> Gate:
 
 
 def _publisher(
-    settings: Settings, topics: TopicKeeper, current: SchemaReloader, metrics: Metrics
+    settings: Settings, topics: TopicKeeper, reloader: SchemaReloader, metrics: Metrics
 ) -> Publisher:
     spool = Spool(settings.spool_dir, settings.spool_bytes_max)
     set_aside = SetAside(settings.spool_dir, settings.set_aside_bytes_max)
@@ -126,7 +129,7 @@ def _publisher(
         producer,
         spool,
         topics,
-        Rescue(producer, set_aside, lambda: current.catalog, metrics),
+        Rescue(producer, set_aside, lambda: reloader.catalog, metrics),
         metrics,
         acknowledge_seconds_max=settings.acknowledge_seconds_max,
     )

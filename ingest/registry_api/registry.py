@@ -37,8 +37,8 @@ _Endpoint = Callable[[Request], Awaitable[object]]
 class RegistryApi:
     """The registry's endpoints over the catalog in use."""
 
-    def __init__(self, current: SchemaReloader) -> None:
-        self._current = current
+    def __init__(self, reloader: SchemaReloader) -> None:
+        self._reloader = reloader
         self._posts = 0
 
     def app(self) -> Starlette:
@@ -81,7 +81,7 @@ class RegistryApi:
 
     @property
     def _catalog(self) -> Catalog:
-        return self._current.catalog.as_registered
+        return self._reloader.catalog.as_registered
 
     async def _subjects(self, request: Request) -> object:
         prefix = _prefix(request)

@@ -28,35 +28,35 @@ class SchemaBindings:
 class CurrentBindings:
     """The bindings in use."""
 
-    def __init__(self, current: SchemaReloader, metrics: Metrics) -> None:
-        self._current = current
+    def __init__(self, reloader: SchemaReloader, metrics: Metrics) -> None:
+        self._reloader = reloader
         self._metrics = metrics
-        current.on_refused = metrics.schemas_refused.inc
-        self._of = current.catalog
+        reloader.on_refused = metrics.schemas_refused.inc
+        self._of = reloader.catalog
         self.bindings = bindings_of(self._of)
-        metrics.schemas.set(len(current.catalog.releases))
+        metrics.schemas.set(len(reloader.catalog.releases))
 
     @property
     def catalog(self) -> Catalog:
         """The catalog of the bindings."""
-        return self._current.catalog
+        return self._reloader.catalog
 
     @property
     def is_due(self) -> bool:
         """Whether the last check for changes is long enough ago."""
-        return self._current.is_due
+        return self._reloader.is_due
 
     @property
     def changed(self) -> bool:
         """Whether a reload may find a change."""
-        return self._current.changed
+        return self._reloader.changed
 
     def reload(self) -> bool:
         """Reload the schemas; return whether the bindings have changed."""
-        self._current.try_reload()
-        if self._of is self._current.catalog:  # another user of the reloader may have reloaded first
+        self._reloader.try_reload()
+        if self._of is self._reloader.catalog:  # another user of the reloader may have reloaded first
             return False
-        self._of = self._current.catalog
+        self._of = self._reloader.catalog
         self.bindings = bindings_of(self._of)
         self._metrics.schemas.set(len(self._of.releases))
         return True

@@ -19,9 +19,9 @@ from schemas.catalog.schema_reloader import SchemaReloader
 class LoaderParts:
     """Everything of a loader but its loop; it connects to nothing before it is used."""
 
-    def __init__(self, settings: Settings, current: SchemaReloader) -> None:
+    def __init__(self, settings: Settings, reloader: SchemaReloader) -> None:
         self.metrics = Metrics()
-        self.schemas = CurrentBindings(current, self.metrics)
+        self.schemas = CurrentBindings(reloader, self.metrics)
         self._limits = BatchLimits(
             settings.batch_rows_max, settings.batch_bytes_max, settings.batch_age_seconds_max
         )
@@ -33,7 +33,7 @@ class LoaderParts:
         )
         self.flusher = Flusher(
             self.warehouse,
-            QuarantineWriter(settings.kafka, current),
+            QuarantineWriter(settings.kafka, reloader),
             self.schemas,
             Policy(
                 settings.retry_seconds_max,

@@ -78,8 +78,8 @@ class _Found:
 class Reconciliation:
     """Compares Kafka and ClickHouse. Every method raises: TransientError."""
 
-    def __init__(self, settings: Settings, current: SchemaReloader) -> None:
-        self._parts = LoaderParts(settings, current)
+    def __init__(self, settings: Settings, reloader: SchemaReloader) -> None:
+        self._parts = LoaderParts(settings, reloader)
         self._kafka = OffsetReader(settings.kafka, settings.group)
         self._lookup = ReconcileQueries(settings.clickhouse_url.get_secret_value())
         self._ttl_days = settings.ttl_days

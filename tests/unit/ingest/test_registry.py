@@ -273,13 +273,13 @@ def test_no_schema_breaks_the_registry(nonsense: Any, place: int, attribute: str
 def test_serves_what_was_released_meanwhile(tmp_path: Path) -> None:
     """A version released meanwhile is the newest, with the next id."""
     tree = Tree(tmp_path)
-    current = SchemaReloader(tmp_path)
-    client = TestClient(RegistryApi(current).app())
+    reloader = SchemaReloader(tmp_path)
+    client = TestClient(RegistryApi(reloader).app())
     assert client.get(f"/schemas/ids/{RELEASED + 1}").status_code == 404
     newer = changed(new=(["null", "string"], None))
     tree.release("avro/mobile/AppOpened/5_1_0.avsc", newer)
 
-    assert current.reload()
+    assert reloader.reload()
     assert client.get(f"/subjects/{SUBJECT}/versions").json() == [1, 2]
     newest = client.get(f"/subjects/{SUBJECT}/versions/latest").json()
     assert (newest["version"], newest["id"], json.loads(newest["schema"])) == (2, RELEASED + 1, newer)

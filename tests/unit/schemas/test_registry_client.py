@@ -129,10 +129,10 @@ def test_a_release_that_is_refused_is_left_out(registry: StandIn, tree: Tree) ->
     registry.breaks(Fault(409, json.dumps(refusal).encode(), subject="tapcart.events-AppOpened"))
     release(tree)
     told = "answers to tapcart.events-AppOpened: Schema being registered is incompatible"
-    for current in (running, ingest(registry, tree)):
-        assert len(current.catalog.releases) == RELEASED
+    for reloader in (running, ingest(registry, tree)):
+        assert len(reloader.catalog.releases) == RELEASED
         with pytest.raises(CatalogError, match=told):
-            current.reload()
+            reloader.reload()
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_a_memory_that_is_of_no_use_is_none(registry: StandIn, tree: Tree, memor
 def test_ids_that_cannot_be_kept_are_used(registry: StandIn, tree: Tree) -> None:
     """If the folder is not writable, only the next start depends on the registry."""
     (tree.root.parent / "no").touch()
-    current = registering(tree.root, {"url": registry.url}, tree.root.parent / "no" / "ids.json")
+    reloader = registering(tree.root, {"url": registry.url}, tree.root.parent / "no" / "ids.json")
 
-    assert current.catalog.is_complete
+    assert reloader.catalog.is_complete
 
 
 @pytest.mark.parametrize(
@@ -180,17 +180,17 @@ def test_nonsense_changes_nothing(registry: StandIn, tree: Tree, fault: Fault) -
     with pytest.raises(RegistryAwayError):
         ingest(registry, tree)
     registry.mend()
-    current = ingest(registry, tree)
+    reloader = ingest(registry, tree)
     release(tree)
     registry.breaks(fault)
     with pytest.raises(RegistryAwayError) as raised:
-        current.reload()
+        reloader.reload()
 
     assert str(raised.value).startswith("SCHEMA_REGISTRY_URL: ")
-    assert len(current.catalog.releases) == RELEASED
+    assert len(reloader.catalog.releases) == RELEASED
     registry.mend()
-    assert current.reload()
-    assert current.catalog.ids == {number: number + 1 for number in range(1, RELEASED + 2)}
+    assert reloader.reload()
+    assert reloader.catalog.ids == {number: number + 1 for number in range(1, RELEASED + 2)}
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 409, 422])
@@ -247,14 +247,14 @@ def test_wrong_settings_are_told_with_all_others(process: str, env: dict[str, st
 def test_a_password_is_in_no_words(registry: StandIn, tree: Tree, caplog: pytest.LogCaptureFixture) -> None:
     """Neither in logs nor in errors."""
     with caplog.at_level("INFO"):
-        current = ingest(registry, tree)
+        reloader = ingest(registry, tree)
     release(tree)
     registry.breaks(Fault(500, b"{}"))
     with pytest.raises(RegistryAwayError) as broken:
-        current.reload()
+        reloader.reload()
     registry.stop()
     with pytest.raises(RegistryAwayError) as away:
-        current.reload()
+        reloader.reload()
     said = caplog.text + str(broken.value) + str(away.value) + repr(SchemaRegistry({"url": registry.url}))
 
     assert "user:" not in said

@@ -16,42 +16,42 @@ def release(tree: Tree, version: str = "5_1_0") -> None:
 
 def test_nothing_new_is_nothing_to_do(tree: Tree) -> None:
     """Without changes a reload keeps the same catalog object."""
-    current = SchemaReloader(tree.root)
-    before = current.catalog
+    reloader = SchemaReloader(tree.root)
+    before = reloader.catalog
 
-    assert not current.reload()
-    assert current.catalog is before
+    assert not reloader.reload()
+    assert reloader.catalog is before
 
 
 def test_a_release_is_taken_up(tree: Tree) -> None:
     """At the next reload, once; the previous catalog stays unchanged."""
-    current = SchemaReloader(tree.root)
-    before = current.catalog
+    reloader = SchemaReloader(tree.root)
+    before = reloader.catalog
     release(tree)
 
-    assert [current.reload(), current.reload()] == [True, False]
-    assert [len(catalog.releases) for catalog in (before, current.catalog)] == [RELEASED, RELEASED + 1]
+    assert [reloader.reload(), reloader.reload()] == [True, False]
+    assert [len(catalog.releases) for catalog in (before, reloader.catalog)] == [RELEASED, RELEASED + 1]
 
 
 def test_what_cannot_be_used_changes_nothing(tree: Tree) -> None:
     """Every reload reports the problem until it is fixed."""
-    current = SchemaReloader(tree.root)
-    before = current.catalog
+    reloader = SchemaReloader(tree.root)
+    before = reloader.catalog
     sound = (tree.root / "registry.json").read_bytes()
     (tree.root / "registry.json").write_text("{")
     for _ in range(2):
         with pytest.raises(CatalogError):
-            current.reload()
+            reloader.reload()
 
-    assert current.catalog is before
+    assert reloader.catalog is before
 
     (tree.root / "registry.json").unlink()
     with pytest.raises(CatalogError):
-        current.reload()
+        reloader.reload()
     (tree.root / "registry.json").write_bytes(sound)
     release(tree)
 
-    assert current.reload()
+    assert reloader.reload()
 
 
 @pytest.mark.parametrize("others", [(), ("5_2_0",)])
@@ -60,13 +60,13 @@ def test_a_release_in_use_stays(tree: Tree, others: tuple[str, ...]) -> None:
     registry = tree.root / "registry.json"
     before = registry.read_bytes()
     release(tree)
-    current = SchemaReloader(tree.root)
+    reloader = SchemaReloader(tree.root)
     registry.write_bytes(before)
     for version in others:
         release(tree, version)
 
     with pytest.raises(CatalogError, match="Event_AppOpened_5_1_0: in use, but removed or changed"):
-        current.reload()
+        reloader.reload()
 
 
 def test_a_look_waits_for_what_adopts(tree: Tree) -> None:
@@ -79,10 +79,10 @@ def test_a_look_waits_for_what_adopts(tree: Tree) -> None:
             raise CatalogError("not now")
         return Catalog(catalog.releases[1:])
 
-    current = SchemaReloader(tree.root, adopt)
+    reloader = SchemaReloader(tree.root, adopt)
     release(tree)
     with pytest.raises(CatalogError, match="not now"):
-        current.reload()
+        reloader.reload()
 
-    assert current.reload()
-    assert (given, len(current.catalog.releases)) == ([RELEASED, RELEASED + 1, RELEASED + 1], RELEASED)
+    assert reloader.reload()
+    assert (given, len(reloader.catalog.releases)) == ([RELEASED, RELEASED + 1, RELEASED + 1], RELEASED)
