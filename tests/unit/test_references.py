@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,21 @@ def test_every_page_is_linked() -> None:
     }
 
     assert not [page for page in PAGES if page.startswith("docs/") and (ROOT / page) not in linked]
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_the_layers_in_a_page_are_those_of_the_linter(page: str) -> None:
+    """From the lowest to the highest; the page says the same as import-linter's first contract."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+
+    assert f"`{' <- '.join(reversed(contracts[0]['layers']))}`" in (ROOT / page).read_text()
+
+
+@pytest.mark.parametrize("record", [page for page in PAGES if re.search(r"decisions/\d{4}-", page)])
+def test_a_decision_has_its_parts(record: str) -> None:
+    """Why there was a choice, and what was chosen; numbers and rejected alternatives where there are some."""
+    text = (ROOT / record).read_text()
+
+    assert "**Context.**" in text
+    assert "**Decision" in text
+    assert f"({Path(record).name})" in (ROOT / "docs/decisions/README.md").read_text()
