@@ -196,7 +196,7 @@ class _Ticks:
 
     @property
     def wait(self) -> float:
-        """How long to wait for Kafka."""
+        """The time to wait for Kafka."""
         return min(_POLL_SECONDS_MAX, max(0.0, self._due - time.monotonic()))
 
     @property

@@ -228,7 +228,7 @@ class Freshness(Struct, frozen=True):
 
 
 class Balance(Struct, frozen=True):
-    """Where the events acknowledged today are: the other counts add up to `acknowledged`."""
+    """The places of today's acknowledged events: the other counts add up to `acknowledged`."""
 
     start_ms: int  # midnight, UTC
     acknowledged: int

@@ -31,7 +31,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What one file holds."""
+    """The content of one file."""
 
     frames: list[Frame]  # in the order they were appended
     torn_bytes: int  # length of a last frame cut short by a crash; it was never acknowledged

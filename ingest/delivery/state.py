@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 
 class DeliveryState(StrEnum):
-    """Where a new record goes."""
+    """The destination of a new record."""
 
     DIRECT = "direct"  # to Kafka; nothing is spooled
     SPOOLING = "spooling"  # to the spool; Kafka does not acknowledge

@@ -13,9 +13,9 @@ QUARANTINE = "tapcart.quarantine"
 ALL = (EVENTS, QUARANTINE)  # only the cluster knows their number of partitions
 
 PARTITIONER = "murmur2_random"
-# What brokers accept, compressed: bodies have at most 2 MiB, and larger records compress well.
+# The limit of brokers, after compression: bodies have at most 2 MiB, and larger records compress well.
 VALUE_BYTES_MAX = 4 * 1024 * 1024
-# What producers accept, before compression: a body of 2 MiB becomes a record of at most five times its size.
+# The limit of producers, before compression: a body of 2 MiB becomes a record of at most five times its size.
 RECORD_BYTES_MAX = 11 * 1024 * 1024
 
 # The only codec that every client supports out of the box: KafkaJS has no other, aiokafka and kafka-python

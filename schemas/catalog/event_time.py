@@ -6,5 +6,5 @@ EVENT_MS_MIN = 1_262_304_000_000
 EVENT_MS_MAX = 4_102_444_800_000
 # How far ahead of ingest's clock an event may be: phones' clocks run ahead, by less than a week.
 AHEAD_MS_MAX = 7 * 24 * 3600 * 1000
-# What DateTime64(3) shows in every version of ClickHouse: 1900 to 2299. It wraps outside.
+# The range of DateTime64(3) in every version of ClickHouse: 1900 to 2299. It wraps outside.
 SHOWN_MS_MIN, SHOWN_MS_MAX = -2_208_988_800_000, 10_413_791_999_999

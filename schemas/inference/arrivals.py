@@ -18,7 +18,7 @@ from schemas.inference.field_profile import FieldProfile
 
 _SECONDS_MAX = 300
 _TYPES_MAX = 200
-# Longer texts are no set of fields; ingest accepts bodies of up to 2 MiB.
+# Longer texts are not read as a set of fields; ingest accepts bodies of up to 2 MiB.
 _JSON_BYTES_MAX = 65_536
 # UNKNOWN_TABLE, UNKNOWN_DATABASE: the loader has not created it yet.
 _NO_TABLE = frozenset({60, 81})

@@ -38,7 +38,7 @@ _HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was seen."""
+    """The results of one run."""
 
     statuses: set[int]
     posted: int

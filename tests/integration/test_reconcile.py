@@ -151,7 +151,7 @@ def test_row_deleted_with_its_duplicates_is_missing(site: Site) -> None:
 
 
 def test_same_id_elsewhere_does_not_hide_a_missing_event(site: Site) -> None:
-    """An identity is app, hour, device and id within its type: the same id elsewhere is no proof."""
+    """An identity is app, hour, device and id within its type: the same id elsewhere proves nothing."""
     event = json.loads(body("AppOpened", app_id=site.app, event_id="same"))
     others = [event | {"device_id": "other"}, event | {"timestamp": event["timestamp"] + 86_400_000}]
     site.send(*(json.dumps(one).encode() for one in (event, *others)))

@@ -98,7 +98,7 @@ def test_colours_on_a_terminal_and_lets_no_event_command_it(services: Stack) -> 
 
 
 def test_ends_when_nobody_reads(services: Stack, app: str) -> None:
-    """A closed pipe is no error."""
+    """A closed pipe is not an error."""
     with start(services.kafka, "--app", app, *LONG_AGO) as process:
         assert process.stdout
         process.stdout.readline()

@@ -97,7 +97,7 @@ class Batch:
 
     @property
     def room(self) -> tuple[int, int]:
-        """How many rows and bytes may be added."""
+        """The number of rows and bytes that may still be added."""
         return self._limits.rows_max - self.rows, self._limits.bytes_max - self.bytes
 
     def due(self, now: float) -> FlushReason | None:

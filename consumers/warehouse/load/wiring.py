@@ -46,7 +46,7 @@ class LoaderParts:
 
     @property
     def bindings(self) -> SchemaBindings:
-        """What is compiled from the catalog in use."""
+        """The code compiled from the catalog in use."""
         return self.schemas.bindings
 
     def make_batch(self) -> Batch:

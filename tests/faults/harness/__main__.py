@@ -47,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=None, help="of posts and faults (default: drawn, and shown)"
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="at least so long (default: 60)")
-    parser.add_argument("--events", type=int, default=0, help="at least so many acknowledged (default: 0)")
-    parser.add_argument("--faults", type=int, default=0, help="at least so many faults (default: 0)")
+    parser.add_argument("--events", type=int, default=0, help="at least this many acknowledged (default: 0)")
+    parser.add_argument("--faults", type=int, default=0, help="at least this many faults (default: 0)")
     parser.add_argument(
         "--rate", type=float, default=500.0, help="posts a second; 0: no bound (default: 500)"
     )

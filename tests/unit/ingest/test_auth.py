@@ -1,4 +1,4 @@
-"""Who may post."""
+"""Access to the webhook."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 

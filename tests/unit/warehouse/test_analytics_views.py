@@ -43,7 +43,7 @@ def test_a_view_is_a_file_and_a_name() -> None:
 
 
 def test_all_is_made_on_a_cluster() -> None:
-    """What feeds `visits` stays on the events' shard; queries read all shards."""
+    """The views that feed `visits` stay on the events' shard; queries read all shards."""
     options = Options(cluster="prod", ttl_days=9)
     made = [*visits.creations(NAMES[:1], options), *(sql for _, sql in views.statements(NAMES, options))]
 
