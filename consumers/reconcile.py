@@ -31,7 +31,7 @@ from consumers.warehouse.settings import Settings
 from runtime.environment import SettingsError
 from runtime.printable import printable, printable_lines
 from schemas.catalog.catalog import CatalogError
-from schemas.catalog.wire_ids import looking_up
+from schemas.catalog.schema_reloader import strict_reloader
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
 _NAME_CHARS_MAX = 32  # width of the event type column
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     options = _options(arguments)
     try:
         settings, access = Settings.from_env(env), IngestAccess.from_env(env)
-        accounting = Reconciliation(settings, looking_up(settings.schemas_dir, settings.schema_registry))
+        accounting = Reconciliation(settings, strict_reloader(settings.schemas_dir, settings.schema_registry))
         logs = accounting.wait(options.wait)
         report = accounting.report(logs, _now_ms())
         if options.repair and report.missing:

@@ -45,8 +45,7 @@ from runtime.environment import SettingsError
 from runtime.printable import printable, printable_lines
 from runtime.retry import RetryPolicy, retrying
 from schemas.catalog.catalog import CatalogError
-from schemas.catalog.schema_reloader import SchemaReloader
-from schemas.catalog.wire_ids import looking_up
+from schemas.catalog.schema_reloader import SchemaReloader, strict_reloader
 
 _ATTEMPTS_MAX = 8
 _PAUSE_SECONDS_MAX = 5.0
@@ -69,7 +68,7 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
         print(f"{found.total()} rows would be replayed; this was a dry run")
         return 0
     replayer = Replayer(
-        LoaderParts(settings, looking_up(settings.schemas_dir, settings.schema_registry)), access
+        LoaderParts(settings, strict_reloader(settings.schemas_dir, settings.schema_registry)), access
     )
     put_back = _putting_back(replayer)
     placed = 0
@@ -117,7 +116,7 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
     ranges = kafka.received(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
     records = sum(one.end - one.start for one in ranges)
     done = 0
-    for count in LoaderParts(settings, looking_up(settings.schemas_dir, settings.schema_registry)).load(
+    for count in LoaderParts(settings, strict_reloader(settings.schemas_dir, settings.schema_registry)).load(
         kafka.records(ranges)
     ):
         done += count
@@ -129,7 +128,7 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
 
 def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *, dry_run: bool) -> int:
     """Type untyped rows; return the exit status. Raises: TransientError."""
-    reloader = looking_up(settings.schemas_dir, settings.schema_registry)
+    reloader = strict_reloader(settings.schemas_dir, settings.schema_registry)
     if dry_run:
         untyped = _untyped(settings, reloader)
         for source in sources(reloader.catalog, event_type):
@@ -143,7 +142,7 @@ def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *,
 
 
 def _give_columns(settings: Settings, event_type: str | None) -> int:
-    reloader = looking_up(settings.schemas_dir, settings.schema_registry)
+    reloader = strict_reloader(settings.schemas_dir, settings.schema_registry)
     untyped = _untyped(settings, reloader)
     refused: Counter[str] = Counter()
     for source in sources(reloader.catalog, event_type):

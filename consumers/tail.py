@@ -31,8 +31,8 @@ from runtime.kafka import record_headers, topics
 from runtime.printable import printable
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, CatalogError
-from schemas.catalog.schema_reloader import SchemaReloader
-from schemas.catalog.wire_ids import following, release_of
+from schemas.catalog.schema_reloader import SchemaReloader, lenient_reloader
+from schemas.catalog.wire_ids import release_of
 
 if TYPE_CHECKING:
     from consumers.kit.record import Record
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     options = _options(arguments)
     try:
         settings = Settings.from_env(env)
-        reloader = following(settings.schemas_dir, settings.schema_registry)
+        reloader = lenient_reloader(settings.schemas_dir, settings.schema_registry)
         chosen = event_filter(reloader.catalog, options.type, options.app)
         _check_fields(reloader.catalog, chosen, options.fields)
         consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail", _log)

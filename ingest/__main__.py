@@ -19,7 +19,7 @@ from runtime import descriptors
 from runtime.environment import SettingsError
 from runtime.http.server import Port, bind, serve
 from runtime.process import Process, main
-from schemas.catalog.wire_ids import registering
+from schemas.catalog.schema_reloader import registering_reloader
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def _serve(process: Process) -> None:
     hold(settings.spool_dir)
     tokens = TokenFollower(settings)
     memory = settings.spool_dir / "schema-registry.json"
-    reloader = registering(settings.schemas_dir, settings.schema_registry, memory)
+    reloader = registering_reloader(settings.schemas_dir, settings.schema_registry, memory)
     public = bind(settings.host, settings.port, "INGEST_PORT")
     admin = bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT")
     settings = settings.model_copy(update={"connections_max": _connections_max(settings)})

@@ -22,7 +22,7 @@ from consumers.kit.offset_tracker import Hold
 from consumers.kit.reader import Arrival, Reader
 from consumers.kit.settings import Settings
 from runtime.kafka import topics
-from schemas.catalog.wire_ids import following
+from schemas.catalog.schema_reloader import lenient_reloader
 
 T = TypeVar("T")
 
@@ -164,7 +164,7 @@ def events(
     default: at the beginning. `env`: replaces the environment. Raises: SettingsError, CatalogError.
     """
     settings = Settings.from_env(os.environ if env is None else env)
-    reloader = following(settings.schemas_dir, settings.schema_registry)
+    reloader = lenient_reloader(settings.schemas_dir, settings.schema_registry)
     membership = Membership(group, (topics.EVENTS,), _since_ms(since))
     asked, metrics = event_filter(reloader.catalog, types, app_id), Metrics()
     readers: list[Reader] = []

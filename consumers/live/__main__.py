@@ -27,8 +27,7 @@ from consumers.live.settings import Settings
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
 from runtime.http.server import Port, bind, serve
 from runtime.process import Process, main
-from schemas.catalog.schema_reloader import SchemaReloader
-from schemas.catalog.wire_ids import following
+from schemas.catalog.schema_reloader import SchemaReloader, lenient_reloader
 
 _log = logging.getLogger("consumers.live")
 
@@ -39,7 +38,7 @@ _CERTIFICATE_ROUNDS = 60  # one check per this many refreshes of the page: a han
 def _serve(process: Process) -> None:
     _quieten()
     settings = Settings.from_env(os.environ)
-    reloader = following(settings.schemas_dir, settings.schema_registry)
+    reloader = lenient_reloader(settings.schemas_dir, settings.schema_registry)
     sockets = bind(settings.host, settings.port, "LIVE_PORT")
     asyncio.run(_run(process, settings, reloader, sockets))
 

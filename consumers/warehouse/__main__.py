@@ -11,12 +11,12 @@ from consumers.warehouse.load import topic_watch
 from consumers.warehouse.load.wiring import LoaderParts, make_loader
 from consumers.warehouse.settings import Settings
 from runtime.process import Process, main
-from schemas.catalog.wire_ids import following
+from schemas.catalog.schema_reloader import lenient_reloader
 
 
 def _load(process: Process) -> None:
     settings = Settings.from_env(os.environ)
-    parts = LoaderParts(settings, following(settings.schemas_dir, settings.schema_registry))
+    parts = LoaderParts(settings, lenient_reloader(settings.schemas_dir, settings.schema_registry))
     loader = make_loader(settings, parts)
     if settings.metrics_port:
         serve(

@@ -9,10 +9,14 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from schemas.catalog.catalog import HERE, Catalog, CatalogError
+
+if TYPE_CHECKING:
+    from schemas.catalog.registry_client import SchemaRegistry
 
 _log = logging.getLogger(__name__)
 
@@ -125,9 +129,42 @@ class SchemaReloader:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
+def registering_reloader(root: Path, properties: Mapping[str, str], memory: Path) -> SchemaReloader:
+    """Return the reloader of ingest; with `properties` of a registry it registers every release there.
+
+    `memory`: file that stores the registry's ids. Raises: CatalogError.
+    """
+    if not properties:
+        return SchemaReloader(root)
+    registry = _registry(properties, memory)
+    return SchemaReloader(root, registry.register, registry.register_at_start)
+
+
+def strict_reloader(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
+    """Return a reloader that, with `properties` of a registry, knows the ids that ingest got there.
+
+    Raises: CatalogError, also if the registry does not answer.
+    """
+    return SchemaReloader(root, _registry(properties).look_up) if properties else SchemaReloader(root)
+
+
+def lenient_reloader(root: Path, properties: Mapping[str, str]) -> SchemaReloader:
+    """Return a reloader that also works while the registry does not answer. Raises: CatalogError."""
+    if not properties:
+        return SchemaReloader(root)
+    registry = _registry(properties)
+    return SchemaReloader(root, registry.look_up_if_it_answers, registry.look_up_at_start)
+
+
 def _check_that_it_grows(before: Catalog, after: Catalog) -> None:
     gone = [old.schema_id for old in before.releases if after.by_wire_id(old.wire_id) != old]
     if gone:
         raise CatalogError(
             f"registry.json: {', '.join(gone)}: in use, but removed or changed; releases can only be added"
         )
+
+
+def _registry(properties: Mapping[str, str], memory: Path | None = None) -> "SchemaRegistry":
+    from schemas.catalog.registry_client import SchemaRegistry  # noqa: PLC0415 - 15 MB and 0.1 s for those who have one
+
+    return SchemaRegistry(properties, memory)

@@ -10,8 +10,12 @@ from runtime.environment import SettingsError
 from schemas.catalog import registry_client
 from schemas.catalog.catalog import Catalog, CatalogError
 from schemas.catalog.registry_client import RegistryAwayError, SchemaRegistry
-from schemas.catalog.schema_reloader import SchemaReloader
-from schemas.catalog.wire_ids import following, looking_up, registering
+from schemas.catalog.schema_reloader import (
+    SchemaReloader,
+    lenient_reloader,
+    registering_reloader,
+    strict_reloader,
+)
 from tests.support.registry import PASSWORD, Fault, StandIn
 from tests.unit.schemas.tree import RELEASED, Tree
 
@@ -44,7 +48,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ingest(registry: StandIn, tree: Tree) -> SchemaReloader:
     """Return the catalog as an ingest has it that starts now."""
-    return registering(tree.root, {"url": registry.url}, tree.root.parent / "ids.json")
+    return registering_reloader(tree.root, {"url": registry.url}, tree.root.parent / "ids.json")
 
 
 def release(tree: Tree) -> None:
@@ -58,7 +62,7 @@ def test_every_release_is_registered_and_found(registry: StandIn, tree: Tree) ->
     """Under the subjects that Confluent's clients use; our own ids stay unchanged."""
     catalog, found = (
         ingest(registry, tree).catalog,
-        looking_up(tree.root, {"url": registry.url}).catalog,
+        strict_reloader(tree.root, {"url": registry.url}).catalog,
     )
 
     assert catalog.releases == found.releases == CATALOG.releases
@@ -73,7 +77,7 @@ def test_every_release_is_registered_and_found(registry: StandIn, tree: Tree) ->
 
 def test_a_release_comes_to_the_registry_while_all_runs(registry: StandIn, tree: Tree) -> None:
     """Ingest registers it at its next reload; other processes find it then, not before."""
-    writer, reader = ingest(registry, tree), following(tree.root, {"url": registry.url})
+    writer, reader = ingest(registry, tree), lenient_reloader(tree.root, {"url": registry.url})
     release(tree)
 
     assert reader.reload()
@@ -95,8 +99,8 @@ def test_a_registry_that_is_away_at_first_is_waited_for_and_told(registry: Stand
     with pytest.raises(RegistryAwayError, match="SCHEMA_REGISTRY_URL: the registry does not answer: Connect"):
         ingest(registry, tree)
     with pytest.raises(RegistryAwayError):
-        looking_up(tree.root, {"url": registry.url})
-    reader = following(tree.root, {"url": registry.url})
+        strict_reloader(tree.root, {"url": registry.url})
+    reader = lenient_reloader(tree.root, {"url": registry.url})
 
     assert reader.catalog.ids == {}
     assert not reader.reload()
@@ -155,7 +159,7 @@ def test_a_memory_that_is_of_no_use_is_none(registry: StandIn, tree: Tree, memor
 def test_ids_that_cannot_be_kept_are_used(registry: StandIn, tree: Tree) -> None:
     """If the folder is not writable, only the next start depends on the registry."""
     (tree.root.parent / "no").touch()
-    reloader = registering(tree.root, {"url": registry.url}, tree.root.parent / "no" / "ids.json")
+    reloader = registering_reloader(tree.root, {"url": registry.url}, tree.root.parent / "no" / "ids.json")
 
     assert reloader.catalog.is_complete
 
