@@ -17,6 +17,7 @@ from tests.faults.harness.posts import CLICKSTREAM, FOREIGN, UNMODELLED, Posts
 from tests.faults.harness.repair import REFUSED
 from tests.faults.harness.world import World
 
+FRESH_APP = "a7Kq2mXw9L"  # of the samples: an event of it measures freshness, no post of a run has it
 _EXAMPLES = 5
 _SAMPLE_CHUNK = 500
 
@@ -24,7 +25,7 @@ _SAMPLE_CHUNK = 500
 _VIEW = """
 WITH seen AS (
   SELECT app_id, event_id, 0 AS must, 0 AS known, 1 AS found,
-         cityHash64(device_id, session_id, {moment}) AS said FROM tapcart.{view}
+         cityHash64(device_id, session_id, {moment}) AS said FROM tapcart.{view} WHERE app_id != 'FRESH_APP'
 ), sent AS (
   SELECT app_id, event_id, must, 1 AS known, 0 AS found,
          cityHash64(device_id, session_id, timestamp_ms) AS said FROM faults.sent WHERE {condition}
@@ -33,7 +34,7 @@ WITH seen AS (
          min(said) != max(said) AS changed
   FROM (SELECT * FROM seen UNION ALL SELECT * FROM sent) GROUP BY app_id, event_id
 )
-"""
+""".replace("FRESH_APP", FRESH_APP)
 _BODIES = """
 WITH both AS (
   SELECT body, max(must) AS must, sum(known) AS known, sum(found) AS found, 0 AS changed FROM (
@@ -63,11 +64,17 @@ class Judge:
         """Yield the faults of all views."""
         moment = "toUnixTimestamp64Milli(timestamp)"
         for view in self._typed:
-            with_clause = _VIEW.format(view=view, moment=moment, condition=f"view = '{view}'")
+            with_clause = _VIEW.format(
+                view=view, moment=moment, condition=f"view = '{view}'", fresh_app=FRESH_APP
+            )
             yield from self._faults(view, with_clause, "concat(app_id, '/', event_id)")
-        everything = _VIEW.format(view="events", moment=moment, condition=f"view != '{CLICKSTREAM}'")
+        everything = _VIEW.format(
+            view="events", moment=moment, condition=f"view != '{CLICKSTREAM}'", fresh_app=FRESH_APP
+        )
         yield from self._faults("events", everything, "concat(app_id, '/', event_id)")
-        stream = _VIEW.format(view=CLICKSTREAM, moment="toInt64(0)", condition=f"view = '{CLICKSTREAM}'")
+        stream = _VIEW.format(
+            view=CLICKSTREAM, moment="toInt64(0)", condition=f"view = '{CLICKSTREAM}'", fresh_app=FRESH_APP
+        )
         yield from self._faults(CLICKSTREAM, stream, "concat(app_id, '/', event_id)")
         yield from self._faults(
             "quarantine",

@@ -22,7 +22,7 @@ from tests.faults.harness import order, plan, repair
 from tests.faults.harness.caught_up import CaughtUp
 from tests.faults.harness.cluster import BROKERS
 from tests.faults.harness.expected import Expected, Figures
-from tests.faults.harness.judge import Judge
+from tests.faults.harness.judge import FRESH_APP, Judge
 from tests.faults.harness.nemesis import Done, Nemesis, carried_out
 from tests.faults.harness.sender import Arguments
 from tests.faults.harness.world import World
@@ -228,13 +228,13 @@ class Run:
 
     def _freshness(self) -> float:
         """Return the seconds until a new event can be queried after healing."""
-        body = (ROOT / "deploy" / "samples" / "mobile" / "AppOpened.json").read_bytes()
+        event = msgspec.json.decode((ROOT / "deploy" / "samples" / "mobile" / "AppOpened.json").read_bytes())
+        event |= {"app_id": FRESH_APP, "event_id": f"fresh-{time.time_ns()}"}
         began = time.monotonic()
-        answer = httpx.post(self._world.stack.ingest_url, content=body, timeout=30)
+        answer = httpx.post(self._world.stack.ingest_url, json=event, timeout=30)
         if answer.status_code != 200:
             self._outcome.complaints.append(f"an event after all faults was answered {answer.status_code}")
-        (event_id,) = (msgspec.json.decode(body)["event_id"],)
-        query = f"SELECT count() FROM tapcart.app_opened WHERE event_id = '{event_id}'"
+        query = f"SELECT count() FROM tapcart.app_opened WHERE event_id = '{event['event_id']}'"
         while self._world.sql(query) == b"0\n" and time.monotonic() - began < 2 * _FRESH_SECONDS_MAX:
             time.sleep(0.02)
         seconds = round(time.monotonic() - began, 2)
