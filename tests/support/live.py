@@ -80,6 +80,14 @@ def sql(stack: Stack, query: str) -> str:
     return httpx.post(stack.clickhouse_url, content=query.encode(), timeout=20).raise_for_status().text
 
 
+def lines(stream: httpx.Response) -> Iterator[str]:
+    """Yield the lines of an event stream. httpx's own `iter_lines` also splits at U+2028 inside of JSON."""
+    rest = b""
+    for received in stream.iter_bytes():
+        *whole, rest = (rest + received).split(b"\n")
+        yield from (line.decode() for line in whole)
+
+
 def settled(live: Live) -> dict[str, Any]:
     """Return a state polled after everything posted before this call had been loaded."""
     posted_ms = time.time() * 1000
