@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0  # how soon every process uses a release of `python -m schemas add`
 _WAIT_SECONDS = 0.2  # between two checks while somebody waits
+_RELOAD_SHARE_MAX = 0.02  # of the time of loops that reload between other work
 
 
 def _as_it_is(catalog: Catalog) -> Catalog:
@@ -32,8 +33,8 @@ class SchemaReloader:
     """The catalog of one process. Thread-safe.
 
     `adopt` gets each loaded catalog and returns the one to use instead, or raises CatalogError; `adopt_first`
-    does so for the first one, if given. A catalog
-    without all releases, or without all ids of a registry, is checked again.
+    does so for the first one, if given. A catalog without all releases, or without all ids of a registry, is
+    checked again.
     """
 
     def __init__(
@@ -50,33 +51,32 @@ class SchemaReloader:
         self.catalog = (adopt_first or adopt)(self._loaded)  # replaced as a whole, never changed
         self.on_refused: Callable[[], object] = lambda: None  # called after each failed reload
         self._checked_at = time.monotonic()
+        self._reload_seconds = 0.0  # taken by the last reload
         self._refused = ""
 
     @property
     def changed(self) -> bool:
-        """Whether a reload may find a change."""
-        return self._state() != self._seen
+        """Whether a reload may find a change: of the files, or ids that a registry did not have before."""
+        return self._state() != self._seen or not self._is_complete
 
     @property
     def is_due(self) -> bool:
-        """Whether the last check is CHECK_SECONDS ago: for loops that reload between other work."""
-        return time.monotonic() - self._checked_at >= CHECK_SECONDS
+        """Whether the last check is long enough ago: for loops that reload between other work.
+
+        A registry that hangs takes a small share of their time.
+        """
+        pause = max(CHECK_SECONDS, self._reload_seconds / _RELOAD_SHARE_MAX)
+        return time.monotonic() - self._checked_at >= pause
 
     def reload(self) -> bool:
         """Reload the files; return whether `catalog` has changed. Raises: CatalogError."""
         with self._loading:
-            self._checked_at = time.monotonic()
-            state, before = self._state(), self.catalog
-            if state == self._seen and self._is_complete:
-                return False
-            loaded = Catalog.load(self._root)
-            _check_that_it_grows(self._loaded, loaded)
-            after = self._adopt(loaded)
-            self._seen, self._loaded = state, loaded
-            if (after.releases, after.ids) == (before.releases, before.ids):
-                return False
-            self.catalog = after
-            return True
+            began = time.monotonic()
+            try:
+                return self._reload()
+            finally:
+                self._checked_at = time.monotonic()
+                self._reload_seconds = self._checked_at - began
 
     def try_reload(self) -> bool:
         """Reload; return whether `catalog` has changed. A failure is counted, and logged once."""
@@ -115,6 +115,19 @@ class SchemaReloader:
                 return True
             if time.monotonic() >= deadline or stopping.wait(_WAIT_SECONDS):
                 return False
+        return True
+
+    def _reload(self) -> bool:
+        state, before = self._state(), self.catalog
+        if state == self._seen and self._is_complete:
+            return False
+        loaded = Catalog.load(self._root)
+        _check_that_it_grows(self._loaded, loaded)
+        after = self._adopt(loaded)
+        self._seen, self._loaded = state, loaded
+        if (after.releases, after.ids) == (before.releases, before.ids):
+            return False
+        self.catalog = after
         return True
 
     @property

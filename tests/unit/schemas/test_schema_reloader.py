@@ -33,6 +33,19 @@ def test_a_release_is_taken_up(tree: Tree) -> None:
     assert [len(catalog.releases) for catalog in (before, reloader.catalog)] == [RELEASED, RELEASED + 1]
 
 
+def test_ids_that_a_registry_gets_later_are_found(tree: Tree) -> None:
+    """The loader may start before ingest has registered: it reloads until all ids are there."""
+    registered: dict[int, int] = {}
+    reloader = SchemaReloader(tree.root, lambda catalog: Catalog(catalog.releases, dict(registered)))
+    assert reloader.changed
+    assert not reloader.reload()
+
+    registered |= {release.wire_id: release.wire_id + 7 for release in reloader.catalog.releases}
+
+    assert (reloader.changed, reloader.reload(), reloader.changed) == (True, True, False)
+    assert reloader.catalog.ids == registered
+
+
 def test_what_cannot_be_used_changes_nothing(tree: Tree) -> None:
     """Every reload reports the problem until it is fixed."""
     reloader = SchemaReloader(tree.root)
