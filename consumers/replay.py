@@ -152,6 +152,7 @@ def _give_columns(settings: Settings, event_type: str | None) -> int:
             written += report.written
             refused += report.refused
             print(f"{source.event_type}: {day} done", file=sys.stderr)
+        _retry()(untyped.removed, source)
         if written:
             words = f"moved out of {source.table}" if source.moves else f"of {source.table} typed"
             print(f"{source.event_type}: {written} rows {words}")

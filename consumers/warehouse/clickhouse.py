@@ -43,6 +43,11 @@ SETTINGS = {
     # Identity decides what is a duplicate. By a block's hash, a row that was deleted could not be loaded
     # again.
     "insert_deduplicate": 0,
+    # A column that a release does not have is empty; one that is computed is MATERIALIZED, and computed.
+    "input_format_defaults_for_omitted_fields": 0,
+    # One thread reads Avro, whatever is allowed; others only cost their start.
+    "max_threads": 1,
+    "max_insert_threads": 1,
 }
 
 # The data will never fit.
@@ -181,6 +186,8 @@ class ClickHouseStore:
             for statement in views_of_tables:
                 self._connected().command(statement)
             self._make_visits()
+            for (name,) in self._connected().query(tables.without_settings()).result_rows:
+                self._connected().command(tables.with_settings(name, self._options))
             self._make_analytics()
             self._connected().command(last)
         except ClickHouseError as error:

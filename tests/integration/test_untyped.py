@@ -235,7 +235,9 @@ def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
         counts = [site.count(table, f"app_id = '{app}'") for table in ("unmodelled", "wished")]
         assert counts[0] == 3 or counts[1] == 3
         places.add(tuple(counts))
-        Retyper(parts, settings).move(source, 20251009)
+        retyper = Retyper(parts, settings)
+        retyper.move(source, 20251009)
+        retyper.removed(source)
         assert site.count("events", f"app_id = '{app}'") == site.count("wished", f"app_id = '{app}'") == 3
         if not died:
             break
@@ -252,6 +254,7 @@ def _move_killed(untyped: Retyper, source: UntypedRows, line: int) -> bool:
         if frame.f_globals.get("__name__") != Retyper.__module__ or frame.f_code.co_name not in (
             "move",
             "_remove",
+            "removed",
         ):
             return None
         lines += event == "line"
@@ -262,6 +265,7 @@ def _move_killed(untyped: Retyper, source: UntypedRows, line: int) -> bool:
     try:
         sys.settrace(trace)
         untyped.move(source, 20251009)
+        untyped.removed(source)
     except DeathError:
         return True
     finally:

@@ -3,6 +3,10 @@
 Invariants: offsets are committed only after `Flusher.write` returned for their batch. One batch is being
 written and one is filling; when that one is full too, the loop keeps polling but fetches nothing. When a
 partition is revoked, the loop waits for the batch being written; what is not written is not committed.
+
+An insert costs ClickHouse one part per table, however few rows it has. A batch that is due only by its age
+therefore waits until inserts have taken no more than `insert_share_max` of the time. At low load inserts are
+short and nothing waits; at higher load batches grow instead of their number.
 """
 
 import logging
@@ -25,6 +29,8 @@ _POLL_SECONDS_MAX = 0.1
 _JOB_SECONDS = 0.02
 # With a full batch, the loop waits this long for the insert before it pauses: pausing drops fetched records.
 _FULL_SECONDS_MAX = 0.5
+# However long an insert takes, the next one waits no longer than this after its start.
+_REST_SECONDS_MAX = 3.0
 _LAG_SECONDS = 1.0
 _NOTE_SECONDS = 0.05
 # Longer than any single wait of the loop.
@@ -37,13 +43,15 @@ class Bounds:
 
     batch_bytes_max: int
     shutdown_seconds_max: float
+    insert_share_max: float  # of the time, for batches that are due by age
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
     """Work in a thread beside the loop, one at a time: create tables, reload schemas, or write a batch."""
 
-    done: Future[None]
+    done: Future[float]  # its seconds
+    began: float
     batch: Batch | None = None  # the batch being written
 
 
@@ -68,6 +76,7 @@ class Loader:
         self._lag_at = self._noted_at = 0.0
         self._turned_at = time.monotonic()
         self._tables_made = False
+        self._rested_at = 0.0  # when a batch may be inserted because of its age
         self._consumer = make_consumer(self._revoked)
         metrics.held_bytes_max.set(2 * bounds.batch_bytes_max)
 
@@ -88,7 +97,7 @@ class Loader:
     def run(self) -> None:
         """Load until stopped. Raises: the errors that no retry can cure."""
         # Records polled meanwhile wait in the batch.
-        self._job = _Job(_started(self._flusher.make_tables))
+        self._job = _started(self._flusher.make_tables)
         try:
             while not self._stopping.is_set():
                 self._turn()
@@ -101,18 +110,24 @@ class Loader:
         self._end_job()
         self._start_job(now)
         self._apply_back_pressure()
-        seconds = _JOB_SECONDS if self._job else min(_POLL_SECONDS_MAX, self._batch.seconds_left(now) + 0.001)
+        seconds = _JOB_SECONDS if self._job else self._seconds_left(now)
         self._batch.add(self._consumer.poll(seconds, *self._batch.room), now)
         self._note(now)
+
+    def _seconds_left(self, now: float) -> float:
+        left = max(self._batch.seconds_left(now), self._rested_at - now)
+        return min(_POLL_SECONDS_MAX, left + 0.001)
 
     def _end_job(self) -> None:
         """If the job is done, take its result: the offsets of a written batch are committed."""
         if self._job is None or not self._job.done.done():
             return
         job, self._job = self._job, None
-        job.done.result()
+        seconds = job.done.result()
         self._tables_made = True
         if job.batch:
+            rest_seconds = min(seconds / self._bounds.insert_share_max, _REST_SECONDS_MAX)
+            self._rested_at = job.began + rest_seconds
             self._metrics.checked.inc(job.batch.checked)
             self._consumer.commit(job.batch.offsets)
 
@@ -121,14 +136,14 @@ class Loader:
         if self._job:
             return
         if self._flusher.is_reload_due and self._flusher.is_outdated:
-            self._job = _Job(_started(self._flusher.reload_schemas))
-        elif reason := self._batch.due(now):
+            self._job = _started(self._flusher.reload_schemas)
+        elif (reason := self._batch.due(now)) and (reason is not FlushReason.AGE or now >= self._rested_at):
             self._start_writing(reason)
 
     def _start_writing(self, reason: FlushReason) -> None:
         batch, self._batch = self._batch, self._make_batch()
         self._metrics.flushes.labels(reason).inc()
-        self._job = _Job(_started(lambda: self._flusher.write(batch)), batch)
+        self._job = _started(lambda: self._flusher.write(batch), batch)
         _log.debug("batch_due", extra={"reason": reason, "rows": batch.rows, "bytes": batch.bytes})
 
     def _apply_back_pressure(self) -> None:
@@ -186,9 +201,10 @@ class Loader:
                 self._metrics.lag.labels(topic, partition).set(lag)
 
 
-def _started(call: Callable[[], None]) -> Future[None]:
-    """Return the result of a call in a thread of its own; no stop waits for that thread."""
-    done: Future[None] = Future()
+def _started(call: Callable[[], None], batch: Batch | None = None) -> _Job:
+    """Start a job in a thread of its own; no stop waits for that thread."""
+    done: Future[float] = Future()
+    began = time.monotonic()
 
     def work() -> None:
         try:
@@ -196,7 +212,7 @@ def _started(call: Callable[[], None]) -> Future[None]:
         except BaseException as error:  # noqa: BLE001 - the loop raises it
             done.set_exception(error)
         else:
-            done.set_result(None)
+            done.set_result(time.monotonic() - began)
 
     threading.Thread(target=work, name="flush", daemon=True).start()
-    return done
+    return _Job(done, began, batch)

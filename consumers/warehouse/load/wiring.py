@@ -79,6 +79,6 @@ def make_loader(settings: Settings, parts: LoaderParts) -> Loader:
         ),
         parts.make_batch,
         parts.flusher,
-        Bounds(settings.batch_bytes_max, settings.shutdown_seconds_max),
+        Bounds(settings.batch_bytes_max, settings.shutdown_seconds_max, settings.insert_share_max),
         parts.metrics,
     )

@@ -5,10 +5,11 @@ column by now are written again. Each row is assembled into the posted body and 
 keeps its place and times (`_partition`, `_offset`, `_appended_at`, `received_at`).
 
 Invariants: a row leaves `unmodelled` only when its identity has a row in its own table, which the removing
-statement itself checks. So a run may be killed at any line, and repeated. In between, `tapcart.events` shows
-such an event twice. An unreadable or rejected row stays where it is.
+statement itself checks. So a run may be killed at any line, and repeated. Until `removed` returns,
+`tapcart.events` shows such an event twice. An unreadable or rejected row stays where it is.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from consumers.warehouse.clickhouse import connect
 from consumers.warehouse.load.batch import RowGroup
 from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.settings import Settings
-from consumers.warehouse.tables import RAW, Options, quoted, removal
+from consumers.warehouse.tables import RAW, Options, quoted, removal, removing
 from runtime.kafka import topics
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
@@ -34,6 +35,7 @@ from schemas.codec.row_to_json import RowError, event_of
 from schemas.codec.varint import long
 
 _SECONDS_MAX = 300.0
+_POLL_SECONDS = 0.1
 # One statement removes a page. Smaller pages need more statements; larger ones hold more in memory (2 KB a
 # row).
 _PAGE_ROWS = 20_000
@@ -100,6 +102,20 @@ class Retyper:
             if source.moves and groups:
                 self._remove(source, day)
         return report
+
+    def removed(self, source: UntypedRows) -> None:
+        """Wait until ClickHouse has removed the rows that `move` has moved."""
+        if not source.moves:
+            return
+        deadline = time.monotonic() + _SECONDS_MAX
+        while True:
+            ((count, reason),) = self._rows(removing(source.table, self._options), {})
+            if not count:
+                return
+            if reason or time.monotonic() > deadline:
+                why = reason[:500] or f"it takes longer than {_SECONDS_MAX:.0f} s"
+                raise TransientError(f"ClickHouse has not removed rows of {count} days: {why}")
+            time.sleep(_POLL_SECONDS)
 
     def _pages(self, source: UntypedRows, day: int) -> Iterator[Sequence[Sequence[Any]]]:
         names = [_selected(name, one) for name, one in _leaves(source.fields).items()]

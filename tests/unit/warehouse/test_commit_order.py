@@ -183,7 +183,7 @@ def _runs_to_its_end(world: _World, turns: set[int]) -> bool:
         make_source,
         lambda: Batch(BatchLimits(4, 1 << 30, 0.0), SPLIT, CHECK),
         flusher,
-        Bounds(1 << 30, 5.0),
+        Bounds(1 << 30, 5.0, 1.0),
         metrics,
     )
     made[0].stop = loader.stop
