@@ -17,7 +17,7 @@ _PRODUCT = ("runtime", "schemas", "ingest", "consumers", "deploy")
         ('"crc32"', {"runtime/kafka/record_headers.py"}),
         ("1_262_304_000_000", {"schemas/catalog/event_time.py"}),
         ('"carts_abandoned"', {"schemas/catalog/table_names.py"}),
-        (" CHECK_SECONDS", {"schemas/catalog/schema_reloader.py", "ingest/http/token_follower.py"}),
+        ("sleep(CHECK_SECONDS)", {"schemas/catalog/schema_reloader.py", "ingest/http/token_follower.py"}),
     ],
 )
 def test_a_mechanism_is_used_in_its_module_alone(text: str, places: set[str]) -> None:

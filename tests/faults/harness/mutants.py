@@ -62,9 +62,9 @@ MUTANTS: Mapping[str, Mutant] = {
     "commit_before_insert": Mutant(
         "consumers/warehouse/load/loader.py",
         {
-            "self._job = _Job(_started(lambda: self._flusher.write(batch)), batch)": (
+            "self._job = _started(lambda: self._flusher.write(batch), batch)": (
                 "self._consumer.commit(batch.offsets)\n"
-                "        self._job = _Job(_started(lambda: self._flusher.write(batch)), batch)"
+                "        self._job = _started(lambda: self._flusher.write(batch), batch)"
             )
         },
         "stop clickhouse,kill clickhouse,kill warehouse",
