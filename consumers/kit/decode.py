@@ -153,7 +153,10 @@ def header(record: Record, name: str) -> bytes | None:
 
 def text(given: bytes | None) -> str | None:
     """Decode a key or header, truncated to the length of an id; None if it is empty."""
-    return given[:ID_BYTES_MAX].decode(errors="replace") if given else None
+    if not given:
+        return None
+    # A byte that is not UTF-8 becomes a character of three bytes.
+    return given[:ID_BYTES_MAX].decode(errors="replace").encode()[:ID_BYTES_MAX].decode(errors="ignore")
 
 
 def _plain(avro: Any) -> Any:

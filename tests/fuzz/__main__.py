@@ -63,7 +63,10 @@ class Run:
 
     def __init__(self, options: argparse.Namespace, data: Path) -> None:
         self._options = options
-        self._stack = Stack(data, env={"INGEST_TOKENS": oracle.TOKEN})
+        # In a long run one batch has thousands of records that ClickHouse rejects. The usual limit would stop
+        # the loader, because so many rejections normally mean that the tables are wrong.
+        env = {"INGEST_TOKENS": oracle.TOKEN, "WAREHOUSE_REFUSED_ROWS_MAX": "1000000"}
+        self._stack = Stack(data, env=env)
 
     def run(self) -> report.Outcome:
         """Return the findings."""
