@@ -40,8 +40,8 @@ GROUP = "tapline.warehouse"
 # Dies after an insert, before its offsets are committed.
 DIES_BEFORE_COMMIT = """
 import os, runpy
-from consumers.kit.group_consumer import Source
-Source.commit = lambda self, offsets: os._exit(9) if offsets else None
+from consumers.kit.group_consumer import GroupConsumer
+GroupConsumer.commit = lambda self, offsets: os._exit(9) if offsets else None
 runpy.run_module("consumers.warehouse", run_name="__main__")
 """
 
