@@ -1,7 +1,7 @@
 """Kafka and, if requested, ingest, once a second -> our topics' current ends, and delivery snapshots.
 
 Invariants: data is either a few seconds old or unknown, because a client's own view of a topic's end freezes
-when the broker does. ingest is asked before Kafka, so delivered events lie before the ends. It uses its own
+when the broker does. It queries ingest before Kafka, so delivered events lie before the ends. It uses its own
 thread and client, so that event handling never waits for the network here.
 """
 

@@ -121,8 +121,10 @@ class SchemaReloader:
         state, before = self._state(), self.catalog
         if state == self._seen and self._is_complete:
             return False
-        loaded = Catalog.load(self._root)
-        _check_that_it_grows(self._loaded, loaded)
+        loaded = self._loaded
+        if state != self._seen:
+            loaded = Catalog.load(self._root)
+            _check_that_it_grows(self._loaded, loaded)
         after = self._adopt(loaded)
         self._seen, self._loaded = state, loaded
         if (after.releases, after.ids) == (before.releases, before.ids):

@@ -125,9 +125,13 @@ def _value(codec: Codec, known: Field, raw: msgspec.Raw, left: Leftovers) -> Any
         except msgspec.DecodeError:
             return _block(codec, known, members_of(raw), left)
     if kind != "null":
-        left.odd.append(path)
-        left.extra[path] = raw
+        _keep_whole(raw, path, left)
     return None
+
+
+def _keep_whole(raw: msgspec.Raw, path: str, left: Leftovers) -> None:
+    left.odd.append(path)
+    left.extra[path] = raw
 
 
 def _block(codec: Codec, block: Field, members: Members, left: Leftovers) -> msgspec.Struct:
@@ -199,15 +203,13 @@ def _json_text(raw: msgspec.Raw, path: str, left: Leftovers) -> str | None:
     if kind == "null":
         return None
     if kind != "an object":
-        left.odd.append(path)
-        left.extra[path] = raw
+        _keep_whole(raw, path, left)
         return None
     members = members_of(raw)
     refused = []
     if not _is_portable(raw, _JSON_DEPTH_MAX):
         if len(members) > _EXAMINED_MAX:
-            left.odd.append(path)
-            left.extra[path] = raw
+            _keep_whole(raw, path, left)
             return None
         refused = [n for n, member in members.items() if not _is_portable(member, _JSON_DEPTH_MAX - 1)]
     left.odd += [path] if refused else []

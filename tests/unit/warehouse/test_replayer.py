@@ -112,7 +112,7 @@ def test_a_row_whose_app_no_token_may_speak_for_stays() -> None:
 
 
 def test_a_row_may_do_no_more_than_its_senders_token() -> None:
-    """With any token: ingest is told the apps that the row may be for."""
+    """Any token is used: the request names the apps that the row may be for."""
     ingest = Ingest(KEPT, KEPT, KEPT)
     with ingest.replayer("token-for-every-app,token-of-the-shop:shop") as replayer:
         assert replayer.put_back(row(app_id="", allowed_app_ids="shop|caf\u00e9 & co"))
