@@ -12,7 +12,6 @@ CONFIGURATION.md and INTRODUCTION.md; docs/decisions/0002-batched-acknowledgemen
 """
 
 import asyncio
-import itertools
 import logging
 import threading
 from collections.abc import Mapping
@@ -39,11 +38,10 @@ class KafkaProducer:
         self._loop = asyncio.get_running_loop()
         self._properties = {**DEFAULTS, **properties, **_REQUIRED}
         self._producer = self._new()
-        self._numbers = itertools.count()
-        self._pending: dict[int, tuple[asyncio.Future[None], float]] = {}  # number -> (future, produced at)
-        self._unsent: list[tuple[int, OutgoingRecord]] = []  # in order; handed over by `_next`
+        self._pending: dict[asyncio.Future[None], float] = {}  # future -> produced at
+        self._unsent: list[tuple[asyncio.Future[None], OutgoingRecord]] = []  # in order; sent by `_next`
         self._next: asyncio.Handle
-        self._reports: list[tuple[int, KafkaError | None]] = []
+        self._reports: list[tuple[asyncio.Future[None], KafkaError | None]] = []
         self._retired: list[Producer] = []
         self._alone: KafkaProducer | None = None  # for records that Kafka refused in a batch
         self._stopping = threading.Event()
@@ -58,7 +56,7 @@ class KafkaProducer:
     def oldest_seconds(self) -> float:
         """Return how long the oldest pending record has waited; 0 if none is pending."""
         now = self._loop.time()
-        _, produced_at = next(iter(self._pending.values()), (None, now))
+        produced_at = next(iter(self._pending.values()), now)
         return max(now - produced_at, self._alone.oldest_seconds() if self._alone else 0.0)
 
     def produce(self, record: OutgoingRecord) -> asyncio.Future[None]:
@@ -66,13 +64,12 @@ class KafkaProducer:
 
         Raises, from the future: NotAcknowledgedError, RefusedError.
         """
-        number = next(self._numbers)
         future = self._loop.create_future()
-        self._pending[number] = (future, self._loop.time())
+        self._pending[future] = self._loop.time()
         if not self._unsent:
             wait = _COLLECT_SECONDS_MAX if len(self._producer) else 0.0
             self._next = self._loop.call_later(wait, self._send)
-        self._unsent.append((number, record))
+        self._unsent.append((future, record))
         return future
 
     def produce_alone(self, record: OutgoingRecord) -> asyncio.Future[None]:
@@ -96,7 +93,7 @@ class KafkaProducer:
     async def close(self, seconds_max: float) -> None:
         """Wait at most `seconds_max` for pending records, fail the rest, and stop polling."""
         if self._pending:
-            await asyncio.wait([future for future, _ in self._pending.values()], timeout=seconds_max)
+            await asyncio.wait(self._pending, timeout=seconds_max)
         if self._alone:
             await self._alone.close(seconds_max)
         self._stopping.set()
@@ -105,7 +102,7 @@ class KafkaProducer:
 
     def _send(self) -> None:
         unsent, self._unsent = self._unsent, []
-        for number, record in unsent:
+        for future, record in unsent:
             try:
                 self._producer.produce(
                     record.topic,
@@ -113,14 +110,14 @@ class KafkaProducer:
                     record.key,
                     headers=[*record.headers],
                     timestamp=record.timestamp_ms,
-                    on_delivery=partial(self._report, number),
+                    on_delivery=partial(self._report, future),
                 )
             except BufferError:
-                self._end(number, NotAcknowledgedError("librdkafka's queue is full"))
+                self._end(future, NotAcknowledgedError("librdkafka's queue is full"))
             except KafkaException as error:
-                self._end(number, _failure(error.args[0]))
+                self._end(future, _failure(error.args[0]))
             except (TypeError, ValueError, OverflowError) as error:
-                self._end(number, RefusedError(str(error)))
+                self._end(future, RefusedError(str(error)))
 
     def _new(self) -> Producer:
         return Producer(self._properties, logger=logging.getLogger("librdkafka"))
@@ -136,12 +133,11 @@ class KafkaProducer:
         self._fail_pending(NotAcknowledgedError(f"fatal producer error: {reason}"))
 
     def _fail_pending(self, failure: NotAcknowledgedError) -> None:
-        for number in list(self._pending):
-            self._end(number, failure)
+        for future in list(self._pending):
+            self._end(future, failure)
 
-    def _end(self, number: int, failure: Exception | None) -> None:
-        future, _ = self._pending.pop(number, (None, 0.0))
-        if future is None or future.done():
+    def _end(self, future: asyncio.Future[None], failure: Exception | None) -> None:
+        if self._pending.pop(future, None) is None or future.done():
             return
         if failure is None:
             future.set_result(None)
@@ -149,8 +145,8 @@ class KafkaProducer:
             future.set_exception(failure)
             future.exception()  # keeps asyncio from logging it if the publisher is gone
 
-    def _report(self, number: int, error: KafkaError | None, _message: Message) -> None:
-        self._reports.append((number, error))
+    def _report(self, future: asyncio.Future[None], error: KafkaError | None, _message: Message) -> None:
+        self._reports.append((future, error))
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
@@ -165,9 +161,9 @@ class KafkaProducer:
                 reports, self._reports = self._reports, []
                 self._loop.call_soon_threadsafe(self._settle, reports)
 
-    def _settle(self, reports: list[tuple[int, KafkaError | None]]) -> None:
-        for number, error in reports:
-            self._end(number, None if error is None else _failure(error))
+    def _settle(self, reports: list[tuple[asyncio.Future[None], KafkaError | None]]) -> None:
+        for future, error in reports:
+            self._end(future, None if error is None else _failure(error))
         if self._unsent and not len(self._producer):
             self._next.cancel()
             self._send()

@@ -12,6 +12,7 @@ docs/decisions/0004-delivery-states.md.
 """
 
 import asyncio
+import itertools
 import logging
 from typing import Literal, Protocol
 
@@ -29,6 +30,7 @@ _LOG = logging.getLogger(__name__)
 _DIRECT = DeliveryState.DIRECT  # looked up once: every record passes here
 _WATCH_SECONDS = 0.1
 _APPEND_SECONDS_MAX = 0.8  # with 2 s for Kafka, an answer comes within 3 s
+_DISORDER_SECONDS_MAX = 1.0  # an append may take this long, on top of the time allowed for Kafka
 _TAIL_BYTES_MAX = 1024 * 1024  # about a thousand records: 20 ms of work
 _TAIL_BYTES_MIN = 4096
 _TAIL_DISK_SECONDS_MAX = 1.0  # longer than an append, so any disk that can spool is fast enough
@@ -74,6 +76,8 @@ class Publisher:
         self._hold: asyncio.Future[None] | None = None  # done when the tail delivery ends
         self.held = 0  # records awaiting `_hold`
         self._tail_bytes = _TAIL_BYTES_MAX
+        self._numbers = itertools.count()
+        self._received_ms: dict[int, int] = {}  # number of a record in flight -> when it was received
         self._indirect = asyncio.Event()  # set while the state is not direct
         self._indirect.set()
         self._overtakes_after = 0.0  # loop time after which an unreadable spool no longer holds records back
@@ -121,17 +125,39 @@ class Publisher:
         await self._producer.close(seconds_max)
         await self._spool.close()
 
+    def delivered_until_ms(self, now_ms: int) -> int | None:
+        """Return the time, at most `now_ms`, up to which Kafka has every acknowledged event.
+
+        This holds for events that this process received before that time by its clock, unless the clock is
+        set back. Spooled records and records in flight hold it back. None if the age of the spooled records
+        is unknown. Used by `consumers.kit.received_until`.
+        """
+        spool = self._spool
+        oldest_ms = spool.oldest_ms()
+        if spool.unavailable or not spool.is_open or (oldest_ms is None and not spool.empty):
+            return None
+        # A record that waited for Kafka is spooled behind younger ones.
+        disorder_ms = round((self._acknowledge_seconds_max + _DISORDER_SECONDS_MAX) * 1000)
+        spooled = [] if oldest_ms is None else [oldest_ms - disorder_ms]
+        return min([now_ms, *self._received_ms.values(), *spooled])
+
     async def publish(self, record: OutgoingRecord) -> Literal["kafka", "spool"]:
         """Publish `record` and return where it was kept. Raises: NotKeptError."""
+        number = next(self._numbers)
+        self._received_ms[number] = record.timestamp_ms
         try:
             if self.state is _DIRECT or (self._hold and await self._is_direct_after(self._hold)):
-                await self._producer.produce(record)
-                return "kafka"
-        except NotAcknowledgedError as error:
-            self._fail(str(error))
-        except RefusedError:
-            return await self._publish_alone(record)
-        return await self._append(record)
+                try:
+                    await self._producer.produce(record)
+                except NotAcknowledgedError as error:
+                    self._fail(str(error))
+                except RefusedError:
+                    return await self._publish_alone(record)
+                else:
+                    return "kafka"
+            return await self._append(record)
+        finally:
+            del self._received_ms[number]
 
     async def _is_direct_after(self, hold: asyncio.Future[None]) -> bool:
         self.held += 1

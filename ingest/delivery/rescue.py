@@ -74,5 +74,5 @@ class Rescue:
             await self._producer.produce_alone(record)
         except RefusedError:
             return False
-        self._metrics.quarantined.labels(reason).inc()
+        self._metrics.quarantined[reason,] += 1
         return True

@@ -1,15 +1,16 @@
-"""Secret and address of a request -> the apps it may post for.
+"""Secret and address of a request -> the token it may post with.
 
-Invariants: secrets are looked up by their SHA-256, so the duration of a look-up reveals nothing. An IPv4
+Invariants: a look-up compares hashes that have a random key per process (SipHash), and a secret only if the
+hashes are equal, so its duration reveals nothing. An IPv4
 address written as IPv6 (`::ffff:203.0.113.9`) equals the IPv4 address. X-Forwarded-For is read from the right
 and trusted as far as its addresses are our proxies. Source: Tapcart can send only a URL (no header, no
 signature), hence a secret per URL; docs/architecture.md, promise 5.
 """
 
-import hashlib
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from runtime.tokens import Token
@@ -18,17 +19,21 @@ _Address = IPv4Address | IPv6Address
 _Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
+PATH = "/tapcart_webhooks"
+
+
 class SenderAccess:
     """Decides who may post. Immutable; replaced as a whole when tokens change."""
 
     def __init__(self, tokens: tuple[Token, ...], addresses: _Networks, proxies: _Networks) -> None:
-        self._apps = {_digest(token.secret.encode()): token.app_ids for token in tokens}
+        self._by_url = {f"{PATH}/{token.secret}".encode(): token for token in tokens}
+        self._by_secret = {token.secret: token for token in tokens}
         self._addresses = addresses
         self._proxies = proxies
 
-    def apps(self, secret: bytes) -> frozenset[str] | None:
-        """Return the app ids bound to `secret` (empty: every app), or None if the secret is unknown."""
-        return self._apps.get(_digest(secret))
+    def token(self, scope: Scope) -> Token | None:
+        """Return the token of a request, found by its usual URL or by its secret; None if it has none."""
+        return self._by_url.get(scope["raw_path"]) or self._by_secret.get(secret_of(scope) or "")
 
     def admits(self, scope: Scope) -> bool:
         """Return whether the sender's address may post; any may if none is configured."""
@@ -50,6 +55,19 @@ class SenderAccess:
         return source
 
 
+def secret_of(scope: Scope) -> str | None:
+    """Return the secret in a request's URL or Authorization header, "" without one; None on other paths."""
+    path: str = scope["path"]
+    path = path.removesuffix("/")
+    head, _, secret = path.rpartition("/")
+    if head == PATH:
+        return secret.strip()
+    if path != PATH:
+        return None
+    scheme, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
 def _address(text: str) -> _Address | None:
     """Return the address in `203.0.113.9`, `203.0.113.9:80`, `2001:db8::1` or `[2001:db8::1]:80`."""
     text = text.strip()
@@ -66,7 +84,3 @@ def _address(text: str) -> _Address | None:
 
 def _is_in(address: _Address, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
     return any(address in network for network in networks)
-
-
-def _digest(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()

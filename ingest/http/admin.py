@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingest.http.answers import our_fault, problem
 from ingest.http.health import Health
-from ingest.http.problem import our_fault, problem
 from ingest.http.refusals import Refusals
 from ingest.registry_api.registry import RegistryApi
 from runtime.http import hosts

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
-from ingest.delivery.delivered import Delivered
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.rescue import Rescue
@@ -17,12 +16,11 @@ from ingest.delivery.topic_keeper import TopicKeeper
 from ingest.http.access import SenderAccess
 from ingest.http.admin import admin
 from ingest.http.health import Health
-from ingest.http.public import Public
 from ingest.http.receive import Receiver
 from ingest.http.refusals import Refusals
 from ingest.http.token_follower import TokenFollower
 from ingest.http.webhook import Webhook
-from ingest.metrics import Children, Metrics
+from ingest.metrics import Metrics
 from ingest.registry_api.registry import RegistryApi
 from ingest.settings import Settings
 from runtime import descriptors
@@ -51,10 +49,9 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
     metrics = Metrics()
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
     publisher = _publisher(settings, keeper, reloader, metrics)
-    delivered = Delivered(publisher, settings.acknowledge_seconds_max)
-    webhook = Webhook(settings, Receiver(reloader.catalog), delivered, metrics)
-    public = Public(webhook, SenderAccess(tokens.tokens, settings.addresses, settings.proxies), metrics)
-    refusals = Refusals(Children(metrics.admin_refused))
+    access = SenderAccess(tokens.tokens, settings.addresses, settings.proxies)
+    webhook = Webhook(settings, Receiver(reloader.catalog), access, publisher, metrics)
+    refusals = Refusals(metrics.admin_refused)
     metrics.watch("schemas", "Schema releases in use.", lambda: len(reloader.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
     metrics.watch(
@@ -63,24 +60,24 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
     metrics.watch("memory_bytes", "Bytes of the requests in flight.", lambda: webhook.memory.bytes)
     metrics.watch("memory_bytes_max", "Limit of `memory_bytes`.", lambda: webhook.memory.bytes_max)
     metrics.watch("tokens", "Tokens in use.", lambda: len(tokens.tokens))
-    metrics.watch("guesses_waiting", "Delayed answers to wrong tokens.", lambda: public.guesses.waiting)
+    metrics.watch("guesses_waiting", "Delayed answers to wrong tokens.", lambda: webhook.guesses.waiting)
     metrics.watch(
-        "guesses_waiting_max", "Answers that may be delayed at once.", lambda: public.guesses.waiting_max
+        "guesses_waiting_max", "Answers that may be delayed at once.", lambda: webhook.guesses.waiting_max
     )
     reloader.on_refused = metrics.schemas_refused.inc
     tokens.on_refused = metrics.tokens_refused.inc
 
     def use_tokens(changed: tuple[Token, ...]) -> None:
-        public.access = SenderAccess(changed, settings.addresses, settings.proxies)
+        webhook.access = SenderAccess(changed, settings.addresses, settings.proxies)
 
     def use_schemas() -> None:
         webhook.receiver = Receiver(reloader.catalog)  # used from the next event on
 
     return IngestService(
-        public,
-        _gate(settings, public, metrics),
+        webhook,
+        _gate(settings, webhook, metrics),
         admin(
-            Health(publisher, delivered, keeper, metrics),
+            Health(publisher, keeper, metrics),
             RegistryApi(reloader),
             settings.admin_host,
             refusals,
@@ -99,7 +96,7 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
     )
 
 
-def _gate(settings: Settings, public: Public, metrics: Metrics) -> Gate:
+def _gate(settings: Settings, webhook: Webhook, metrics: Metrics) -> Gate:
     limits = ConnectionLimits(
         settings.connections_max,
         settings.request_seconds_max,
@@ -109,8 +106,8 @@ def _gate(settings: Settings, public: Public, metrics: Metrics) -> Gate:
     )
     gate = Gate(
         limits,
-        refused=lambda why: public.refusals.note(why.status, why.event),
-        closed=lambda reason: metrics.connections_closed.labels(reason).inc(),
+        refused=lambda why: webhook.refusals.note(why.status, why.event),
+        closed=metrics.connection_closed,
     )
     metrics.watch("connections", "Open connections of the public port.", lambda: len(gate.connections))
     metrics.watch("connections_max", "Limit of `connections`.", lambda: limits.connections_max)

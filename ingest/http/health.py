@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ingest.delivery.delivered import Delivered
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.topic_keeper import TopicKeeper
 from ingest.metrics import Metrics
@@ -22,11 +21,8 @@ from ingest.metrics import Metrics
 class Health:
     """The health endpoints of one publisher."""
 
-    def __init__(
-        self, publisher: Publisher, delivered: Delivered, topics: TopicKeeper, metrics: Metrics
-    ) -> None:
+    def __init__(self, publisher: Publisher, topics: TopicKeeper, metrics: Metrics) -> None:
         self._publisher = publisher
-        self._delivered = delivered
         self._topics = topics
         self._metrics = metrics
 
@@ -53,7 +49,7 @@ class Health:
             "spool_bytes_max": spool.bytes_max,
             "spool_oldest_ms": spool.oldest_ms(),
             "spool_unavailable": spool.unavailable or None,
-            "delivered_until_ms": self._delivered.until_ms(time.time_ns() // 1_000_000),
+            "delivered_until_ms": self._publisher.delivered_until_ms(time.time_ns() // 1_000_000),
             "topic_problems": self._topics.findings,  # None: unknown
             "set_aside_files": set_aside.files,
             "set_aside_bytes": set_aside.bytes,

@@ -15,6 +15,6 @@ class Rate:
         self._limit = RateLimitItemPerSecond(per_second_max)
         self._requests = FixedWindowRateLimiter(MemoryStorage())
 
-    def admits(self, secret: bytes) -> bool:
+    def admits(self, secret: str) -> bool:
         """Count a request of `secret`; return whether it is within the limit."""
         return self._requests.hit(self._limit, str(hash(secret)))

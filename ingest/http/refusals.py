@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from difflib import SequenceMatcher
 
-from ingest.metrics import Children
+from ingest.metrics import Counts
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _SHOWN_LENGTH_MAX = 7
 class Refusals:
     """The refusals of one port."""
 
-    def __init__(self, requests: Children, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, requests: Counts, now: Callable[[], float] = time.monotonic) -> None:
         self._requests = requests
         self._now = now
         self._minute = 0
@@ -31,7 +31,7 @@ class Refusals:
 
     def note(self, status: int, event: str, **fields: str) -> None:
         """Count and log a refusal."""
-        self._requests[(str(status),)].inc()
+        self._requests[status,] += 1
         self.log(event, status=status, **fields)
 
     def log(self, event: str, **fields: str | int) -> None:

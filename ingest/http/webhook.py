@@ -1,120 +1,138 @@
-"""POST from Tapcart -> a record that is safe, and its HTTP status. Plain ASGI: this is the hot path.
+"""The public port: a POST from Tapcart -> a record that is safe, and the answer. Plain ASGI: the hot path.
 
-Invariants: 200 is sent only after `Publisher.publish` returned; no answer holds a payload or a secret.
-Source: docs/webhook.md. To request a retry the answer is 400 or 500, the two codes that Tapcart's
-documentation names.
+`POST /tapcart_webhooks/{token}`, optionally with a trailing slash, or with the token as `Authorization:
+Bearer`. GET and HEAD answer monitors and URL checks. Invariants: 200 is sent only after `Publisher.publish`
+returned; no answer holds a payload or a secret; every answer is counted by status; a wrong path is logged
+without its secret. Source: docs/webhook.md. To request a retry the answer is 400 or 500, the two codes that
+Tapcart's documentation names.
 """
 
+import logging
 import time
-from typing import NamedTuple
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
-from starlette.types import Receive
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
-from ingest.delivery.delivered import Delivered
-from ingest.delivery.publisher import NotKeptError
+from ingest.delivery.publisher import NotKeptError, Publisher
 from ingest.http import body
+from ingest.http.access import PATH, SenderAccess, secret_of
+from ingest.http.answers import KEPT, RETRY, Answer, our_fault, problem
 from ingest.http.content_encoding import EncodingError, UnknownEncodingError, decoded
+from ingest.http.guesses import Guesses
 from ingest.http.memory import Memory
-from ingest.http.problem import RETRY, problem
 from ingest.http.rate import Rate
 from ingest.http.receive import Accepted, BodyOrigin, Receiver, Rejected, Rejection
-from ingest.metrics import Children, Metrics
+from ingest.http.refusals import Refusals, redacted
+from ingest.metrics import Metrics
 from ingest.settings import Settings
 from runtime import probe
-from runtime.tokens import APPS_HEADER
+from runtime.tokens import APPS_HEADER, Token
 
-_KEPT = {kept: Response(f'{{"kept":"{kept}"}}', media_type="application/json") for kept in ("kafka", "spool")}
+_LOG = logging.getLogger(__name__)
 
+_ALLOWED = {"allow": "POST, GET, HEAD"}
+_WELCOME = PlainTextResponse("This is Tapline's webhook: send it events by POST, one JSON object each.\n")
+_COUNTED_WITH_THEIR_LINE = frozenset({404, 405})
+_WELCOME_METHODS = frozenset({"GET", "HEAD"})
 _APPS_HEADER = APPS_HEADER.lower().encode()
 
 
-class _SenderHeaders(NamedTuple):
-    encoding: str
-    apps: frozenset[str] | None  # None: not restricted by the header
-
-
-_NOTHING = _SenderHeaders("", None)
-
-
 class Webhook:
-    """The webhook endpoint with all its status codes."""
+    """The public port's ASGI application: the webhook and nothing else."""
 
     def __init__(
         self,
         settings: Settings,
         receiver: Receiver,
-        publisher: Delivered,
+        access: SenderAccess,
+        publisher: Publisher,
         metrics: Metrics,
     ) -> None:
+        self.receiver = receiver  # may be replaced between two requests
+        self.access = access  # may be replaced between two requests
+        self.guesses = Guesses()
+        self.refusals = Refusals(metrics.requests)
+        self.requests = 0  # in flight
+        self.memory = Memory(settings.memory_bytes_max)
         self._body_bytes_max = settings.body_bytes_max
         self._requests_max = settings.requests_max
         self._rate = Rate(settings.requests_per_second_max) if settings.requests_per_second_max else None
-        self.receiver = receiver  # may be replaced between two requests
         self._publisher = publisher
         self._metrics = metrics
-        self._events = Children(metrics.events)
-        self.requests = 0  # in flight
-        self.memory = Memory(settings.memory_bytes_max)
 
-    async def answer(
-        self, receive: Receive, headers: Headers, secret: bytes, apps: frozenset[str]
-    ) -> Response:
-        """Answer a POST with the token `secret`, which may post for `apps` (empty: every app).
-
-        Raises: ClientDisconnect, NotKeptError; then nothing of the event is kept.
-        """
-        self.requests += 1
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; if the sender has disconnected, keep nothing of its event."""
         try:
-            return self._refusal(secret) or await self._answer(receive, headers, apps)
-        finally:
-            self.requests -= 1
+            answer = await self._answer(scope, receive)
+        except ClientDisconnect:
+            return
+        except NotKeptError as error:
+            self.refusals.log("event_not_kept", status=500, reason=str(error))
+            answer = problem(500, f"the event is not kept ({error}): send it again", headers=RETRY)
+        except Exception:  # noqa: BLE001 - whatever was sent, it costs this request alone
+            _LOG.exception("request_failed")
+            answer = our_fault()
+        if answer.status_code not in _COUNTED_WITH_THEIR_LINE:
+            self._metrics.requests[answer.status_code,] += 1
+        await answer(scope, receive, send)
 
-    async def _answer(self, receive: Receive, headers: Headers, apps: frozenset[str]) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        token = self.access.token(scope)
+        if token is None or scope["method"] != "POST" or not self.access.admits(scope):
+            return await self._turn_away(scope, token)
+        if self._rate and not self._rate.admits(token.secret):
+            return problem(429, "the token is over its requests per second", headers=RETRY)
+        if self.requests >= self._requests_max:
+            raise NotKeptError(f"over {self._requests_max} requests at once")
+        self.requests += 1
+        held_bytes = 0
         try:
             sent = await body.read(receive, self._body_bytes_max, self.memory)
-        except body.BodyTooLargeError:
-            return self._too_large()
-        try:
-            return await self._keep(sent, headers, apps)
-        finally:
-            self.memory.give_back(len(sent))
-
-    def _refusal(self, secret: bytes) -> Response | None:
-        if self._rate and not self._rate.admits(secret):
-            return problem(429, "the token is over its requests per second", headers=RETRY)
-        if self.requests > self._requests_max:
-            raise NotKeptError(f"over {self._requests_max} requests at once")
-        return None
-
-    async def _keep(self, sent: bytes, headers: Headers, apps: frozenset[str]) -> Response:
-        began = time.perf_counter()
-        now_ms = time.time_ns() // 1_000_000
-        sender = _sender_headers(headers)
-        if sender.apps is not None:
-            apps = apps & sender.apps if apps else sender.apps
-            if not apps:
-                return problem(403, f"the token is bound to none of the apps in {APPS_HEADER}")
-        try:
-            received = self._received(sent, headers, now_ms, BodyOrigin(apps, sender.encoding))
-        except body.BodyTooLargeError:
-            return self._too_large()
-        if apps and received.app_id is not None and received.app_id not in apps:
-            return problem(403, "the token is not bound to this app_id")
-        record_bytes = len(received.record.value)
-        self.memory.take(record_bytes)
-        try:
+            held_bytes = len(sent)
+            began = time.perf_counter()
+            received = self._received(sent, scope, token)
+            record_bytes = len(received.record.value)
+            self.memory.take(record_bytes)
+            held_bytes += record_bytes
             kept = await self._publisher.publish(received.record)
+            self._metrics.request_seconds.observe(time.perf_counter() - began)
+            return self._kept(received, kept)
+        except _ForbiddenError as error:
+            return problem(403, str(error))
+        except body.BodyTooLargeError:
+            return problem(413, f"the body is over {self._body_bytes_max} bytes")
         finally:
-            self.memory.give_back(record_bytes)
-        self._metrics.request_seconds.observe(time.perf_counter() - began)
-        return self._kept(received, kept)
+            self.memory.give_back(held_bytes)
+            self.requests -= 1
 
-    def _received(
-        self, sent: bytes, headers: Headers, now_ms: int, origin: BodyOrigin
-    ) -> Accepted | Rejected:
+    async def _turn_away(self, scope: Scope, token: Token | None) -> Answer:
+        """Answer a request that is no POST with a right token from an allowed address."""
+        method = scope["method"]
+        if secret_of(scope) is None:
+            self.refusals.note(404, "wrong_path", method=method, path=redacted(scope["path"]))
+            return problem(404, f"the only path is POST {PATH}/{{token}}")
+        if method != "POST" and method not in _WELCOME_METHODS:
+            self.refusals.note(405, "wrong_method", method=method)
+            return problem(405, "send a POST", headers=_ALLOWED)
+        if token is None:
+            close = {} if await self.guesses.slow_down() else {"connection": "close"}
+            headers = {"www-authenticate": "Bearer"} | close
+            return problem(401, "the token is missing or unknown", headers=headers)
+        return _WELCOME if self.access.admits(scope) else problem(403, "this address may not post")
+
+    def _received(self, sent: bytes, scope: Scope, token: Token) -> Accepted | Rejected:
+        """Turn a body into its record. Raises: BodyTooLargeError, _ForbiddenError."""
+        now_ms = time.time_ns() // 1_000_000
+        origin = _origin(scope["headers"], token.app_ids)
+        received = self._decoded(sent, Headers(scope=scope), now_ms, origin)
+        if origin.apps and received.app_id is not None and received.app_id not in origin.apps:
+            raise _ForbiddenError("the token is not bound to this app_id")
+        return received
+
+    def _decoded(self, sent: bytes, headers: Headers, now_ms: int, origin: BodyOrigin) -> Accepted | Rejected:
         if not origin.content_encoding:
             return self.receiver.receive(sent, headers, now_ms, origin)
         try:
@@ -127,31 +145,37 @@ class Webhook:
             return self.receiver.reject(sent, why, now_ms, origin)
         return self.receiver.receive(plain, headers, now_ms, BodyOrigin(origin.apps))
 
-    def _kept(self, received: Accepted | Rejected, kept: str) -> Response:
+    def _kept(self, received: Accepted | Rejected, kept: str) -> Answer:
+        """Count a kept body and return its answer."""
         if isinstance(received, Rejected):
             if received.reason == probe.REASON:
                 self._metrics.probes.inc()
-                return _KEPT[kept]
-            self._metrics.quarantined.labels(received.reason).inc()
+                return KEPT[kept]
+            self._metrics.quarantined[received.reason,] += 1
             return problem(received.status, received.detail, received.faults)
-        self._events[received.event_type, kept].inc()
+        self._metrics.events[received.event_type, kept] += 1
         if received.unknown:
-            self._metrics.unknown_fields.labels(received.event_type).inc(received.unknown)
+            self._metrics.unknown_fields[received.event_type,] += received.unknown
         for field in received.odd:
-            self._metrics.odd_fields.labels(received.event_type, field).inc()
-        return _KEPT[kept]
-
-    def _too_large(self) -> Response:
-        return problem(413, f"the body is over {self._body_bytes_max} bytes")
+            self._metrics.odd_fields[received.event_type, field] += 1
+        return KEPT[kept]
 
 
-def _sender_headers(headers: Headers) -> _SenderHeaders:
-    """Read the body's encoding and the allowed apps from the headers, in one pass."""
+class _ForbiddenError(Exception):
+    """The sender may not post this event."""
+
+
+def _origin(headers: list[tuple[bytes, bytes]], apps: frozenset[str]) -> BodyOrigin:
+    """Read the body's encoding, and the header that narrows the token's `apps`. Raises: _ForbiddenError."""
     encoding = ""
-    apps: frozenset[str] | None = None
-    for name, value in headers.raw:
+    listed: frozenset[str] | None = None
+    for name, value in headers:
         if name == b"content-encoding":
             encoding = f"{encoding},{value.decode('latin-1')}" if encoding else value.decode("latin-1")
         elif name == _APPS_HEADER:
-            apps = frozenset(map(unquote, value.decode("latin-1").split("|")))
-    return _SenderHeaders(encoding, apps) if encoding or apps is not None else _NOTHING
+            listed = frozenset(map(unquote, value.decode("latin-1").split("|")))
+    if listed is None:
+        return BodyOrigin(apps, encoding)
+    if not (narrowed := apps & listed if apps else listed):
+        raise _ForbiddenError(f"the token is bound to none of the apps in {APPS_HEADER}")
+    return BodyOrigin(narrowed, encoding)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from deploy import reference
-from ingest.http.problem import TITLES
+from ingest.http.answers import TITLES
 from runtime import environment
 from runtime.kafka import topics
 

@@ -1,11 +1,12 @@
 """Access to the webhook."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from urllib.parse import unquote
 
 import pytest
 from starlette.types import Scope
 
-from ingest.http.access import SenderAccess
+from ingest.http.access import PATH, SenderAccess, secret_of
 from runtime.tokens import Token
 
 TOKENS = (
@@ -25,14 +26,52 @@ def from_(peer: str, *forwarded: str) -> Scope:
     return {"client": (peer, 1) if peer else None, "headers": headers}
 
 
+def to(path: str, authorization: str = "") -> Scope:
+    """Return the scope of a request to `path`, as uvicorn builds it."""
+    headers = [(b"authorization", authorization.encode())] if authorization else []
+    return {"path": unquote(path), "raw_path": path.encode(), "headers": headers}
+
+
 def test_a_secret_tells_its_apps() -> None:
     """An unbound secret may post for every app (empty set), an unknown one for none (None)."""
     access = SenderAccess(TOKENS, (), ())
 
-    assert access.apps(b"open") == frozenset()
-    assert access.apps(b"bound") == frozenset({"app1"})
-    assert access.apps(b"other") is None
-    assert access.apps(b"") is None
+    def apps(secret: str) -> frozenset[str] | None:
+        token = access.token(to(f"{PATH}/{secret}"))
+        return token.app_ids if token else None
+
+    assert apps("open") == frozenset()
+    assert apps("bound") == frozenset({"app1"})
+    assert apps("other") is None
+    assert apps("") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "secret"),
+    [
+        (f"{PATH}/bound", "", "bound"),
+        (f"{PATH}/bound/", "", "bound"),
+        (f"{PATH}/bo%75nd", "", "bound"),
+        (f"{PATH}/%20bound%20", "", "bound"),
+        (f"{PATH}/", "Bearer bound", "bound"),
+        (PATH, "bearer  bound ", "bound"),
+        (PATH, "Basic bound", ""),
+        (PATH, "", ""),
+        # The URL decides; on other paths, there is no secret.
+        (f"{PATH}/other", "Bearer bound", "other"),
+        (f"{PATH}/bound//", "", None),
+        (f"{PATH}/x/bound", "Bearer bound", None),
+        ("/bound", "Bearer bound", None),
+        ("/", "Bearer bound", None),
+    ],
+)
+def test_a_secret_is_in_the_url_or_in_a_header(path: str, authorization: str, secret: str | None) -> None:
+    """However the URL is written; `None` is no path of the webhook."""
+    scope = to(path, authorization)
+    token = SenderAccess(TOKENS, (), ()).token(scope)
+
+    assert secret_of(scope) == secret
+    assert token is (TOKENS[1] if secret == TOKENS[1].secret else None)
 
 
 @pytest.mark.parametrize(

@@ -6,25 +6,35 @@ from typing import Any, cast
 
 import pytest
 
-from ingest.delivery.delivered import Delivered
 from ingest.delivery.publisher import NotKeptError, Publisher
 from ingest.delivery.record import OutgoingRecord
+from ingest.delivery.state import DeliveryState
+from ingest.metrics import Metrics
 
 _NOW_MS = 100_000
 
 
 class Way:
-    """A publisher that keeps a record in flight until the test ends it; and a spool."""
+    """A publisher whose records stay in flight until the test ends them; and its spool."""
 
     def __init__(self) -> None:
         self.oldest: int | None = None
         self.spool = SimpleNamespace(unavailable="", is_open=True, empty=True, oldest_ms=lambda: self.oldest)
         self.ends: list[asyncio.Future[Any]] = []
+        producer, none = SimpleNamespace(produce=self._produce), cast("Any", None)
+        self.publisher = Publisher(
+            cast("Any", producer),
+            cast("Any", self.spool),
+            none,
+            none,
+            Metrics(),
+            acknowledge_seconds_max=2.0,
+        )
+        self.publisher.state = DeliveryState.DIRECT
 
-    async def publish(self, _: OutgoingRecord) -> Any:
-        """Wait for the end."""
+    def _produce(self, _: OutgoingRecord) -> asyncio.Future[Any]:
         self.ends.append(asyncio.get_running_loop().create_future())
-        return await self.ends[-1]
+        return self.ends[-1]
 
 
 def record(received_at_ms: int) -> OutgoingRecord:
@@ -32,14 +42,9 @@ def record(received_at_ms: int) -> OutgoingRecord:
     return OutgoingRecord("t", b"key", b"value", [], received_at_ms)
 
 
-def delivered(way: Way) -> Delivered:
-    """Return the object under test, with two seconds for Kafka."""
-    return Delivered(cast("Publisher", way), 2.0)
-
-
 def test_with_nothing_on_its_way_it_is_now() -> None:
     """Kafka has everything."""
-    assert delivered(Way()).until_ms(_NOW_MS) == _NOW_MS
+    assert Way().publisher.delivered_until_ms(_NOW_MS) == _NOW_MS
 
 
 def test_what_is_on_its_way_holds_it_back() -> None:
@@ -47,20 +52,20 @@ def test_what_is_on_its_way_holds_it_back() -> None:
 
     async def story() -> list[int | None]:
         way = Way()
-        tried = delivered(way)
+        tried = way.publisher
         tasks = [asyncio.create_task(tried.publish(record(at))) for at in (900, 800, 1000)]
         await asyncio.sleep(0)
-        seen = [tried.until_ms(_NOW_MS)]
+        seen = [tried.delivered_until_ms(_NOW_MS)]
         way.ends[1].set_result("kafka")
         await tasks[1]
-        seen.append(tried.until_ms(_NOW_MS))
+        seen.append(tried.delivered_until_ms(_NOW_MS))
         way.ends[0].set_exception(NotKeptError("full"))
         with pytest.raises(NotKeptError):
             await tasks[0]
-        seen.append(tried.until_ms(_NOW_MS))
+        seen.append(tried.delivered_until_ms(_NOW_MS))
         tasks[2].cancel()
         await asyncio.wait([tasks[2]])
-        return [*seen, tried.until_ms(_NOW_MS)]
+        return [*seen, tried.delivered_until_ms(_NOW_MS)]
 
     assert asyncio.run(story()) == [800, 900, 1000, _NOW_MS]
 
@@ -70,7 +75,7 @@ def test_what_waits_on_disk_holds_it_back() -> None:
     way = Way()
     way.oldest = 50_000
 
-    assert delivered(way).until_ms(_NOW_MS) == 47_000
+    assert way.publisher.delivered_until_ms(_NOW_MS) == 47_000
 
 
 def test_a_disk_that_does_not_answer_leaves_it_unknown() -> None:
@@ -79,4 +84,4 @@ def test_a_disk_that_does_not_answer_leaves_it_unknown() -> None:
         way = Way()
         vars(way.spool).update(strange)
 
-        assert delivered(way).until_ms(_NOW_MS) is None
+        assert way.publisher.delivered_until_ms(_NOW_MS) is None

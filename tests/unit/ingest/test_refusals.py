@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from ingest.http.refusals import Refusals, redacted
-from ingest.metrics import Children, Metrics
+from ingest.metrics import Metrics
 
 RANDOM = "AbCdEfGhIjKlMnOpQrStUvWxYz012345"
 
@@ -33,7 +33,7 @@ def test_a_path_is_shown_without_what_may_be_a_token(path: str, shown: str) -> N
 def test_lines_are_bounded_and_counts_are_not(caplog: pytest.LogCaptureFixture) -> None:
     """Ten lines a minute; the next line reports how many were left out."""
     metrics, now = Metrics(), 0.0
-    refusals = Refusals(Children(metrics.requests), lambda: now)
+    refusals = Refusals(metrics.requests, lambda: now)
     with caplog.at_level(logging.WARNING):
         for _ in range(1000):
             refusals.note(404, "wrong_path", path="/")
