@@ -19,7 +19,7 @@ AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
   KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
   CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
 
-.PHONY: help run demo status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -29,6 +29,9 @@ run: $(STAMP) ## run the whole pipeline on this machine, until Ctrl-C
 
 demo: $(STAMP) ## send sample events and query them with SQL
 	@$(BIN)/python -m deploy.demo $(ARGS)
+
+restart: $(STAMP) ## restart ingest of the running stack, refusing no post; ARGS=warehouse or ARGS=live for those
+	@$(BIN)/python -m deploy.local.restart $(ARGS)
 
 status: $(STAMP) ## show the state of the stack on one screen
 	@$(BIN)/python -m deploy.status

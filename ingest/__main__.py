@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from socket import socket
 
@@ -18,6 +19,7 @@ from ingest.settings import Settings
 from runtime import descriptors
 from runtime.environment import SettingsError
 from runtime.http.server import Port, bind, serve
+from runtime.http.socket_store import SocketStore, inherited
 from runtime.process import Process, main
 from schemas.catalog.schema_reloader import registering_reloader
 
@@ -28,32 +30,49 @@ _OTHER_FILES = 96
 _CONNECTIONS_MIN = 8
 
 
+@dataclass(frozen=True, slots=True)
+class _Sockets:
+    public: Sequence[socket]
+    admin: Sequence[socket]
+    connections: Sequence[socket]  # of an earlier process
+    store: SocketStore | None
+
+
 def _serve(process: Process) -> None:
     settings = Settings.from_env(os.environ)
     hold(settings.spool_dir)
     tokens = TokenFollower(settings)
     memory = settings.spool_dir / "schema-registry.json"
     reloader = registering_reloader(settings.schemas_dir, settings.schema_registry, memory)
-    public = bind(settings.host, settings.port, "INGEST_PORT")
-    admin = bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT")
+    kept = inherited(os.environ)
+    sockets = _Sockets(
+        kept.listening or bind(settings.host, settings.port, "INGEST_PORT"),
+        bind(settings.admin_host, settings.admin_port, "INGEST_ADMIN_PORT"),
+        kept.connections,
+        SocketStore.from_env(os.environ),
+    )
     settings = settings.model_copy(update={"connections_max": _connections_max(settings)})
     # Requests make few cycles, and collecting them took a tenth of the loop's time. Memory stays flat.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    uvloop.run(_run(process, settings, partial(build, settings, reloader, tokens), public, admin))
+    uvloop.run(_run(process, settings, partial(build, settings, reloader, tokens), sockets))
 
 
 async def _run(
-    process: Process,
-    settings: Settings,
-    make: Callable[[], IngestService],
-    public: Sequence[socket],
-    admin: Sequence[socket],
+    process: Process, settings: Settings, make: Callable[[], IngestService], sockets: _Sockets
 ) -> None:
     service, stopping = _made(make), asyncio.Event()
+    public = Port(
+        service.public,
+        sockets.public,
+        service.gate,
+        sockets.connections,
+        sockets.store,
+        settings.linger_seconds,
+    )
     # The public port stops first, so that health can be watched to the end.
     serving = serve(
-        [Port(service.public, public, service.gate), Port(service.admin, admin, service.admin_gate)],
+        [public, Port(service.admin, sockets.admin, service.admin_gate)],
         stopping,
         timeout_keep_alive=settings.keep_alive_seconds,
         proxy_headers=False,  # see Access

@@ -169,6 +169,17 @@ class Settings(BaseModel):
     shutdown_seconds_max: float = Field(
         10.0, alias="INGEST_SHUTDOWN_SECONDS_MAX", ge=1, le=300, description="Time limit of an orderly stop."
     )
+    linger_seconds: float = Field(
+        1.0,
+        alias="INGEST_LINGER_SECONDS",
+        ge=0,
+        le=60,
+        description=(
+            "At a stop, without a supervisor that keeps connections: how long an idle connection may still "
+            "send a request, which is answered with `Connection: close`. Keep it longer than the idle "
+            "timeout of a proxy in front."
+        ),
+    )
     spool_dir: Path = Field(
         alias="INGEST_SPOOL_DIR",
         description="The spool's folder, one per process. Default: `$DATA_DIR/spool`.",

@@ -21,7 +21,9 @@ from deploy.local import folder as data_folder
 from deploy.local.child import die_with_parent, parent_handles
 from deploy.local.errors import StackError, WrongSettingsError
 from deploy.local.settings import Settings
+from deploy.local.socket_keeper import SocketKeeper
 from runtime import descriptors
+from runtime.http.server import bind
 
 _CHECK_SECONDS = 0.5
 _METRICS_PORT = 8082  # the loader's, next after live's
@@ -95,11 +97,12 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
                 f"only {limit} files may be open at once, and ClickHouse may need {descriptors.NEEDED}: "
                 "merges can fail. Raise it: `ulimit -Hn`, or nofile in /etc/security/limits.conf"
             )
-        starting = services.services(settings, names, _say)
+        keeper = _keeper(settings, names)
+        starting = services.services(settings, names, keeper.address if keeper else "", _say)
         env = environment.of_services(os.environ, str(folder), tokens, at)
         if "warehouse" in names:
             env["WAREHOUSE_METRICS_PORT"] = str(_metrics_port(settings, ports))
-        with supervise.running(starting, folder, env) as supervisor, _stopping():
+        with supervise.running(starting, folder, env) as supervisor, _stopping(keeper):
             for service in starting:
                 supervise.wait_ready(service, folder, supervisor, settings.start_seconds_max)
                 _say(f"{service.name}: ready after {time.monotonic() - began:.1f} s")
@@ -120,8 +123,16 @@ def _wait(supervisor: subprocess.Popen[bytes], *, with_parent: bool) -> None:
             supervisor.wait(_CHECK_SECONDS)
 
 
+def _keeper(settings: Settings, names: set[str]) -> SocketKeeper | None:
+    """Open ingest's port, if it is started: senders may connect from now on."""
+    if "ingest" not in names:
+        return None
+    listening = bind(settings.ingest_host, settings.ingest_port, "INGEST_PORT")
+    return SocketKeeper(listening, settings.data_dir / "run")
+
+
 @contextlib.contextmanager
-def _stopping() -> Iterator[None]:
+def _stopping(keeper: SocketKeeper | None) -> Iterator[None]:
     """Announce the stop, and ignore further signals meanwhile: supervisord bounds its duration."""
     try:
         yield
@@ -129,6 +140,8 @@ def _stopping() -> Iterator[None]:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         _say("stopping")
+        if keeper:
+            keeper.close()
 
 
 def _with_admin_port(settings: Settings, ports: list[tuple[str, int, str]]) -> Settings:

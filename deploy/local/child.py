@@ -1,18 +1,21 @@
-"""`python -m deploy.local.child RUN_DIR NAME SIGNAL VARIABLES COMMAND...` -> the command, as this process.
+"""`python -m deploy.local.child RUN_DIR NAME SIGNAL VARIABLES KEEPER COMMAND...` becomes the command.
 
 Invariants: the process gets SIGNAL when its parent ends in any way (Linux). RUN_DIR/NAME.pid holds its id.
 Its environment has only the VARIABLES (comma separated) and the name of RUN_DIR, by which a later start
-recognises an orphan. A command that ended right after its start waits here before the next attempt.
+recognises an orphan. It gets the sockets of the `SocketKeeper` at the address KEEPER, if that is not empty. A
+command that ended right after its start waits here before the next attempt.
 """
 
 import ctypes
+import fcntl
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 
-from deploy.local import starts
+from deploy.local import socket_keeper, starts
+from runtime.http.socket_store import LISTEN_FDS_START
 
 MARK = "TAPLINE_RUN_DIR"
 _PR_SET_PDEATHSIG = 1
@@ -20,7 +23,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main(arguments: list[str]) -> None:
     """Become the command; never returns."""
-    run_dir, name, signal_name, variables, *command = arguments
+    run_dir, name, signal_name, variables, keeper, *command = arguments
     die_with_parent(signal.Signals[signal_name])
     path = Path(run_dir) / f"{name}.pid"
     new = path.with_suffix(".pid.new")
@@ -30,7 +33,19 @@ def main(arguments: list[str]) -> None:
     starts.write(path.parent, name, start)
     time.sleep(start.pause_seconds)
     env = {name: os.environ[name] for name in variables.split(",") if name in os.environ}
+    if keeper:
+        env |= _with_sockets(keeper)
     os.execvpe(command[0], command, env | {MARK: run_dir})  # noqa: S606 - replaces this process on purpose
+
+
+def _with_sockets(keeper: str) -> dict[str, str]:
+    """Place the kept sockets where the command expects them, and return the variables that say so."""
+    found = socket_keeper.fetch(keeper)
+    # First out of the way: a target may be another's current number.
+    above = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, LISTEN_FDS_START + len(found)) for one in found]
+    for number, one in enumerate(above):
+        os.dup2(one, LISTEN_FDS_START + number)
+    return {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(found)), "NOTIFY_SOCKET": keeper}
 
 
 def die_with_parent(number: signal.Signals) -> None:

@@ -51,6 +51,7 @@ class Service:
     name: str
     command: list[str]
     ready: Callable[[], bool]  # polled until true; OSError means not ready
+    keeper: str = ""  # address of the keeper of its sockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,11 @@ def started(settings: Settings, only: set[str]) -> set[str]:
     return only - outside
 
 
-def services(settings: Settings, names: set[str], say: Callable[[str], None]) -> list[Service]:
-    """Prepare the services in `names` and return them. Raises: StackError."""
+def services(settings: Settings, names: set[str], keeper: str, say: Callable[[str], None]) -> list[Service]:
+    """Prepare the services in `names` and return them. Raises: StackError.
+
+    `keeper` is the address of the keeper of ingest's sockets.
+    """
     at = addresses(settings)
     make: dict[str, Callable[[], Service]] = {
         "clickhouse": lambda: Service(
@@ -118,7 +122,12 @@ def services(settings: Settings, names: set[str], say: Callable[[str], None]) ->
         "kafka": lambda: Service("kafka", _kafka(settings, say), lambda: _produces(at.kafka)),
         "live": lambda: _python("live", "consumers.live", lambda: bool(_get(f"{at.live}/healthz"))),
         "warehouse": lambda: _python("warehouse", "consumers.warehouse", lambda: _loads(at)),
-        "ingest": lambda: _python("ingest", "ingest", lambda: bool(_get(f"{at.ingest_admin}/readyz"))),
+        "ingest": lambda: Service(
+            "ingest",
+            [sys.executable, "-m", "ingest"],
+            lambda: bool(_get(f"{at.ingest_admin}/readyz")),
+            keeper,
+        ),
     }
     return [make[name]() for name in NAMES if name in names]
 

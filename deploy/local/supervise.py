@@ -63,8 +63,8 @@ def running(
     """Run `services` on `folder` with `env`; on exit, stop them in order and wait."""
     config = folder / "run" / "supervisord.conf"
     config.write_text(_config(services, folder, env))
-    command = _wrapped(folder, "supervisord", "SIGTERM", env)
-    command += [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
+    command = _wrapped(folder, "supervisord", "SIGTERM", env, "")
+    command += [sys.executable, "-m", "deploy.local.supervisord", "-c", str(config)]
     # In its own session, so that Ctrl-C reaches only this process, which stops the others.
     with subprocess.Popen(command, cwd=ROOT, env=dict(env), start_new_session=True) as process:
         try:
@@ -116,9 +116,9 @@ def _config(services: list[Service], folder: Path, env: Mapping[str, str]) -> st
         user="user=root" if os.getuid() == 0 else "",
     )
     for priority, service in enumerate(services):
-        command = shlex.join(
-            _wrapped(folder, service.name, "SIGKILL", variables(service.name, env)) + service.command
-        )
+        names = variables(service.name, env)
+        wrapper = _wrapped(folder, service.name, "SIGKILL", names, service.keeper)
+        command = shlex.join(wrapper + service.command)
         text += _PROGRAM.format(
             name=service.name,
             command=_escaped(command),
@@ -130,9 +130,9 @@ def _config(services: list[Service], folder: Path, env: Mapping[str, str]) -> st
     return text
 
 
-def _wrapped(folder: Path, name: str, signal_name: str, names: Iterable[str]) -> list[str]:
+def _wrapped(folder: Path, name: str, signal_name: str, names: Iterable[str], keeper: str) -> list[str]:
     child = [sys.executable, "-m", "deploy.local.child", str(folder / "run"), name, signal_name]
-    return [*child, ",".join(names)]
+    return [*child, ",".join(names), keeper]
 
 
 def _escaped(value: object) -> str:

@@ -98,11 +98,18 @@ class Gate:
         self.limits = limits
         self.refused = refused
         self.closed = closed
+        self.closing = False  # whether each answer is the last one of its connection
         self.connections: set[_Connection] = set()
 
     def protocol(self, config: Config, server_state: ServerState, app_state: dict[str, Any], **_: Any) -> Any:
         """Build the protocol of a new connection; uvicorn calls this as its `http` class."""
         return _Connection(self, config, server_state, app_state)
+
+    def resume(self, config: Config, server_state: ServerState) -> "_Connection":
+        """Build the protocol of a connection that an earlier process left idle."""
+        connection = _Connection(self, config, server_state, {})
+        connection.had_requests = True
+        return connection
 
     async def watch(self) -> None:
         """Close late and silent connections, until cancelled."""
@@ -147,6 +154,7 @@ class _Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._gate = gate
+        self.had_requests = False  # in an earlier process
         self._refused = False
         self._ended = 0.0  # when the last bytes were sent
         self._whole: object = None  # the cycle whose request is complete
@@ -160,6 +168,8 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.had_requests:
+            self.on_response_complete()
         self._gate.admit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -203,6 +213,8 @@ class _Connection(HttpToolsProtocol):
         if self.cycle is not before:
             self._unanswered = [one for one in self._unanswered if not one.response_complete]
             self._unanswered.append(self.cycle)
+            if self._gate.closing:
+                self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._had_body = True
@@ -222,6 +234,11 @@ class _Connection(HttpToolsProtocol):
         if not cycle.response_complete:
             cycle.more_body = False
             cycle.message_event.set()
+
+    def shutdown(self) -> None:
+        """Close after the answer, if this process keeps no connection; `drain` closes idle ones."""
+        if self._gate.closing and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _should_upgrade(self) -> bool:
         return True  # makes uvicorn leave upgrade requests to `_feed`
@@ -253,12 +270,24 @@ class _Connection(HttpToolsProtocol):
         timer = self.timeout_keep_alive_task
         return (True, timer.when()) if timer else (False, self._began)
 
-    def leave(self, reason: str) -> None:
-        """Close this connection at once, without an answer."""
+    def leave(self, reason: str = "") -> None:
+        """Close this connection at once, without an answer; no `reason`: the supervisor keeps it open."""
         self._refused = True
         self._gate.connections.discard(self)
-        self._gate.closed(reason)
+        if reason:
+            self._gate.closed(reason)
         self.transport.abort()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all requests that arrived here are answered, to the last byte."""
+        unsent = self.transport.get_write_buffer_size() or self.transport.is_closing()
+        return not (self._refused or unsent) and self._phase() is _Phase.IDLE
+
+    @property
+    def descriptor(self) -> int:
+        """The connection's file descriptor."""
+        return int(self.transport.get_extra_info("socket").fileno())
 
     def refuse(self, why: RefusedRequest) -> None:
         """Send the refusal and close; a complete request before it is answered instead."""

@@ -1,13 +1,14 @@
 """ASGI applications and their addresses -> HTTP servers in one event loop, until told to stop.
 
 Invariants: addresses are bound before anything else starts; one that is unavailable is an invalid setting.
-Servers stop one after the other, each after its requests in flight. Signals belong to `process`.
+Servers stop one after the other, each after its requests in flight (see `drain`). Signals belong to
+`process`.
 """
 
 import asyncio
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from runtime.environment import SettingsError
+from runtime.http.drain import drain
 from runtime.http.protocol import ConnectionLimits, Gate
+from runtime.http.socket_store import BACKLOG, SocketStore
 
 _OPTIONS = {
     "log_config": None,
@@ -24,6 +27,7 @@ _OPTIONS = {
     "interface": "asgi3",
     "lifespan": "off",
     "ws": "none",
+    "backlog": BACKLOG,
 }
 
 
@@ -56,6 +60,9 @@ class Port:
     app: ASGIApp
     sockets: Sequence[socket.socket]
     gate: Gate = field(default_factory=lambda: Gate(ConnectionLimits()))
+    connections: Sequence[socket.socket] = ()  # left idle by an earlier process
+    store: SocketStore | None = None  # keeps idle connections for the next process
+    linger_seconds: float = 0.0  # without a store: how long an idle connection may still send a request
 
 
 async def serve(ports: Sequence[Port], stopping: asyncio.Event, **options: Any) -> None:
@@ -63,21 +70,43 @@ async def serve(ports: Sequence[Port], stopping: asyncio.Event, **options: Any) 
     async with asyncio.TaskGroup() as group:
         running = []
         for port in ports:
-            server = _Server(uvicorn.Config(port.app, **(_OPTIONS | {"http": port.gate.protocol} | options)))
+            config = uvicorn.Config(port.app, **(_OPTIONS | {"http": port.gate.protocol} | options))
+            server = _Server(config, port)
             watch = group.create_task(port.gate.watch())
-            running.append((server, group.create_task(_run(server, port.sockets)), watch))
+            running.append((port, server, group.create_task(_run(server, port.sockets)), watch))
         await stopping.wait()
-        for server, task, watch in running:
+        for port, server, task, watch in running:
             server.should_exit = True
+            draining = group.create_task(drain(port.gate, port.store, port.linger_seconds))
             await task
             watch.cancel()
+            draining.cancel()
+            if port.store:
+                port.store.settle()
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, port: Port) -> None:
+        super().__init__(config)
+        self._port = port
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the process."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, and continue those of an earlier process."""
+        await super().startup(sockets)
+        loop, port = asyncio.get_running_loop(), self._port
+        for one in port.connections:
+            with suppress(OSError):  # its sender has left
+                await loop.connect_accepted_socket(
+                    lambda: port.gate.resume(self.config, self.server_state), one
+                )
+        if port.store:
+            port.store.clear()
+            port.store.ready()
 
 
 async def _run(server: _Server, sockets: Sequence[socket.socket]) -> None:

@@ -47,6 +47,8 @@ class Connection:
             self._streams = None
 
     async def _post(self, request: bytes) -> int:
+        if self._streams and self._streams[0].at_eof():  # the server has closed, as any client notices
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
