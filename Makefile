@@ -10,40 +10,35 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/installed
 CLIENTS := python sql/python dbt
-TYPED := runtime schemas ingest consumers deploy tests
+TYPED := runtime schemas ingest consumers deploy tapline tests
 
-# Addresses of `make run` for the commands that use it; they follow its variables.
-ADMIN_PORT = $${INGEST_ADMIN_PORT:-$$(cat "$${DATA_DIR:-data}/run/ingest-admin-port" 2>/dev/null || echo 8083)}
-AT = INGEST_URL="$${INGEST_URL:-http://127.0.0.1:$${INGEST_PORT:-8080}}" \
-  INGEST_ADMIN_URL="$${INGEST_ADMIN_URL:-http://127.0.0.1:$(ADMIN_PORT)}" \
-  KAFKA_BOOTSTRAP_SERVERS="$${KAFKA_BOOTSTRAP_SERVERS:-127.0.0.1:$${KAFKA_PORT:-9092}}" \
-  CLICKHOUSE_URL="$${CLICKHOUSE_URL:-http://$${CLICKHOUSE_PASSWORD:+default:$$CLICKHOUSE_PASSWORD@}127.0.0.1:$${CLICKHOUSE_PORT:-8123}}"
+TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
 
 run: $(STAMP) ## run the whole pipeline on this machine, until Ctrl-C
-	@$(BIN)/python -m deploy.local --with-parent $(ARGS)
+	@$(TAPLINE) run --with-parent $(ARGS)
 
 demo: $(STAMP) ## send sample events and query them with SQL
-	@$(BIN)/python -m deploy.demo $(ARGS)
+	@$(TAPLINE) demo $(ARGS)
 
 restart: $(STAMP) ## restart ingest of the running stack, refusing no post; ARGS=warehouse or ARGS=live for those
-	@$(BIN)/python -m deploy.local.restart $(ARGS)
+	@$(TAPLINE) restart $(ARGS)
 
 status: $(STAMP) ## show the state of the stack on one screen
-	@$(BIN)/python -m deploy.status
+	@$(TAPLINE) status
 
 url: $(STAMP) ## print the webhook URL and a mail to Tapcart; ARGS=https://your.host
-	@$(BIN)/python -m deploy.url $(ARGS)
+	@$(TAPLINE) url $(ARGS)
 
 doctor: $(STAMP) ## test a public URL as Tapcart uses it, and suggest fixes; ARGS=URL
-	@$(BIN)/python -m deploy.doctor $(ARGS)
+	@$(TAPLINE) doctor $(ARGS)
 
 prometheus: $(STAMP) ## watch the stack with Prometheus, if it is installed, until Ctrl-C
-	@$(BIN)/python -m deploy.prometheus $(ARGS)
+	@$(TAPLINE) prometheus $(ARGS)
 
 test: $(STAMP) ## run the tests that every change needs, on the real broker and the real engine
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
@@ -71,22 +66,25 @@ fmt: $(STAMP) ## format the code
 	@$(BIN)/ruff format .
 
 report: $(STAMP) ## write a merchant's week as one HTML page with plots; ARGS="--app ID --week DATE --out FILE"
-	@$(BIN)/python -m deploy.report $(ARGS)
+	@$(TAPLINE) report $(ARGS)
 
 reconcile: $(STAMP) ## prove that every Kafka offset has its row, or list what is missing
-	@$(AT) $(BIN)/python -m consumers.reconcile $(ARGS)
+	@$(TAPLINE) reconcile $(ARGS)
 
 replay: $(STAMP) ## replay quarantined events; ARGS=--untyped fills the columns of new schemas
-	@$(AT) $(BIN)/python -m consumers.replay $(ARGS)
+	@$(TAPLINE) replay $(ARGS)
 
 tail: $(STAMP) ## show events as they arrive; ARGS="--type AddedToCart --since 1h"
-	@$(AT) $(BIN)/python -m consumers.tail $(ARGS)
+	@$(TAPLINE) tail $(ARGS)
 
 schemas: $(STAMP) ## list schemas; ARGS="infer --out proposed", then ARGS="add proposed" for new fields
-	@$(AT) $(BIN)/python -m schemas $(or $(ARGS),list)
+	@$(TAPLINE) schemas $(or $(ARGS),list)
 
 spool: $(STAMP) ## list the files that ingest keeps on disk; ARGS="show NAME", ARGS="requeue all"
-	@$(AT) $(BIN)/python -m ingest.spool $(or $(ARGS),list)
+	@$(TAPLINE) spool $(or $(ARGS),list)
+
+wheel: $(STAMP) ## build the package with the command `tapline`, into dist/
+	@rm -rf build && $(BIN)/uv build --wheel --quiet --offline --no-build-isolation --python $(BIN)/python --out-dir dist
 
 faults: $(STAMP) ## break every part while events are sent, then check that none is lost
 	@$(BIN)/python -m tests.faults.harness $(ARGS)
@@ -107,7 +105,7 @@ lock: $(STAMP) ## pin the requirements again
 	done
 
 clean: ## remove build files, but not the data folder
-	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf build dist *.egg-info .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): requirements-dev.txt

@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from runtime.environment import StartError, log_as_json
+from runtime.version import VERSION
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Process:
         for number in _SIGNALS:
             signal.signal(number, lambda *_: stop())
         self._stop, self._seconds_max = stop, seconds_max
+        _log_start()
 
     async def keep(
         self, serving: Part, stop: Callable[[], object], parts: Mapping[str, Part], seconds_max: float
@@ -56,6 +58,7 @@ class Process:
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop)
         self._stop, self._seconds_max = lambda: loop.call_soon_threadsafe(stop), seconds_max
+        _log_start()
         for name, part in parts.items():
             self._start(name, _for_ever(part))
         try:
@@ -125,6 +128,10 @@ def _exit(status: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)
+
+
+def _log_start() -> None:
+    _log.info("process_started", extra={"version": VERSION})
 
 
 def _thread_died(process: Process, died: threading.ExceptHookArgs) -> None:

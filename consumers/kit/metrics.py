@@ -5,6 +5,8 @@ Invariant: every label is bounded: partitions, reasons, names of releases.
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
+from runtime import version
+
 _PREFIX = "tapline_kit"
 
 
@@ -14,6 +16,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        version.publish(self.registry)
         self.events = self._counter("events", "Events passed to the loop, by schema.", "event_type")
         self.passed = self._counter("passed_records", "Records skipped by the filter.")
         self.quarantined = self._counter(

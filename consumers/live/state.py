@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from consumers.live.app_activity import AppActivity, DiskSpace
 from consumers.live.intake import SpoolStatus
+from runtime.version import VERSION
 
 BUCKET_MS = 5_000
 BUCKETS = 180
@@ -284,3 +285,4 @@ class PageSnapshot(Struct, frozen=True):
     topic_problems: tuple[str, ...] | None  # as text; None: unknown
     newest: tuple[EventLine, ...]
     replay: Replay | None
+    version: str = VERSION  # of this process

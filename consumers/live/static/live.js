@@ -19,6 +19,7 @@ function show(state) {
   const empty = state.total?.count === 0 && !state.quarantine?.count && !state.newest.length;
   byId("empty").hidden = !empty;
   document.body.dataset.page = empty ? "empty" : state.window ? "full" : "waiting";
+  put("version", state.version);
   showFigures(state);
   showCharts(state);
   showBalance(state);

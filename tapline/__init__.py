@@ -1,0 +1,5 @@
+"""The command `tapline`, which runs every other module by its name."""
+
+from runtime import version
+
+__version__ = version.VERSION

@@ -1,0 +1,34 @@
+"""The commands of `tapline`: a name -> the module that it runs, in the order in which `--help` lists them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command."""
+
+    name: str
+    module: str  # run as `python -m MODULE`
+    text: str  # one line for `--help`
+    is_client: bool = False  # talks to a running stack, whose addresses it gets
+
+
+COMMANDS = (
+    Command("run", "deploy.local", "run the whole pipeline on this machine, until Ctrl-C"),
+    Command("demo", "deploy.demo", "send sample events and query them with SQL"),
+    Command("restart", "deploy.local.restart", "restart a process of the running stack, refusing no post"),
+    Command("status", "deploy.status", "show the state of the stack on one screen"),
+    Command("url", "deploy.url", "print the webhook URL and a mail to Tapcart"),
+    Command("doctor", "deploy.doctor", "test a public URL as Tapcart uses it, and suggest fixes"),
+    Command("tail", "consumers.tail", "show events as they arrive", is_client=True),
+    Command("schemas", "schemas", "list, propose and release schemas", is_client=True),
+    Command("reconcile", "consumers.reconcile", "prove that every Kafka offset has its row", is_client=True),
+    Command("replay", "consumers.replay", "replay quarantined events", is_client=True),
+    Command("report", "deploy.report", "write a merchant's week as one HTML page with plots"),
+    Command("spool", "ingest.spool", "list the files that ingest keeps on disk", is_client=True),
+    Command("tokens", "ingest.tokens", "rotate the tokens of the webhook's URL"),
+    Command("prometheus", "deploy.prometheus", "watch the stack with Prometheus, until Ctrl-C"),
+    Command("ingest", "ingest", "a process: from HTTP to Kafka"),
+    Command("warehouse", "consumers.warehouse", "a process: from Kafka to ClickHouse"),
+    Command("live", "consumers.live", "a process: the live page"),
+)
