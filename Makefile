@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel install-systemd test-systemd faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -85,6 +85,12 @@ spool: $(STAMP) ## list the files that ingest keeps on disk; ARGS="show NAME", A
 
 wheel: $(STAMP) ## build the package with the command `tapline`, into dist/
 	@rm -rf build && $(BIN)/uv build --wheel --quiet --offline --no-build-isolation --python $(BIN)/python --out-dir dist
+
+install-systemd: wheel ## install or upgrade Tapline as systemd services on this server, as root
+	@PYTHON=$(PYTHON) deploy/systemd/install
+
+test-systemd: wheel ## boot the systemd services in a container (Debian, root), and restart them under load
+	@$(BIN)/python -m tests.systemd
 
 faults: $(STAMP) ## break every part while events are sent, then check that none is lost
 	@$(BIN)/python -m tests.faults.harness $(ARGS)

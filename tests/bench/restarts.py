@@ -46,9 +46,9 @@ class Outcome:
 
     def text(self) -> str:
         """Return the outcome in one line."""
-        ordered = sorted(self.seconds)
+        ordered = sorted(self.seconds) or [0.0]
         middle, last = ordered[len(ordered) // 2], ordered[-1]
-        slowest = max(self.restart_seconds)
+        slowest = max(self.restart_seconds, default=0.0)
         return (
             f"{len(self.restart_seconds)} restarts, {self.statuses.total()} posts, {self.refused} refused "
             f"{dict(self.statuses)}, {self.lost} acknowledged and lost; "
