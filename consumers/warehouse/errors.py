@@ -39,5 +39,9 @@ class SetAsideError(PermanentError):
     """A row kept failing for so long, while others were stored, that loading continues without it."""
 
 
+class DamagedRowError(PermanentError):
+    """A row of a rejected batch is no value of its schema, by our own decoder."""
+
+
 class TooManyRefusedError(Exception):
-    """ClickHouse rejected more rows of one batch than the operator allows: the process stops."""
+    """ClickHouse rejected more intact rows of one batch than the operator allows: the process stops."""

@@ -89,13 +89,13 @@ class Settings(BaseModel):
             "containers."
         ),
     )
-    # ClickHouse may reject this many rows of one batch; they go to the quarantine. One more stops the
+    # ClickHouse may reject this many intact rows of one batch; they go to the quarantine. One more stops the
     # process, because then the tables or this program are wrong, not the events.
     refused_rows_max: int = Field(
         1000,
         alias="WAREHOUSE_REFUSED_ROWS_MAX",
         ge=0,
-        description="Rows of one batch that ClickHouse may reject. One more stops the loader.",
+        description="Intact rows of one batch that ClickHouse may reject. One more stops the loader.",
     )
     insert_seconds_max: float = Field(
         120.0,

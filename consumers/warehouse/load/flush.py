@@ -13,9 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from consumers.kit.decode import SET_ASIDE, UNKNOWN_SCHEMA, Refusal
+from consumers.kit.decode import DAMAGED, SET_ASIDE, UNKNOWN_SCHEMA, InvalidRecordError, Refusal
 from consumers.kit.errors import TransientError
-from consumers.warehouse.errors import PermanentError, SetAsideError, TooManyRefusedError
+from consumers.warehouse.errors import (
+    DamagedRowError,
+    PermanentError,
+    SetAsideError,
+    TooManyRefusedError,
+)
 from consumers.warehouse.load.batch import Batch, RowGroup
 from consumers.warehouse.load.bisect import refused_rows
 from consumers.warehouse.load.container import Format
@@ -36,6 +41,7 @@ _log = logging.getLogger(__name__)
 _NO_PLACE = long(-1) + long(-1)
 _IDS_AHEAD_MAX = 100  # a producer may be this many releases ahead; no release will have a greater id soon
 _AWAITED_MAX = 1000
+_REASONS = {SetAsideError: SET_ASIDE, DamagedRowError: DAMAGED}
 _CUT_BYTES = 65_536  # kept of a value that the quarantine rejects as a whole
 
 
@@ -106,7 +112,7 @@ class Flusher:
         refusals += unknown
         for group in [*batch.groups, *groups]:
             refused = self._load(group, refused_max)
-            refused_max -= len(refused)
+            refused_max -= sum(refusal.reason != DAMAGED for refusal in refused)
             refusals += refused
         if refusals:
             self._keep(refusals)
@@ -144,8 +150,8 @@ class Flusher:
         self._awaited = ids if len(self._awaited) > _AWAITED_MAX else self._awaited | ids
 
     def _keep(self, refusals: Sequence[Refusal]) -> None:
-        for refusal in self._retry("quarantine")(self._quarantine.write, refusals):
-            self._store(refusal, _NO_PLACE + long(refusal.received_at_ms))
+        large = self._retry("quarantine")(self._quarantine.write, refusals)
+        self._store([(refusal, _NO_PLACE + long(refusal.received_at_ms)) for refusal in large])
         reasons = Counter(refusal.reason for refusal in refusals)
         for reason, count in reasons.items():
             self._metrics.quarantined.labels(reason).inc(count)
@@ -153,11 +159,11 @@ class Flusher:
         _log.warning("records_quarantined", extra=extra)
 
     def insert(self, group: RowGroup, refused_max: int) -> list[tuple[int, PermanentError]]:
-        """Insert a group's rows; return (row, error) of the rejected ones, which are not stored anywhere.
+        """Insert a group's rows; return (row, error) of the refused ones, which are not stored anywhere.
 
         Raises: TooManyRefusedError beyond `refused_max`, TransientError.
         """
-        check, form, parts = self._schemas.bindings.check, group.form, group.parts
+        form, parts = group.form, [*group.parts]
 
         def insert(rows: Sequence[int]) -> None:
             if isinstance(rows, range):
@@ -165,10 +171,16 @@ class Flusher:
             else:
                 self._insert(form, [part for row in rows for part in parts[2 * row : 2 * row + 2]])
 
-        def is_suspect(row: int) -> bool:
-            return not check.decodes(form, parts[2 * row])
+        def damaged(rows: Sequence[int]) -> dict[int, PermanentError]:
+            found: dict[int, PermanentError] = {}
+            for row in rows:
+                try:
+                    parts[2 * row] = self._schemas.bindings.check.encoded_again(form, parts[2 * row])
+                except InvalidRecordError as error:
+                    found[row] = DamagedRowError(error.detail)
+            return found
 
-        return refused_rows(len(parts) // 2, insert, is_suspect, refused_max)
+        return refused_rows(len(parts) // 2, insert, damaged, refused_max)
 
     def _make_tables(self) -> None:
         self._warehouse.tables = self._schemas.bindings.tables
@@ -179,25 +191,29 @@ class Flusher:
         refusals = [self._refusal(group, row, error) for row, error in found]
         if group.topic != topics.QUARANTINE:
             return refusals
-        for (row, _), refusal in zip(found, refusals, strict=True):
-            self._store(refusal, group.parts[2 * row + 1])
+        heads = [group.parts[2 * row + 1] for row, _ in found]
+        self._store([*zip(refusals, heads, strict=True)])
         return []
 
-    def _store(self, refusal: Refusal, head: bytes) -> None:
-        """Write a refusal as a row of the quarantine; if that is rejected too, a reduced one."""
-        for kept in (refusal, *_remains(refusal)):
-            form, body = self._schemas.bindings.check.kept(kept)
-            try:
-                return self._insert(form, (body, head))
-            except PermanentError as error:
-                last = error
-        raise last
+    def _store(self, rows: Sequence[tuple[Refusal, bytes]]) -> None:
+        """Write refusals (with the heads of their rows) to the quarantine's table; rejected ones, reduced."""
+        left = [([refusal, *_remains(refusal)], head) for refusal, head in rows]
+        while left:
+            kept = [(self._schemas.bindings.check.kept(remains.pop(0)), head) for remains, head in left]
+            form = kept[0][0][0]
+            parts = [part for (_, body), head in kept for part in (body, head)]
+            refused = self.insert(RowGroup(form, topics.QUARANTINE, parts), len(left))
+            for row, error in refused:
+                if not left[row][0]:
+                    raise error
+            left = [left[row] for row, _ in refused]
 
     def _refusal(self, group: RowGroup, row: int, error: PermanentError) -> Refusal:
         body, head = group.parts[2 * row : 2 * row + 2]
         check = self._schemas.bindings.check
         refusal = check.refused(group.form, group.topic, (body, head), error.detail)
-        return replace(refusal, reason=SET_ASIDE) if isinstance(error, SetAsideError) else refusal
+        reason = next((name for kind, name in _REASONS.items() if isinstance(error, kind)), refusal.reason)
+        return replace(refusal, reason=reason)
 
     def _insert(self, form: Format, parts: Sequence[bytes]) -> None:
         self._inserts.write(form, parts, lambda: self._schemas.bindings.check.day(form, parts[0]))

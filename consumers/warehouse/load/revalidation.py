@@ -68,13 +68,9 @@ class Revalidation:
             return None
         return None if at is None else int(datetime.fromtimestamp(at / 1000, UTC).strftime("%Y%m%d"))
 
-    def decodes(self, form: Format, body: bytes) -> bool:
-        """Return whether a row decodes to its last byte."""
-        try:
-            self.datum(form, body)
-        except InvalidRecordError:
-            return False
-        return True
+    def encoded_again(self, form: Format, body: bytes) -> bytes:
+        """Return the body of a rejected row in our own encoding. Raises: InvalidRecordError."""
+        return _encoded(form.release, self.datum(form, body))
 
     def refused(self, form: Format, topic: str, row: tuple[bytes, bytes], detail: str) -> Refusal:
         """Build the refusal of a row (body and head) that the engine rejected."""

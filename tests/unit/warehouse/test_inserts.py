@@ -110,7 +110,7 @@ def load(store: Store, clock: Clock, rows: int, policy: Policy = POLICY) -> tupl
     def insert(piece: Sequence[int]) -> None:
         writer.write(form, [part for row in piece for part in parts[2 * row : 2 * row + 2]], lambda: DAY)
 
-    for row, error in refused_rows(rows, insert, lambda _: False, 1000):
+    for row, error in refused_rows(rows, insert, lambda _: {}, 1000):
         assert isinstance(error, SetAsideError)
         aside.add(row)
     return aside, metrics

@@ -15,6 +15,7 @@ from consumers.kit.decode import (
     NO_VALUE,
     UNKNOWN_SCHEMA,
     WRONG_TOPIC,
+    InvalidRecordError,
     Refusal,
 )
 from consumers.warehouse.load.container import Format, format_of
@@ -163,6 +164,17 @@ def test_quarantine_record_that_is_damaged_becomes_its_row(data: bytes | None) -
     row = CHECK.datum(*found)
     assert (row["body"], row["source"]) == (data or b"", "warehouse")
     assert row["record"] == "tapcart.quarantine/3/14"
+
+
+def test_a_long_varint_is_encoded_again() -> None:
+    """Avro decoders read more bytes than a number needs; ClickHouse gets the shortest form."""
+    good = GOOD["AppOpened"][wire.HEADER_BYTES :]
+    form = FORMATS[wire.wire_id_of(GOOD["AppOpened"]) or 0]
+    assert good[0] < 0x80, "the length of event_type"
+
+    assert CHECK.encoded_again(form, bytes([good[0] | 0x80, 0]) + good[1:]) == good
+    with pytest.raises(InvalidRecordError, match="undecodable"):
+        CHECK.encoded_again(form, good[:-5])
 
 
 def test_right_checksum_tells_our_own_producers() -> None:
