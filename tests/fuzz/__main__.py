@@ -98,6 +98,7 @@ class Run:
         seconds = time.monotonic() - began
         producer.flush(30)
 
+        sys.stderr.write("all cases are sent; waiting until everything is loaded, then reconciling\n")
         findings = [*base.figures.findings, *attack.figures.findings, *self._settle(base, attack)]
         after = oracle.processes(run_dir)
         findings += [*oracle.changes(before, after), *oracle.tracebacks(log_dir), *self._reconcile()]

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import re
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ _BETWEEN_PARTS_SECONDS = 0.001
 _ANSWER_BYTES_MAX = 4 * 1024 * 1024
 _FINDINGS_MAX = 20
 _HEALTHY_PER_SECOND = 20
+_PROGRESS_SECONDS = 30.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _SAMPLE = json.loads((ROOT / "deploy" / "samples" / "mobile" / "AppOpened.json").read_bytes())
 
@@ -72,13 +74,14 @@ class Attack:
                     await asyncio.sleep(wait)
                 await self._attempt(targets[number % len(targets)], number)
 
-        healthy = asyncio.create_task(self._healthy())
+        beside = [asyncio.create_task(self._healthy()), asyncio.create_task(self._progress(requests))]
         async with asyncio.TaskGroup() as tasks:
             for _ in range(connections):
                 tasks.create_task(work())
-        healthy.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await healthy
+        for task in beside:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     async def _attempt(self, target: Target, number: int) -> None:
         case = target.make(Random(f"{self._seed}/{target.name}/{number}"), self._place)
@@ -99,6 +102,13 @@ class Attack:
         with contextlib.suppress(BufferError):
             self._producer.produce(topics.EVENTS, value, key, headers=[*headers])
         self._producer.poll(0)
+
+    async def _progress(self, requests: int) -> None:
+        while True:
+            await asyncio.sleep(_PROGRESS_SECONDS)
+            figures = self.figures
+            sent = f"{figures.requests.total():,} of {requests:,} cases"
+            sys.stderr.write(f"{sent}, {len(figures.findings)} findings\n")
 
     async def _healthy(self) -> None:
         for number in itertools.count():

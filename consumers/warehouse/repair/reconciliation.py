@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from consumers.kit.decode import Refusal
@@ -65,9 +66,9 @@ class _Found:
 
     place: Place
     offset: int
-    # The quarantine would have one of these. A value with a correct checksum reaches ClickHouse unchanged,
-    # and is kept so if ClickHouse rejects it; any other is decoded first.
-    bodies: tuple[bytes, ...]
+    # The quarantine would have a body with one of these. A value with a correct checksum reaches ClickHouse
+    # unchanged, and is kept so if ClickHouse rejects it; any other is decoded first.
+    digests: frozenset[bytes]
     event_type: str = ""
     tables: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -168,11 +169,10 @@ class Reconciliation:
         for one in found:
             report.partitions[one.place].merged += _is_there(one, there)
         rest = [one for one in found if not _is_there(one, there)]
-        remains = [{left for body in one.bodies for left in remains_of(body)} for one in rest]
-        kept = self._lookup.bodies(set().union(*remains))
-        for one, left in zip(rest, remains, strict=True):
+        kept = self._lookup.quarantined(digest for one in rest for digest in one.digests)
+        for one in rest:
             partition = report.partitions[one.place]
-            if not kept.isdisjoint(left):
+            if not kept.isdisjoint(one.digests):
                 partition.quarantined += 1
             elif self._is_expired(one, now_ms):
                 partition.expired += 1
@@ -185,16 +185,16 @@ class Reconciliation:
         checked = self._parts.bindings.check(place[0], record)
         value = record.value() or b""
         if isinstance(checked, Refusal):
-            return _Found(place, offset, tuple({value, checked.body}))
+            return _Found(place, offset, _digests(value, checked.body))
         form, body = checked
         datum = self._parts.bindings.check.datum(form, body)
         if place[0] == topics.QUARANTINE:
-            return _Found(place, offset, tuple({value, datum["body"]}), timestamp_ms=datum["received_at"])
+            return _Found(place, offset, _digests(value, datum["body"]), timestamp_ms=datum["received_at"])
         columns = _EVENT_KEY if "timestamp" in datum else _CLICKSTREAM_KEY
         return _Found(
             place,
             offset,
-            tuple({value, form.prefix + body}),
+            _digests(value, form.prefix + body),
             datum.get("event_type", form.release.name),
             self._tables_of(form, datum),
             columns,
@@ -211,6 +211,11 @@ class Reconciliation:
     def _is_expired(self, one: _Found, now_ms: int) -> bool:
         at = one.timestamp_ms
         return bool(self._ttl_days) and at is not None and at < now_ms - self._ttl_days * _DAY_MS
+
+
+def _digests(*bodies: bytes) -> frozenset[bytes]:
+    """Return the SHA-256 of all forms in which the quarantine may have a body."""
+    return frozenset(sha256(form).digest() for body in {*bodies} for form in remains_of(body))
 
 
 def _extend(ranges: list[OffsetRange], place: Place, offset: int) -> None:
