@@ -175,9 +175,12 @@ class Flusher:
             found: dict[int, PermanentError] = {}
             for row in rows:
                 try:
-                    parts[2 * row] = self._schemas.bindings.check.encoded_again(form, parts[2 * row])
+                    again = self._schemas.bindings.check.encoded_again(form, parts[2 * row])
                 except InvalidRecordError as error:
                     found[row] = DamagedRowError(error.detail)
+                else:
+                    if again != parts[2 * row]:  # no second copy of the whole batch
+                        parts[2 * row] = again
             return found
 
         return refused_rows(len(parts) // 2, insert, damaged, refused_max)
