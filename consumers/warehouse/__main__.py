@@ -15,12 +15,11 @@ from consumers.warehouse.settings import Settings
 from runtime.process import Process, main
 from schemas.catalog.schema_reloader import lenient_reloader
 
-
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def _load(process: Process) -> None:
-    # glibc gives threads arenas of their own, which keep what batches freed: 100 MiB more after a long backlog.
+    # Arenas of threads keep what batches freed: 100 MiB more after a long backlog.
     with contextlib.suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
     settings = Settings.from_env(os.environ)
