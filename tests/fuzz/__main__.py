@@ -41,6 +41,7 @@ def main() -> int:
         outcome = Run(options, data).run()
     command = (
         f"python -m tests.fuzz --seed {options.seed} --requests {options.requests} --rate {options.rate:g}"
+        f" --connections {options.connections}"
     )
     sys.stdout.write(report.text(outcome, command))
     if options.report:
