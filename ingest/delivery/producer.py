@@ -24,7 +24,10 @@ from ingest.delivery.record import OutgoingRecord
 from runtime.kafka import topics
 
 _LOG = logging.getLogger(__name__)
-_COLLECT_SECONDS_MAX = 0.01  # a partition without a leader delays the others by at most this
+# A partition without a leader delays the others by at most this. With 0.01, a Kafka that takes 20 ms
+# to answer has as many requests in flight as librdkafka allows,
+# whose thread then spins.
+_COLLECT_SECONDS_MAX = 0.05
 _POLL_SECONDS_MAX = 0.1
 
 # The message itself is at fault, so no retry can succeed.
