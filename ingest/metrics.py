@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 
 from ingest.delivery.state import DeliveryState
 from runtime import version
-from runtime.http.protocol import EVICTED, SILENT
+from runtime.http.gate import EVICTED, SILENT
 
 _PREFIX = "tapline_ingest"
 REASONS = ("not_json", "invalid_field", "time_out_of_range", "content_encoding", "refused", "damaged")

@@ -24,7 +24,7 @@ from ingest.metrics import Metrics
 from ingest.registry_api.registry import RegistryApi
 from ingest.settings import Settings
 from runtime import descriptors
-from runtime.http.protocol import ConnectionLimits, Gate
+from runtime.http.gate import ConnectionLimits, Gate
 from runtime.process import Part
 from runtime.tokens import Token
 from schemas.catalog.schema_reloader import SchemaReloader

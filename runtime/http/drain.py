@@ -8,7 +8,7 @@ prevent it (RFC 9112, 9.6): let the idle timeout of a proxy in front be shorter.
 
 import asyncio
 
-from runtime.http.protocol import Gate
+from runtime.http.gate import Gate
 from runtime.http.socket_store import SocketStore
 
 _LOOK_SECONDS = 0.01
@@ -29,5 +29,5 @@ async def drain(gate: Gate, store: SocketStore | None, linger_seconds: float) ->
                     continue
                 gate.closing = True
             if loop.time() >= closes_at:
-                connection.transport.close()
+                connection.close()
         await asyncio.sleep(_LOOK_SECONDS)

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp
 
 from runtime.environment import SettingsError
 from runtime.http.drain import drain
-from runtime.http.protocol import ConnectionLimits, Gate
+from runtime.http.gate import ConnectionLimits, Gate
+from runtime.http.protocol import protocol, resumed
 from runtime.http.socket_store import BACKLOG, SocketStore
 
 _OPTIONS = {
@@ -70,7 +71,7 @@ async def serve(ports: Sequence[Port], stopping: asyncio.Event, **options: Any) 
     async with asyncio.TaskGroup() as group:
         running = []
         for port in ports:
-            config = uvicorn.Config(port.app, **(_OPTIONS | {"http": port.gate.protocol} | options))
+            config = uvicorn.Config(port.app, **(_OPTIONS | {"http": protocol(port.gate)} | options))
             server = _Server(config, port)
             watch = group.create_task(port.gate.watch())
             running.append((port, server, group.create_task(_run(server, port.sockets)), watch))
@@ -102,7 +103,7 @@ class _Server(uvicorn.Server):
         for one in port.connections:
             with suppress(OSError):  # its sender has left
                 await loop.connect_accepted_socket(
-                    lambda: port.gate.resume(self.config, self.server_state), one
+                    lambda: resumed(port.gate, self.config, self.server_state), one
                 )
         if port.store:
             port.store.clear()

@@ -14,12 +14,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from runtime.http.protocol import EVICTED, SILENT, ConnectionLimits, Gate, RefusedRequest
+from runtime.http.exchange import WholeAnswer
+from runtime.http.gate import EVICTED, SILENT, ConnectionLimits, Gate, RefusedRequest
 from runtime.http.server import Port, bind, serve
 
 QUICK = ConnectionLimits(head_seconds_max=0.5, request_seconds_max=0.5)
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 Answer = tuple[int, bytes]
+_WHOLE = WholeAnswer(Response(b"kept", headers={"x-a": "b"}, media_type="text/plain"))
 
 
 @dataclass
@@ -41,11 +43,14 @@ class Server:
             body = await request.body() if "early" not in scope["path"] else b""
         except ClientDisconnect:
             self.cut_off += 1
-            return
+            return None
         await self.let_go.wait()
         asked = ",".join(name for name in ("upgrade", "connection") if name in request.headers)
+        if scope["path"] in ("/whole", "/parts"):
+            taken = scope if scope["path"] == "/whole" else {**scope, "extensions": {}}
+            return await _WHOLE(taken, receive, send)
         said = f"{request.method} {scope['path']} {body.decode()} {asked}".strip()
-        await Response(said, 401 if "early" in scope["path"] else 200)(scope, receive, send)
+        return await Response(said, 401 if "early" in scope["path"] else 200)(scope, receive, send)
 
     async def connect(self) -> "Connection":
         """Return a connection."""
@@ -91,16 +96,15 @@ class Connection:
 
 
 @asynccontextmanager
-async def running(limits: ConnectionLimits = QUICK) -> AsyncIterator[Server]:
+async def running(limits: ConnectionLimits = QUICK, keep_alive: int = 60) -> AsyncIterator[Server]:
     """Yield a server that answers at once."""
     server, stopping = Server(limits), asyncio.Event()
     server.let_go.set()
     sockets = bind("127.0.0.1", 0, "PORT")
     server.port = sockets[0].getsockname()[1]
     gate = Gate(limits, server.refusals.append, server.closed.append)
-    task = asyncio.create_task(
-        serve([Port(server.app, sockets, gate)], stopping, timeout_keep_alive=60, timeout_graceful_shutdown=1)
-    )
+    options = {"timeout_keep_alive": keep_alive, "timeout_graceful_shutdown": 1}
+    task = asyncio.create_task(serve([Port(server.app, sockets, gate)], stopping, **options))
     try:
         while not server.connections:
             with suppress(ConnectionError):
@@ -326,6 +330,78 @@ def test_what_does_not_come_in_time_is_closed(run: Run) -> None:
             assert server.closed == [SILENT, SILENT]
             assert server.cut_off == 1
             assert {why.event for why in server.refusals} == {"late_request"}
+
+    run(test())
+
+
+def test_an_idle_connection_is_closed_after_its_time(run: Run) -> None:
+    """Not before, and not as one that never had a request."""
+
+    async def test() -> None:
+        async with running(keep_alive=1) as server:
+            connection = await server.connect()
+            for _ in range(2):
+                await connection.send(POST, pause_seconds=0.5)
+                assert await connection.answer() == (200, b"POST /a hi")
+
+            assert await asyncio.wait_for(connection.answer(), 5) is None
+            assert server.closed == []
+            assert server.refusals == []
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST PATH HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi",
+        b"POST PATH HTTP/1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi",
+        b"POST PATH HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi",
+        b"POST PATH HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi",
+        b"POST PATH HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi" * 3,
+    ],
+    ids=["usual", "close", "expects", "HTTP/1.0", "pipelined"],
+)
+def test_a_whole_answer_has_the_lines_of_its_messages(run: Run, request_: bytes) -> None:
+    """In another order, and the connection is kept or closed alike."""
+
+    async def answer_of(server: Server, path: bytes) -> tuple[list[bytes], bool]:
+        connection = await server.connect()
+        await connection.send(request_.replace(b"PATH", path))
+        data = b""
+        with suppress(TimeoutError):
+            while piece := await asyncio.wait_for(connection.reader.read(10_000), 0.3):
+                data += piece
+        lines = sorted(line for line in data.split(b"\r\n") if not line.startswith(b"date:"))
+        return lines, connection.reader.at_eof()
+
+    async def test() -> None:
+        async with running() as server:
+            whole, parts = await answer_of(server, b"/whole"), await answer_of(server, b"/parts")
+            assert whole == parts
+            assert b"x-a: b" in whole[0]
+            assert any(b"kept" in line for line in whole[0])
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        (b"/a?b=c", "/a"),
+        (b"/a#b?c", "/a"),
+        (b"/a%62?" + b"q" * 60_000, "/ab"),
+        (b"http://host:1/a?b", "/a"),
+        (b"http://host:1/" + b"?" + b"q" * 60_000, "/"),
+    ],
+)
+def test_the_path_is_found_in_every_form_of_a_url(run: Run, url: bytes, path: str) -> None:
+    """Query and fragment are no part of it."""
+
+    async def test() -> None:
+        async with running() as server:
+            answers = await server.ask(POST.replace(b"/a", url))
+            assert answers == [(200, f"POST {path} hi".encode())]
 
     run(test())
 

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.local import socket_keeper
 from deploy.local.socket_keeper import SocketKeeper
-from runtime.http.protocol import ConnectionLimits, Gate
+from runtime.http.gate import ConnectionLimits, Gate
 from runtime.http.server import Port, bind, serve
 from runtime.http.socket_store import LISTEN_FDS_START, SocketStore, inherited
 from tests.support.stack import ROOT

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from deploy.local.clickhouse import configuration, sandbox
 from deploy.local.clickhouse.settings import Settings
-from runtime.http.protocol import ConnectionLimits, Gate
+from runtime.http.gate import ConnectionLimits, Gate
 from runtime.http.server import Port, bind, serve
 from runtime.process import Process, main
 
