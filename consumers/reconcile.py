@@ -5,7 +5,7 @@ INGEST_ADMIN_URL for ingest's own counters. Which rows count as a place: see
 `consumers.warehouse.repair.reconciliation`; how gaps are found: reconcile.sql. `--repair` loads missing
 records as the loader does.
 
-Exit status: 0 nothing is missing, 1 records are missing, 2 the check failed.
+Exit status: 0 nothing is missing, 1 records are missing, 2 the check failed; all else: see `runtime.command`.
 """
 
 import argparse
@@ -22,15 +22,13 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.kit import ingest_state
-from consumers.kit.errors import TransientError
-from consumers.warehouse.errors import TooManyRefusedError
+from consumers.warehouse.errors import FAILURES
 from consumers.warehouse.repair.offset_reader import OffsetRange
 from consumers.warehouse.repair.reconciliation import PartitionCounts, Reconciliation, ReconciliationReport
 from consumers.warehouse.repair.replayer import IngestAccess
 from consumers.warehouse.settings import Settings
-from runtime.environment import SettingsError
-from runtime.printable import printable, printable_lines
-from schemas.catalog.catalog import CatalogError
+from runtime import command
+from runtime.printable import printable
 from schemas.catalog.schema_reloader import strict_reloader
 
 _COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
@@ -39,23 +37,19 @@ _TYPES_MAX = 200
 _NOTE = "kafka: records it still has; raw: rows, including old versions not merged yet; view: events"
 
 
-def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Reconcile, print the report, and return the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Reconcile, print the report, and return the exit status. Raises: TransientError, SettingsError."""
     options = _options(arguments)
-    try:
-        settings, access = Settings.from_env(env), IngestAccess.from_env(env)
-        accounting = Reconciliation(settings, strict_reloader(settings.schemas_dir, settings.schema_registry))
+    settings, access = Settings.from_env(os.environ), IngestAccess.from_env(os.environ)
+    accounting = Reconciliation(settings, strict_reloader(settings.schemas_dir, settings.schema_registry))
+    logs = accounting.wait(options.wait)
+    report = accounting.report(logs, _now_ms())
+    if options.repair and report.missing:
+        sys.stderr.write(f"loaded {accounting.repair(report.missing)} missing records\n")
+        # The loader must still load the records that the repair sent to the quarantine.
         logs = accounting.wait(options.wait)
         report = accounting.report(logs, _now_ms())
-        if options.repair and report.missing:
-            sys.stderr.write(f"loaded {accounting.repair(report.missing)} missing records\n")
-            # The loader must still load the records that the repair sent to the quarantine.
-            logs = accounting.wait(options.wait)
-            report = accounting.report(logs, _now_ms())
-        types = accounting.types(report, logs)
-    except (SettingsError, CatalogError, TransientError, TooManyRefusedError) as error:
-        sys.stderr.write(f"could not reconcile: {printable_lines(error)}\n")
-        return 2
+    types = accounting.types(report, logs)
     received = _received(access.admin_urls)
     lines = [_as_json(report, types, received)] if options.json else _lines(report, types, received)
     sys.stdout.writelines(f"{line}\n" for line in lines)
@@ -164,4 +158,4 @@ def _totals(partitions: Iterable[PartitionCounts]) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    command.main("could not reconcile", main, FAILURES)

@@ -13,7 +13,7 @@ waits, up to a limit, until ingest uses that release and the loader has loaded e
 `python -m consumers.replay --from DATE --to DATE` reloads the events that Kafka received between the two
 dates (UTC, the second exclusive) and types them like `--untyped`. Committed offsets do not move.
 
-Exit status: 0 all done, 1 some rows stay, 2 the replay failed.
+Exit status: 0 all done, 1 some rows stay, 2 the replay failed; all else: see `runtime.command`.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from itertools import islice
 
 from consumers.kit import ingest_state
 from consumers.kit.errors import TransientError
-from consumers.warehouse.errors import TooManyRefusedError
+from consumers.warehouse.errors import FAILURES
 from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.repair.offset_reader import OffsetReader
 from consumers.warehouse.repair.reconciliation import Reconciliation
@@ -41,10 +41,9 @@ from consumers.warehouse.repair.replayer import (
 )
 from consumers.warehouse.repair.retype import Retyper, sources
 from consumers.warehouse.settings import Settings
-from runtime.environment import SettingsError
-from runtime.printable import printable, printable_lines
+from runtime import command
+from runtime.printable import printable
 from runtime.retry import RetryPolicy, retrying
-from schemas.catalog.catalog import CatalogError
 from schemas.catalog.schema_reloader import SchemaReloader, strict_reloader
 
 _ATTEMPTS_MAX = 8
@@ -186,18 +185,14 @@ def _retry() -> RetryPolicy:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command in `arguments`; return the exit status."""
+    """Run the command in `arguments`; return the exit status. Raises: TransientError, SettingsError."""
     options = _options(arguments)
-    try:
-        settings, access = Settings.from_env(os.environ), IngestAccess.from_env(os.environ)
-        if options.untyped:
-            return untyped(settings, access, options.event_type, dry_run=options.dry_run)
-        if options.where is None:
-            return reload(settings, options.start, options.end)
-        return replay(settings, access, options.where, dry_run=options.dry_run)
-    except (SettingsError, CatalogError, TransientError, TooManyRefusedError) as error:
-        print(f"could not replay: {printable_lines(error)}", file=sys.stderr)
-        return 2
+    settings, access = Settings.from_env(os.environ), IngestAccess.from_env(os.environ)
+    if options.untyped:
+        return untyped(settings, access, options.event_type, dry_run=options.dry_run)
+    if options.where is None:
+        return reload(settings, options.start, options.end)
+    return replay(settings, access, options.where, dry_run=options.dry_run)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -232,4 +227,4 @@ def _together(rows: Iterator[QuarantineRow]) -> Iterator[list[QuarantineRow]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command.main("could not replay", main, FAILURES)

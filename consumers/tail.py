@@ -3,7 +3,8 @@
 `[--type TYPE]... [--app APP] [--since 1h] [--fields a,b.c] [--json]`; coloured on a terminal, plain in a
 pipe.
 Invariants: joins no group and commits nothing; no text of an event reaches the terminal unescaped. While
-Kafka is unavailable it waits and says so. Exit status: 0, 2 for wrong options, 130 after Ctrl-C.
+Kafka is unavailable it waits and says so. Exit status: 0 if its reader is gone; all else: see
+`runtime.command`.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from consumers.kit.decode import InvalidRecordError, fields_of, header, sound
 from consumers.kit.event_filter import EventFilter, event_filter, typed
 from consumers.kit.record import Place
 from consumers.kit.settings import Settings
+from runtime import command
 from runtime.environment import SettingsError
 from runtime.kafka import record_headers, topics
 from runtime.printable import printable
@@ -50,26 +52,19 @@ _TIMES = frozenset(("timestamp_iso", "received_at"))
 _STYLES = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
 
-def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Print events until stopped; return the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Print events until stopped; return the exit status. Raises: SettingsError, CatalogError."""
     options = _options(arguments)
-    try:
-        settings = Settings.from_env(env)
-        reloader = lenient_reloader(settings.schemas_dir, settings.schema_registry)
-        chosen = event_filter(reloader.catalog, options.type, options.app)
-        _check_fields(reloader.catalog, chosen, options.fields)
-        consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail", _log)
-    except (SettingsError, CatalogError) as error:
-        _say(str(error))
-        return 2
+    settings = Settings.from_env(os.environ)
+    reloader = lenient_reloader(settings.schemas_dir, settings.schema_registry)
+    chosen = event_filter(reloader.catalog, options.type, options.app)
+    _check_fields(reloader.catalog, chosen, options.fields)
+    consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail", _log)
     try:
         for event, record in _events(consumer, reloader, chosen, options.since):
             _print(event, record, options)
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
-        # The reader has closed the pipe, so discard the buffered output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        command.discard_output()
     return 0
 
 
@@ -244,8 +239,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        status = main(sys.argv[1:], os.environ)
-    except KeyboardInterrupt:
-        status = 130
-    sys.exit(status)
+    command.main("tail", main)

@@ -5,8 +5,7 @@ setting has one description, at the process that owns it, and none is without.
 """
 
 import ast
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -25,6 +24,8 @@ import deploy.local.settings
 import ingest.metrics
 import ingest.settings
 import schemas.settings
+from runtime import command
+from runtime.command import CommandError
 
 _ROOT = Path(__file__).resolve().parents[1]
 SETTINGS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -143,18 +144,18 @@ def _watched() -> Iterator[tuple[str, str, str]]:
                     yield f"`tapline_ingest_{name}`", "gauge", text
 
 
-def main(arguments: list[str]) -> int:
-    """Write the pages, or compare them; return the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or compare them; return the exit status. Raises: CommandError."""
     pages = {_ROOT / "docs/settings.md": settings_page(), _ROOT / "docs/metrics.md": metrics_page()}
-    if arguments != ["--check"]:
+    if [*arguments] != ["--check"]:
         for path, text in pages.items():
             path.write_text(text)
         return 0
     stale = [path.name for path, text in pages.items() if not path.exists() or path.read_text() != text]
     if stale:
-        print(f"docs/{', docs/'.join(stale)}: not current; run `make docs`", file=sys.stderr)
-    return len(stale) and 1
+        raise CommandError(f"docs/{', docs/'.join(stale)}: not current; run `make docs`")
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command.main("reference", main, {ValueError: 1})

@@ -1,17 +1,18 @@
 """The public host -> the webhook URL and a mail to Tapcart: `python -m deploy.url HOST`.
 
-Exit status: 0 printed, 1 there is no token yet, 2 wrong options or settings. Source: Tapcart's documents of
-2026: the Mobile Event Webhook is requested by mail; the Clickstream Webhook is entered in the dashboard.
+Exit status: 0 printed, 1 there is no token yet; all else: see `runtime.command`. Source: Tapcart's documents
+of 2026: the Mobile Event Webhook is requested by mail; the Clickstream Webhook is entered in the dashboard.
 """
 
 import argparse
 import os
-import sys
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from deploy.local.errors import StackError
+from deploy.local.errors import StackError, WrongSettingsError
 from deploy.local.secret import secret
 from deploy.local.settings import Settings
+from runtime import command
 
 _MAIL = """\
 Mail to Tapcart (developertools@tapcart.co, or your contact there):
@@ -31,26 +32,20 @@ Mail to Tapcart (developertools@tapcart.co, or your contact there):
 Clickstream Webhook: enter the same address in Tapcart's dashboard under Settings, Webhooks."""
 
 
-def main() -> int:
-    """Print the URL and the mail; return the exit status."""
+def main(given: Sequence[str]) -> int:
+    """Print the URL and the mail; return the exit status. Raises: StackError."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.url", description="Print the webhook URL, and a mail to Tapcart."
     )
     parser.add_argument("host", nargs="?", default="", help="https://<host> (default: TAPLINE_PUBLIC_URL)")
-    host = parser.parse_args().host.rstrip("/")
-    try:
-        settings = Settings.from_env(os.environ)
-        token = secret(settings)
-    except StackError as error:
-        print(f"url: {error}", file=sys.stderr)
-        return error.exit_status
+    host = parser.parse_args(given).host.rstrip("/")
+    settings = Settings.from_env(os.environ)
+    token = secret(settings)
     public = (host if "://" in host or not host else f"https://{host}") or settings.public_url
     if public and (urlsplit(public).scheme != "https" or not urlsplit(public).hostname):
-        print(f"url: Tapcart posts to https://<host>; {public} is not such a URL", file=sys.stderr)
-        return 2
+        raise WrongSettingsError(f"Tapcart posts to https://<host>; {public} is not such a URL")
     if not token:
-        print("url: there is no token: `make run` creates one at its first start", file=sys.stderr)
-        return 1
+        raise StackError("there is no token: `make run` creates one at its first start")
     url = f"{public or 'https://<your host>'}/tapcart_webhooks/{token}"
     print(f"{url}\n\n{_MAIL.format(url=url)}")
     if not public:
@@ -60,4 +55,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.main("url", main)

@@ -290,7 +290,7 @@ class SpoolSettings(BaseModel):
     model_config = environment.CONFIG
 
     spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")
-    kafka: dict[str, str] = Field(alias="KAFKA_BOOTSTRAP_SERVERS")  # empty: unset
+    kafka: environment.AnyKafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")  # empty: unset
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -3,18 +3,16 @@
 `list` shows the segments that await Kafka, which ingest delivers by itself, and the files set aside, which it
 does not: records that Kafka refused for good, and damaged bytes. `requeue` sends the records of such files to
 Kafka and removes each file once Kafka has all its records; ingest may keep running. Exit status: 0 done, 1
-failed, 2 wrong settings or options.
+failed; all else: see `runtime.command`.
 """
 
 import argparse
 import asyncio
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from confluent_kafka import KafkaException
 
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.producer_port import NotAcknowledgedError, RefusedError
@@ -24,6 +22,7 @@ from ingest.delivery.segment_writer import SUFFIX
 from ingest.delivery.set_aside import FOLDER
 from ingest.delivery.set_aside import SUFFIX as ASIDE
 from ingest.settings import SpoolSettings
+from runtime import command
 from runtime.environment import SettingsError
 from runtime.kafka import record_headers
 from runtime.printable import printable
@@ -32,25 +31,15 @@ _ACKNOWLEDGE_SECONDS_MAX = 30.0
 _ALL = "all"
 
 
-def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Run the command in `arguments`; return the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Run the command in `arguments`; return the exit status. Raises: SettingsError, OSError."""
     options = _options(arguments)
-    try:
-        settings = SpoolSettings.from_env(env)
-        if options.command == "list":
-            return _list(settings.spool_dir)
-        if options.command == "show":
-            return _show(_file(settings.spool_dir, options.name))
-        return asyncio.run(_requeue(settings, options.names))
-    except SettingsError as error:
-        print(f"spool: {error}", file=sys.stderr)
-        return 2
-    except KafkaException as error:
-        print(f"spool: KAFKA_*: {error.args[0].str()}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"spool: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
+    settings = SpoolSettings.from_env(os.environ)
+    if options.command == "list":
+        return _list(settings.spool_dir)
+    if options.command == "show":
+        return _show(_file(settings.spool_dir, options.name))
+    return asyncio.run(_requeue(settings, options.names))
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -139,4 +128,4 @@ def _file(folder: Path, name: str) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    command.main("spool", main)

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runtime.command import CommandError
 from runtime.tokens import Token, parse, taken_apart
 
 _RANDOM_BYTES = 24
 _ID_LENGTH = 8
 
 
-class TokensError(Exception):
+class TokensError(CommandError):
     """The file cannot be used; the text says why and holds no secret."""
 
 

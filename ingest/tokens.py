@@ -2,7 +2,7 @@
 
 The file is INGEST_TOKENS_FILE, else `$DATA_DIR/token`, the one of `make run`. `new` prints its secret; no
 other command prints any. To rotate a token: create a new one, have the sender use the new URL, then revoke
-the old one. Exit status: 0 done, 1 failed, 2 wrong options.
+the old one. Exit status: 0 done, 1 failed; all else: see `runtime.command`.
 """
 
 import argparse
@@ -10,33 +10,30 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from ingest.token_file import TokenFile, TokensError, id_of
+from runtime import command
 
 _NOTE = "a running ingest reloads it within 3 seconds"
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Run the command in `arguments`; return the exit status."""
+    """Run the command in `arguments`; return the exit status. Raises: TokensError."""
     options = _options(arguments)
     if env.get("INGEST_TOKENS"):
-        print("tokens: INGEST_TOKENS is set; tokens in the environment cannot be edited", file=sys.stderr)
-        return 1
+        raise TokensError("INGEST_TOKENS is set; tokens in the environment cannot be edited")
     path = env.get("INGEST_TOKENS_FILE") or Path(env.get("DATA_DIR") or "data") / "token"
     file = TokenFile(Path(path))
-    try:
-        if options.command == "new":
-            print(file.add(options.app, datetime.now(UTC)))
-            print(f"tokens: added to {file.path}; {_NOTE}", file=sys.stderr)
-        elif options.command == "revoke":
-            token = file.revoke(options.id)
-            print(f"tokens: {id_of(token)} is revoked; {_NOTE}", file=sys.stderr)
-        else:
-            _list(file)
-    except TokensError as error:
-        print(f"tokens: {error}", file=sys.stderr)
-        return 1
+    if options.command == "new":
+        print(file.add(options.app, datetime.now(UTC)))
+        print(f"tokens: added to {file.path}; {_NOTE}", file=sys.stderr)
+    elif options.command == "revoke":
+        token = file.revoke(options.id)
+        print(f"tokens: {id_of(token)} is revoked; {_NOTE}", file=sys.stderr)
+    else:
+        _list(file)
     return 0
 
 
@@ -65,4 +62,4 @@ def _list(file: TokenFile) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    command.main("tokens", partial(main, env=os.environ))

@@ -4,12 +4,16 @@ Invariants: the client never retries by itself, has no session, and gives up a r
 Source: clickhouse_connect's documentation of `get_client`.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
+
+# It raises the errors that it also logs as warnings.
+logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
 
 _PORTS = {"http": 8123, "https": 8443}
 

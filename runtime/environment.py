@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from runtime.command import CommandError
 from runtime.kafka import topics
 
 CONFIG = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -27,8 +28,10 @@ _Settings = TypeVar("_Settings", bound=BaseModel)
 _LOG_CHARS_MAX, _LOG_ITEMS_MAX, _LOG_DEPTH_MAX = 8_000, 100, 4
 
 
-class StartError(Exception):
+class StartError(CommandError):
     """The process cannot start; the text lists every problem, one per line."""
+
+    exit_status = 2
 
 
 class SettingsError(StartError, ValueError):

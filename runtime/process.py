@@ -2,7 +2,7 @@
 
 Exit status: 0 after an orderly stop. 2 if the operator must act (a setting, an address in use): one sentence
 on standard error, no traceback. 1 after an unexpected failure: the log has its traceback, the other parts
-were stopped, and the supervisor should restart the process.
+were stopped, and the supervisor should restart the process. All else: see `runtime.command`.
 
 Invariants: a part is a task or thread that lives as long as its process. If one fails or ends, the process
 stops instead of continuing without it. A stop after a failure takes a bounded time, even if something hangs.
@@ -18,7 +18,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from runtime.environment import StartError, log_as_json
+from runtime import command
+from runtime.environment import log_as_json
 from runtime.version import VERSION
 
 _log = logging.getLogger(__name__)
@@ -105,16 +106,16 @@ def run(name: str, serve: Callable[[Process], object]) -> int:
     log_as_json()
     process = Process()
     threading.excepthook = lambda died: _thread_died(process, died)
-    try:
+
+    def work() -> int:
         serve(process)
-    except StartError as error:
-        words = str(error)
-        sys.stderr.write(f"{name} cannot start:{chr(10) if chr(10) in words else ' '}{words}\n")
-        return 2
+        return 1 if process.failed else 0
+
+    try:
+        return command.run(f"{name} cannot start", work)
     except Exception:  # noqa: BLE001 - the only one in each process
         _log.exception("process_failed")
         return 1
-    return 1 if process.failed else 0
 
 
 def main(name: str, serve: Callable[[Process], object]) -> NoReturn:

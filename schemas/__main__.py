@@ -2,46 +2,44 @@
 
 `infer` proposes schemas for data without a column; `add` releases schema files, which running processes load
 within a second or two. Exit status: 0; 1 if schemas are invalid, incompatible or refused, with one problem
-per line on stderr; 2 for invalid arguments or settings, or if ClickHouse is unavailable.
+per line on stderr; 2 if ClickHouse is unavailable; all else: see `runtime.command`.
 """
 
 import argparse
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from runtime.environment import SettingsError
+from runtime import command
 from runtime.printable import printable, printable_lines
 from schemas.catalog import evolution, page, version
 from schemas.catalog.add import add, write
 from schemas.catalog.catalog import Catalog, CatalogError, unlisted, unnumbered
 from schemas.catalog.table_names import table_name
 from schemas.inference import infer
-from schemas.inference.arrivals import AwayError, Question, arrivals
+from schemas.inference.arrivals import Question, arrivals
 from schemas.settings import Settings
 
 _LINE_CHARS_MAX = 1_000
+_Run = Callable[[argparse.Namespace], int]
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; return the exit status. Raises: SettingsError, AwayError."""
     given = _parser().parse_args(arguments)
+    settings = Settings.from_env(os.environ)
+    given.root = given.root or settings.schemas_dir
+    given.clickhouse_url = settings.clickhouse_url.get_secret_value()
+    chosen: _Run = given.run
     try:
-        settings = Settings.from_env(os.environ)
-        given.root = given.root or settings.schemas_dir
-        given.clickhouse_url = settings.clickhouse_url.get_secret_value()
-        command: Callable[[argparse.Namespace], int] = given.run
-        return command(given)
+        return chosen(given)
     except CatalogError as error:
         return _fail(str(error).splitlines())
-    except (SettingsError, AwayError) as error:
-        _fail([str(error)])
-        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,16 +48,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+    def add_command(name: str, run: _Run, words: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=words, description=words)
         added.add_argument("--root", type=Path, help="folder of registry.json and avro/ (SCHEMAS_DIR)")
         added.set_defaults(run=run)
         return added
 
-    command("list", _list, "print every release: wire id, schema id, table")
-    command("check", _check, "fail, naming each fault, if a released schema was edited or is invalid")
-    command("docs", _docs, "write the page that documents every field and column, next to registry.json")
-    asking = command("infer", _infer, "propose schemas for data that arrived without a column, as diffs")
+    add_command("list", _list, "print every release: wire id, schema id, table")
+    add_command("check", _check, "fail, naming each fault, if a released schema was edited or is invalid")
+    add_command("docs", _docs, "write the page that documents every field and column, next to registry.json")
+    asking = add_command("infer", _infer, "propose schemas for data that arrived without a column, as diffs")
     asking.add_argument("--event-type", metavar="TYPE", help="only this type")
     asking.add_argument("--since", type=_moment, metavar="WHEN", help="2026-01-31, or 90m, 24h, 7d ago")
     asking.add_argument("--rows", type=int, default=10_000, metavar="N", help="newest rows per type (10000)")
@@ -69,9 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument(
         "--out", type=Path, metavar="PATH", help="write them into a folder, or a single one as FILE.avsc"
     )
-    adding = command("add", _add, "release schema files; running processes load them")
+    adding = add_command("add", _add, "release schema files; running processes load them")
     adding.add_argument("files", type=Path, nargs="+", metavar="FILE", help="an .avsc, or a folder of them")
-    comparing = command("diff", _diff, "print the differences, and whether B reads the data of A")
+    comparing = add_command("diff", _diff, "print the differences, and whether B reads the data of A")
     comparing.add_argument("older", metavar="A", help="a schema id such as Event_AppOpened_5_0_0, or a file")
     comparing.add_argument("newer", metavar="B", help="the same")
     return parser
@@ -185,4 +183,4 @@ def _fail(problems: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.main("schemas", main)

@@ -10,7 +10,6 @@ that waits in Kafka or in ingest's spool counts.
 The device's clock decides which of two events is the later one: late and repeated events change nothing.
 """
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,4 +122,4 @@ def main(url: str, minutes: float = 30, *, group: str = "abandoned-carts") -> No
 
 
 if __name__ == "__main__":
-    run(main, sys.argv[1], *map(float, sys.argv[2:3]))
+    run(main)

@@ -68,4 +68,4 @@ def main(uninstalls: float = 50, silent_minutes: float = 60, *, group: str = "al
 
 
 if __name__ == "__main__":
-    run(main, *map(float, sys.argv[1:3]))
+    run(main)

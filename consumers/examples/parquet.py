@@ -7,7 +7,6 @@ partition's files are skipped.
 """
 
 import os
-import sys
 import time
 from collections import defaultdict
 from datetime import UTC, datetime
@@ -68,4 +67,4 @@ def main(root: Path, seconds: float = 60, *, group: str = "parquet") -> None:
 
 
 if __name__ == "__main__":
-    run(main, Path(sys.argv[1]), *map(float, sys.argv[2:3]))
+    run(main)

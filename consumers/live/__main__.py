@@ -106,7 +106,7 @@ def _now_ms() -> int:
 
 
 def _quieten() -> None:
-    for library in ("uvicorn", "clickhouse_connect", "urllib3"):
+    for library in ("uvicorn", "urllib3"):
         logging.getLogger(library).setLevel(logging.ERROR)
 
 

@@ -7,6 +7,8 @@ in docs/decisions/0018-clickhouse-tables.md.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
@@ -263,6 +265,15 @@ class ClickHouseStore:
 def connect(url: str, seconds_max: float, **settings: Any) -> Client:
     """Return a client for the loader and its repair commands. Raises: clickhouse_connect's errors."""
     return clickhouse.connect(url, "tapline.warehouse", seconds_max, settings, is_compressed=False)
+
+
+@contextmanager
+def querying() -> Iterator[None]:
+    """Raise clickhouse_connect's errors as TransientError: no row is at fault."""
+    try:
+        yield
+    except ClickHouseError as error:
+        raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
 
 
 def mapped(error: ClickHouseError) -> TransientError | PermanentError:

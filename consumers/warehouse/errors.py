@@ -45,3 +45,7 @@ class DamagedRowError(PermanentError):
 
 class TooManyRefusedError(Exception):
     """ClickHouse rejected more intact rows of one batch than the operator allows: the process stops."""
+
+
+# Exit status of a repair command that one of these ends; 1 means that it ran and found something.
+FAILURES = {TransientError: 2, TooManyRefusedError: 2, OSError: 2}

@@ -1,8 +1,8 @@
 """Sends samples and some days of invented shoppers, then queries them: `python -m deploy.demo`.
 
 Invariants: uses the running stack, or starts one for the duration. The invented events depend only on seed
-and dates, so another run adds only events since the last. Exit code 1: an acknowledged event cannot be
-queried, or ingest answered unexpectedly; 2: wrong options or settings.
+and dates, so another run adds only events since the last. Exit status: 0; 1 if an acknowledged event cannot
+be queried, or ingest answered unexpectedly; all else: see `runtime.command`.
 """
 
 import argparse
@@ -10,18 +10,16 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
-import httpx
-
 from deploy.demo import stack
 from deploy.demo.generator import Plan, Post, generate
-from deploy.demo.results import QUERIES, QueryClient, QueryError, wait_queryable
+from deploy.demo.results import QUERIES, QueryClient, wait_queryable
 from deploy.demo.samples import samples
 from deploy.demo.sender import NO_ANSWER, Pace, Tally, send
-from deploy.local.errors import StackError
+from runtime import command
 from runtime.printable import printable_lines
 
 _DAY_MS = 86_400_000
@@ -30,25 +28,14 @@ _PROGRESS_SECONDS = 0.1
 _BAR_WIDTH = 32
 
 
-def main() -> int:
-    """Run the demo; return the exit code."""
-    arguments = _arguments()
-    try:
-        with _stack(arguments.url) as at:
-            return _show(at, arguments)
-    except StackError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return error.exit_status
-    except (stack.NoStackError, QueryError) as error:
-        print(f"demo: {printable_lines(error)}", file=sys.stderr)
-    except httpx.HTTPError as error:
-        print(f"demo: ClickHouse does not answer: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("demo: stopped", file=sys.stderr)
-    return 1
+def main(given: Sequence[str]) -> int:
+    """Run the demo; return the exit status. Raises: StackError, QueryError."""
+    arguments = _arguments(given)
+    with _stack(arguments.url) as at:
+        return _show(at, arguments)
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.demo",
         description="Send Tapcart's sample events and those of invented shoppers.",
@@ -61,7 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--days", type=_count, default=1, help="whole days before today (default: 1)")
     parser.add_argument("--apps", type=_count, default=3, help="number of invented apps (default: 3)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the invented shoppers (default: 1)")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def _show(at: stack.Stack, arguments: argparse.Namespace) -> int:
@@ -187,4 +174,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.main("demo", main)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import httpx
 
+from runtime.command import CommandError
+
 QUERIES = {
     "The 14 samples: every documented event type, once however often they are sent": """\
 SELECT event_type, count() AS events, max(timestamp) AS at
@@ -68,8 +70,8 @@ _REQUEST_SECONDS_MAX = 30.0
 _PAUSE_SECONDS = 0.25
 
 
-class QueryError(Exception):
-    """ClickHouse refused a query; the text is ClickHouse's."""
+class QueryError(CommandError):
+    """ClickHouse does not answer, or refused a query; the text is ClickHouse's."""
 
 
 class QueryClient:
@@ -79,9 +81,12 @@ class QueryClient:
         self._client = httpx.Client(base_url=url, timeout=_REQUEST_SECONDS_MAX, trust_env=False)
 
     def ask(self, sql: str, format_name: str = "TabSeparated") -> str:
-        """Return the answer's text. Raises: QueryError, httpx.HTTPError."""
+        """Return the answer's text. Raises: QueryError."""
         settings = {"default_format": format_name, "max_query_size": "1048576", "readonly": "2"}
-        answer = self._client.post("/", params=settings, content=sql.encode())
+        try:
+            answer = self._client.post("/", params=settings, content=sql.encode())
+        except httpx.HTTPError as error:
+            raise QueryError(f"ClickHouse does not answer: {error}") from error
         if answer.is_error:
             raise QueryError(answer.text.strip())
         return answer.text

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from deploy.local import services
+from deploy.local.errors import StackError
 from deploy.local.secret import secret
 from deploy.local.settings import ROOT, Settings
 
@@ -23,7 +24,7 @@ _PROBE_SECONDS_MAX = 5.0
 _STOP_SECONDS_MAX = 60.0
 
 
-class NoStackError(Exception):
+class NoStackError(StackError):
     """No stack runs, and none could be started."""
 
 

@@ -1,13 +1,12 @@
 """Tests a public webhook URL as Tapcart uses it, and suggests fixes: `python -m deploy.doctor URL`.
 
 Without a URL it uses TAPLINE_PUBLIC_URL and the stack's token. Exit status: 0 Tapcart can deliver, 1 it
-cannot, 2 wrong options.
+cannot; all else: see `runtime.command`.
 """
 
 import argparse
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,9 +14,10 @@ from deploy.doctor import address, tables, topics
 from deploy.doctor.finding import Finding, Level, fault, ok
 from deploy.doctor.posts import Posts
 from deploy.local import services
-from deploy.local.errors import StackError
+from deploy.local.errors import WrongSettingsError
 from deploy.local.secret import secret
 from deploy.local.settings import Settings
+from runtime import command
 from runtime.printable import printable
 
 _PATH = "/tapcart_webhooks/"
@@ -25,40 +25,29 @@ _WAIT_SECONDS_MAX = 30.0
 _CHARS_MAX = 1_000  # per line: the server at the URL may answer anything
 
 
-def main() -> int:
-    """Run all checks; return the exit status."""
-    try:
-        settings = Settings.from_env(os.environ)
-        arguments = _arguments()
-        parts = _parts(arguments.url or settings.public_url)
-        parts = parts if isinstance(parts, str) else _with_token(parts, settings)
-    except StackError as error:
-        print(f"doctor: {error}", file=sys.stderr)
-        return error.exit_status
-    if isinstance(parts, str):
-        print(f"doctor: {parts}", file=sys.stderr)
-        return 2
+def main(given: Sequence[str]) -> int:
+    """Run all checks; return the exit status. Raises: StackError."""
+    settings = Settings.from_env(os.environ)
+    arguments = _arguments(given)
+    parts = _with_token(_parts(arguments.url or settings.public_url), settings)
     at = services.addresses(settings)
     login = "" if arguments.no_clickhouse else at.clickhouse_login
     levels = []
-    try:
-        for finding in chain(_findings(parts, login), topics.findings(at.ingest_admin)):
-            levels.append(finding.level)
-            _show(finding)
-    except KeyboardInterrupt:
-        return 1
+    for finding in chain(_findings(parts, login), topics.findings(at.ingest_admin)):
+        levels.append(finding.level)
+        _show(finding)
     faults = levels.count(Level.FAULT)
     print(f"\n{faults} fault(s): fix them first." if faults else "\nTapcart can deliver.")
     return 1 if faults else 0
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.doctor", description="Test a webhook URL as Tapcart uses it."
     )
     parser.add_argument("url", nargs="?", default="", help="https://<host> (default: TAPLINE_PUBLIC_URL)")
     parser.add_argument("--no-clickhouse", action="store_true", help="do not check that the probes arrive")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def _with_token(parts: SplitResult, settings: Settings) -> SplitResult:
@@ -67,17 +56,17 @@ def _with_token(parts: SplitResult, settings: Settings) -> SplitResult:
     return parts._replace(path=_PATH + token) if token else parts
 
 
-def _parts(url: str) -> SplitResult | str:
-    """Parse the URL, or return the problem."""
+def _parts(url: str) -> SplitResult:
+    """Parse the URL. Raises: WrongSettingsError."""
     if not url:
-        return "no URL given: pass https://<host>, or set TAPLINE_PUBLIC_URL"
+        raise WrongSettingsError("no URL given: pass https://<host>, or set TAPLINE_PUBLIC_URL")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        return f"not a valid URL: {error}"
+        raise WrongSettingsError(f"not a valid URL: {error}") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        return "the URL must be https://<host>/tapcart_webhooks/<token>"
+        raise WrongSettingsError("the URL must be https://<host>/tapcart_webhooks/<token>")
     return parts
 
 
@@ -121,4 +110,4 @@ def _show(finding: Finding) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.main("doctor", main)

@@ -2,7 +2,7 @@
 
 Standard output gets one line: `ready <ingest URL> clickhouse=<URL> kafka=<host:port> live=<URL>`; all else
 goes to standard error. Exit status: 0 stopped on request, 1 could not start or continue, 2 invalid arguments
-or settings, or a port is taken.
+or settings, or a port is taken; all else: see `runtime.command`.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from deploy.local import admin_port, environment, secret, services, supervise
@@ -22,7 +22,7 @@ from deploy.local.child import die_with_parent, parent_handles
 from deploy.local.errors import StackError, WrongSettingsError
 from deploy.local.settings import Settings
 from deploy.local.socket_keeper import SocketKeeper
-from runtime import descriptors
+from runtime import command, descriptors
 from runtime.http.server import bind
 
 _CHECK_SECONDS = 0.5
@@ -33,24 +33,19 @@ class _Stopped(BaseException):
     """SIGINT or SIGTERM arrived."""
 
 
-def main() -> int:
-    """Run the stack; return the exit status."""
-    arguments = _arguments()
+def main(given: Sequence[str]) -> int:
+    """Run the stack; return the exit status. Raises: StackError."""
+    arguments = _arguments(given)
     if arguments.with_parent:
         die_with_parent(signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    try:
+    with contextlib.suppress(_Stopped):
         _run(Settings.from_env(os.environ), set(arguments.only), with_parent=arguments.with_parent)
-    except StackError as error:
-        print(f"tapline: {error}", file=sys.stderr)
-        return error.exit_status
-    except _Stopped:
-        pass
     return 0
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.local", description="Run Tapline on this machine."
     )
@@ -58,7 +53,7 @@ def _arguments() -> argparse.Namespace:
         "--only", type=_names, default=list(services.NAMES), help="start only these, e.g. kafka,clickhouse"
     )
     parser.add_argument("--with-parent", action="store_true", help="stop when the parent process ends")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def _names(text: str) -> list[str]:
@@ -171,12 +166,12 @@ def _check_ports(ports: list[tuple[str, int, str]]) -> None:
     faults, seen = [], set()
     for host, port, variable in ports:
         if port in seen:
-            faults.append(f"  port {port} is set for two services: change {variable}")
+            faults.append(f"port {port} is set for two services: change {variable}")
         seen.add(port)
         if error := _bind_error(host, port):
-            faults.append(f"  {host}:{port} cannot be bound ({error}): change {variable}")
+            faults.append(f"{host}:{port} cannot be bound ({error}): change {variable}")
     if faults:
-        raise WrongSettingsError("\n".join(["some ports are taken:", *faults]))
+        raise WrongSettingsError("\n".join(faults))
 
 
 def _bind_error(host: str, port: int) -> str:
@@ -205,4 +200,4 @@ def _stop(number: int, _: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.main("tapline", main)

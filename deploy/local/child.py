@@ -1,9 +1,9 @@
-"""`python -m deploy.local.child RUN_DIR NAME SIGNAL VARIABLES KEEPER COMMAND...` becomes the command.
+"""`python -m deploy.local.child RUN_DIR NAME SIGNAL VARIABLES KEEPER PROGRAM...` becomes the program.
 
 Invariants: the process gets SIGNAL when its parent ends in any way (Linux). RUN_DIR/NAME.pid holds its id.
 Its environment has only the VARIABLES (comma separated) and the name of RUN_DIR, by which a later start
 recognises an orphan. It gets the sockets of the `SocketKeeper` at the address KEEPER, if that is not empty. A
-command that ended right after its start waits here before the next attempt.
+program that ended right after its start waits here before the next attempt.
 """
 
 import ctypes
@@ -12,18 +12,21 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from deploy.local import socket_keeper, starts
+from runtime import command
 from runtime.http.socket_store import LISTEN_FDS_START
 
 MARK = "TAPLINE_RUN_DIR"
 _PR_SET_PDEATHSIG = 1
 
 
-def main(arguments: list[str]) -> None:
-    """Become the command; never returns."""
-    run_dir, name, signal_name, variables, keeper, *command = arguments
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Become the program. Raises: OSError."""
+    run_dir, name, signal_name, variables, keeper, *program = arguments
     die_with_parent(signal.Signals[signal_name])
     path = Path(run_dir) / f"{name}.pid"
     new = path.with_suffix(".pid.new")
@@ -35,7 +38,7 @@ def main(arguments: list[str]) -> None:
     env = {name: os.environ[name] for name in variables.split(",") if name in os.environ}
     if keeper:
         env |= _with_sockets(keeper)
-    os.execvpe(command[0], command, env | {MARK: run_dir})  # noqa: S606 - replaces this process on purpose
+    os.execvpe(program[0], program, env | {MARK: run_dir})  # noqa: S606 - replaces this process on purpose
 
 
 def _with_sockets(keeper: str) -> dict[str, str]:
@@ -74,4 +77,4 @@ def parent_handles(number: signal.Signals) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    command.main("child", main)

@@ -72,4 +72,4 @@ def check(env: Mapping[str, str], names: set[str]) -> None:
         except SettingsError as error:
             problems |= dict.fromkeys(str(error).splitlines())
     if problems:
-        raise WrongSettingsError("\n  ".join(["these settings are invalid:", *problems]))
+        raise WrongSettingsError("\n".join(problems))

@@ -3,11 +3,11 @@
 Invariant: the text is complete sentences with the remedy, printed without a traceback.
 """
 
+from runtime.command import CommandError
 
-class StackError(Exception):
+
+class StackError(CommandError):
     """The stack cannot start, or one of its parts cannot be prepared."""
-
-    exit_status = 1
 
 
 class WrongSettingsError(StackError):

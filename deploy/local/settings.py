@@ -91,6 +91,4 @@ class Settings(BaseModel):
         try:
             return environment.read(cls, env)
         except environment.SettingsError as error:
-            raise WrongSettingsError(
-                "\n  ".join(["these settings are invalid:", *str(error).splitlines()])
-            ) from None
+            raise WrongSettingsError(str(error)) from None

@@ -1,34 +1,26 @@
 """`python -m deploy.prometheus` -> a Prometheus that watches the stack, with its rules, until Ctrl-C.
 
-Exit status: Prometheus's own; 1 not installed, 2 wrong settings.
+Exit status: Prometheus's own; 1 if it is not installed; all else: see `runtime.command`.
 """
 
 import os
 import shutil
-import sys
+from collections.abc import Sequence
 
 from deploy.local.errors import StackError
 from deploy.local.settings import Settings
 from deploy.prometheus.config import write
+from runtime import command
 
 
-def main() -> int:
-    """Become Prometheus, or return the exit status."""
-    try:
-        settings = Settings.from_env(os.environ)
-    except StackError as error:
-        print(f"prometheus: {error}", file=sys.stderr)
-        return error.exit_status
+def main(_: Sequence[str]) -> int:
+    """Become Prometheus. Raises: StackError, OSError."""
+    settings = Settings.from_env(os.environ)
     binary = shutil.which("prometheus")
     if not binary:
-        print("prometheus: it is not installed (Debian: apt install prometheus)", file=sys.stderr)
-        return 1
+        raise StackError("it is not installed (Debian: apt install prometheus)")
     folder = settings.data_dir / "prometheus"
-    try:
-        config = write(folder, settings)
-    except OSError as error:
-        print(f"prometheus: {folder}: {error.strerror}", file=sys.stderr)
-        return 1
+    config = write(folder, settings)
     at = f"127.0.0.1:{settings.prometheus_port}"
     print(f"alerts: http://{at}/alerts", flush=True)
     options = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", "--log.level=warn"]
@@ -37,4 +29,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.main("prometheus", main)

@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 from msgspec import json
 
+from runtime.command import CommandError
+
 Rows = Sequence[Sequence[Any]]
 
 _REQUEST_SECONDS_MAX = 60.0
@@ -26,8 +28,8 @@ _QUERIES = {
 }
 
 
-class ReportError(Exception):
-    """There is nothing to report, or ClickHouse refused a query; the text says what to do."""
+class ReportError(CommandError):
+    """There is nothing to report, or ClickHouse does not answer; the text names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Week:
 def week(clickhouse: str, app: str, day: date | None) -> Week:
     """Read the week of a day. Default app: the one with most devices; default day: the latest.
 
-    Raises: ReportError, httpx.HTTPError.
+    Raises: ReportError.
     """
     with httpx.Client(base_url=clickhouse, timeout=_REQUEST_SECONDS_MAX, trust_env=False) as client:
         found, monday = _chosen(client, app, day)
@@ -80,7 +82,10 @@ def _ask(client: httpx.Client, sql: str, given: dict[str, str]) -> Rows:
         "readonly": "2",
         "output_format_json_quote_64bit_integers": "0",
     }
-    answer = client.post("/", params=settings, content=sql.encode())
+    try:
+        answer = client.post("/", params=settings, content=sql.encode())
+    except httpx.HTTPError as error:
+        raise ReportError(f"ClickHouse does not answer ({error}); is `make run` running?") from error
     if answer.is_error:
         raise ReportError(f"ClickHouse refused a query: {answer.text.strip()[:500]}")
     rows: Rows = json.decode(answer.content)["data"]

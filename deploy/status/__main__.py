@@ -1,20 +1,21 @@
 """The stack's settings -> its state on one screen: `python -m deploy.status`.
 
-Exit status: 0 all is well, 1 there is a problem, 2 wrong settings, 3 nothing runs. In a pipe it prints plain
-text.
+Exit status: 0 all is well, 1 there is a problem, 3 nothing runs; all else: see `runtime.command`. In a pipe
+it prints plain text.
 """
 
 import os
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.local.errors import StackError
 from deploy.local.settings import Settings
 from deploy.status.collect import Status, collect
 from deploy.status.formatting import span
+from runtime import command
 from runtime.printable import printable
 
 _PIPE_WIDTH = 160  # wide enough to avoid wrapping where there is no terminal
@@ -22,13 +23,9 @@ _NOTHING_RUNS = 3
 _CHARS_MAX = 1_000  # of one cell
 
 
-def main() -> int:
-    """Print the status; return the exit status."""
-    try:
-        settings = Settings.from_env(os.environ)
-    except StackError as error:
-        print(f"status: {error}", file=sys.stderr)
-        return error.exit_status
+def main(_: Sequence[str]) -> int:
+    """Print the status; return the exit status. Raises: StackError."""
+    settings = Settings.from_env(os.environ)
     status = collect(settings)
     if not status.runs:
         print(f"Nothing runs on {settings.data_dir.resolve()} or its ports: `make run` starts it.")
@@ -73,4 +70,4 @@ def _table() -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.main("status", main)

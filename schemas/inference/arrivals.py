@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from runtime import clickhouse
+from runtime.environment import StartError
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.table_names import table_name
 from schemas.inference.field_profile import FieldProfile
@@ -35,7 +36,7 @@ _TYPES_SQL = (
 )
 
 
-class AwayError(Exception):
+class AwayError(StartError):
     """ClickHouse is unavailable or refuses the query."""
 
 

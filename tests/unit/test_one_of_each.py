@@ -14,6 +14,7 @@ _PRODUCT = ("runtime", "schemas", "ingest", "consumers", "deploy")
         ("import tenacity", set()),
         ("from tenacity import", {"runtime/retry.py", "deploy/demo/sender.py"}),
         ("clickhouse_connect.get_client(", {"runtime/clickhouse.py"}),
+        ("sys.exit(", {"runtime/command.py", "consumers/kit/command.py"}),
         ('"crc32"', {"runtime/kafka/record_headers.py"}),
         ("1_262_304_000_000", {"schemas/catalog/event_time.py"}),
         ('"carts_abandoned"', {"schemas/catalog/table_names.py"}),

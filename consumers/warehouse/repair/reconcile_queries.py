@@ -4,17 +4,14 @@ Invariant: only reads. Every method raises: TransientError.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from consumers.kit.errors import TransientError
 from consumers.kit.record import Place
-from consumers.warehouse.clickhouse import connect
+from consumers.warehouse.clickhouse import connect, querying
 from consumers.warehouse.repair.offset_reader import OffsetRange, PartitionOffsets
 from consumers.warehouse.tables import RAW
 from runtime.kafka import topics
@@ -119,20 +116,12 @@ class ReconcileQueries:
         return {name: (*raw.get(name, (0, 0)), view.get(name, 0)) for name in raw.keys() | view.keys()}
 
     def _rows(self, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
-        with self._transient():
+        with querying():
             return self._client.query(sql, parameters=parameters).result_rows
 
     @cached_property
     def _client(self) -> Client:
         return connect(self._url, _SECONDS_MAX, max_query_size=2 * _QUERY_BYTES_MAX)
-
-    @staticmethod
-    @contextmanager
-    def _transient() -> Iterator[None]:
-        try:
-            yield
-        except ClickHouseError as error:
-            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
 
 
 _EXPRESSIONS = {"hour": "toUnixTimestamp(toStartOfHour(timestamp))"}

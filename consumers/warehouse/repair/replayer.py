@@ -16,12 +16,11 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import urllib3
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from pydantic import BaseModel, Field, SecretStr
 
 from consumers.kit.decode import DAMAGED, Refusal
 from consumers.kit.errors import TransientError
-from consumers.warehouse.clickhouse import connect
+from consumers.warehouse.clickhouse import connect, querying
 from consumers.warehouse.errors import PermanentError
 from consumers.warehouse.load.container import Format, container
 from consumers.warehouse.load.quarantined_record import Headers, QuarantinedRecord, quarantined_record
@@ -121,7 +120,8 @@ class QuarantineTable:
     """The quarantine table. Every method raises: TransientError."""
 
     def __init__(self, url: str) -> None:
-        self._client = connect(url, _QUERY_SECONDS_MAX)
+        with querying():
+            self._client = connect(url, _QUERY_SECONDS_MAX)
 
     def rows(self, where: str) -> Iterator[QuarantineRow]:
         """Yield the matching rows that were not replayed, oldest first."""
@@ -131,23 +131,18 @@ class QuarantineTable:
             FROM {PUBLIC}.quarantine
             WHERE replayed_at IS NULL AND ({where})
             ORDER BY received_at"""  # noqa: S608 - the condition is deliberately the operator's SQL
-        try:
-            with self._client.query_rows_stream(sql) as stream:
-                for body_hash, body, *rest in stream:
-                    yield QuarantineRow(_fixed(body_hash), bytes.fromhex(body), *rest)
-        except ClickHouseError as error:
-            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
+        with querying(), self._client.query_rows_stream(sql) as stream:
+            for body_hash, body, *rest in stream:
+                yield QuarantineRow(_fixed(body_hash), bytes.fromhex(body), *rest)
 
     def mark(self, hashes: Sequence[bytes], now: datetime) -> None:
         """Mark these bodies as replayed."""
-        try:
+        with querying():
             self._client.insert(
                 f"{RAW}.quarantine_replays",
                 [(body_hash, now) for body_hash in hashes],
                 column_names=("body_hash", "replayed_at"),
             )
-        except ClickHouseError as error:
-            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
 
 
 class Replayer:

@@ -15,10 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
-
 from consumers.kit.errors import TransientError
-from consumers.warehouse.clickhouse import connect
+from consumers.warehouse.clickhouse import connect, querying
 from consumers.warehouse.load.batch import RowGroup
 from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.settings import Settings
@@ -78,7 +76,8 @@ class Retyper:
     def __init__(self, parts: LoaderParts, settings: Settings) -> None:
         self._parts = parts
         self._options = Options(cluster=settings.cluster)
-        self._client = connect(settings.clickhouse_url.get_secret_value(), _SECONDS_MAX, **_SETTINGS)
+        with querying():
+            self._client = connect(settings.clickhouse_url.get_secret_value(), _SECONDS_MAX, **_SETTINGS)
         self._decoder = EventDecoder(parts.schemas.catalog, is_bounded=False)
 
     def days(self, source: UntypedRows) -> dict[int, int]:
@@ -154,19 +153,15 @@ class Retyper:
         return [*groups.values()]
 
     def _remove(self, source: UntypedRows, day: int) -> None:
-        try:
+        with querying():
             self._client.command(
                 removal(source.table, table_name(source.event_type), day, self._options),
                 parameters={"event_type": source.event_type},
             )
-        except ClickHouseError as error:
-            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
 
     def _rows(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        try:
+        with querying():
             return self._client.query(sql, parameters={**parameters}).result_rows
-        except ClickHouseError as error:
-            raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
 
 
 def sources(catalog: Catalog, event_type: str | None) -> Iterator[UntypedRows]:
