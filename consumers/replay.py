@@ -20,7 +20,6 @@ import argparse
 import os
 import re
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -44,6 +43,7 @@ from consumers.warehouse.settings import Settings
 from runtime import command
 from runtime.printable import printable
 from runtime.retry import RetryPolicy, retrying
+from runtime.waiting import wait_until
 from schemas.catalog.schema_reloader import SchemaReloader, strict_reloader
 
 _ATTEMPTS_MAX = 8
@@ -168,16 +168,15 @@ def _untyped(settings: Settings, reloader: SchemaReloader) -> Retyper:
 
 def _is_used(access: IngestAccess, releases: int) -> bool:
     """Return whether every ingest process uses this many releases, waiting up to a limit."""
-    deadline = time.monotonic() + _USED_SECONDS_MAX
-    while time.monotonic() < deadline:
-        try:
-            found = [_SCHEMAS.search(text) for text in ingest_state.metrics(access.admins())]
-        except ingest_state.IngestAwayError:
-            return False
-        if all(one and float(one[1]) >= releases for one in found):
-            return True
-        time.sleep(_CHECK_SECONDS)
-    return False
+
+    def is_used() -> bool:
+        found = [_SCHEMAS.search(text) for text in ingest_state.metrics(access.admins())]
+        return all(one and float(one[1]) >= releases for one in found)
+
+    try:
+        return wait_until(is_used, _USED_SECONDS_MAX, _CHECK_SECONDS)
+    except ingest_state.IngestAwayError:
+        return False
 
 
 def _retry() -> RetryPolicy:

@@ -175,6 +175,9 @@ class ClickHouseStore:
             for statement in tables.additions(self.tables, existing, self._options):
                 _log.warning("table_extended", extra={"statement": statement})
                 self._connected().command(statement)
+            engines: Any = self._connected().query(tables.engines()).result_rows
+            for statement in tables.missing_settings(self.tables, dict(engines), self._options):
+                self._connected().command(statement)
             for statement in tables.bounds(self.tables, existing, self._options):
                 _log.warning("table_bounded", extra={"statement": statement})
                 self._connected().command(statement)
@@ -188,8 +191,6 @@ class ClickHouseStore:
             for statement in views_of_tables:
                 self._connected().command(statement)
             self._make_visits()
-            for (name,) in self._connected().query(tables.without_settings()).result_rows:
-                self._connected().command(tables.with_settings(name, self._options))
             self._make_analytics()
             self._connected().command(last)
         except ClickHouseError as error:

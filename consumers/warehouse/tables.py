@@ -21,9 +21,9 @@ _CODEC = "ZSTD(1)"
 
 # A wide part has files for every path of a JSON column; a compact part has eight, whatever it holds.
 _COMPACT = {"min_bytes_for_wide_part": 1 << 40}
-# Inserts are small and frequent. Merging more parts at a time rewrites rows less often, and column statistics
-# cost as much as the rows. Together both settings take a third off the cost of inserts.
-_SMALL_PARTS = {"merge_selector_base": 12, "auto_statistics_types": "''"}
+# Of every table. Inserts are small and frequent. Merging more parts at a time rewrites rows less often, and
+# column statistics cost as much as the rows. Together both settings take a third off the cost of inserts.
+SMALL_PARTS = {"merge_selector_base": 12, "auto_statistics_types": "''"}
 
 _IDENTITY = "app_id, toStartOfHour(timestamp), cityHash64(device_id), event_id"
 _BODY_HASH = "sipHash128(body)"
@@ -102,35 +102,35 @@ def additions(
                 yield f"ALTER TABLE {RAW}.{name}{on_cluster(options)} {added}"
 
 
+def engines() -> str:
+    """Return the query for the name and the engine, with its settings, of each table that has files."""
+    ours = f"database = '{RAW}' AND endsWith(engine, 'MergeTree')"
+    return f"SELECT name, engine_full FROM system.tables WHERE {ours}"  # noqa: S608 - our names
+
+
+def missing_settings(found: Iterable[Table], engines: Mapping[str, str], options: Options) -> Iterator[str]:
+    """Yield the statements that add settings which a table did not have when it was created."""
+    compact = {_physical(table, options)[0] for table in found if _has_json(table)}
+    for name, engine in engines.items():
+        wanted = SMALL_PARTS | (_COMPACT if name in compact else {})
+        if missing := {setting: value for setting, value in wanted.items() if setting not in engine}:
+            yield f"ALTER TABLE {RAW}.{name}{on_cluster(options)} MODIFY SETTING {assignments(missing)}"
+
+
 def bounds(
     found: Iterable[Table], existing: Mapping[str, Mapping[str, str]], options: Options
 ) -> Iterator[str]:
     """Yield the statements that bound JSON columns in tables created before the bound existed."""
-    everywhere = on_cluster(options)
     for table in found:
         for column in table.columns:
             if column.type != JSON or existing.get(table.name, {}).get(column.name) != "JSON":
                 continue
-            local, *others = _physical(table, options)
-            yield f"ALTER TABLE {RAW}.{local}{everywhere} MODIFY SETTING {_assignments(_COMPACT)}"
-            for name in (local, *others):
+            for name in _physical(table, options):
                 # In the background: meanwhile, rows stay readable and loading goes on.
                 yield (
-                    f"ALTER TABLE {RAW}.{name}{everywhere} MODIFY COLUMN {definition(column)}"
+                    f"ALTER TABLE {RAW}.{name}{on_cluster(options)} MODIFY COLUMN {definition(column)}"
                     " SETTINGS alter_sync = 0, mutations_sync = 0"
                 )
-
-
-def without_settings() -> str:
-    """Return the query for the tables that lack the settings for small parts."""
-    lacks = " OR ".join(f"NOT position(engine_full, '{name}')" for name in _SMALL_PARTS)
-    ours = f"database = '{RAW}' AND endsWith(engine, 'MergeTree')"
-    return f"SELECT name FROM system.tables WHERE {ours} AND ({lacks})"  # noqa: S608 - our names
-
-
-def with_settings(name: str, options: Options) -> str:
-    """Return the statement that adds these settings to a table."""
-    return f"ALTER TABLE {RAW}.{name}{on_cluster(options)} MODIFY SETTING {_assignments(_SMALL_PARTS)}"
 
 
 def differences(
@@ -195,6 +195,11 @@ def on_cluster(options: Options) -> str:
     return f" ON CLUSTER {literal(options.cluster)}" if options.cluster else ""
 
 
+def assignments(settings: Mapping[str, object]) -> str:
+    """Return settings as SQL."""
+    return ", ".join(f"{name} = {value}" for name, value in settings.items())
+
+
 def _table(releases: list[Release]) -> Table:
     newest = max(releases, key=lambda release: release.version)
     found: dict[str, Column] = {}
@@ -254,21 +259,22 @@ def _indices(table: Table) -> list[str]:
 
 
 def _settings(table: Table, options: Options) -> str:
-    settings = {
+    settings: dict[str, object] = {
         # Otherwise the lists of one block count as one Nested, and must all have one length.
         "share_nested_offsets": 0,
         "min_age_to_force_merge_seconds": options.settle_seconds,
         "min_age_to_force_merge_on_partition_only": 1,
+        **SMALL_PARTS,
     }
     if options.ttl_days and table.partition_by:
         settings["ttl_only_drop_parts"] = 1
-    if any(column.type == JSON for column in table.columns):
+    if _has_json(table):
         settings |= _COMPACT
-    return _assignments(settings)
+    return assignments(settings)
 
 
-def _assignments(settings: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in settings.items())
+def _has_json(table: Table) -> bool:
+    return any(column.type == JSON for column in table.columns)
 
 
 def _physical(table: Table, options: Options) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ import fcntl
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from deploy.local import starts
 from deploy.local.child import MARK
 from deploy.local.errors import StackError
 from ingest.token_file import write_secret
+from runtime.waiting import wait_until
 
 PASSWORD_FILE = "run/clickhouse-password"  # noqa: S105 - a path, not a password
 _CONFINED = "run/clickhouse/confined"  # written by the process itself, in deploy.local.clickhouse
@@ -69,14 +69,11 @@ def clean_up(folder: Path) -> list[str]:
     """End processes that a crashed stack left on `folder`; return their names. The lock must be held."""
     run_dir = folder / "run"
     orphans = dict(_processes(run_dir))
-    deadline = time.monotonic() + _ORPHAN_SECONDS_MAX
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in orphans:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        while any(_belongs(pid, run_dir) for pid in orphans) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        deadline += _ORPHAN_SECONDS_MAX
+        wait_until(lambda: not any(_belongs(pid, run_dir) for pid in orphans), _ORPHAN_SECONDS_MAX, 0.05)
     for path in (*run_dir.glob("*.pid"), folder / _CONFINED):
         path.unlink(missing_ok=True)
     starts.forget(run_dir)

@@ -11,7 +11,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from deploy.local.environment import variables
 from deploy.local.errors import StackError
 from deploy.local.services import Service, log_tail
 from deploy.local.settings import ROOT
+from runtime.waiting import wait_until
 
 # A service that ends this often before it is ready is considered broken.
 _STARTS_MAX = 4
@@ -92,14 +92,10 @@ def wait_ready(service: Service, folder: Path, process: subprocess.Popen[bytes],
             return service.ready()
         return False
 
-    deadline = time.monotonic() + seconds_max
-    while not is_ready():
-        if time.monotonic() > deadline:
-            raise StackError(
-                f"{service.name} was not ready within {seconds_max:g} seconds. "
-                f"The end of {log}:\n{log_tail(log)}"
-            )
-        time.sleep(_POLL_SECONDS)
+    if not wait_until(is_ready, seconds_max, _POLL_SECONDS):
+        raise StackError(
+            f"{service.name} was not ready within {seconds_max:g} seconds. The end of {log}:\n{log_tail(log)}"
+        )
 
 
 def _pid(folder: Path, name: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.waiting import wait_until
 from schemas.catalog.catalog import HERE, Catalog, CatalogError
 
 if TYPE_CHECKING:
@@ -108,14 +109,13 @@ class SchemaReloader:
         self, is_known: Callable[[Catalog], bool], seconds_max: float, stopping: threading.Event
     ) -> bool:
         """Reload until `is_known` holds for `catalog`; return whether it does within the time."""
-        deadline = time.monotonic() + seconds_max
-        while not is_known(self.catalog):
-            self.try_reload()
-            if is_known(self.catalog):
-                return True
-            if time.monotonic() >= deadline or stopping.wait(_WAIT_SECONDS):
-                return False
-        return True
+
+        def is_there() -> bool:
+            if not is_known(self.catalog):
+                self.try_reload()
+            return is_known(self.catalog)
+
+        return wait_until(is_there, seconds_max, _WAIT_SECONDS, stopping)
 
     def _reload(self) -> bool:
         state, before = self._state(), self.catalog

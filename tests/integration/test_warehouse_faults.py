@@ -210,7 +210,7 @@ def test_older_json_is_bounded_at_start(site: Site) -> None:
     """A table from before JSON was bounded; its rows stay and can be queried."""
     site.loader().stop()
     table = "ALTER TABLE tapcart_raw.unmodelled"
-    site.tables.run(f"{table} MODIFY SETTING min_bytes_for_wide_part = 10485760")
+    site.tables.run(f"{table} RESET SETTING min_bytes_for_wide_part")
     cast = "accurateCastOrDefault(raw, 'JSON')"
     site.tables.run(f"{table} MODIFY COLUMN event_properties JSON MATERIALIZED {cast}")
     wish = body(app_id=site.app, event_type="Wish", event_properties={"n": {"m": [1]}})

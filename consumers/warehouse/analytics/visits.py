@@ -8,7 +8,7 @@ another definition or time zone rebuilds it. Source: analytics/README.md; docs/d
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-from consumers.warehouse.tables import RAW, Options, Table, literal, on_cluster
+from consumers.warehouse.tables import RAW, SMALL_PARTS, Options, Table, assignments, literal, on_cluster
 from schemas.catalog.table_names import table_name
 
 NAME = "visits"
@@ -53,7 +53,7 @@ _STEPS = {
 
 
 def fingerprint(options: Options) -> str:
-    """Return a hash of this definition."""
+    """Return a hash of this definition, of which storage settings are no part."""
     stepping = [table_name(name) for *_, names in _STEPS.values() for name in names]
     selections = [_selection(table, "", options) for table in (*_OF_ANY_TYPE, _OF_NO_STEP, *stepping)]
     return sha256("\n".join([*_tables(options, ""), *selections]).encode()).hexdigest()[:12]
@@ -82,7 +82,7 @@ def removals(feeders: Sequence[str], options: Options) -> Iterator[str]:
 
 def creations(found: Sequence[str], options: Options) -> Iterator[str]:
     """Yield the statements that create the table and its feeders from the tables `found`."""
-    yield from _tables(options, mark(options, filled=False))
+    yield from _tables(options, mark(options, filled=False), f"SETTINGS {assignments(SMALL_PARTS)}\n")
     local = "_local" if options.cluster else ""
     for name in found:
         yield (
@@ -110,7 +110,7 @@ def filling(day: int, options: Options) -> str:
     return f"INSERT INTO {RAW}.{NAME} ({', '.join(_KEY | _VALUES | _STEPS)})\n{selection}"
 
 
-def _tables(options: Options, comment: str) -> Iterator[str]:
+def _tables(options: Options, comment: str, settings: str = "") -> Iterator[str]:
     lines = ",\n  ".join(f"{name} {kind}" for name, (kind, *_) in (_KEY | _VALUES | _STEPS).items())
     local = f"{NAME}_local" if options.cluster else NAME
     engine = "AggregatingMergeTree"
@@ -122,7 +122,7 @@ def _tables(options: Options, comment: str) -> Iterator[str]:
     yield (
         f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{on_cluster(options)} (\n  {lines}\n)\n"
         f"ENGINE = {engine}\nPARTITION BY toYYYYMM(day)\nPRIMARY KEY (app_id, day)\n"
-        f"ORDER BY ({', '.join(_KEY)})\n{ttl}COMMENT {literal(comment)}"
+        f"ORDER BY ({', '.join(_KEY)})\n{ttl}{settings}COMMENT {literal(comment)}"
     )
     if options.cluster:
         shards = f"Distributed({literal(options.cluster)}, {RAW}, {local}, cityHash64(app_id, device_id))"

@@ -96,7 +96,7 @@ class ReconcileQueries:
         found: set[bytes] = set()
         for some in _some([(digest.hex(),) for digest in set(digests)], _DIGESTS_MAX):
             sql = _BODIES_SQL.format(digests=",".join(text for (text,) in some))
-            with self._transient():
+            with querying():
                 # Not `query`, which scans the statement for comments, a limit and parameters.
                 found |= {bytes.fromhex(line.decode()) for line in self._client.raw_query(sql).splitlines()}
         return found

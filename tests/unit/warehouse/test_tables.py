@@ -7,13 +7,16 @@ import pytest
 
 from consumers.warehouse.load.container import format_of
 from consumers.warehouse.tables import (
+    SMALL_PARTS,
     Options,
     Table,
     additions,
+    assignments,
     bounds,
     creations,
     definition,
     differences,
+    missing_settings,
     tables,
 )
 from consumers.warehouse.views import views
@@ -127,8 +130,11 @@ def test_json_makes_a_bounded_number_of_columns_and_files() -> None:
     table = BY_NAME["unmodelled"]
     [made] = [sql for sql in creations([table], Options()) if sql.startswith("CREATE TABLE")]
     older = {table.name: types(table) | {"event_properties": "JSON"}}
-    setting, column = bounds(ALL, older, Options())
+    [column] = bounds(ALL, older, Options())
     clustered = list(bounds(ALL, older, Options(cluster="c")))
+    engine = f"ReplacingMergeTree SETTINGS {assignments(SMALL_PARTS)}"
+    [setting] = missing_settings(ALL, {table.name: engine, "app_opened": engine}, Options())
+    [on_cluster] = missing_settings(ALL, {f"{table.name}_local": engine}, Options(cluster="c"))
 
     assert "JSON(max_dynamic_types=4, max_dynamic_paths=64) MATERIALIZED" in made
     assert "min_bytes_for_wide_part = 1099511627776" in made
@@ -137,9 +143,21 @@ def test_json_makes_a_bounded_number_of_columns_and_files() -> None:
     )
     assert column.startswith("ALTER TABLE tapcart_raw.unmodelled MODIFY COLUMN `event_properties` JSON(max_")
     assert [sql.split()[2] for sql in clustered] == [
-        "tapcart_raw.unmodelled_local", "tapcart_raw.unmodelled_local", "tapcart_raw.unmodelled",
+        "tapcart_raw.unmodelled_local", "tapcart_raw.unmodelled",
     ]  # fmt: skip
+    assert on_cluster.startswith("ALTER TABLE tapcart_raw.unmodelled_local ON CLUSTER 'c' MODIFY SETTING min")
     assert list(bounds(ALL, {table.name: types(table) for table in ALL}, Options())) == []
+
+
+def test_settings_that_a_table_lacks_are_added() -> None:
+    """Whatever its age, and whether it is of a release; an operator's values stay."""
+    created = [sql for sql in creations(ALL, Options()) if sql.startswith("CREATE TABLE")]
+    lacking = missing_settings(
+        ALL, {"visits": "AggregatingMergeTree SETTINGS merge_selector_base = 5"}, Options()
+    )
+
+    assert all(assignments(SMALL_PARTS) in sql for sql in created)
+    assert [*lacking] == ["ALTER TABLE tapcart_raw.visits MODIFY SETTING auto_statistics_types = ''"]
 
 
 def test_column_of_another_type_is_told() -> None:
