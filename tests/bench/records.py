@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 
 from consumers.warehouse.load.batch import Batch, BatchLimits
 from consumers.warehouse.load.container import container
-from consumers.warehouse.load.schema_bindings import bindings_of
+from consumers.warehouse.load.schema_bindings import SchemaBindings
 from deploy.demo.generator import Plan, generate
 from runtime.kafka import topics
 from tests.support.warehouse import CATALOG, Message, body, crc, decoded, make_topics
@@ -34,10 +34,10 @@ def write(kafka: str, folder: Path, count: int) -> None:
     """Put that many records into the topic, and as many rows into containers in `folder`."""
     make_topics(kafka)
     producer = Producer(_PROPERTIES | {"bootstrap.servers": kafka})
-    bindings = bindings_of(CATALOG)
+    bindings = SchemaBindings(CATALOG)
     records, manifest = _records(count), []
     for number in range(-(-count // _BATCH_ROWS)):
-        batch = Batch(BatchLimits(_BATCH_ROWS, sys.maxsize, 1.0), bindings.formats, bindings.check)
+        batch = Batch(BatchLimits(_BATCH_ROWS, sys.maxsize, 1.0), bindings)
         some = [*islice(records, _BATCH_ROWS)]
         for record in some:
             _produce(producer, record)

@@ -1,20 +1,20 @@
 """Kafka records -> rows grouped by release, and the time to insert them. Pure: the caller has the clock.
 
 Invariants: a record becomes a row without decoding only if its checksum and schema id are correct and the
-schema belongs to its topic. All others are checked one by one, by `revalidation`. Every record becomes a row
-or a refusal, and its offset is in `offsets`. Measured on one slow core: see docs/decisions/0016-loader.md.
+schema belongs to its topic. All others are checked one by one, by `SchemaBindings`. Every record becomes a
+row or a refusal, and its offset is in `offsets`. Measured on one slow core: docs/decisions/0016-loader.md.
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
 
 from consumers.kit.decode import Refusal
 from consumers.kit.record import Place, Record
 from consumers.warehouse.load.container import Format
-from runtime.kafka import record_headers, topics
+from consumers.warehouse.load.schema_bindings import SchemaBindings
+from runtime.kafka import record_headers
 from schemas.catalog.wire import HEADER_BYTES, checksum
 from schemas.codec.varint import long
 
@@ -50,27 +50,10 @@ class RowGroup:
     parts: list[bytes] = field(default_factory=list)  # body, head, body, head, ...
 
 
-class RecordCheck(Protocol):
-    """The port of `revalidation.Revalidation`."""
-
-    def __call__(self, topic: str, record: Record) -> tuple[Format, bytes] | Refusal:
-        """Return the record as a row, or its refusal."""
-
-
-class Formats:
-    """The schemas of each topic; values of other schemas are checked one by one."""
-
-    def __init__(self, formats: Iterable[Format]) -> None:
-        by_topic: dict[str, dict[bytes, Format]] = {topics.EVENTS: {}, topics.QUARANTINE: {}}
-        for form in formats:
-            by_topic[form.release.topic][form.prefix] = form
-        self.by_topic: Mapping[str, Mapping[bytes, Format]] = by_topic
-
-
 class Batch:
     """Rows to be inserted together."""
 
-    def __init__(self, limits: BatchLimits, formats: Formats, check: RecordCheck) -> None:
+    def __init__(self, limits: BatchLimits, bindings: SchemaBindings) -> None:
         self.rows = 0
         self.bytes = 0
         self.offsets: dict[Place, int] = {}  # the next offsets once this batch is inserted
@@ -79,10 +62,10 @@ class Batch:
         self.oldest_ms = _NEVER_MS  # the earliest record's timestamp
         self._began: float | None = None
         self._limits = limits
-        self._check = check
+        self._check = bindings.check
         self._groups = {
             topic: {prefix: RowGroup(form, topic) for prefix, form in forms.items()}
-            for topic, forms in formats.by_topic.items()
+            for topic, forms in bindings.by_topic.items()
         }
 
     @property

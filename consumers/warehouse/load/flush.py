@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from consumers.kit.decode import DAMAGED, SET_ASIDE, UNKNOWN_SCHEMA, InvalidRecordError, Refusal
+from consumers.kit.decode import DAMAGED, SET_ASIDE, UNKNOWN_SCHEMA, Refusal
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import (
     DamagedRowError,
@@ -22,8 +22,6 @@ from consumers.warehouse.errors import (
     TooManyRefusedError,
 )
 from consumers.warehouse.load.batch import Batch, RowGroup
-from consumers.warehouse.load.bisect import refused_rows
-from consumers.warehouse.load.container import Format
 from consumers.warehouse.load.inserts import Inserts, Policy, Store
 from consumers.warehouse.load.quarantined_record import QuarantinedRecord, quarantined_record
 from consumers.warehouse.load.schema_bindings import CurrentBindings
@@ -72,10 +70,10 @@ class Flusher:
         self.give_up = threading.Event()
         self._warehouse = warehouse
         self._quarantine = quarantine
-        self._schemas = schemas
+        self.schemas = schemas
         self._policy = policy
         self._metrics = metrics
-        self._inserts = Inserts(warehouse, policy, metrics, self.give_up)
+        self.inserts = Inserts(warehouse, policy, metrics, self.give_up)
         # Schema ids already waited for: each is waited for once.
         self._awaited: set[int | None] = set()
 
@@ -83,57 +81,49 @@ class Flusher:
         """Create missing tables and columns. Raises: TransientError once given up."""
         self._retry("tables")(self._make_tables)
 
-    @property
-    def is_reload_due(self) -> bool:
-        """Whether the last check for new schemas is long enough ago."""
-        return self._schemas.is_due
-
-    @property
-    def is_outdated(self) -> bool:
-        """Whether a reload may find a change."""
-        return self._schemas.changed
-
     def reload_schemas(self) -> None:
         """Use newly released schemas; creates tables before their first row. Raises: TransientError."""
-        if self._schemas.reload():
+        if self.schemas.reload():
             self.make_tables()
 
     def write(self, batch: Batch) -> None:
         """Write every record of the batch. Raises: TooManyRefusedError, TransientError."""
-        self._inserts.reset()
-        catalog = self._schemas.catalog
-        newer = [refusal for refusal in batch.refusals if _is_newer(refusal, catalog)]
-        refusals = [refusal for refusal in batch.refusals if not _is_newer(refusal, catalog)]
+        self.inserts.reset()
         refused_max = self._policy.refused_rows_max
-        groups, unknown = self._newer(newer)
-        ours = [refusal for refusal in unknown if refusal.is_ours]
-        if len(ours) > refused_max:
-            raise TooManyRefusedError(f"{len(ours)} rows of newer producers, the first: {ours[0].detail}")
-        refusals += unknown
+        groups, refusals = self._checked_again(batch.refusals)
         for group in [*batch.groups, *groups]:
             refused = self._load(group, refused_max)
             refused_max -= sum(refusal.reason != DAMAGED for refusal in refused)
             refusals += refused
         if refusals:
             self._keep(refusals)
-        self._inserts.reset()
+        self.inserts.reset()
 
-    def _newer(self, refusals: Sequence[Refusal]) -> tuple[list[RowGroup], list[Refusal]]:
-        """Return rows of newly released schemas, and refusals of records still unknown in time."""
-        if not refusals:
-            return [], []
-        self._wait_for_schemas({wire_id_of(refusal.body) for refusal in refusals if refusal.is_ours})
+    def _checked_again(self, refusals: Sequence[Refusal]) -> tuple[list[RowGroup], list[Refusal]]:
+        """Return the rows of schemas released since the batch began, and the other refusals.
+
+        Raises: TooManyRefusedError, if records of ours are still unknown in time; TransientError.
+        """
+        catalog = self.schemas.catalog
+        newer = [refusal for refusal in refusals if _is_newer(refusal, catalog)]
+        others = [refusal for refusal in refusals if not _is_newer(refusal, catalog)]
+        if not newer:
+            return [], others
+        self._wait_for_schemas({wire_id_of(refusal.body) for refusal in newer if refusal.is_ours})
         groups: dict[bytes, RowGroup] = {}
-        refused = []
-        for refusal in refusals:
+        unknown = []
+        for refusal in newer:
             record = _once_more(refusal)
-            checked = self._schemas.bindings.check(record.topic(), record)
+            checked = self.schemas.bindings.check(record.topic(), record)
             if isinstance(checked, Refusal):
-                refused.append(replace(refusal, reason=checked.reason, detail=checked.detail))
+                unknown.append(replace(refusal, reason=checked.reason, detail=checked.detail))
                 continue
             form, body = checked
             groups.setdefault(form.prefix, RowGroup(form, record.topic())).parts += (body, record.head)
-        return [*groups.values()], refused
+        ours = [refusal for refusal in unknown if refusal.is_ours]
+        if len(ours) > self._policy.refused_rows_max:
+            raise TooManyRefusedError(f"{len(ours)} rows of newer producers, the first: {ours[0].detail}")
+        return [*groups.values()], others + unknown
 
     def _wait_for_schemas(self, ids: set[int | None]) -> None:
         """Reload until schemas have all of these ids: for a bounded time, and only once for each id."""
@@ -142,12 +132,27 @@ class Flusher:
 
         def reload() -> None:
             self.reload_schemas()
-            unknown = {wire_id for wire_id in ids if self._schemas.catalog.by_wire_id(wire_id or 0) is None}
+            unknown = {wire_id for wire_id in ids if self.schemas.catalog.by_wire_id(wire_id or 0) is None}
             if unknown and time.monotonic() < deadline:
                 raise TransientError(f"no schema has the id {', '.join(map(str, unknown))}")
 
         self._retry("schemas")(reload)
         self._awaited = ids if len(self._awaited) > _AWAITED_MAX else self._awaited | ids
+
+    def _load(self, group: RowGroup, refused_max: int) -> list[Refusal]:
+        found = self.inserts.insert(group, self.schemas.bindings, refused_max)
+        refusals = [self._refusal(group, row, error) for row, error in found]
+        if group.topic != topics.QUARANTINE:
+            return refusals
+        heads = [group.parts[2 * row + 1] for row, _ in found]
+        self._store([*zip(refusals, heads, strict=True)])
+        return []
+
+    def _refusal(self, group: RowGroup, row: int, error: PermanentError) -> Refusal:
+        body, head = group.parts[2 * row : 2 * row + 2]
+        refusal = self.schemas.bindings.refused(group.form, group.topic, (body, head), error.detail)
+        reason = next((name for kind, name in _REASONS.items() if isinstance(error, kind)), refusal.reason)
+        return replace(refusal, reason=reason)
 
     def _keep(self, refusals: Sequence[Refusal]) -> None:
         large = self._retry("quarantine")(self._quarantine.write, refusals)
@@ -158,68 +163,23 @@ class Flusher:
         extra = {"reasons": reasons, "records": [refusal.record for refusal in refusals[:10]]}
         _log.warning("records_quarantined", extra=extra)
 
-    def insert(self, group: RowGroup, refused_max: int) -> list[tuple[int, PermanentError]]:
-        """Insert a group's rows; return (row, error) of the refused ones, which are not stored anywhere.
-
-        Raises: TooManyRefusedError beyond `refused_max`, TransientError.
-        """
-        form, parts = group.form, [*group.parts]
-
-        def insert(rows: Sequence[int]) -> None:
-            if isinstance(rows, range):
-                self._insert(form, parts[2 * rows.start : 2 * rows.stop])
-            else:
-                self._insert(form, [part for row in rows for part in parts[2 * row : 2 * row + 2]])
-
-        def damaged(rows: Sequence[int]) -> dict[int, PermanentError]:
-            found: dict[int, PermanentError] = {}
-            for row in rows:
-                try:
-                    again = self._schemas.bindings.check.encoded_again(form, parts[2 * row])
-                except InvalidRecordError as error:
-                    found[row] = DamagedRowError(error.detail)
-                else:
-                    if again != parts[2 * row]:  # no second copy of the whole batch
-                        parts[2 * row] = again
-            return found
-
-        return refused_rows(len(parts) // 2, insert, damaged, refused_max)
-
-    def _make_tables(self) -> None:
-        self._warehouse.tables = self._schemas.bindings.tables
-        self._warehouse.make_tables()
-
-    def _load(self, group: RowGroup, refused_max: int) -> list[Refusal]:
-        found = self.insert(group, refused_max)
-        refusals = [self._refusal(group, row, error) for row, error in found]
-        if group.topic != topics.QUARANTINE:
-            return refusals
-        heads = [group.parts[2 * row + 1] for row, _ in found]
-        self._store([*zip(refusals, heads, strict=True)])
-        return []
-
     def _store(self, rows: Sequence[tuple[Refusal, bytes]]) -> None:
         """Write refusals (with the heads of their rows) to the quarantine's table; rejected ones, reduced."""
         left = [([refusal, *_remains(refusal)], head) for refusal, head in rows]
         while left:
-            kept = [(self._schemas.bindings.check.kept(remains.pop(0)), head) for remains, head in left]
+            kept = [(self.schemas.bindings.kept(remains.pop(0)), head) for remains, head in left]
             form = kept[0][0][0]
             parts = [part for (_, body), head in kept for part in (body, head)]
-            refused = self.insert(RowGroup(form, topics.QUARANTINE, parts), len(left))
+            group = RowGroup(form, topics.QUARANTINE, parts)
+            refused = self.inserts.insert(group, self.schemas.bindings, len(left))
             for row, error in refused:
                 if not left[row][0]:
                     raise error
             left = [left[row] for row, _ in refused]
 
-    def _refusal(self, group: RowGroup, row: int, error: PermanentError) -> Refusal:
-        body, head = group.parts[2 * row : 2 * row + 2]
-        check = self._schemas.bindings.check
-        refusal = check.refused(group.form, group.topic, (body, head), error.detail)
-        reason = next((name for kind, name in _REASONS.items() if isinstance(error, kind)), refusal.reason)
-        return replace(refusal, reason=reason)
-
-    def _insert(self, form: Format, parts: Sequence[bytes]) -> None:
-        self._inserts.write(form, parts, lambda: self._schemas.bindings.check.day(form, parts[0]))
+    def _make_tables(self) -> None:
+        self._warehouse.tables = self.schemas.bindings.tables
+        self._warehouse.make_tables()
 
     def _retry(self, target: str) -> RetryPolicy:
         """Return the retry policy for `target`."""

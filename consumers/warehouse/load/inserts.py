@@ -18,13 +18,15 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from consumers.kit.decode import InvalidRecordError
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import (
     BrokenError,
+    DamagedRowError,
     InsertTooLargeError,
     PermanentError,
     ServerError,
@@ -32,7 +34,10 @@ from consumers.warehouse.errors import (
     StuckError,
     TablesError,
 )
+from consumers.warehouse.load.batch import RowGroup
+from consumers.warehouse.load.bisect import refused_rows
 from consumers.warehouse.load.container import Format, container
+from consumers.warehouse.load.schema_bindings import SchemaBindings
 from consumers.warehouse.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -92,8 +97,37 @@ class Inserts:
         self._stuck = ""
         self._metrics.stuck.set(0)
 
-    def write(self, form: Format, parts: Sequence[bytes], day: Callable[[], int | None]) -> None:
-        """Store rows (bodies and heads, alternating). `day` returns the day of a single row, as 20260131.
+    def insert(
+        self, group: RowGroup, bindings: SchemaBindings, refused_max: int
+    ) -> list[tuple[int, PermanentError]]:
+        """Store a group's rows; return (row, error) of the refused ones, which are not stored anywhere.
+
+        Raises: TooManyRefusedError beyond `refused_max`, TransientError.
+        """
+        form, parts = group.form, [*group.parts]
+
+        def insert(rows: Sequence[int]) -> None:
+            if isinstance(rows, range):
+                self._insert(form, parts[2 * rows.start : 2 * rows.stop], bindings)
+            else:
+                self._insert(form, [part for row in rows for part in parts[2 * row : 2 * row + 2]], bindings)
+
+        def damaged(rows: Sequence[int]) -> dict[int, PermanentError]:
+            found: dict[int, PermanentError] = {}
+            for row in rows:
+                try:
+                    again = bindings.encoded_again(form, parts[2 * row])
+                except InvalidRecordError as error:
+                    found[row] = DamagedRowError(error.detail)
+                else:
+                    if again != parts[2 * row]:  # no second copy of the whole batch
+                        parts[2 * row] = again
+            return found
+
+        return refused_rows(len(parts) // 2, insert, damaged, refused_max)
+
+    def _insert(self, form: Format, parts: Sequence[bytes], bindings: SchemaBindings) -> None:
+        """Store rows (bodies and heads, alternating), all or none.
 
         Raises: PermanentError, SetAsideError; for several rows StuckError, InsertTooLargeError; once given up
         TransientError.
@@ -107,7 +141,7 @@ class Inserts:
                 self._rest(form, failure)
                 continue
             is_judged = failure is not None and rows == 1 and bool(self._stuck)
-            another_is_stored = is_judged and self._store.stores_another(form, day())
+            another_is_stored = is_judged and self._store.stores_another(form, bindings.day(form, parts[0]))
             error = self._tried(form, data)
             if error is None:
                 self._metrics.rows.labels(form.table).inc(rows)

@@ -135,7 +135,7 @@ class Loader:
         """If there is no job, start the next one, if any is due."""
         if self._job:
             return
-        if self._flusher.is_reload_due and self._flusher.is_outdated:
+        if self._flusher.schemas.is_reload_due:
             self._job = _started(self._flusher.reload_schemas)
         elif (reason := self._batch.due(now)) and (reason is not FlushReason.AGE or now >= self._rested_at):
             self._start_writing(reason)

@@ -46,12 +46,12 @@ class LoaderParts:
 
     @property
     def bindings(self) -> SchemaBindings:
-        """The code compiled from the catalog in use."""
+        """The bindings of the catalog in use."""
         return self.schemas.bindings
 
     def make_batch(self) -> Batch:
         """Return an empty batch."""
-        return Batch(self._limits, self.bindings.formats, self.bindings.check)
+        return Batch(self._limits, self.bindings)
 
     def load(self, records: Iterable[Sequence[Record]]) -> Iterator[int]:
         """Load records that were read outside the group; yield the number of rows in each batch.

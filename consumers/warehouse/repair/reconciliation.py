@@ -8,7 +8,6 @@ Invariants: only offsets without a row are read from Kafka again; memory does no
 committed offsets are never moved.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from consumers.warehouse.repair.offset_reader import OffsetRange, OffsetReader, 
 from consumers.warehouse.repair.reconcile_queries import Key, ReconcileQueries
 from consumers.warehouse.settings import Settings
 from runtime.kafka import topics
+from runtime.waiting import wait_until
 from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.table_names import table_name
 
@@ -88,18 +88,20 @@ class Reconciliation:
     @property
     def _tables(self) -> dict[str, list[str]]:
         """The tables of each topic."""
-        formats = self._parts.bindings.formats.by_topic.items()
+        formats = self._parts.bindings.by_topic.items()
         return {topic: sorted({form.table for form in forms.values()}) for topic, forms in formats}
 
     def wait(self, seconds_max: float) -> dict[Place, PartitionOffsets]:
         """Return the partitions' offsets once the loader has caught up with them, or after `seconds_max`."""
         logs = self._kafka.logs()
-        deadline = time.monotonic() + seconds_max
-        while True:
-            committed = {place: log.committed for place, log in self._kafka.logs().items()}
-            if time.monotonic() > deadline or all(committed[p] >= log.high for p, log in logs.items()):
-                return {p: PartitionOffsets(log.low, log.high, committed[p]) for p, log in logs.items()}
-            time.sleep(_WAIT_SECONDS)
+        committed: dict[Place, int] = {}
+
+        def is_loaded() -> bool:
+            committed.update((place, log.committed) for place, log in self._kafka.logs().items())
+            return all(committed[place] >= log.high for place, log in logs.items())
+
+        wait_until(is_loaded, seconds_max, _WAIT_SECONDS)
+        return {p: PartitionOffsets(log.low, log.high, committed[p]) for p, log in logs.items()}
 
     def report(self, logs: dict[Place, PartitionOffsets], now_ms: int) -> ReconciliationReport:
         """Reconcile all records of `logs`. `now_ms` decides which are past the TTL."""
@@ -187,7 +189,7 @@ class Reconciliation:
         if isinstance(checked, Refusal):
             return _Found(place, offset, _digests(value, checked.body))
         form, body = checked
-        datum = self._parts.bindings.check.datum(form, body)
+        datum = self._parts.bindings.datum(form, body)
         if place[0] == topics.QUARANTINE:
             return _Found(place, offset, _digests(value, datum["body"]), timestamp_ms=datum["received_at"])
         columns = _EVENT_KEY if "timestamp" in datum else _CLICKSTREAM_KEY

@@ -9,7 +9,6 @@ statement itself checks. So a run may be killed at any line, and repeated. Until
 `tapcart.events` shows such an event twice. An unreadable or rejected row stays where it is.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.settings import Settings
 from consumers.warehouse.tables import RAW, Options, quoted, removal, removing
 from runtime.kafka import topics
+from runtime.waiting import wait_until
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_model import Field
@@ -95,7 +95,7 @@ class Retyper:
             groups = self._groups(source, page, report)
             report.read += len(page)
             for group in groups:
-                refused = self._parts.flusher.insert(group, len(group.parts))
+                refused = self._parts.flusher.inserts.insert(group, self._parts.bindings, len(group.parts))
                 report.refused.update(error.detail[:200] for _, error in refused)
                 report.written += len(group.parts) // 2 - len(refused)
             if source.moves and groups:
@@ -104,17 +104,15 @@ class Retyper:
 
     def removed(self, source: UntypedRows) -> None:
         """Wait until ClickHouse has removed the rows that `move` has moved."""
-        if not source.moves:
-            return
-        deadline = time.monotonic() + _SECONDS_MAX
-        while True:
+
+        def is_done() -> bool:
             ((count, reason),) = self._rows(removing(source.table, self._options), {})
-            if not count:
-                return
-            if reason or time.monotonic() > deadline:
-                why = reason[:500] or f"it takes longer than {_SECONDS_MAX:.0f} s"
-                raise TransientError(f"ClickHouse has not removed rows of {count} days: {why}")
-            time.sleep(_POLL_SECONDS)
+            if reason:
+                raise TransientError(f"ClickHouse has not removed rows of {count} days: {reason[:500]}")
+            return not count
+
+        if source.moves and not wait_until(is_done, _SECONDS_MAX, _POLL_SECONDS):
+            raise TransientError(f"ClickHouse has not removed rows within {_SECONDS_MAX:.0f} s")
 
     def _pages(self, source: UntypedRows, day: int) -> Iterator[Sequence[Sequence[Any]]]:
         names = [_selected(name, one) for name, one in _leaves(source.fields).items()]
@@ -135,7 +133,7 @@ class Retyper:
     ) -> list[RowGroup]:
         """Return the rows that improve when they are decoded again."""
         names = [*_leaves(source.fields)]
-        forms = self._parts.bindings.formats.by_topic[topics.EVENTS]
+        forms = self._parts.bindings.by_topic[topics.EVENTS]
         groups: dict[bytes, RowGroup] = {}
         for row in page:
             columns = dict(zip(names, row, strict=False))

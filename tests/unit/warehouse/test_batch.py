@@ -4,21 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.warehouse.load.batch import Batch, BatchLimits, FlushReason, Formats
+from consumers.warehouse.load.batch import Batch, BatchLimits, FlushReason
 from consumers.warehouse.load.container import format_of, place_of
-from consumers.warehouse.load.revalidation import Revalidation
+from consumers.warehouse.load.schema_bindings import SchemaBindings
 from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from tests.support.warehouse import CATALOG, NOW_MS, Message, body, crc, message, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
-CHECK = Revalidation(CATALOG, FORMATS.values())
-SPLIT = Formats(FORMATS.values())
+BINDINGS = SchemaBindings(CATALOG)
 
 
 def batch(rows: int = 1000, size: int = 1 << 30, age: float = 1.0) -> Batch:
     """Return an empty batch with these limits."""
-    return Batch(BatchLimits(rows, size, age), SPLIT, CHECK)
+    return Batch(BatchLimits(rows, size, age), BINDINGS)
 
 
 def test_empty_batch_is_never_due() -> None:
@@ -67,7 +66,10 @@ def test_a_registrys_id_is_not_taken_for_ours() -> None:
     [group] = filling.groups
     assert (group.form.release.name, group.parts[0]) == ("AppOpened", data[wire.HEADER_BYTES :])
     assert filling.checked == 0
-    assert CHECK(topics.EVENTS, Message(sent, headers_=headers)) == (group.form, data[wire.HEADER_BYTES :])
+    assert BINDINGS.check(topics.EVENTS, Message(sent, headers_=headers)) == (
+        group.form,
+        data[wire.HEADER_BYTES :],
+    )
 
 
 def test_groups_rows_by_schema_in_order() -> None:

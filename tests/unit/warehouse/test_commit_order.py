@@ -15,32 +15,22 @@ from hypothesis import strategies as st
 
 from consumers.kit.decode import Refusal
 from consumers.kit.errors import TransientError
-from consumers.kit.group_consumer import GroupConsumer
 from consumers.kit.record import Place, Record
 from consumers.warehouse.errors import PermanentError
-from consumers.warehouse.load.batch import Batch, BatchLimits
+from consumers.warehouse.load.batch import BatchLimits
 from consumers.warehouse.load.container import Format
-from consumers.warehouse.load.flush import Flusher
-from consumers.warehouse.load.inserts import Policy
-from consumers.warehouse.load.loader import Bounds, Loader
-from consumers.warehouse.load.schema_bindings import CurrentBindings
-from consumers.warehouse.metrics import Metrics
-from consumers.warehouse.tables import tables
 from runtime.kafka import topics
-from schemas.catalog.schema_reloader import SchemaReloader
+from tests.support.loop import Revoked, StandInConsumer, StandInStore, run_loader
 from tests.support.warehouse import Message, body, message
-from tests.unit.warehouse.test_batch import CHECK, SPLIT
 
 _RECORD: Message = message(body())
-_CURRENT = SchemaReloader()
-_TABLES = tables(_CURRENT.catalog)
 
 
 class _DeathError(BaseException):
     """The process dies here."""
 
 
-class _World:
+class _World(StandInStore):
     """State that outlives a loader: log, offsets, table, quarantine; and planned failures."""
 
     def __init__(self, lengths: Sequence[int], poison: set[tuple[int, int]], fates: Sequence[str]) -> None:
@@ -50,19 +40,7 @@ class _World:
         self.table: set[tuple[int, int]] = set()
         self.kept: set[tuple[int, int]] = set()
         self.skipped: list[str] = []
-        self.tables = _TABLES
         self._fates = list(fates)
-
-    def make_tables(self) -> None:
-        """Do what `Warehouse` says."""
-
-    def answers(self) -> bool:
-        """Do what `Store` says."""
-        return True
-
-    def stores_another(self, _form: Format, _day: int | None) -> bool:
-        """Do what `Store` says."""
-        return True
 
     def insert(self, _: Format, data: bytes) -> None:
         """Do what `Warehouse` says; a poisoned row is refused."""
@@ -100,13 +78,11 @@ class _World:
             raise TransientError("no answer")
 
 
-class _Source:
+class _Source(StandInConsumer):
     """A `GroupConsumer` for the loop: records from the group's offsets, changing partitions."""
 
-    joined = True
-
-    def __init__(self, world: _World, revoked: Callable[[Sequence[Place]], None], turns: set[int]) -> None:
-        self.stop: Callable[[], None] = lambda: None
+    def __init__(self, world: _World, revoked: Revoked, turns: set[int]) -> None:
+        super().__init__()
         self._world = world
         self._revoked = revoked
         self._turns = turns  # revokes a partition
@@ -127,22 +103,9 @@ class _Source:
         records = [replace(_RECORD, partition_=partition, offset_=offset) for offset in range(first, end)]
         return cast("list[Record]", records)
 
-    def pause(self) -> None:
-        """Do nothing: `poll` then returns at most one record, as if it came late."""
-
-    def resume(self) -> None:
-        """Do nothing."""
-
     def commit(self, offsets: Mapping[Place, int]) -> None:
         """Commit at once."""
         self._world.commit(offsets)
-
-    def lags(self) -> dict[Place, int]:
-        """Return nothing."""
-        return {}
-
-    def close(self, _seconds_max: float) -> None:
-        """Commit nothing more."""
 
 
 _FATES = st.sampled_from(["does", "does", "fails", "answers late", "dies before", "dies after"])
@@ -171,24 +134,10 @@ def test_no_offset_moves_past_a_record_without_a_place(
 
 
 def _runs_to_its_end(world: _World, turns: set[int]) -> bool:
-    made: list[_Source] = []
-
-    def make_source(revoked: Callable[[Sequence[Place]], None]) -> GroupConsumer:
-        made.append(_Source(world, revoked, turns))
-        return cast("GroupConsumer", made[0])
-
-    metrics = Metrics()
-    flusher = Flusher(world, world, CurrentBindings(_CURRENT, metrics), Policy(0.0, 1000, 0.0), metrics)
-    loader = Loader(
-        make_source,
-        lambda: Batch(BatchLimits(4, 1 << 30, 0.0), SPLIT, CHECK),
-        flusher,
-        Bounds(1 << 30, 5.0, 1.0),
-        metrics,
-    )
-    made[0].stop = loader.stop
     try:
-        loader.run()
+        run_loader(
+            lambda revoked: _Source(world, revoked, turns), world, BatchLimits(4, 1 << 30, 0.0), share=1.0
+        )
     except _DeathError:
         return False
     return world.committed == world.log

@@ -3,8 +3,7 @@
 import io
 import random
 import threading
-from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import fastavro
 import pytest
@@ -12,13 +11,17 @@ import pytest
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import InsertTooLargeError, ServerError, SetAsideError
 from consumers.warehouse.load import inserts
-from consumers.warehouse.load.bisect import refused_rows
+from consumers.warehouse.load.batch import RowGroup
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.load.inserts import Inserts, Policy
 from consumers.warehouse.metrics import Metrics
+from runtime.kafka import topics
 from schemas.codec.varint import long
 from tests.support.warehouse import CATALOG, body, value
-from tests.unit.warehouse.test_batch import FORMATS
+from tests.unit.warehouse.test_batch import BINDINGS, FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 POLICY = Policy(5.0, 1000, 0.0, 60.0)
 DAY = 20251009
@@ -103,17 +106,11 @@ def load(store: Store, clock: Clock, rows: int, policy: Policy = POLICY) -> tupl
     """Load rows like the flusher; return those set aside."""
     metrics = Metrics()
     writer = Inserts(store, policy, metrics, clock)
-    form = FORM
-    parts = [part for row in range(rows) for part in (BODY, long(0) + long(row) + long(0))]
-    aside: set[int] = set()
-
-    def insert(piece: Sequence[int]) -> None:
-        writer.write(form, [part for row in piece for part in parts[2 * row : 2 * row + 2]], lambda: DAY)
-
-    for row, error in refused_rows(rows, insert, lambda _: {}, 1000):
-        assert isinstance(error, SetAsideError)
-        aside.add(row)
-    return aside, metrics
+    group = RowGroup(FORM, topics.EVENTS)
+    group.parts += (part for row in range(rows) for part in (BODY, long(0) + long(row) + long(0)))
+    found = writer.insert(group, BINDINGS, 1000)
+    assert all(isinstance(error, SetAsideError) for _, error in found)
+    return {row for row, _ in found}, metrics
 
 
 @pytest.fixture

@@ -19,14 +19,14 @@ from consumers.kit.decode import (
     Refusal,
 )
 from consumers.warehouse.load.container import Format, format_of
-from consumers.warehouse.load.revalidation import Revalidation
+from consumers.warehouse.load.schema_bindings import SchemaBindings
 from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from schemas.catalog.event_time import EVENT_MS_MAX, EVENT_MS_MIN
 from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
-CHECK = Revalidation(CATALOG, FORMATS.values())
+BINDINGS = SchemaBindings(CATALOG)
 GOOD = {name: value(body(name)) for name in SAMPLES}
 
 
@@ -34,7 +34,7 @@ def judge(
     data: bytes | None, topic: str = topics.EVENTS, headers: Any = None
 ) -> tuple[Format, bytes] | Refusal:
     """Return the result for a value."""
-    return CHECK(topic, Message(data, topic, 3, 14, headers, b"app"))
+    return BINDINGS.check(topic, Message(data, topic, 3, 14, headers, b"app"))
 
 
 def refusal(data: bytes | None, topic: str = topics.EVENTS, headers: Any = None) -> Refusal:
@@ -48,7 +48,7 @@ def encoded(name: str, **fields: Any) -> bytes:
     """Return a sample's value with changed Avro fields, including invalid ones."""
     release = CATALOG.newest(name)
     assert release is not None
-    datum = CHECK.datum(FORMATS[release.wire_id], GOOD[name][wire.HEADER_BYTES :]) | fields
+    datum = BINDINGS.datum(FORMATS[release.wire_id], GOOD[name][wire.HEADER_BYTES :]) | fields
     stream = io.BytesIO()
     fastavro.schemaless_writer(stream, release.schema, datum)
     return wire.prefix(release.wire_id) + stream.getvalue()
@@ -84,7 +84,7 @@ def test_random_bytes_never_raise(data: bytes) -> None:
     for release in CATALOG.releases:
         found = judge(wire.prefix(release.wire_id) + data)
         if not isinstance(found, Refusal):
-            assert CHECK.datum(*found)
+            assert BINDINGS.datum(*found)
 
 
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
@@ -131,12 +131,12 @@ def test_record_without_a_device_is_a_row() -> None:
     found = judge(data)
 
     assert not isinstance(found, Refusal)
-    assert CHECK.datum(*found)["device_id"] == ""
+    assert BINDINGS.datum(*found)["device_id"] == ""
 
 
 def test_key_and_headers_of_a_refused_record_are_cut() -> None:
     """They become app_id and event_id in the quarantine, which pages show."""
-    found = CHECK(
+    found = BINDINGS.check(
         topics.EVENTS,
         Message(b"x", topics.EVENTS, 3, 14, [(record_headers.EVENT_ID, b"e" * 9999)], b"a" * 9999),
     )
@@ -149,7 +149,7 @@ def test_times_in_blocks_are_checked_too() -> None:
     """A session start outside of DateTime64's range would be stored as another time."""
     release = CATALOG.newest("SessionStarted")
     assert release is not None
-    datum = CHECK.datum(FORMATS[release.wire_id], GOOD["SessionStarted"][wire.HEADER_BYTES :])
+    datum = BINDINGS.datum(FORMATS[release.wire_id], GOOD["SessionStarted"][wire.HEADER_BYTES :])
     block = datum["session_properties"] | {"session_start_time": 1 << 60}
 
     assert refusal(encoded("SessionStarted", session_properties=block)).reason == INVALID
@@ -161,7 +161,7 @@ def test_quarantine_record_that_is_damaged_becomes_its_row(data: bytes | None) -
     found = judge(data, topics.QUARANTINE)
 
     assert not isinstance(found, Refusal)
-    row = CHECK.datum(*found)
+    row = BINDINGS.datum(*found)
     assert (row["body"], row["source"]) == (data or b"", "warehouse")
     assert row["record"] == "tapcart.quarantine/3/14"
 
@@ -172,9 +172,9 @@ def test_a_long_varint_is_encoded_again() -> None:
     form = FORMATS[wire.wire_id_of(GOOD["AppOpened"]) or 0]
     assert good[0] < 0x80, "the length of event_type"
 
-    assert CHECK.encoded_again(form, bytes([good[0] | 0x80, 0]) + good[1:]) == good
+    assert BINDINGS.encoded_again(form, bytes([good[0] | 0x80, 0]) + good[1:]) == good
     with pytest.raises(InvalidRecordError, match="undecodable"):
-        CHECK.encoded_again(form, good[:-5])
+        BINDINGS.encoded_again(form, good[:-5])
 
 
 def test_right_checksum_tells_our_own_producers() -> None:
@@ -189,8 +189,8 @@ def test_engine_refusal_keeps_the_whole_value() -> None:
     """The prefix is restored, and readable fields are reported."""
     good = GOOD["CartViewed"]
     form = FORMATS[wire.wire_id_of(good) or 0]
-    found = CHECK.refused(form, topics.EVENTS, (good[wire.HEADER_BYTES :], bytes([6, 8, 10])), "Code: 469")
-    datum = CHECK.datum(form, good[wire.HEADER_BYTES :])
+    found = BINDINGS.refused(form, topics.EVENTS, (good[wire.HEADER_BYTES :], bytes([6, 8, 10])), "Code: 469")
+    datum = BINDINGS.datum(form, good[wire.HEADER_BYTES :])
 
     assert dataclasses.asdict(found) == {
         "reason": "refused",

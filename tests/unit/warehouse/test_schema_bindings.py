@@ -71,14 +71,14 @@ class Site:
         self.tree = tree
         self.world = World()
         self.metrics = Metrics()
-        self.schemas = CurrentBindings(SchemaReloader(tree.root), self.metrics)
+        self.reloader = SchemaReloader(tree.root)
+        self.schemas = CurrentBindings(self.reloader, self.metrics)
         policy = Policy(0.01, 2, schema_seconds_max)
         self.flusher = Flusher(self.world, self.world, self.schemas, policy, self.metrics)
 
     def batch(self, *messages: Message) -> Batch:
         """Return a batch with the current bindings."""
-        bindings = self.schemas.bindings
-        batch = Batch(BatchLimits(1000, 1 << 30, 0.0), bindings.formats, bindings.check)
+        batch = Batch(BatchLimits(1000, 1 << 30, 0.0), self.schemas.bindings)
         batch.add(messages, 0.0)
         return batch
 
@@ -207,4 +207,4 @@ def test_a_broken_folder_changes_nothing(tree: Tree) -> None:
 
     assert site.world.done == ["1 of Event_AppOpened_5_0_0"]
     assert site.metrics.registry.get_sample_value("tapline_warehouse_schemas_refused_total") == 2
-    assert site.flusher.is_outdated
+    assert site.reloader.changed
