@@ -1,10 +1,10 @@
 -- The offsets of one topic without a row, as ranges, found inside ClickHouse.
 --
 -- In: {tables} (a regular expression: the raw tables that hold the topic's rows) and, for each of its partitions,
--- {partitions}, {lows}, {highs}: the offsets from low to high - 1 are looked at.
+-- {partitions}, {lows}, {highs}: the offsets from low to high - 1 are examined.
 -- Out: partition, rows (offsets that have a row), starts and ends (the first and last offsets of ranges without one).
 --
--- Offsets are looked at in blocks of 65,536. A block is one roaring bitmap, which is small because offsets follow
+-- Offsets are examined in blocks of 65,536. A block is one roaring bitmap, which is small because offsets follow
 -- each other; only incomplete blocks are searched. Run by `python -m consumers.reconcile`.
 WITH 65536 AS size
 SELECT

@@ -34,8 +34,8 @@ def places(consumer: Consumer, topics: Iterable[str], seconds_max: float) -> lis
 
 def committed(consumer: Consumer, of: Iterable[Place], seconds_max: float) -> dict[Place, int | None]:
     """Return the group's committed offset of each partition, or None."""
-    asked = [TopicPartition(*place) for place in of]
-    return _found(consumer.committed(asked, timeout=seconds_max) if asked else [])
+    partitions = [TopicPartition(*place) for place in of]
+    return _found(consumer.committed(partitions, timeout=seconds_max) if partitions else [])
 
 
 def first_at(
@@ -70,16 +70,16 @@ def ends(consumer: Consumer, of: Iterable[Place], seconds_max: float) -> dict[Pl
 
 def commit(consumer: Consumer, found: Mapping[Place, int]) -> None:
     """Commit the next offset of each partition and wait for the answer."""
-    asked = [TopicPartition(*place, offset) for place, offset in found.items()]
-    _found(consumer.commit(offsets=asked, asynchronous=False) or [])
+    partitions = [TopicPartition(*place, offset) for place, offset in found.items()]
+    _found(consumer.commit(offsets=partitions, asynchronous=False) or [])
 
 
 def _offsets(
     consumer: Consumer, of: Iterable[Place], moment: int, seconds_max: float
 ) -> dict[Place, int | None]:
     # In Kafka's protocol the beginning and the end are special moments: one request to each broker.
-    asked = [TopicPartition(*place, moment) for place in of]
-    return _found(consumer.offsets_for_times(asked, timeout=seconds_max) if asked else [])
+    partitions = [TopicPartition(*place, moment) for place in of]
+    return _found(consumer.offsets_for_times(partitions, timeout=seconds_max) if partitions else [])
 
 
 def _found(answers: Sequence[TopicPartition]) -> dict[Place, int | None]:

@@ -166,11 +166,11 @@ def events(
     settings = Settings.from_env(os.environ if env is None else env)
     reloader = lenient_reloader(settings.schemas_dir, settings.schema_registry)
     membership = Membership(group, (topics.EVENTS,), _since_ms(since))
-    asked, metrics = event_filter(reloader.catalog, types, app_id), Metrics()
+    chosen, metrics = event_filter(reloader.catalog, types, app_id), Metrics()
     readers: list[Reader] = []
 
     def open_reader(stopping: threading.Event) -> Reader:
-        readers[:] = [Reader(settings, membership, asked, reloader, metrics, stopping)]
+        readers[:] = [Reader(settings, membership, chosen, reloader, metrics, stopping)]
         return readers[0]
 
     if settings.metrics_port:

@@ -31,7 +31,7 @@ class TopicEnds:
 
     def __init__(self, kafka: Mapping[str, str], group: str, topics: Sequence[str]) -> None:
         self._topics = topics
-        self._urls: Sequence[str] | None = None  # None: ingest is not asked
+        self._urls: Sequence[str] | None = None  # None: ingest is not queried
         self._known: tuple[float, dict[Place, int]] = (float("-inf"), {})  # time of the query, and ends
         self._snapshots: deque[DeliverySnapshot] = deque(maxlen=_SNAPSHOTS_MAX)
         self._said = ""
@@ -89,7 +89,7 @@ class TopicEnds:
         self._say(why if self._urls is not None else "")
 
     def _delivered_ms(self) -> int | None:
-        """Return the moment until which ingest has delivered; None if not asked. Raises: IngestAwayError."""
+        """Return the moment until which ingest has delivered; None: unknown. Raises: IngestAwayError."""
         if self._urls is None:
             return None
         now_ms = time.time_ns() // 1_000_000

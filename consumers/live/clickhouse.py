@@ -121,8 +121,8 @@ class ClickHouseSource:
     def _watched(self, client: Client, name: str, now_ms: int) -> tuple[AppActivity, ...] | DiskSpace | None:
         if name == "disk":
             return app_activity.disk(_rows(client, app_activity.DISK, {}))
-        asked = app_activity.apps_parameters(now_ms, self._limits.silent_minutes, self._limits.apps_max)
-        return app_activity.apps(_rows(client, app_activity.APPS, asked))
+        parameters = app_activity.apps_parameters(now_ms, self._limits.silent_minutes, self._limits.apps_max)
+        return app_activity.apps(_rows(client, app_activity.APPS, parameters))
 
     def _samples(self, client: Client, found: QuarantineSummary) -> dict[str, str]:
         """Return the text of each sample, reading only new ones.

@@ -178,9 +178,9 @@ def total(rows: Sequence[Sequence[Any]], now_ms: int) -> Total:
 
 def day(rows: Sequence[Sequence[Any]], now_ms: int) -> Day:
     """Parse the counts of the day."""
-    asked = day_parameters(now_ms)
+    parameters = day_parameters(now_ms)
     events, refused, turned_away = rows[0]
-    return Day(asked["start_ms"], asked["end_ms"], events, refused, turned_away, now_ms)
+    return Day(parameters["start_ms"], parameters["end_ms"], events, refused, turned_away, now_ms)
 
 
 def quarantine(rows: Sequence[Sequence[Any]], now_ms: int) -> QuarantineSummary:

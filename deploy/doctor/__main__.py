@@ -94,19 +94,19 @@ def _findings(parts: SplitResult, login: str) -> Iterator[Finding]:
 
 def _shape(parts: SplitResult) -> Finding:
     if parts.scheme != "https":
-        mend = "Put a proxy with a certificate in front (README): otherwise the token can be intercepted."
-        return fault("URL", "plain http: nothing is encrypted, and Tapcart requires https", mend)
+        remedy = "Put a proxy with a certificate in front (README): otherwise the token can be intercepted."
+        return fault("URL", "plain http: nothing is encrypted, and Tapcart requires https", remedy)
     token = parts.path.removeprefix(_PATH)
     if not parts.path.startswith(_PATH) or not token or "/" in token:
-        mend = "Unless the proxy changes the path, it must be /tapcart_webhooks/<token>: see `make url`."
-        return Finding(Level.WARNING, "URL", "an unusual path", mend)
+        remedy = "Unless the proxy changes the path, it must be /tapcart_webhooks/<token>: see `make url`."
+        return Finding(Level.WARNING, "URL", "an unusual path", remedy)
     return ok("URL", f"https://{parts.netloc.rpartition('@')[2]}{_PATH}<token>")
 
 
 def _show(finding: Finding) -> None:
     print(f"{finding.level:8}{finding.check:13}{printable(finding.text, _CHARS_MAX)}", flush=True)
-    if finding.mend:
-        print(f"{'':21}-> {printable(finding.mend, _CHARS_MAX)}", flush=True)
+    if finding.remedy:
+        print(f"{'':21}-> {printable(finding.remedy, _CHARS_MAX)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ _ADDRESSES_MAX = 8
 _DAYS_LEFT_MIN = 14  # same as the alert
 _DAY_SECONDS = 86_400
 _EXPIRED, _NOT_YET, _WRONG_HOST, _WRONG_ADDRESS = 10, 9, 62, 64
-_MENDS = {
+_REMEDIES = {
     _EXPIRED: "Renew the certificate, reload the proxy, and find out why automatic renewal failed.",
     _NOT_YET: "Check this machine's clock and the issuer's.",
     _WRONG_HOST: "Get a certificate for this name, or give Tapcart a name that the certificate covers.",
@@ -45,14 +45,14 @@ def resolve(at: Address) -> tuple[Finding, list[str]]:
     try:
         found = socket.getaddrinfo(at.host, at.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        mend = f"Check the spelling, and create an A or AAAA record for {at.host}."
-        return fault("DNS", f"{at.host} has no address: {error.strerror or error}", mend), []
+        remedy = f"Check the spelling, and create an A or AAAA record for {at.host}."
+        return fault("DNS", f"{at.host} has no address: {error.strerror or error}", remedy), []
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))[:_ADDRESSES_MAX]
     text = f"{at.host} is {', '.join(addresses)}"
     private = [address for address in addresses if not ip_address(address.partition("%")[0]).is_global]
     if private:
-        mend = "Fine if the internet resolves another address; otherwise Tapcart cannot connect."
-        return warning("DNS", f"{text}: not a public address", mend), addresses
+        remedy = "Fine if the internet resolves another address; otherwise Tapcart cannot connect."
+        return warning("DNS", f"{text}: not a public address", remedy), addresses
     return ok("DNS", text), addresses
 
 
@@ -66,11 +66,11 @@ def connections(at: Address, addresses: list[str]) -> Iterator[Finding]:
                 else:
                     yield ok("connection", f"{address} port {at.port} is open")
         except OSError as error:
-            mend = (
+            remedy = (
                 f"Check that the proxy listens on port {at.port}, and that firewalls admit everyone; "
                 f"or remove {address} from DNS."
             )
-            yield fault("connection", f"{address} port {at.port}: {error.strerror or error}", mend)
+            yield fault("connection", f"{address} port {at.port}: {error.strerror or error}", remedy)
 
 
 def _handshake(at: Address, address: str, plain: socket.socket) -> Finding:
@@ -80,14 +80,14 @@ def _handshake(at: Address, address: str, plain: socket.socket) -> Finding:
             expires = (secured.getpeercert() or {})["notAfter"]
             version = secured.version()
     except ssl.SSLCertVerificationError as error:
-        mend = _MENDS.get(error.verify_code, _UNTRUSTED)
-        return fault("certificate", f"{address}: {error.verify_message}", mend)
+        remedy = _REMEDIES.get(error.verify_code, _UNTRUSTED)
+        return fault("certificate", f"{address}: {error.verify_message}", remedy)
     except ssl.SSLError as error:
-        mend = "Make sure that this port speaks TLS 1.2 or newer, not plain HTTP."
-        return fault("TLS", f"{address} port {at.port}: {error.reason or error}", mend)
+        remedy = "Make sure that this port speaks TLS 1.2 or newer, not plain HTTP."
+        return fault("TLS", f"{address} port {at.port}: {error.reason or error}", remedy)
     except OSError as error:
-        mend = "The server accepts connections but does not respond: see the proxy's log."
-        return fault("TLS", f"{address} port {at.port}: {error.strerror or error}", mend)
+        remedy = "The server accepts connections but does not respond: see the proxy's log."
+        return fault("TLS", f"{address} port {at.port}: {error.strerror or error}", remedy)
     days = (ssl.cert_time_to_seconds(str(expires)) - time.time()) / _DAY_SECONDS
     text = f"{address}: {version}, valid for {days:.0f} days"
     if days < _DAYS_LEFT_MIN:

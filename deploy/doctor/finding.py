@@ -20,7 +20,7 @@ class Finding:
     level: Level
     check: str
     text: str
-    mend: str = ""  # remedy, for warnings and faults
+    remedy: str = ""  # for warnings and faults
 
 
 def ok(check: str, text: str) -> Finding:
@@ -28,14 +28,14 @@ def ok(check: str, text: str) -> Finding:
     return Finding(Level.OK, check, text)
 
 
-def warning(check: str, text: str, mend: str) -> Finding:
+def warning(check: str, text: str, remedy: str) -> Finding:
     """Return a problem that does not keep events from arriving."""
-    return Finding(Level.WARNING, check, text, mend)
+    return Finding(Level.WARNING, check, text, remedy)
 
 
-def fault(check: str, text: str, mend: str) -> Finding:
+def fault(check: str, text: str, remedy: str) -> Finding:
     """Return a problem that keeps events from arriving."""
-    return Finding(Level.FAULT, check, text, mend)
+    return Finding(Level.FAULT, check, text, remedy)
 
 
 def skipped(check: str, text: str) -> Finding:

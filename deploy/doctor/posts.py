@@ -62,8 +62,8 @@ class Posts:
                 yield _skew(answer)
                 yield self._stranger(http)
             except httpx.HTTPError as error:
-                mend = "See the proxy's log; Tapcart gives up after 5 minutes of this."
-                yield fault("answer", f"none came: {error or type(error).__name__}", mend)
+                remedy = "See the proxy's log; Tapcart gives up after 5 minutes of this."
+                yield fault("answer", f"none came: {error or type(error).__name__}", remedy)
             else:
                 yield self._large(http)
 
@@ -81,17 +81,17 @@ class Posts:
         status = answer.status_code
         if answer.is_redirect:
             where = answer.headers.get("location", "nowhere")
-            mend = "Most senders do not follow a redirected POST. Give Tapcart the target address."
-            return fault("answer", f"{status}: a redirect to {self._masked(where)}", mend)
+            remedy = "Most senders do not follow a redirected POST. Give Tapcart the target address."
+            return fault("answer", f"{status}: a redirect to {self._masked(where)}", remedy)
         if self.acknowledged:
             text = "200: kept in Kafka"
             if self.spooled:
-                mend = "Restore Kafka before the spool is full: deploy/runbook.md, TaplineDown."
-                return warning("answer", "200: kept in the spool, because Kafka is unavailable", mend)
+                remedy = "Restore Kafka before the spool is full: deploy/runbook.md, TaplineDown."
+                return warning("answer", "200: kept in the spool, because Kafka is unavailable", remedy)
             return ok("answer", text)
         if status == _OK:
-            mend = "Another server answers here: the proxy must pass /tapcart_webhooks/ on to ingest."
-            return fault("answer", "200, but not from Tapline's ingest", mend)
+            remedy = "Another server answers here: the proxy must pass /tapcart_webhooks/ on to ingest."
+            return fault("answer", "200, but not from Tapline's ingest", remedy)
         return fault("answer", f"{status}: {_detail(answer)}", _MENDS.get(status, _MENDS[500]))
 
     def _stranger(self, http: httpx.Client) -> Finding:
@@ -100,25 +100,25 @@ class Posts:
         answer, _ = self._post(http, parts._replace(path=path).geturl())
         if answer.status_code == _UNAUTHORIZED:
             return ok("token", "a wrong token is refused")
-        mend = "The proxy must not add its own token to requests."
-        return fault("token", f"a wrong token is answered {answer.status_code}", mend)
+        remedy = "The proxy must not add its own token to requests."
+        return fault("token", f"a wrong token is answered {answer.status_code}", remedy)
 
     def _large(self, http: httpx.Client) -> Finding:
         size = f"{_LARGE_BYTES:,} bytes"
         try:
             answer, _ = self._post(http, padding=_LARGE_BYTES)
         except httpx.HTTPError as error:
-            mend = "The proxy closes the connection on large bodies: nginx's client_max_body_size."
-            return fault("body limit", f"{size}: {error or type(error).__name__}", mend)
+            remedy = "The proxy closes the connection on large bodies: nginx's client_max_body_size."
+            return fault("body limit", f"{size}: {error or type(error).__name__}", remedy)
         if answer.status_code == _OK:
             return ok("body limit", f"{size} get through")
         ours = "problem+json" in answer.headers.get("content-type", "")
-        mend = (
+        remedy = (
             "Raise INGEST_BODY_BYTES_MAX: its default is 1 MiB."
             if ours
             else "Raise the proxy's limit to 1 MiB or more: nginx's client_max_body_size."
         )
-        return fault("body limit", f"{size} are answered {answer.status_code}", mend)
+        return fault("body limit", f"{size} are answered {answer.status_code}", remedy)
 
     def _masked(self, text: str) -> str:
         token = urlsplit(self.url).path.rpartition("/")[2]
@@ -172,7 +172,7 @@ def _skew(answer: httpx.Response) -> Finding:
     # A Date has a resolution of one second.
     seconds = (theirs - datetime.now(UTC)).total_seconds() + 0.5
     text = f"the server's clock differs from this machine's by {abs(seconds):.0f} s"
-    mend = "Have both machines follow a time server (chrony, systemd-timesyncd)."
+    remedy = "Have both machines follow a time server (chrony, systemd-timesyncd)."
     if abs(seconds) > _SKEW_SECONDS_MAX:
-        return fault("clock", text, mend)
-    return warning("clock", text, mend) if abs(seconds) > _SKEW_SECONDS else ok("clock", text)
+        return fault("clock", text, remedy)
+    return warning("clock", text, remedy) if abs(seconds) > _SKEW_SECONDS else ok("clock", text)

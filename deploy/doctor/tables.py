@@ -23,13 +23,13 @@ def arrived(login: str, event_ids: Sequence[str], seconds_max: float, *, spooled
                 return _missing(found, len(event_ids), seconds_max, spooled=spooled)
             time.sleep(_POLL_SECONDS)
     except httpx.HTTPError:
-        mend = "Set CLICKHOUSE_URL to where this machine reaches it, or pass --no-clickhouse."
-        return fault("ClickHouse", f"{where} does not answer", mend)
+        remedy = "Set CLICKHOUSE_URL to where this machine reaches it, or pass --no-clickhouse."
+        return fault("ClickHouse", f"{where} does not answer", remedy)
     except QueryError as error:
-        mend = (
+        remedy = (
             "The loader creates the tables at startup: check that it runs and that the login may read them."
         )
-        return fault("ClickHouse", f"{where}: {str(error)[:200]}", mend)
+        return fault("ClickHouse", f"{where}: {str(error)[:200]}", remedy)
     finally:
         clickhouse.close()
     return ok("ClickHouse", f"all {found} probes arrived, {time.monotonic() - began:.1f} s later")
@@ -44,10 +44,10 @@ def _missing(found: int, posted: int, seconds: float, *, spooled: bool) -> Findi
     text = f"{found} of {posted} probes arrived within {seconds:.0f} s"
     if spooled:
         return warning("ClickHouse", text, "They are in the spool until Kafka is back.")
-    mend = (
+    remedy = (
         "They are safe in Kafka. Is this the ClickHouse of that ingest? See deploy/runbook.md, TaplineLate."
     )
-    return fault("ClickHouse", text, mend)
+    return fault("ClickHouse", text, remedy)
 
 
 def _found(clickhouse: QueryClient, event_ids: Sequence[str]) -> int:

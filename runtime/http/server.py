@@ -1,4 +1,4 @@
-"""ASGI applications and their addresses -> HTTP servers in one event loop, until told to stop.
+"""ASGI applications and their addresses -> HTTP servers in one event loop, until `stopping` is set.
 
 Invariants: addresses are bound before anything else starts; one that is unavailable is an invalid setting.
 Servers stop one after the other, each after its requests in flight (see `drain`). Signals belong to

@@ -81,9 +81,9 @@ def _configs(
 ) -> dict[str, Mapping[str, str] | None]:
     """Return the configuration of each resource; None: not readable."""
     resources = [ConfigResource(kind, name) for name in names]
-    asked = admin.describe_configs(resources, request_timeout=seconds_max) if resources else {}
+    described = admin.describe_configs(resources, request_timeout=seconds_max) if resources else {}
     configs: dict[str, Mapping[str, str] | None] = {}
-    for resource, future in asked.items():
+    for resource, future in described.items():
         try:
             entries: dict[str, Any] = answer(future, seconds_max)
         except KafkaException as error:

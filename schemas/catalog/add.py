@@ -107,10 +107,10 @@ def _version(path: Path, older: Release | None, schema: dict[str, Any]) -> Versi
         raise CatalogError(f"no differences from {older.schema_id if older else ''}, which is released")
     if older and older.family == "tapline" and following[0] != older.version[0]:
         raise CatalogError(f"{older.name} is built into the program: fields may be added but not removed")
-    asked = re.fullmatch(r"(\d+)_(\d+)_(\d+)", path.stem, re.ASCII)
-    if asked is None:
+    found = re.fullmatch(r"(\d+)_(\d+)_(\d+)", path.stem, re.ASCII)
+    if found is None:
         return following
-    major, minor, patch = map(int, asked.groups())
+    major, minor, patch = map(int, found.groups())
     if reason := version.refusal(older, schema, (major, minor, patch)):
         raise CatalogError(reason)
     return major, minor, patch

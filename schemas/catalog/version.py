@@ -28,16 +28,16 @@ def next_version(older: Release | None, schema: dict[str, Any]) -> Version | Non
     return None if schema == older.schema else (major, minor, patch + 1)
 
 
-def refusal(older: Release | None, schema: dict[str, Any], asked: Version) -> str:
+def refusal(older: Release | None, schema: dict[str, Any], given: Version) -> str:
     """Return why `schema` cannot have the requested version, or ""."""
     least = next_version(older, schema)
     if older is None or least is None:
         return ""
-    if asked <= older.version:
-        newest = "is released" if asked == older.version else f"is older than {words(older.version)}"
-        return f"version {words(asked)} {newest}, and releases never change: next is {words(least)}"
-    if asked < least:
-        return f"version {words(asked)} is too low for the differences: at least {words(least)}"
+    if given <= older.version:
+        newest = "is released" if given == older.version else f"is older than {words(older.version)}"
+        return f"version {words(given)} {newest}, and releases never change: next is {words(least)}"
+    if given < least:
+        return f"version {words(given)} is too low for the differences: at least {words(least)}"
     return ""
 
 

@@ -127,23 +127,23 @@ class EventDecoder:
 
     def _codec(self, event_type: str, schema_id: str | None) -> Codec:
         """Return the codec for a schema id, else of the newest version, else of unmodelled events."""
-        asked = self._by_schema_id.get(schema_id or "")
-        if asked and (asked.release.family, asked.release.name) == ("mobile", event_type):
-            return asked
+        exact = self._by_schema_id.get(schema_id or "")
+        if exact and (exact.release.family, exact.release.name) == ("mobile", event_type):
+            return exact
         return self._by_event_type.get(event_type, self._unmodelled)
 
 
-def _reader(asked: Codec, codecs: list[Codec]) -> Codec:
+def _reader(exact: Codec, codecs: list[Codec]) -> Codec:
     """Return the newest version that has every field of the requested one.
 
     Tapcart adds fields without a new version; fields of our newer version become columns for all events.
     """
-    release, wanted = asked.release, schema_model.leaves(asked.release.schema).keys()
+    release, needed = exact.release, schema_model.leaves(exact.release.schema).keys()
     able = [
         codec
         for codec in codecs
         if (codec.release.family, codec.release.name) == (release.family, release.name)
-        and wanted <= schema_model.leaves(codec.release.schema).keys()
+        and needed <= schema_model.leaves(codec.release.schema).keys()
     ]
     return max(able, key=lambda codec: codec.release.version)
 

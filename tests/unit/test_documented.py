@@ -35,7 +35,7 @@ def test_every_setting_is_in_the_page() -> None:
     names = {str(field.alias) for one in classes_of_settings() for field in one.model_fields.values()}
 
     assert len(names) > 60
-    assert not {name for name in names if f"| `{name}` |" not in reference.settings_page()}
+    assert not {name for name in names if f"- `{name}`" not in reference.settings_page()}
 
 
 def test_a_setting_needs_one_description(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,8 @@ def test_a_setting_needs_one_description(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_every_metric_has_a_help_sentence() -> None:
     """Those that ingest registers by `watch`, too: as many as there are calls."""
-    rows = re.findall(r"^\| `(tapline_\w+)` \| \w+ \| (.*) \|$", reference.metrics_page(), re.MULTILINE)
+    page = re.sub(r"\n  ", " ", reference.metrics_page())
+    rows = re.findall(r"^- `(tapline_\w+)` \(\w+\): (.*)$", page, re.MULTILINE)
     code = "".join(path.read_text() for path in (ROOT / "ingest").rglob("*.py"))
 
     assert all(text.endswith(".") for _, text in rows)

@@ -7,7 +7,7 @@ const SOURCES = { ingest: "rejected by ingest", warehouse: "rejected by the load
 const RESULTS = { done: "All were replayed.", stays: "Some were rejected again.", failed: "The replay failed." };
 
 let latest = null;
-let asked = null; // the group that awaits confirmation
+let awaiting = null; // the group that awaits confirmation
 let problem = "";
 
 const keyOf = (group) => JSON.stringify([group.reason, group.pointer, group.source]);
@@ -75,13 +75,13 @@ const dialog = byId("ask");
 byId("ask-no").addEventListener("click", () => dialog.close());
 byId("ask-yes").addEventListener("click", () => {
   dialog.close();
-  begin(asked);
+  begin(awaiting);
 });
 
 function ask([reason, pointer, source]) {
   const group = latest.quarantine.groups.find((one) => keyOf(one) === JSON.stringify([reason, pointer, source]));
   if (!group) return;
-  asked = { reason, pointer, source };
+  awaiting = { reason, pointer, source };
   put("ask-title", `Replay ${plural(group.waiting, "body", "bodies")}?`);
   put("ask-what", `Reason: ${reason} at ${place(group)}.`);
   put("ask-how", source === "ingest"

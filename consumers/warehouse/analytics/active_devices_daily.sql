@@ -10,7 +10,7 @@ WITH
         WHERE device_id != '' AND $COUNTED
         GROUP BY app_id, device_id
     ),
-    -- A device counts from a day on until 7 (30) days later, or until it comes again and counts anew.
+    -- A device counts from a day on until 7 (30) days later, or until it returns and counts again.
     changes AS (
         SELECT app_id, change.1 AS day, sum(change.2) AS dau, sum(change.3) AS wau, sum(change.4) AS mau, sum(change.5) AS new
         FROM (

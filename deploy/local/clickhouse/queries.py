@@ -57,13 +57,13 @@ class Queries:
             pieces = body.plain(http, blocks=is_packed, bytes_max=self._settings.body_bytes_max)
             if form.is_form(http):  # consumes the body
                 params |= await form.fields(http, pieces)
-            asked = request.read(params, http.headers)
-            head = replace(head, query_id=asked.query_id)
-            if http.method != "POST" and not asked.query:
+            http_query = request.read(params, http.headers)
+            head = replace(head, query_id=http_query.query_id)
+            if http.method != "POST" and not http_query.query:
                 await PlainTextResponse("Ok.\n", media_type="text/html")(scope, receive, send)
                 return
-            async with self._runner.sessions.of(asked.session) as held:
-                await self._answer(http, asked, pieces, held, head, send)
+            async with self._runner.sessions.of(http_query.session) as held:
+                await self._answer(http, http_query, pieces, held, head, send)
         except FrontError as error:
             await answer.fault(send, head, error)
         except ClientDisconnect:
@@ -72,13 +72,13 @@ class Queries:
     async def _answer(
         self,
         http: Request,
-        asked: HttpQuery,
+        http_query: HttpQuery,
         pieces: AsyncIterator[bytes],
         held: EngineConnection | None,
         head: Head,
         send: Send,
     ) -> None:
-        statement, data = await self._statement(asked.query, pieces)
+        statement, data = await self._statement(http_query.query, pieces)
         readonly = http.method != "POST"
         if readonly and not (isinstance(statement, Read) or (_kind(statement) in READS)):
             raise FrontError(
@@ -87,23 +87,23 @@ class Queries:
         query = Query(
             text=b"",
             marker="",
-            query_id=asked.query_id,
-            format=asked.format,
-            database=asked.database,
-            settings=asked.settings,
-            parameters=asked.parameters,
+            query_id=http_query.query_id,
+            format=http_query.format,
+            database=http_query.database,
+            settings=http_query.settings,
+            parameters=http_query.parameters,
             readonly=readonly,
             held=held,
         )
         match statement:
             case Read():
-                await _unless_gone(http, self._read(query, statement, asked, head, send))
+                await _unless_gone(http, self._read(query, statement, http_query, head, send))
             case Insert():
                 outcome = await self._insert(query, statement, data, pieces)
                 await answer.whole(send, head, outcome)
             case Command():
-                if asked.format not in self._engine.formats:
-                    raise FrontError(73, "UNKNOWN_FORMAT", f"Unknown format {asked.format}")
+                if http_query.format not in self._engine.formats:
+                    raise FrontError(73, "UNKNOWN_FORMAT", f"Unknown format {http_query.format}")
                 query = await self._runner.killing(statement, replace(query, text=statement.text))
                 outcome = await self._runner.run(query)
                 await answer.whole(send, head, outcome)
@@ -133,24 +133,26 @@ class Queries:
         statement = await self._runner.parse(bytes(text))
         return statement, bytes(text[statement.data_start :]) if isinstance(statement, Insert) else b""
 
-    async def _read(self, query: Query, statement: Read, asked: HttpQuery, head: Head, send: Send) -> None:
-        if asked.framed:
+    async def _read(
+        self, query: Query, statement: Read, http_query: HttpQuery, head: Head, send: Send
+    ) -> None:
+        if http_query.framed:
             # As a server without framing answers; the page at /play, which requests it, then does without.
             raise FrontError(115, "UNKNOWN_SETTING", "Unknown setting 'framing_output_format'.")
-        head = replace(head, format=statement.format or asked.format, encoding=asked.encoding)
+        head = replace(head, format=statement.format or http_query.format, encoding=http_query.encoding)
         convert = None
-        if asked.revision and head.format == "Native":
+        if http_query.revision and head.format == "Native":
             head = replace(head, encoding="")  # the engine's own encoding would hide the blocks
             query = replace(query, settings={**_JSON_AS_TEXT, **query.settings})
-            convert = partial(native.frame, revision=asked.revision)
+            convert = partial(native.frame, revision=http_query.revision)
 
         def text(path: str) -> bytes:
-            return statement.text(path, head.encoding, asked.format)
+            return statement.text(path, head.encoding, http_query.format)
 
-        pack = packing.pack if asked.is_packed else bytes
+        pack = packing.pack if http_query.is_packed else bytes
         async with self._runner.pipe(query, text, convert) as (rows, work):
             with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=self._temporary) as held:
-                await _hold(rows, held, None if asked.wait_end else _HELD_BYTES)
+                await _hold(rows, held, None if http_query.wait_end else _HELD_BYTES)
                 outcome = await finished(work) if rows.at_eof() else None
                 tag = answer.new_tag()
                 await send(head.message(200, outcome, {"X-ClickHouse-Exception-Tag": tag}))
@@ -158,7 +160,7 @@ class Queries:
                     await send({"type": "http.response.body", "body": pack(piece), "more_body": True})
             while piece := await rows.read(_PIECE_BYTES):
                 await send({"type": "http.response.body", "body": pack(piece), "more_body": True})
-            await _end(send, work, head, "" if head.encoding or asked.is_packed else tag)
+            await _end(send, work, head, "" if head.encoding or http_query.is_packed else tag)
 
     async def _insert(
         self, query: Query, statement: Insert, data: bytes, pieces: AsyncIterator[bytes]

@@ -97,10 +97,10 @@ class Runner:
         """Replace the clients' query ids in a KILL by the engine's own, in text and parameters."""
         strings = (command.text[start + 1 : end - 1] for start, end in command.strings)
         values = {*(string.decode(errors="replace") for string in strings), *query.parameters.values()}
-        asked = values & self._markers.keys()
-        if command.kind != "KILL" or not asked:
+        named = values & self._markers.keys()
+        if command.kind != "KILL" or not named:
             return query
-        markers = {self._markers[query_id]: query_id for query_id in asked}
+        markers = {self._markers[query_id]: query_id for query_id in named}
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._parsing, self._engine.query_ids, tuple(markers))
         own = {markers[marker]: query_id for marker, query_id in found.items()}
