@@ -326,3 +326,25 @@ def _write_torn_tail(directory: Path, size: int) -> None:
     if newest:
         with newest.open("ab") as file:
             file.write(segment.frame(record(0, 300))[:size])
+
+
+def test_says_why_it_is_unavailable_until_it_stores_again(tmp_path: Path) -> None:
+    """The reason is the disk's own."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path / "spool", 100) as spool:
+            await spool.append(record(1, 10))
+            assert spool.unavailable == ""
+            with pytest.raises(SpoolUnavailableError):
+                await spool.append(record(2, 1000))
+        blocked = tmp_path / "blocked"
+        blocked.write_bytes(b"")  # no folder
+        async with opened(blocked) as spool:
+            with pytest.raises(SpoolUnavailableError):
+                await spool.append(record(1))
+            assert spool.unavailable == "File exists"
+            blocked.unlink()
+            await spool.append(record(2))
+            assert spool.unavailable == ""
+
+    asyncio.run(scenario())

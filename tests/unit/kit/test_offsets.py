@@ -147,3 +147,14 @@ def test_no_other_module_asks_a_consumer_for_offsets() -> None:
 
     assert len(_MODULES) > 100
     assert found == {"consumers/kit/offsets.py"}
+
+
+def test_the_first_offset_is_an_offset() -> None:
+    """Nothing committed is negative; 0 is committed, or received at once."""
+    found = [
+        SimpleNamespace(topic=topics.EVENTS, partition=0, offset=0, error=None),
+        SimpleNamespace(topic=topics.EVENTS, partition=1, offset=-1001, error=None),
+    ]
+    consumer = cast("Consumer", SimpleNamespace(committed=lambda _, **__: found))
+
+    assert offsets.committed(consumer, _PLACES, 1) == {_PLACES[0]: 0, _PLACES[1]: None}

@@ -146,3 +146,15 @@ def test_every_record_is_a_row_or_a_refusal(kinds: list[tuple[int, str]]) -> Non
     assert filling.rows == len(kinds)
     assert filling.checked == sum(kind != "event" for _, kind in kinds)
     assert filling.offsets == {(topics.EVENTS, p): o + 1 for o, (p, _) in enumerate(kinds)}
+
+
+def test_a_batch_counts_what_its_rows_cost() -> None:
+    """More than the bytes of their bodies; an empty batch waits for its whole age."""
+    filling = batch(age=3.0)
+    assert filling.seconds_left(1e9) == 3.0
+
+    filling.add([message(body(), n) for n in range(10)], 5.0)
+    bodies = sum(len(part) for group in filling.groups for part in group.parts[::2])
+
+    assert filling.bytes > bodies + 10 * 100
+    assert filling.seconds_left(6.0) == 2.0

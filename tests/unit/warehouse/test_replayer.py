@@ -1,17 +1,23 @@
 """A row of the quarantine, and the answer of ingest or a proxy: placed, stays, or retried."""
 
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import fastavro
 import pytest
 
 from consumers import replay
 from consumers.kit.errors import TransientError
+from consumers.warehouse.load.schema_bindings import SchemaBindings
 from consumers.warehouse.repair.replayer import IngestAccess, QuarantineRow, Replayer, RowFailedError
 from runtime.environment import SettingsError
+from tests.support.warehouse import CATALOG, NOW_MS, value
+from tests.support.warehouse import body as event
 
 if TYPE_CHECKING:
     from consumers.warehouse.load.wiring import LoaderParts
@@ -171,3 +177,37 @@ def test_rows_that_ingest_fails_at_do_not_stop_the_others(monkeypatch: pytest.Mo
 
     assert placed == [False, False, True, False, False]
     assert replayer.stays == {"ingest answers 500 a fault of ours": 4}
+
+
+def test_a_token_posts_only_for_its_apps() -> None:
+    """The app's own, or one for all; without an app the one with most rights."""
+    bound = "secret-of-app-one:one,secret-of-app-two:two|three"
+    access = IngestAccess.from_env({"INGEST_TOKENS": bound})
+    with_all = IngestAccess.from_env({"INGEST_TOKENS": f"{bound},secret-of-everybody"})
+
+    assert [access.secret(app) for app in ("two", "one", "four")] == [
+        "secret-of-app-two", "secret-of-app-one", "",
+    ]  # fmt: skip
+    assert (access.secret(""), with_all.secret("")) == ("secret-of-app-two", "secret-of-everybody")
+    assert with_all.secret("four") == "secret-of-everybody"
+
+
+def test_a_refused_record_is_loaded_at_its_own_place() -> None:
+    """With its time of receipt, whether it is ours or another producer's."""
+    inserted: list[bytes] = []
+    bindings = SchemaBindings(CATALOG)
+    warehouse = SimpleNamespace(insert=lambda _form, data: inserted.append(data))
+    parts = cast("LoaderParts", SimpleNamespace(bindings=bindings, warehouse=warehouse))
+    replayer = Replayer(parts, IngestAccess.from_env({}))
+    given = {"source": "warehouse", "record": "tapcart.events/3/14", "received_at_ms": NOW_MS - 5}
+    wrong = row(body=b"\x01", reason="unknown_schema", **given)
+
+    assert replayer.put_back(row(body=value(event(event_id="one")), reason="unknown_schema", **given))
+    [loaded] = fastavro.reader(io.BytesIO(inserted[0]))
+    assert isinstance(loaded, dict)
+    assert (loaded["_partition"], loaded["_offset"], loaded["event_id"]) == (3, 14, "one")
+    assert loaded["_appended_at"].timestamp() * 1000 == NOW_MS - 5
+    assert not replayer.put_back(wrong)
+    assert not replayer.put_back(row(body=b"", source="warehouse", reason="damaged"))
+    assert [reason.partition(":")[0] for reason in replayer.stays] == ["damaged", "damaged"]
+    assert len(inserted) == 1
