@@ -221,8 +221,9 @@ def test_what_is_no_schema_is_refused(tree: Tree, data: str | None, reason: str)
     assert told.startswith(f"{path}: {reason}")
 
 
-def test_a_kill_at_any_line_leaves_a_folder_that_loads(tree: Tree) -> None:
-    """It has the old or the new releases, and adding again completes it."""
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_kill_at_any_line_leaves_a_folder_that_loads(tree: Tree, step: int) -> None:
+    """It has the old or the new releases, and adding again completes it. Quick: at every fifth line."""
     files = [changed(tree, with_mood), wished(tree)]
     (tree.root / FILE).touch()
     loaded = set()
@@ -233,7 +234,7 @@ def test_a_kill_at_any_line_leaves_a_folder_that_loads(tree: Tree) -> None:
         loaded.add(len(catalog.releases))
         if len(catalog.releases) == RELEASED + 2:
             tree.register(tree.entries()[:RELEASED])
-        line += 1
+        line += step
     assert line > 50
     assert loaded == {RELEASED, RELEASED + 2}
     assert len(Catalog.load(tree.root).releases) == RELEASED + 2
