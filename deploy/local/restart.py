@@ -2,39 +2,37 @@
 
 For a new version of the code. Posts wait meanwhile and none is refused, because the stack keeps ingest's
 sockets. Settings are those of `make run`: a changed variable needs a new `make run`. Exit status: 0 when the
-new process is ready; 1 if there is no stack, or the process is not ready in time; 2 for an invalid setting.
+new process is ready; 1 if there is no stack, or the process is not ready in time; all else: see
+`runtime.command`.
 """
 
 import argparse
 import contextlib
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local import services
 from deploy.local.errors import StackError
 from deploy.local.settings import Settings
+from runtime import command
+from runtime.waiting import wait_until
 
 _NAMES = ("ingest", "warehouse", "live")
 _STOP_SECONDS_MAX = 60.0
 _LOOK_SECONDS = 0.05
 
 
-def main() -> int:
-    """Restart; return the exit status."""
+def main(given: Sequence[str]) -> int:
+    """Restart; return the exit status. Raises: StackError."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.local.restart", description="Restart a process of the running stack."
     )
     parser.add_argument("name", nargs="?", choices=_NAMES, default="ingest")
-    name = parser.parse_args().name
-    try:
-        seconds = _restart(Settings.from_env(os.environ), name)
-    except StackError as error:
-        print(f"restart: {error}", file=sys.stderr)
-        return error.exit_status
+    name = parser.parse_args(given).name
+    seconds = _restart(Settings.from_env(os.environ), name)
     print(f"{name}: a new process is ready after {seconds:.1f} s")
     return 0
 
@@ -56,7 +54,8 @@ def _restart(settings: Settings, name: str) -> float:
             return _pid(path) != before and service.ready()
         return False
 
-    _wait(is_new, _STOP_SECONDS_MAX + settings.start_seconds_max, f"{name} is not ready: see its log")
+    if not wait_until(is_new, _STOP_SECONDS_MAX + settings.start_seconds_max, _LOOK_SECONDS):
+        raise StackError(f"{name} is not ready: see its log")
     return time.monotonic() - began
 
 
@@ -69,13 +68,5 @@ def _pid(path: Path) -> int:
         ) from None
 
 
-def _wait(condition: Callable[[], bool], seconds_max: float, otherwise: str) -> None:
-    deadline = time.monotonic() + seconds_max
-    while not condition():
-        if time.monotonic() > deadline:
-            raise StackError(otherwise)
-        time.sleep(_LOOK_SECONDS)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    command.main("restart", main)

@@ -3,23 +3,26 @@
 supervisord itself looks once a second, twice before it starts a process again. Meanwhile posts wait.
 """
 
-import sys
+from collections.abc import Sequence
 
 from supervisor.options import ServerOptions
 from supervisor.supervisord import go
 
+from runtime import command
+
 _LOOK_SECONDS = 0.1
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: Sequence[str]) -> int:
     """Supervise until a signal ends it."""
     options = ServerOptions()
     poll = options.poller.poll
     options.poller.poll = lambda _: poll(_LOOK_SECONDS)
-    options.realize(arguments)
+    options.realize([*arguments])
     options.first, options.test = True, False
     go(options)
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    command.main("supervisord", main)

@@ -35,13 +35,21 @@ ARGUMENTS = {
     "consumers.examples.abandoned_carts": ("http://127.0.0.1:9",),
     "consumers.examples.parquet": ("folder",),
     "deploy.doctor": ("http://127.0.0.1:9",),
-    "deploy.local.child": ("nowhere", "it", "SIGTERM", "PATH", "nothing"),
+    "deploy.local.child": ("nowhere", "it", "SIGTERM", "PATH", "", "nothing"),
+    "deploy.local.supervisord": ("-c", "nowhere.conf"),
     "deploy.reference": ("--check",),
     "ingest.spool": ("requeue", "nothing.aside"),
     "ingest.tokens": ("list",),
     "schemas": ("infer",),
 }
-NO_KAFKA = {"deploy.local.child", "deploy.local.clickhouse", "deploy.reference", "ingest.tokens", "schemas"}
+NO_KAFKA = {
+    "deploy.local.supervisord",
+    "deploy.local.child",
+    "deploy.local.clickhouse",
+    "deploy.reference",
+    "ingest.tokens",
+    "schemas",
+}
 SERVERS = {
     ("ingest", "INGEST_PORT"),
     ("ingest", "INGEST_ADMIN_PORT"),
@@ -116,6 +124,7 @@ def test_a_property_that_kafkas_clients_do_not_know(module: str, tmp_path: Path)
     [
         ("deploy.local.child", 1, "child: nowhere/it.pid.new: No such file or directory\n"),
         ("deploy.local.clickhouse", 2, "ClickHouse cannot start: CLICKHOUSE_PORT: "),
+        ("deploy.local.supervisord", 2, "nowhere.conf"),
         ("deploy.reference", 0, ""),
         ("ingest.tokens", 1, "tokens: INGEST_TOKENS is set; "),
         ("schemas", 1, "registry.json"),
