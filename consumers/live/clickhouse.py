@@ -26,7 +26,8 @@ _ROWS_MAX = 1_000
 _SAMPLES_MAX = 200
 # Portions of the share of all queries; they add up to 1.
 _PARTS = {
-    "window": 0.4, "day": 0.2, "shop": 0.15, "total": 0.1, "quarantine": 0.1, "apps": 0.04, "disk": 0.01
+    "window": 0.36, "day": 0.2, "shop": 0.15, "total": 0.1, "quarantine": 0.1, "apps": 0.03, "disk": 0.01,
+    "insert_share": 0.05,
 }  # fmt: skip
 _UNKNOWN_TABLE = 60
 # And UNKNOWN_DATABASE, CANNOT_EXTRACT_TABLE_STRUCTURE: before the loader's first start.
@@ -67,6 +68,7 @@ class ClickHouseSource:
         self._sample = sample  # start of a body and its source -> text
         self._client: Client | None = None
         self._tables = ClickHouseStatus()
+        self._insert_time: queries.InsertTime | None = None
         self._due = dict.fromkeys(_PARTS, 0.0)
 
     def poll(self, now_ms: int) -> ClickHouseStatus:
@@ -112,15 +114,21 @@ class ClickHouseSource:
                 }
             case "shop":
                 return {"shop": _shop(client, now_ms, self._time_zone)}
-            case "apps" | "disk":
+            case "apps" | "disk" | "insert_share":
                 return {name: self._watched(client, name, now_ms)}
             case _:
                 found = queries.quarantine(_rows(client, queries.QUARANTINE, {}), now_ms)
                 return {"quarantine": found, "samples": self._samples(client, found)}
 
-    def _watched(self, client: Client, name: str, now_ms: int) -> tuple[AppActivity, ...] | DiskSpace | None:
+    def _watched(
+        self, client: Client, name: str, now_ms: int
+    ) -> tuple[AppActivity, ...] | DiskSpace | float | None:
         if name == "disk":
             return app_activity.disk(_rows(client, app_activity.DISK, {}))
+        if name == "insert_share":
+            before, now = self._insert_time, queries.insert_time(_rows(client, queries.INSERT_TIME, {}))
+            self._insert_time = now
+            return queries.insert_share(before, now)
         parameters = app_activity.apps_parameters(now_ms, self._limits.silent_minutes, self._limits.apps_max)
         return app_activity.apps(_rows(client, app_activity.APPS, parameters))
 

@@ -165,6 +165,8 @@ def _detail(seen: ClickHouseStatus | KafkaStatus | IngestStatus) -> str:
         return "answers, but not to all queries: " + "; ".join(
             f"{name} {why}" for name, why in seen.troubles.items()
         )
+    if isinstance(seen, ClickHouseStatus) and seen.insert_share is not None:
+        return f"answers; inserts take {seen.insert_share:.0%} of the time"
     return "answers"
 
 

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from consumers.live.balance import midnight_ms, settled_ms
 from consumers.live.redact import text_shortened
 from consumers.live.state import (
@@ -34,6 +36,12 @@ SAMPLE_BYTES_MAX = 4_096
 KEY_CHARS_MAX = 200  # of a reason, pointer or source, which any producer to the topic may choose
 
 TOTAL = "SELECT count(), toUnixTimestamp64Milli(max(received_at)) FROM tapcart.events"
+
+# All inserts since ClickHouse started, and its clock.
+INSERT_TIME = """
+SELECT toInt64(sum(value)), toUnixTimestamp64Micro(now64(6))
+FROM system.events WHERE event = 'InsertQueryTimeMicroseconds'
+"""
 
 WINDOW = """
 SELECT
@@ -174,6 +182,25 @@ def total(rows: Sequence[Sequence[Any]], now_ms: int) -> Total:
     """Parse the number of all events."""
     count, newest_ms = rows[0]
     return Total(count, newest_ms if count else None, now_ms)
+
+
+class InsertTime(Struct, frozen=True):
+    """How long ClickHouse has executed inserts, until a moment of its clock."""
+
+    busy_us: int
+    at_us: int
+
+
+def insert_time(rows: Sequence[Sequence[Any]]) -> InsertTime:
+    """Parse the time of inserts."""
+    return InsertTime(*rows[0])
+
+
+def insert_share(before: InsertTime | None, now: InsertTime) -> float | None:
+    """Return the share of the time between two polls that inserts took; None: unknown, as after a restart."""
+    if before is None or before.busy_us > now.busy_us or before.at_us >= now.at_us:
+        return None
+    return (now.busy_us - before.busy_us) / (now.at_us - before.at_us)
 
 
 def day(rows: Sequence[Sequence[Any]], now_ms: int) -> Day:

@@ -128,6 +128,7 @@ class ClickHouseStatus(Struct, frozen=True):
     shop: ShopSummary | None = None
     apps: tuple[AppActivity, ...] = ()
     disk: DiskSpace | None = None  # the fullest
+    insert_share: float | None = None  # of the last seconds, in which ClickHouse was executing inserts
     samples: dict[str, str] = {}  # Group.sample -> that body as redacted text
     troubles: dict[str, str] = {}  # query name -> why there is no newer answer
 

@@ -99,12 +99,13 @@ def _seen(
     nobody = ("unknown", "unknown, because the live page does not answer")
     kafka_health, kafka_detail = components.get("kafka", nobody)
     warehouse_health, warehouse_detail = components.get("warehouse", nobody)
+    _, clickhouse_detail = components.get("clickhouse", ("", "answers"))
     reached = kafka_health == "up" if page else _connects(kafka)
     return {
         "ingest": _of_intake(intake),
         "kafka": (reached, kafka_detail if page else "its port is open" if reached else "does not answer"),
         "warehouse": (warehouse_health == "up", warehouse_detail),
-        "clickhouse": (pings, "answers" if pings else "does not answer"),
+        "clickhouse": (pings, clickhouse_detail if pings else "does not answer"),
         "live": (page is not None, "answers" if page else "does not answer"),
     }
 

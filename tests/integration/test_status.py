@@ -42,6 +42,7 @@ def row(said: str, name: str) -> str:
 def test_a_stack_that_is_well_is_one_screen(stack: Stack) -> None:
     """Plain text in a pipe; status 0."""
     assert eventually(lambda: status(stack)[0] == 0), status(stack)
+    assert eventually(lambda: "inserts take" in row(status(stack)[1], "clickhouse"), 60), status(stack)
     _, said = status(stack)
 
     assert "All is well." in said

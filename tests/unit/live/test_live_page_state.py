@@ -239,6 +239,14 @@ def test_a_query_that_costs_too_much_is_no_outage() -> None:
     assert at.state(NOW).troubles == {"day": "takes too long"}
 
 
+def test_the_share_of_inserts_is_shown() -> None:
+    """An operator sees how near the loader is to WAREHOUSE_INSERT_SHARE_MAX."""
+    at = page_state()
+    at.saw(CLICKHOUSE, ClickHouseStatus(insert_share=0.123), NOW)
+
+    assert component(at, CLICKHOUSE).detail == "answers; inserts take 12% of the time"
+
+
 def test_only_the_newest_events_are_found() -> None:
     """The page's memory is limited; SQL has the rest."""
     at = page_state()

@@ -93,3 +93,13 @@ def test_no_event_has_no_newest_one() -> None:
     """max() of no rows is 1970, which is not the time of an event."""
     assert queries.total([(0, 0)], NOW).newest_received_at_ms is None
     assert queries.total([(2, 5)], NOW).newest_received_at_ms == 5
+
+
+def test_share_of_inserts_is_that_between_two_polls() -> None:
+    """It is unknown at the first poll, and after ClickHouse restarted."""
+    first = queries.insert_time([(1_000_000, 50_000_000)])
+    second = queries.insert_time([(3_000_000, 60_000_000)])
+
+    assert queries.insert_share(first, second) == 0.2
+    assert queries.insert_share(None, first) is None
+    assert queries.insert_share(second, first) is None
