@@ -7,7 +7,7 @@ Source: docs/settings.md. Comments explain the bounds.
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
@@ -216,6 +216,30 @@ class Settings(BaseModel):
             "Schema registry: ingest registers every release there, and values start with its ids. "
             "Every `SCHEMA_REGISTRY_*` variable is a property of Confluent's client: "
             "`SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO` is `basic.auth.user.info`."
+        ),
+    )
+    redact: Path | None = Field(
+        None,
+        alias="INGEST_REDACT",
+        description=(
+            "File of rules about personal data (TOML): what to drop, hash or truncate before anything is "
+            "kept. Read once at the start. See deploy/privacy.md."
+        ),
+    )
+    redact_key_file: Path | None = Field(
+        None,
+        alias="INGEST_REDACT_KEY_FILE",
+        description=(
+            "Key of the hashes (HMAC-SHA-256), 32 bytes or more, readable only by its owner. Required for "
+            "rules that hash; the same for every ingest process."
+        ),
+    )
+    redact_unparsed: Literal["keep", "drop"] = Field(
+        "drop",
+        alias="INGEST_REDACT_UNPARSED",
+        description=(
+            "With INGEST_REDACT, bodies that are not JSON, where no rule finds its field: `keep` them "
+            "verbatim in the quarantine, or `drop` them and keep the reason, the length and the SHA-256."
         ),
     )
     # For topics that ingest creates; existing topics are compared with these. Unset: 12 partitions, three

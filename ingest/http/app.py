@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from ingest import redaction_file
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.rescue import Rescue
@@ -50,7 +51,8 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
     publisher = _publisher(settings, keeper, reloader, metrics)
     access = SenderAccess(tokens.tokens, settings.addresses, settings.proxies)
-    webhook = Webhook(settings, Receiver(reloader.catalog), access, publisher, metrics)
+    redaction = redaction_file.of_settings(settings)
+    webhook = Webhook(settings, Receiver(reloader.catalog, redaction), access, publisher, metrics)
     refusals = Refusals(metrics.admin_refused)
     metrics.watch("schemas", "Schema releases in use.", lambda: len(reloader.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
@@ -71,7 +73,7 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
         webhook.access = SenderAccess(changed, settings.addresses, settings.proxies)
 
     def use_schemas() -> None:
-        webhook.receiver = Receiver(reloader.catalog)  # used from the next event on
+        webhook.receiver = Receiver(reloader.catalog, redaction)  # used from the next event on
 
     return IngestService(
         webhook,

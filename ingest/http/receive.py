@@ -19,6 +19,7 @@ from schemas.catalog.catalog import Catalog
 from schemas.catalog.event_time import AHEAD_MS_MAX, EVENT_MS_MIN
 from schemas.catalog.wire_ids import registered
 from schemas.codec.events import Decoded, EventDecoder, FieldFault, Invalid, NotJson
+from schemas.codec.redaction import Redaction
 
 _ENCODING_LENGTH_MAX = 100  # truncates a header that is otherwise unbounded
 
@@ -65,9 +66,10 @@ _UNBOUND = BodyOrigin()
 class Receiver:
     """The rules of acceptance, compiled once from the released schemas."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, redaction: Redaction | None = None) -> None:
         self._catalog = catalog
-        self._decoder = EventDecoder(catalog)
+        self._redaction = redaction
+        self._decoder = EventDecoder(catalog, redaction=redaction)
 
     def receive(
         self, body: bytes, headers: Mapping[str, str], now_ms: int, origin: BodyOrigin = _UNBOUND
@@ -99,7 +101,7 @@ class Receiver:
         """Reject a probe, to keep it out of every event table; any token may send one."""
         known = Invalid((), None, event.event_id, event.event_type)
         why = Rejection(200, probe.REASON, "a probe, not an event")
-        record = self._quarantine_record(body[: probe.BYTES_MAX], known, why, now_ms, _UNBOUND)
+        record = self._quarantine_record(body, known, why, now_ms, _UNBOUND)
         return Rejected(record, None, why.status, why.reason, why.detail, ())
 
     def _event_record(self, event: Decoded, now_ms: int) -> OutgoingRecord:
@@ -117,6 +119,10 @@ class Receiver:
     def _quarantine_record(
         self, body: bytes, known: Invalid, why: Rejection, now_ms: int, origin: BodyOrigin
     ) -> OutgoingRecord:
+        kept = self._redaction.body(body) if self._redaction else body
+        encoding = origin.content_encoding[:_ENCODING_LENGTH_MAX] if kept == body else ""
+        if why.reason == probe.REASON:
+            kept = kept[: probe.BYTES_MAX]
         cause = QuarantineCause(
             why.reason,
             why.detail,
@@ -125,9 +131,9 @@ class Receiver:
             event_type=known.event_type,
             pointer=known.faults[0].pointer if known.faults else None,
             allowed_app_ids="|".join(sorted(origin.apps)) or None,
-            content_encoding=origin.content_encoding[:_ENCODING_LENGTH_MAX] or None,
+            content_encoding=encoding or None,
         )
-        return quarantine_record(self._catalog, body, cause, now_ms)
+        return quarantine_record(self._catalog, kept, cause, now_ms)
 
 
 def _time_fault(event: Decoded, now_ms: int) -> FieldFault | None:

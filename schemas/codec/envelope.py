@@ -52,6 +52,14 @@ class Invalid(Exception):  # noqa: N818 - a word of the contract between the par
 
 def members_of_body(body: bytes, read: Callable[[msgspec.Raw], Members] = lenient.members_of) -> Members:
     """Split a body into members with `read`. Raises: NotJson, Invalid."""
+    raw = value_of_body(body)
+    if (kind := lenient.kind_of(raw)) != "an object":
+        raise _invalid(f"must be a JSON object, not {kind}")
+    return read(raw)
+
+
+def value_of_body(body: bytes) -> msgspec.Raw:
+    """Return a body as one JSON value. Raises: NotJson, Invalid."""
     try:
         body.decode()  # msgspec does not check values that stay raw
     except UnicodeDecodeError as error:
@@ -59,12 +67,9 @@ def members_of_body(body: bytes, read: Callable[[msgspec.Raw], Members] = lenien
     if jsontext.is_deeper(body, _DEPTH_MAX):
         raise _invalid(f"must not nest deeper than {_DEPTH_MAX} levels")
     try:
-        raw = _raw_of(body)
+        return _raw_of(body)
     except msgspec.DecodeError:
-        raw = _repaired(body)
-    if (kind := lenient.kind_of(raw)) != "an object":
-        raise _invalid(f"must be a JSON object, not {kind}")
-    return read(raw)
+        return _repaired(body)
 
 
 def mobile_envelope(members: Members) -> tuple[dict[str, Any], Members, Leftovers]:

@@ -28,7 +28,8 @@ from schemas.codec.envelope import (
     members_of_body,
     mobile_envelope,
 )
-from schemas.codec.lenient import Leftovers
+from schemas.codec.lenient import Leftovers, Members
+from schemas.codec.redaction import Redaction, redact
 
 __all__ = ["Decoded", "EventDecoder", "FieldFault", "Invalid", "NotJson", "encode_quarantine"]
 
@@ -61,9 +62,15 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
 class EventDecoder:
     """The decoders of all releases in a catalog, compiled once."""
 
-    def __init__(self, catalog: Catalog, *, is_bounded: bool = True) -> None:
-        """`is_bounded`: keep heavy bodies untyped; repairs, which may take long, set it to False."""
+    def __init__(
+        self, catalog: Catalog, *, is_bounded: bool = True, redaction: Redaction | None = None
+    ) -> None:
+        """`is_bounded`: keep heavy bodies untyped; repairs, which may take long, set it to False.
+
+        `redaction`: of every event, before anything else sees it.
+        """
         self._is_bounded = is_bounded
+        self._redaction = redaction
         codecs = [compile_release(release) for release in catalog.releases]
         by_schema_id = {codec.release.schema_id: codec for codec in codecs}
         self._by_schema_id = {codec.release.schema_id: _reader(codec, codecs) for codec in codecs}
@@ -74,6 +81,7 @@ class EventDecoder:
         ]
         self._by_event_type = {codec.release.name: codec for codec in newest}
         self._by_struct = {codec.struct: codec for codec in newest}
+        self._steps = {codec.struct: redaction.steps(codec) for codec in newest} if redaction else {}
         self._unmodelled = by_schema_id[catalog.unmodelled.schema_id]
         self._clickstream = by_schema_id[catalog.clickstream.schema_id]
         union: Any = newest[0].struct
@@ -98,14 +106,16 @@ class EventDecoder:
             if self._codec(release.name, schema_id) is not codec:
                 return self._decode_slowly(body, headers)
             schema_id = _schema_id(schema_id, release)
+        if self._steps:
+            redact(event, self._steps[codec.struct])
         return Decoded(codec, event, event.app_id, event.event_id, release.name, schema_id, event.timestamp)
 
     def _decode_slowly(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
         if self._is_bounded and jsontext.is_heavy(body):
             return self._unexamined(body, headers)
-        members = members_of_body(body)
+        members = self._redacted(members_of_body(body))
         if "event" in members and "event_type" not in members:
-            given, rest = clickstream_envelope(members, headers)
+            given, rest = clickstream_envelope(members, self._redacted_headers(members, headers))
             read = lenient.read(self._clickstream, rest, given, Leftovers())
             return _decoded(self._clickstream, given["event"], *read)
         given, rest, left = mobile_envelope(members)
@@ -114,9 +124,11 @@ class EventDecoder:
         return _decoded(codec, event_type, *lenient.read(codec, rest, given, left))
 
     def _unexamined(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
+        if self._redaction:
+            body = msgspec.json.encode(self._redacted(members_of_body(body)))
         members = members_of_body(body, self._head)
         if "event" in members and "event_type" not in members:
-            given, rest = clickstream_envelope(members, headers)
+            given, rest = clickstream_envelope(members, self._redacted_headers(members, headers))
             codec, event_type = self._clickstream, given["event"]
         else:
             given, rest, _ = mobile_envelope(members)
@@ -124,6 +136,13 @@ class EventDecoder:
         whole = Leftovers({unexamined.PATH: rest.pop(unexamined.PATH)}, unknown=[unexamined.PATH])
         event, _ = lenient.read(codec, rest, given, Leftovers())
         return _decoded(codec, event_type, event, whole)
+
+    def _redacted(self, members: Members) -> Members:
+        return self._redaction.members(members) if self._redaction else members
+
+    def _redacted_headers(self, members: Members, headers: Mapping[str, str]) -> Mapping[str, str]:
+        event = lenient.scalar_text(members["event"]) or ""
+        return self._redaction.headers(event, headers) if self._redaction else headers
 
     def _codec(self, event_type: str, schema_id: str | None) -> Codec:
         """Return the codec for a schema id, else of the newest version, else of unmodelled events."""
