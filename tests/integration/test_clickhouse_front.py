@@ -518,6 +518,7 @@ def test_tells_the_length_of_a_late_error(services: Stack) -> None:
     assert len(end[1]) == int(end[2])
 
 
+@pytest.mark.slow
 def test_streams_large_results_in_bounded_memory(services: Stack) -> None:
     """A slow reader does not increase the front's memory."""
     peak = Path(f"/proc/{services.pid('clickhouse')}/status")
@@ -695,6 +696,7 @@ def test_a_block_cannot_claim_memory(services: Stack, place: int) -> None:
     assert http(services, f"/?decompress=1&query={insert}", body).code == "299"
 
 
+@pytest.mark.slow
 def test_serves_readers_beside_a_writer(services: Stack, client: Client) -> None:
     """Eight concurrent readers see only whole inserts, and the writer is never refused."""
     done = threading.Event()
@@ -820,6 +822,7 @@ def test_bounds_bodies(small: Stack) -> None:
     assert answer.headers["X-ClickHouse-Exception-Code"] == "307"
 
 
+@pytest.mark.slow
 def test_lets_running_queries_end_when_it_stops(tmp_path: Path) -> None:
     """After SIGTERM there are no new queries, but running ones are answered."""
     stack = Stack(tmp_path, "clickhouse").start()

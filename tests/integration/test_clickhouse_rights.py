@@ -275,6 +275,7 @@ def test_every_database_engine_is_allowed_or_refused(secrets: Stack) -> None:
     assert {name: got for name, got in codes.items() if got[0] != got[1]} == {}
 
 
+@pytest.mark.slow
 def test_no_dictionary_of_any_source_and_layout(secrets: Stack) -> None:
     """The right to create one is missing, for any source."""
     codes = set()
@@ -316,6 +317,7 @@ def test_every_constant_is_a_setting(secrets: Stack) -> None:
     assert codes.count("452") > len(codes) / 2
 
 
+@pytest.mark.slow
 def test_every_format_reads_and_writes_without_files(secrets: Stack) -> None:
     """With a schema from a file: no format accepts that setting."""
     for name in names(secrets, "SELECT name FROM system.formats WHERE is_output"):
@@ -407,6 +409,7 @@ def test_backs_up_and_restores_on_its_disk(secrets: Stack) -> None:
     assert run(secrets, "SELECT sum(a) FROM again").body == b"3\n"
 
 
+@pytest.mark.slow
 def test_opens_a_folder_of_an_earlier_release(tmp_path: Path) -> None:
     """Its `default` database had two layers, the second of which exposed files; its tables stay."""
     earlier = (

@@ -125,6 +125,7 @@ def test_odd_text_never_fails_derived_json(scratch: Scratch, text: str) -> None:
     ("kind", "settings"),
     [("JSON", ""), (JSON, ""), (JSON, "SETTINGS min_bytes_for_wide_part = 1099511627776")],
 )
+@pytest.mark.slow
 def test_json_makes_files_by_path_unless_parts_are_compact(
     scratch: Scratch, kind: str, settings: str
 ) -> None:

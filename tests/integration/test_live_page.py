@@ -232,6 +232,7 @@ def test_replay_from_the_button_to_the_table(stack: Stack, live: Live, browser: 
     assert eventually(lambda: sql(stack, orders) == "3\n")
 
 
+@pytest.mark.slow
 def test_says_what_is_away_and_recovers(stack: Stack, live: Live, browser: Browser) -> None:
     """ClickHouse killed, Kafka hanging, the page's own process killed: each is shown, without a reload."""
     notices = "#notices"

@@ -71,6 +71,7 @@ def read(message: Message, record: Any) -> Reading:
     return reading(release.name, plain(record))
 
 
+@pytest.mark.slow
 def test_the_deserializer_reads_every_event(sent: Sent, client: SchemaRegistryClient) -> None:
     """`SchemaRegistryClient` and `AvroDeserializer`: all 14 types, field by field as posted."""
     decode = AvroDeserializer(client)

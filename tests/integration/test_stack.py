@@ -151,6 +151,7 @@ def test_children_end_with_whoever_started_them(clickhouse: Stack, victim: str) 
     assert query(clickhouse, "SELECT 1") == "1"
 
 
+@pytest.mark.slow
 def test_brings_back_what_was_killed(services: Stack) -> None:
     """Within seconds, with its acknowledged data."""
     topic = f"kept-{time.monotonic_ns()}"
@@ -176,6 +177,7 @@ def test_every_process_of_ours_shows_its_metrics(stack: Stack) -> None:
             assert f"tapline_{name}_".encode() in answer.read()
 
 
+@pytest.mark.slow
 def test_the_loader_without_a_port_for_metrics_says_so(services: Stack, tmp_path: Path) -> None:
     """A second stack on a machine starts anyway."""
     outside = {"KAFKA_BOOTSTRAP_SERVERS": services.kafka, "CLICKHOUSE_URL": services.clickhouse_url}
@@ -226,6 +228,7 @@ def test_ends_with_make(tmp_path: Path, number: signal.Signals) -> None:
         make.communicate()
 
 
+@pytest.mark.slow
 def test_uses_a_clickhouse_on_path(tmp_path: Path) -> None:
     """Instead of the engine: as a server, on the same port, with its own folder."""
     binary = tmp_path / "bin" / "clickhouse"
@@ -244,6 +247,7 @@ def test_uses_a_clickhouse_on_path(tmp_path: Path) -> None:
     assert stack.stop() == 0
 
 
+@pytest.mark.slow
 def test_uses_services_outside(services: Stack, tmp_path: Path) -> None:
     """Their addresses are passed on, and none is started."""
     outside = {"CLICKHOUSE_URL": services.clickhouse_url, "KAFKA_BOOTSTRAP_SERVERS": services.kafka}
@@ -254,6 +258,7 @@ def test_uses_services_outside(services: Stack, tmp_path: Path) -> None:
     assert stack.stop() == 0
 
 
+@pytest.mark.slow
 def test_gives_up_on_what_ends_as_it_starts(tmp_path: Path) -> None:
     """With the end of the log, before the time for a start is over."""
     binary = tmp_path / "bin" / "clickhouse"

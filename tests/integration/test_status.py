@@ -80,6 +80,7 @@ def test_a_process_that_was_started_again_is_counted(stack: Stack) -> None:
     assert re.search(r" s, start [2-9]", row(status(stack)[1], "live"))
 
 
+@pytest.mark.slow
 def test_a_stack_without_its_own_processes_shows_what_runs(tmp_path: Path) -> None:
     """ClickHouse is up; the processes that would know more are missing."""
     alone = Stack(tmp_path / "data", "clickhouse").start()

@@ -15,6 +15,8 @@ from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from tests.support.warehouse import CATALOG, Loader, Sender, Tables, body
 
+pytestmark = pytest.mark.slow
+
 ENV = {"WAREHOUSE_STUCK_SECONDS_MAX": "1", "WAREHOUSE_RETRY_SECONDS_MAX": "0.2"}
 STUCK = "tapline_warehouse_stuck"
 SET_ASIDE = 'tapline_warehouse_quarantined_total{reason="set_aside"}'

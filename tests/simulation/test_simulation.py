@@ -10,13 +10,12 @@ from tests.simulation.outage import FSYNC_SECONDS, back, bound, capacity
 from tests.simulation.script import script
 from tests.simulation.world import World, small
 
-_SEEDS = 2500
 
-
-def test_every_invariant_holds_whatever_fails() -> None:
+@pytest.mark.parametrize("seeds", [500, pytest.param(2500, marks=pytest.mark.slow)])
+def test_every_invariant_holds_whatever_fails(seeds: int) -> None:
     """`python -m tests.simulation --seeds 100000` runs more."""
     with small():
-        faults = {seed: fault for seed in range(_SEEDS) if (fault := run(World(script(seed)), seed))}
+        faults = {seed: fault for seed in range(seeds) if (fault := run(World(script(seed)), seed))}
 
     assert not faults, "again: python -m tests.simulation --seed N"
 
