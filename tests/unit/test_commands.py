@@ -50,6 +50,7 @@ NO_KAFKA = {
     "ingest.tokens",
     "schemas",
 }
+QUICK = {"consumers.tail", "ingest.spool", "schemas"}  # of those that could all be tried with `--help`
 SERVERS = {
     ("ingest", "INGEST_PORT"),
     ("ingest", "INGEST_ADMIN_PORT"),
@@ -161,7 +162,14 @@ def test_services_that_are_away(module: str, status: int, words: str, tmp_path: 
     assert len(found[1].splitlines()) == (1 if words else 0)
 
 
-@pytest.mark.parametrize("module", sorted(name for name, source in MODULES.items() if "argparse" in source))
+@pytest.mark.parametrize(
+    "module",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name, source in sorted(MODULES.items())
+        if "argparse" in source
+    ],
+)
 def test_output_that_nobody_reads(module: str, tmp_path: Path) -> None:
     """Ends the command, with the exit status of SIGPIPE, in silence."""
     reader, writer = os.pipe()
