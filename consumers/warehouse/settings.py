@@ -78,6 +78,8 @@ class Settings(BaseModel):
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     # The registry in which ingest has registered them, if any; its ids are in Kafka.
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
+    # The key of ingest's hashes, for commands that look for a person.
+    redact_key_file: Path | None = Field(None, alias="INGEST_REDACT_KEY_FILE")
     schema_seconds_max: float = Field(
         15.0,
         alias="WAREHOUSE_SCHEMA_SECONDS_MAX",

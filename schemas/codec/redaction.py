@@ -59,7 +59,7 @@ class Redaction:
 
     def __init__(self, rules: RedactionRules) -> None:
         self._rules = rules
-        self._transforms: dict[str, _Transform] = {HASH: _hash(rules.key), TRUNCATE: _cached(_truncated)}
+        self._transforms: dict[str, _Transform] = {HASH: hashing(rules.key), TRUNCATE: _cached(_truncated)}
         everywhere = dict(rules.everywhere)
         self._everywhere = _tree(everywhere)
         self._by_event_type = {
@@ -242,10 +242,11 @@ def _cached(transform: _Transform) -> _Transform:
     return lambda text: cached(text) if len(text) <= _CACHED_LENGTH_MAX else transform(text)
 
 
-def _hash(key: bytes) -> _Transform:
-    """Return HMAC-SHA-256 in hex after `hmac:`, so that a hash is not hashed again by a replay.
+def hashing(key: bytes) -> _Transform:
+    """Return a function that hashes a text: HMAC-SHA-256 in hex after `hmac:`.
 
-    The key is hashed once (RFC 2104): a hash costs two thirds of `hmac.digest`.
+    A hash is not hashed again by a replay. The key is hashed once (RFC 2104), which costs two thirds of
+    `hmac.digest`.
     """
     key = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
     inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in key)) for pad in (0x36, 0x5C))
