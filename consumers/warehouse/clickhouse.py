@@ -178,6 +178,9 @@ class ClickHouseStore:
             engines: Any = self._connected().query(tables.engines()).result_rows
             for statement in tables.missing_settings(self.tables, dict(engines), self._options):
                 self._connected().command(statement)
+            for statement in tables.retentions(self.tables, dict(engines), self._options):
+                _log.warning("retention_changed", extra={"statement": statement})
+                self._connected().command(statement)
             for statement in tables.bounds(self.tables, existing, self._options):
                 _log.warning("table_bounded", extra={"statement": statement})
                 self._connected().command(statement)

@@ -149,9 +149,10 @@ class Settings(BaseModel):
         0,
         alias="WAREHOUSE_TTL_DAYS",
         ge=0,
-        le=36_500,
+        le=20_000,  # a DateTime ends in 2106; after that, ClickHouse takes a row for expired
         description=(
-            "How long rows are kept, by the event's time; the quarantine by its time of receipt. 0: forever."
+            "How long rows are kept, by the event's time; the quarantine by its time of receipt. A change "
+            "holds for existing tables at the loader's next start. 0: forever, or as long as a table says."
         ),
     )
     settle_seconds: int = Field(

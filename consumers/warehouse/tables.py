@@ -117,6 +117,21 @@ def missing_settings(found: Iterable[Table], engines: Mapping[str, str], options
             yield f"ALTER TABLE {RAW}.{name}{on_cluster(options)} MODIFY SETTING {assignments(missing)}"
 
 
+def retentions(found: Iterable[Table], engines: Mapping[str, str], options: Options) -> Iterator[str]:
+    """Yield the statements that give existing tables another retention; without a setting, theirs stays."""
+    for table in found:
+        name = _physical(table, options)[0]
+        engine = engines.get(name, "")
+        wanted = f" TTL toDateTime({table.ttl_of}) + toIntervalDay({options.ttl_days}) "
+        if not (engine and options.ttl_days and table.ttl_of) or wanted in engine:
+            continue
+        altering = f"ALTER TABLE {RAW}.{name}{on_cluster(options)} MODIFY"
+        if table.partition_by and "ttl_only_drop_parts" not in engine:
+            yield f"{altering} SETTING ttl_only_drop_parts = 1"
+        # In the background: reading all rows of a table may take long.
+        yield f"{altering} {_ttl(table, options)} SETTINGS alter_sync = 0, mutations_sync = 0"
+
+
 def bounds(
     found: Iterable[Table], existing: Mapping[str, Mapping[str, str]], options: Options
 ) -> Iterator[str]:
@@ -245,12 +260,16 @@ def _creation(table: Table, options: Options) -> Iterator[str]:
         clauses.append(f"PARTITION BY {table.partition_by}")
     clauses.append(f"ORDER BY ({table.order_by})")
     if options.ttl_days and table.ttl_of:
-        clauses.append(f"TTL toDateTime({table.ttl_of}) + INTERVAL {options.ttl_days} DAY")
+        clauses.append(_ttl(table, options))
     clauses.append(f"SETTINGS {_settings(table, options)}")
     yield f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{everywhere} (\n  {lines}\n)\n" + "\n".join(clauses)
     if options.cluster:
         shards = f"Distributed({literal(options.cluster)}, {RAW}, {local}, {table.sharding})"
         yield f"CREATE TABLE IF NOT EXISTS {RAW}.{table.name}{everywhere} AS {RAW}.{local} ENGINE = {shards}"
+
+
+def _ttl(table: Table, options: Options) -> str:
+    return f"TTL toDateTime({table.ttl_of}) + INTERVAL {options.ttl_days} DAY"
 
 
 def _indices(table: Table) -> list[str]:

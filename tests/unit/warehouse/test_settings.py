@@ -1,5 +1,7 @@
 """The environment becomes settings, or all problems are reported."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from consumers.warehouse.settings import Settings
@@ -39,3 +41,12 @@ def test_password_shows_nowhere() -> None:
 
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(raised.value)
+
+
+def test_the_longest_retention_ends_before_clickhouse_runs_out_of_time() -> None:
+    """A DateTime ends in February 2106, and continues in 1970: every row would have expired."""
+    longest = Settings.from_env(ENOUGH | {"WAREHOUSE_TTL_DAYS": "20000"}).ttl_days
+    with pytest.raises(SettingsError, match="WAREHOUSE_TTL_DAYS"):
+        Settings.from_env(ENOUGH | {"WAREHOUSE_TTL_DAYS": "20001"})
+
+    assert datetime(2050, 12, 31, tzinfo=UTC) + timedelta(days=longest) < datetime(2106, 2, 7, tzinfo=UTC)

@@ -17,6 +17,7 @@ from consumers.warehouse.tables import (
     definition,
     differences,
     missing_settings,
+    retentions,
     tables,
 )
 from consumers.warehouse.views import views
@@ -90,6 +91,30 @@ def test_ttl_is_the_events_own_time() -> None:
     assert "TTL toDateTime(received_at) + INTERVAL 30 DAY" in made["quarantine"]
     assert "TTL" not in made["quarantine_replays"]
     assert not any("TTL" in sql for sql in creations(ALL, Options()))
+
+
+def test_an_existing_table_gets_another_retention() -> None:
+    """At the next start, if it has none or another; without a setting, an operator's own stays."""
+    settings = "SETTINGS index_granularity = 8192"
+    ttl = "TTL toDateTime(timestamp) + toIntervalDay(30)"
+    engines = {
+        "app_opened": f"ReplacingMergeTree ORDER BY a {settings}",
+        "app_installed": f"ReplacingMergeTree ORDER BY a {ttl} {settings}, ttl_only_drop_parts = 1",
+        "quarantine": f"ReplacingMergeTree ORDER BY a {settings}",
+        "quarantine_replays": f"ReplacingMergeTree ORDER BY a {settings}",
+    }
+    background = "SETTINGS alter_sync = 0, mutations_sync = 0"
+    received = "TTL toDateTime(received_at) + INTERVAL 30 DAY"
+    longer = [*retentions(ALL, engines, Options(ttl_days=300))]
+
+    assert sorted(retentions(ALL, engines, Options(ttl_days=30))) == [
+        "ALTER TABLE tapcart_raw.app_opened MODIFY SETTING ttl_only_drop_parts = 1",
+        f"ALTER TABLE tapcart_raw.app_opened MODIFY TTL toDateTime(timestamp) + INTERVAL 30 DAY {background}",
+        f"ALTER TABLE tapcart_raw.quarantine MODIFY {received} {background}",
+    ]
+    assert len(longer) == 4
+    assert any("app_installed MODIFY TTL toDateTime(timestamp) + INTERVAL 300 DAY" in sql for sql in longer)
+    assert [*retentions(ALL, engines, Options())] == []
 
 
 def test_cluster_makes_replicated_and_distributed_tables() -> None:
