@@ -11,6 +11,7 @@ Invariant: a problem names the rule, and never holds the key. The format is TOML
 member, a name with a dot of its own is quoted.
 """
 
+import logging
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from typing import Any
 from ingest.settings import Settings
 from runtime.environment import SettingsError
 from schemas.codec.redaction import ACTIONS, HASH, Path, Redaction, RedactionRules, Rules
+
+_LOG = logging.getLogger(__name__)
 
 _KEY_BYTES_MIN = 32
 # An event without these cannot be placed, found or read.
@@ -58,6 +61,8 @@ def read(path: FilePath, key_file: FilePath | None, *, keeps_unparsed: bool) -> 
     key = _key(key_file, problems) if hashes else b""
     if problems:
         raise SettingsError("\n".join(problems))
+    rules = sum(map(len, found))
+    _LOG.info("redaction_in_use", extra={"rules": rules, "event_types": [*by_event_type]})
     return Redaction(RedactionRules(everywhere, by_event_type, key, keeps_unparsed))
 
 

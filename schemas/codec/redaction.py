@@ -38,7 +38,7 @@ _TEXT_KEPT = 3  # characters that `truncate` keeps of a text that is no address
 _IPV4_BYTES, _IPV6_BYTES, _ADDRESS_BYTES_MAX = 3, 6, 45
 # Texts that repeat, such as ids, are transformed once; longer ones would fill the memory.
 _CACHED_TEXTS, _CACHED_LENGTH_MAX = 8192, 64
-_ELEMENTS_MAX, _NESTED_LISTS_MAX = 10_000, 16  # each element costs 1-3 us
+_ELEMENTS_MAX, _NESTED_LISTS_MAX = 1_000, 16  # each element costs 1-3 us
 # A clickstream event has its session there, and its device in a header.
 _SESSION, _CLICKSTREAM_SESSION = ("session_id",), ("mp_metadata", "mp_session_id")
 _DEVICE, _CLICKSTREAM_DEVICE = "device_id", "deviceid"
@@ -142,7 +142,7 @@ class Redaction:
         if isinstance(rule, dict):
             if kind == "an object":
                 return _raw(self._members(rule, members_of(raw), budget))
-            return _raw(self._inside(rule, text_of(raw))) if kind == "a string" else raw
+            return _raw(self._inside(rule, text_of(raw), budget)) if kind == "a string" else raw
         if kind in ("null", "an object"):
             return raw if kind == "null" else None
         return _raw(self._transforms[rule](text_of(raw) if kind == "a string" else bytes(raw).decode()))
@@ -156,12 +156,12 @@ class Redaction:
         budget.depth -= 1
         return _raw([element for element in after if element is not None])
 
-    def _inside(self, tree: _Tree, text: str) -> str:
+    def _inside(self, tree: _Tree, text: str, budget: "_Budget") -> str:
         """Return a text where the rules expect an object; it may be one as JSON text."""
         if not text.lstrip().startswith(("{", "[")):
             return text
         try:
-            after = self._value(tree, value_of_body(text.encode()), _Budget())
+            after = self._value(tree, value_of_body(text.encode()), budget)
         except (NotJson, Invalid, msgspec.DecodeError, RecursionError):
             return text
         return "" if after is None else bytes(after).decode()
@@ -178,14 +178,17 @@ class Redaction:
 
     def _transform(self, field: Field, rule: _Tree | str) -> Callable[[Any], Any] | None:
         if isinstance(rule, dict):
-            one: _Transform = partial(self._inside, rule)
-            if field.kind not in (TEXT, LIST):
-                return None
-        elif rule == DROP or field.kind not in (TEXT, LIST):
+            return partial(self._texts_inside, rule) if field.kind in (TEXT, LIST) else None
+        if rule == DROP or field.kind not in (TEXT, LIST):
             return _nothing
-        else:
-            one = self._transforms[rule]
+        one = self._transforms[rule]
         return one if field.kind == TEXT else partial(_each, one)
+
+    def _texts_inside(self, tree: _Tree, value: str | list[str]) -> str | list[str]:
+        budget = _Budget()
+        if isinstance(value, str):
+            return self._inside(tree, value, budget)
+        return [self._inside(tree, text, budget) for text in value]
 
 
 def redact(event: Any, steps: tuple[_Step, ...]) -> None:

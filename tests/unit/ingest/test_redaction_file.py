@@ -33,8 +33,9 @@ def key(tmp_path: Path) -> Path:
     return path
 
 
-def test_rules_are_read(tmp_path: Path, key: Path) -> None:
-    """A dot leads into a member; a quoted name may have a dot."""
+def test_rules_are_read(tmp_path: Path, key: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A dot leads into a member; a quoted name may have a dot. The log has their number and types."""
+    caplog.set_level("INFO")
     path = tmp_path / "rules.toml"
     path.write_text(RULES)
     body = {"device_id": "d", "device_properties": {"ip": "192.0.2.7"}, "event_properties": {"e.mail": "m"}}
@@ -46,6 +47,13 @@ def test_rules_are_read(tmp_path: Path, key: Path) -> None:
         for name in ("AppOpened", "CartViewed")
     )
 
+    [line] = caplog.records
+
+    assert (line.message, vars(line)["rules"], vars(line)["event_types"]) == (
+        "redaction_in_use",
+        4,
+        ["CartViewed"],
+    )
     assert kept["device_id"].startswith("hmac:")
     assert kept["device_properties"] == {"ip": "192.0.2.0"}
     assert kept["event_properties"] == {}

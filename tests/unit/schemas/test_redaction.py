@@ -141,7 +141,7 @@ def test_both_paths_of_the_decoder_agree(event: dict[str, Any], action: str) -> 
         block_of("device_properties", ip=PLANTED) | {"metadata": {"schema_id": "Event_AppOpened_9_9_9"}},
         {"new": {"list": [{"mail": PLANTED}, {"mail": [PLANTED]}], "other": 1}},
         {"new": [{"list": {"mail": PLANTED}}]},
-        {"new": {"list": [{"mail": PLANTED}] * 11_000}},
+        {"new": {"list": [{"mail": PLANTED}] * 1_100}},
         {"a.b%": PLANTED},
         {"event_properties": {"a.b%": PLANTED}},
         {"shopify_properties": PLANTED},
@@ -285,7 +285,7 @@ def test_a_list_of_events_is_redacted_one_by_one() -> None:
         b'[{"event_type":"AppOpened"},"planted"]',
         b"\xff planted",
         b'{"ip":"planted","deep":' + b"[" * 600 + b"]" * 600 + b"}",
-        b"[" + b"{}," * 10_000 + b'{"ip":"planted"}]',
+        b"[" + b"{}," * 1_000 + b'{"ip":"planted"}]',
     ],
     ids=range(6),
 )
