@@ -207,8 +207,10 @@ class _Budget:
     depth: int = 0  # of lists in lists
 
     def takes(self, elements: int) -> bool:
+        if self.elements + elements > _ELEMENTS_MAX:
+            return False
         self.elements += elements
-        return self.elements <= _ELEMENTS_MAX
+        return True
 
 
 def _tree(rules: Rules) -> _Tree:

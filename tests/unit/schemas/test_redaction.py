@@ -175,6 +175,27 @@ def test_a_heavy_body_is_recognised() -> None:
     assert jsontext.is_heavy(body_of(event_properties=MANY))
 
 
+@pytest.mark.parametrize("action", ["hash", "truncate"])
+@pytest.mark.parametrize("value", [["planted"] * 1_001, {"a": "planted"}], ids=["long", "object"])
+def test_what_cannot_be_transformed_is_removed(value: Any, action: str) -> None:
+    """A list that would take too long, and an object; a list within the bound is kept."""
+    rules: Rules = {("new", "a"): action, ("new", "b"): action}
+    body = json.dumps({"new": {"b": ["x"] * 100, "a": value, "c": ["y"]}}).encode()
+    kept = json.loads(redaction(rules).body(body))["new"]
+
+    assert kept.keys() == {"b", "c"}
+    assert len(kept["b"]) == 100
+
+
+def test_lists_in_lists_have_a_bound() -> None:
+    """What lies deeper is removed."""
+    deep, deeper = (b'{"a":' + b"[" * depth + b'"planted"' + b"]" * depth + b"}" for depth in (16, 17))
+    rules = redaction({("a",): "hash"})
+
+    assert hashed("planted").encode() in rules.body(deep)
+    assert rules.body(deeper) == b'{"a":' + b"[" * 16 + b"]" * 16 + b"}"
+
+
 @given(events())
 def test_redacting_and_decoding_may_change_places(body: bytes) -> None:
     """A redacted body decodes to the event that ingest keeps: what a replay of the quarantine does."""
