@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel install-systemd test-systemd faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel serve image test-image install-systemd test-systemd faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -84,10 +84,20 @@ spool: $(STAMP) ## list the files that ingest keeps on disk; ARGS="show NAME", A
 	@$(TAPLINE) spool $(or $(ARGS),list)
 
 wheel: $(STAMP) ## build the package with the command `tapline`, into dist/
-	@rm -rf build && $(BIN)/uv build --wheel --quiet --offline --no-build-isolation --python $(BIN)/python --out-dir dist
+	@rm -rf build && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) $(BIN)/uv build --wheel --quiet --offline --no-build-isolation --python $(BIN)/python --out-dir dist
 
 install-systemd: wheel ## install or upgrade Tapline as systemd services on this server, as root
 	@PYTHON=$(PYTHON) deploy/systemd/install
+
+serve: $(STAMP) ## serve the webhook by HTTPS, with a certificate of its own; HOST=events.example.com
+	@$(TAPLINE) serve $(HOST) $(ARGS)
+
+image: wheel ## build the container image localhost/tapline, with buildah, podman or docker
+	@for tool in buildah podman docker; do command -v $$tool >/dev/null && break; done; \
+	  $$tool build -f deploy/image/Dockerfile -t localhost/tapline --build-arg VERSION=$$($(TAPLINE) --version | cut -d' ' -f2) $(ARGS) .
+
+test-image: wheel ## build the image twice, and run it (Debian, root)
+	@$(BIN)/python -m tests.image
 
 test-systemd: wheel ## boot the systemd services in a container (Debian, root), and restart them under load
 	@$(BIN)/python -m tests.systemd
