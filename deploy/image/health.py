@@ -4,17 +4,23 @@ Each process has its own port, and a container runs one process.
 """
 
 import os
-import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from runtime import command
 
 _PORTS = {"INGEST_ADMIN_PORT": 8083, "WAREHOUSE_METRICS_PORT": 8082, "LIVE_PORT": 8081}
 _SECONDS_MAX = 3.0
 
 
-def main(env: Mapping[str, str]) -> int:
+def main(_: Sequence[str]) -> int:
     """Return the exit status."""
-    return 0 if any(_answers(int(env.get(name) or port)) for name, port in _PORTS.items()) else 1
+    return 0 if is_healthy(os.environ) else 1
+
+
+def is_healthy(env: Mapping[str, str]) -> bool:
+    """Return whether one of our processes answers here."""
+    return any(_answers(int(env.get(name) or port)) for name, port in _PORTS.items())
 
 
 def _answers(port: int) -> bool:
@@ -26,4 +32,4 @@ def _answers(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(os.environ))
+    command.main("health", main)

@@ -35,6 +35,7 @@ ARGUMENTS = {
     "consumers.examples.abandoned_carts": ("http://127.0.0.1:9",),
     "consumers.examples.parquet": ("folder",),
     "deploy.doctor": ("http://127.0.0.1:9",),
+    "deploy.edge": ("events.example.com",),
     "deploy.local.child": ("nowhere", "it", "SIGTERM", "PATH", "", "nothing"),
     "deploy.local.supervisord": ("-c", "nowhere.conf"),
     "deploy.reference": ("--check",),
@@ -43,6 +44,7 @@ ARGUMENTS = {
     "schemas": ("infer",),
 }
 NO_KAFKA = {
+    "deploy.image.health",
     "deploy.local.supervisord",
     "deploy.local.child",
     "deploy.local.clickhouse",
@@ -123,6 +125,7 @@ def test_a_property_that_kafkas_clients_do_not_know(module: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("module", "status", "said"),
     [
+        ("deploy.image.health", 1, ""),
         ("deploy.local.child", 1, "child: nowhere/it.pid.new: No such file or directory\n"),
         ("deploy.local.clickhouse", 2, "ClickHouse cannot start: CLICKHOUSE_PORT: "),
         ("deploy.local.supervisord", 2, "nowhere.conf"),

@@ -42,8 +42,8 @@ def test_a_container_is_healthy_if_its_process_is() -> None:
         Thread(target=server.serve_forever, daemon=True).start()
         env = {"INGEST_ADMIN_PORT": str(free_port()), "LIVE_PORT": str(free_port())}
         env["WAREHOUSE_METRICS_PORT"] = str(server.server_port)
-        assert health.main(env) == 0
+        assert health.is_healthy(env)
         status = 503
-        assert health.main(env) == 1
+        assert not health.is_healthy(env)
         server.shutdown()
-    assert health.main(env) == 1
+    assert not health.is_healthy(env)
