@@ -79,3 +79,21 @@ def test_a_body_that_is_not_read_to_its_end_is_given_back(end: Message) -> None:
     with pytest.raises((ClientDisconnect, body.BodyTooLargeError)):
         read([piece(b"x" * 600, more=True), end, piece(b"")], memory)
     assert memory.bytes == 0
+
+
+@pytest.mark.parametrize(
+    "end", [{"type": "http.disconnect"}, piece(b"x" * LIMIT, more=True), piece(b"x" * 900)]
+)
+def test_every_piece_of_a_body_is_given_back(end: Message) -> None:
+    """Of however many; a piece without a body is empty."""
+    memory = Memory(2 * LIMIT)
+    pieces = [
+        piece(b"x" * 300, more=True),
+        {"type": "http.request", "more_body": True},
+        piece(b"x" * 300, more=True),
+    ]
+
+    with pytest.raises((ClientDisconnect, body.BodyTooLargeError)):
+        read([*pieces, end, piece(b"")], memory)
+    assert memory.bytes == 0
+    assert read([*pieces, {"type": "http.request"}], memory) == b"x" * 600
