@@ -81,7 +81,9 @@ def _output(path: Path | None) -> Iterator[BinaryIO]:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="export", description="Export everything held about one person.")
+    parser = argparse.ArgumentParser(
+        prog="tapline export", description="Export everything held about one person."
+    )
     for kind in _KINDS:
         parser.add_argument(
             f"--{kind.replace('_', '-')}", dest=kind, action="append", default=[], type=_id, metavar="ID"

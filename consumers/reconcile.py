@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="reconcile", description="Prove that every Kafka record has its place."
+        prog="tapline reconcile", description="Prove that every Kafka record has its place."
     )
     parser.add_argument("--repair", action="store_true", help="load missing records")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

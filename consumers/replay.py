@@ -196,7 +196,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="replay", description="Replay quarantined events, type untyped rows, or reload tables."
+        prog="tapline replay", description="Replay quarantined events, type untyped rows, or reload tables."
     )
     parser.add_argument("--where", metavar="SQL", help="condition on tapcart.quarantine; 1 means all rows")
     parser.add_argument("--untyped", action="store_true", help="fill columns that schemas have gained")

@@ -200,7 +200,7 @@ def _text(value: Any) -> str:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tail", description="Print events as they arrive.")
+    parser = argparse.ArgumentParser(prog="tapline tail", description="Print events as they arrive.")
     parser.add_argument("--type", action="append", help="only events of this type; may be repeated")
     parser.add_argument("--app", metavar="APP_ID", help="only events of this app")
     parser.add_argument("--since", type=_moment, help="start at: 90s, 30m, 1h, 2d ago, or a date")

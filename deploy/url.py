@@ -35,7 +35,7 @@ Clickstream Webhook: enter the same address in Tapcart's dashboard under Setting
 def main(given: Sequence[str]) -> int:
     """Print the URL and the mail; return the exit status. Raises: StackError."""
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.url", description="Print the webhook URL, and a mail to Tapcart."
+        prog="tapline url", description="Print the webhook URL, and a mail to Tapcart."
     )
     parser.add_argument("host", nargs="?", default="", help="https://<host> (default: TAPLINE_PUBLIC_URL)")
     host = parser.parse_args(given).host.rstrip("/")

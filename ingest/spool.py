@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m ingest.spool", description="Manage the files that ingest keeps on disk."
+        prog="tapline spool", description="Manage the files that ingest keeps on disk."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="list the files and their contents")

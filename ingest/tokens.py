@@ -38,7 +38,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m ingest.tokens", description="Manage ingest's tokens.")
+    parser = argparse.ArgumentParser(prog="tapline tokens", description="Manage ingest's tokens.")
     commands = parser.add_subparsers(dest="command", required=True)
     new = commands.add_parser("new", help="add a token and print its secret")
     new.add_argument("--app", action="append", default=[], type=_app_id, help="bind it to this app id")

@@ -43,9 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m schemas", description="Manage Tapline's released schemas."
-    )
+    parser = argparse.ArgumentParser(prog="tapline schemas", description="Manage Tapline's released schemas.")
     commands = parser.add_subparsers(dest="command", required=True)
 
     def add_command(name: str, run: _Run, words: str) -> argparse.ArgumentParser:

@@ -27,22 +27,24 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 class _Module(click.Command):
-    """A command whose options, `--help` too, belong to its module."""
+    """A command whose options, `--help` too, belong to its module, if that reads any."""
 
     def __init__(self, command: Command) -> None:
+        options = click.Argument(["options"], nargs=-1, type=click.UNPROCESSED)
         super().__init__(
             command.name,
-            params=[click.Argument(["options"], nargs=-1, type=click.UNPROCESSED)],
+            params=[options] if command.has_options else [],
             callback=self._run,
             short_help=command.text,
-            add_help_option=False,
-            context_settings={"ignore_unknown_options": True},
+            help=f"{command.text[0].upper()}{command.text[1:]}. It has no options, only settings.",
+            add_help_option=not command.has_options,
+            context_settings={"ignore_unknown_options": command.has_options},
         )
         self._command = command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the options that the module's `--help` mentions."""
-        if not incomplete.startswith("-"):
+        if not (incomplete.startswith("-") and self._command.has_options):
             return super().shell_complete(ctx, incomplete)
         line, env = _line(self._command, ["--help"])
         shown = subprocess.run(
@@ -51,7 +53,7 @@ class _Module(click.Command):
         found = sorted(set(_OPTION.findall(shown.stdout)))
         return [CompletionItem(option) for option in found if option.startswith(incomplete)]
 
-    def _run(self, options: tuple[str, ...]) -> None:
+    def _run(self, options: tuple[str, ...] = ()) -> None:
         line, env = _line(self._command, options)
         os.execve(line[0], line, env)  # noqa: S606 - replaces this process on purpose
 

@@ -11,13 +11,14 @@ class Command:
     module: str  # run as `python -m MODULE`
     text: str  # one line for `--help`
     is_client: bool = False  # talks to a running stack, whose addresses it gets
+    has_options: bool = True  # whether the module reads options, `--help` too
 
 
 COMMANDS = (
     Command("run", "deploy.local", "run the whole pipeline on this machine, until Ctrl-C"),
     Command("demo", "deploy.demo", "send sample events and query them with SQL"),
     Command("restart", "deploy.local.restart", "restart a process of the running stack, refusing no post"),
-    Command("status", "deploy.status", "show the state of the stack on one screen"),
+    Command("status", "deploy.status", "show the state of the stack on one screen", has_options=False),
     Command("serve", "deploy.edge", "serve the webhook by HTTPS, with a certificate of its own"),
     Command("url", "deploy.url", "print the webhook URL and a mail to Tapcart"),
     Command("doctor", "deploy.doctor", "test a public URL as Tapcart uses it, and suggest fixes"),
@@ -29,8 +30,10 @@ COMMANDS = (
     Command("report", "deploy.report", "write a merchant's week as one HTML page with plots"),
     Command("spool", "ingest.spool", "list the files that ingest keeps on disk", is_client=True),
     Command("tokens", "ingest.tokens", "rotate the tokens of the webhook's URL"),
-    Command("prometheus", "deploy.prometheus", "watch the stack with Prometheus, until Ctrl-C"),
-    Command("ingest", "ingest", "a process: from HTTP to Kafka"),
-    Command("warehouse", "consumers.warehouse", "a process: from Kafka to ClickHouse"),
-    Command("live", "consumers.live", "a process: the live page"),
+    Command(
+        "prometheus", "deploy.prometheus", "watch the stack with Prometheus, until Ctrl-C", has_options=False
+    ),
+    Command("ingest", "ingest", "a process: from HTTP to Kafka", has_options=False),
+    Command("warehouse", "consumers.warehouse", "a process: from Kafka to ClickHouse", has_options=False),
+    Command("live", "consumers.live", "a process: the live page", has_options=False),
 )

@@ -37,7 +37,7 @@ def main(given: Sequence[str]) -> int:
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.demo",
+        prog="tapline demo",
         description="Send Tapcart's sample events and those of invented shoppers.",
     )
     parser.add_argument("--url", default="", help="ingest URL with its token (default: the running stack)")

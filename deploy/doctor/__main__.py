@@ -43,7 +43,7 @@ def main(given: Sequence[str]) -> int:
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.doctor", description="Test a webhook URL as Tapcart uses it."
+        prog="tapline doctor", description="Test a webhook URL as Tapcart uses it."
     )
     parser.add_argument("url", nargs="?", default="", help="https://<host> (default: TAPLINE_PUBLIC_URL)")
     parser.add_argument("--no-clickhouse", action="store_true", help="do not check that the probes arrive")

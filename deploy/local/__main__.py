@@ -46,9 +46,7 @@ def main(given: Sequence[str]) -> int:
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m deploy.local", description="Run Tapline on this machine."
-    )
+    parser = argparse.ArgumentParser(prog="tapline run", description="Run Tapline on this machine.")
     parser.add_argument(
         "--only", type=_names, default=list(services.NAMES), help="start only these, e.g. kafka,clickhouse"
     )

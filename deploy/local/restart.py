@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.05
 def main(given: Sequence[str]) -> int:
     """Restart; return the exit status. Raises: StackError."""
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.local.restart", description="Restart a process of the running stack."
+        prog="tapline restart", description="Restart a process of the running stack."
     )
     parser.add_argument("name", nargs="?", choices=_NAMES, default="ingest")
     name = parser.parse_args(given).name

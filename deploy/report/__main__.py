@@ -29,7 +29,7 @@ def main(given: Sequence[str]) -> int:
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.report", description="Write a merchant's week as one HTML file."
+        prog="tapline report", description="Write a merchant's week as one HTML file."
     )
     parser.add_argument("--app", default="", help="app id (default: the one with most devices)")
     parser.add_argument(

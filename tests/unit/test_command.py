@@ -10,7 +10,7 @@ import pytest
 
 from runtime.version import VERSION
 from tapline.addresses import of_stack
-from tapline.commands import COMMANDS
+from tapline.commands import COMMANDS, Command
 from tests.support.stack import ROOT
 
 
@@ -64,6 +64,16 @@ def test_a_shell_completes_commands_and_options(words: str, found: set[str]) -> 
     said = tapline(_TAPLINE_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=number)
 
     assert {line.partition(",")[2] for line in said.stdout.split()} == found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_explains_itself(command: Command) -> None:
+    """Under the name that it is called by, and without doing its work."""
+    said = tapline(command.name, "--help")
+
+    assert said.returncode == 0
+    assert said.stdout.lower().startswith(f"usage: tapline {command.name} ")
 
 
 def test_a_process_gets_no_address_that_is_not_set() -> None:
