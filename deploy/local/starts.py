@@ -1,7 +1,8 @@
 """Number of starts of a service, and the pause before its next start: RUN_DIR/NAME.starts.
 
-Invariants: a service that ran for a while restarts at once. One that ends right after its start waits twice
-as long each time, up to a limit, and is restarted forever. The count restarts with each start of the stack.
+Invariants: a service that ran for a while, or ended in order, restarts at once. One that ends right after its
+start waits twice as long each time, up to a limit, and is restarted forever. The count restarts with each
+start of the stack.
 """
 
 from pathlib import Path
@@ -42,6 +43,12 @@ def write(run_dir: Path, name: str, start: Start) -> None:
     new = _path(run_dir, name).with_suffix(".starts.new")
     new.write_bytes(msgspec.json.encode(start))
     new.replace(_path(run_dir, name))
+
+
+def excuse(run_dir: Path, name: str) -> None:
+    """Record that a service ended in order: however short it ran, it needs no pause."""
+    if last := read(run_dir, name):
+        write(run_dir, name, Start(last.count, 0.0, 0.0))
 
 
 def forget(run_dir: Path) -> None:

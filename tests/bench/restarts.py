@@ -26,7 +26,8 @@ from tests.support.topic import end_offsets
 
 _KEPT_OPEN = 64
 _ANSWER_SECONDS_MAX = 30.0
-_RAN_SECONDS = 3.2  # a process that ran for less than 3 s waits before its next start
+_RAN_SECONDS = 3.2  # a process that crashed within 3 s waits before its next start
+_PAUSE_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ async def measure(stack: Stack, restarts: int, rate: float, number: signal.Signa
     async with asyncio.TaskGroup() as group:
         group.create_task(sender.run(stopping))
         for _ in range(restarts):
-            await asyncio.sleep(_RAN_SECONDS)
+            await asyncio.sleep(_RAN_SECONDS if number == signal.SIGKILL else _PAUSE_SECONDS)
             pid, began = stack.kill("ingest", number), time.monotonic()
             answered = len(sender.outcome.seconds)
             async with asyncio.timeout(_ANSWER_SECONDS_MAX):

@@ -1,6 +1,7 @@
 """Each part of each process gets an unexpected exception: the process ends and reports it."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -264,6 +266,27 @@ def test_what_ends_as_it_starts_is_tried_for_ever(tmp_path: Path) -> None:
 
     assert start
     assert start.pause_seconds >= 2.0
+
+
+def test_a_process_that_was_stopped_comes_back_at_once(tmp_path: Path) -> None:
+    """However often: it ended in order, with exit status 0."""
+    ends = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))"
+    code = f"import signal, sys, time; {ends}; print('up', flush=True); time.sleep(60)"
+    log = tmp_path / "log" / "live.log"
+    with supervised(tmp_path, {}, "-c", code) as run:
+        for count in range(1, 6):
+            eventually(partial(has_started, log, count), what="it is up")
+            os.kill(int((run / "live.pid").read_text()), signal.SIGTERM)
+        eventually(partial(has_started, log, 6), what="it is back")
+        start = starts.read(run, "live")
+
+    assert start
+    assert (start.count, start.pause_seconds) == (6, 0.0)
+
+
+def has_started(log: Path, count: int) -> bool:
+    """Return whether a process has started that often."""
+    return log.exists() and log.read_text().count("up") == count
 
 
 def runs_on(run: Path) -> bool:
