@@ -38,6 +38,7 @@ class Contender:
     folder: Path
     env: Mapping[str, str] = field(default_factory=dict)
     on: set[int] = field(default_factory=lambda: cores.MEASURED)
+    tree: Path = ROOT  # the checkout that it runs in
 
     @property
     def log(self) -> Path:
@@ -48,7 +49,7 @@ class Contender:
         """Start it; return once it listens on `port`, if there is one. Raises: AssertionError."""
         with self.log.open("ab") as log, cores.on(self.on):
             self._process = subprocess.Popen(
-                self.command, cwd=ROOT, env=os.environ | self.env, stdout=log, stderr=log
+                self.command, cwd=self.tree, env=os.environ | self.env, stdout=log, stderr=log
             )
         self._watched = psutil.Process(self._process.pid)
         if port:

@@ -24,6 +24,7 @@ from tests.support.stack import ROOT
 from tests.support.topic import end_offsets, messages_since, value_of
 from tests.support.waiting import eventually
 
+_INGEST_PATH = "/tapcart_webhooks/secret-of-the-tests"
 _ID = re.compile(rb"bench-[0-9a-f]{10}")
 _BENTHOS = Path(__file__).parent / "benthos"
 _PROGRAM = Path(os.environ.get("TAPLINE_CACHE") or ROOT / ".cache") / "bench" / "benthos"
@@ -78,9 +79,18 @@ def running(kafka: str, folder: Path, wanted: Sequence[str]) -> Iterator[dict[st
             stack.callback(process.stop)
             if topic:  # ingest itself creates it
                 eventually(partial(end_offsets, kafka, topic))
-            path = "/tapcart_webhooks/secret-of-the-tests" if name == "tapline" else "/"
+            path = _INGEST_PATH if name == "tapline" else "/"
             found[name] = Receiver(name, process, Target(port, path), topic, admin_port)
         yield found
+
+
+def ingest(name: str, kafka: str, folder: Path, tree: Path) -> Receiver:
+    """Start ingest of the checkout `tree`; return once it listens."""
+    ports, own = (free_port(), free_port()), folder / f"ingest-{name}"
+    own.mkdir()
+    process = Contender(name, python("ingest"), own, _ingest_env(kafka, own, ports), tree=tree)
+    process.start(ports[0])
+    return Receiver(name, process, Target(ports[0], _INGEST_PATH), topics.EVENTS, ports[1])
 
 
 def check(kafka: str, receiver: Receiver, before: dict[int, int], load: Load, *, ids: bool) -> None:
@@ -108,22 +118,24 @@ def _topic(name: str) -> str:
 
 
 def _contender(name: str, kafka: str, folder: Path, ports: tuple[int, int], topic: str) -> Contender:
-    port, admin_port = ports
-    env = {"BENCH_PORT": str(port), "BENCH_KAFKA": kafka, "BENCH_TOPIC": topic}
+    env = {"BENCH_PORT": str(ports[0]), "BENCH_KAFKA": kafka, "BENCH_TOPIC": topic}
     if name == "benthos":
         command = [str(_PROGRAM), "-c", str(_BENTHOS / "config.yaml")]
         return Contender(name, command, folder, env | {"GOMAXPROCS": "1"})
     if name == "tapline":
-        env = {
-            "INGEST_PORT": str(port),
-            "INGEST_ADMIN_PORT": str(admin_port),
-            "INGEST_TOKENS": "secret-of-the-tests",
-            "INGEST_SPOOL_DIR": str(folder / "spool"),
-            "KAFKA_BOOTSTRAP_SERVERS": kafka,
-        }
-        return Contender(name, python("ingest"), folder, env)
+        return Contender(name, python("ingest"), folder, _ingest_env(kafka, folder, ports))
     module, *arguments = name.split()
     return Contender(name, python(f"tests.bench.receivers.{module}", *arguments), folder, env)
+
+
+def _ingest_env(kafka: str, folder: Path, ports: tuple[int, int]) -> dict[str, str]:
+    return {
+        "INGEST_PORT": str(ports[0]),
+        "INGEST_ADMIN_PORT": str(ports[1]),
+        "INGEST_TOKENS": "secret-of-the-tests",
+        "INGEST_SPOOL_DIR": str(folder / "spool"),
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+    }
 
 
 def _make_topic(kafka: str, topic: str) -> None:
