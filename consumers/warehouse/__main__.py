@@ -3,8 +3,6 @@
 Exit status: see `runtime.process`. The next start reads uncommitted records again.
 """
 
-import contextlib
-import ctypes
 import gc
 import os
 
@@ -12,16 +10,13 @@ from consumers.kit.metrics_server import ListenAddress, serve
 from consumers.warehouse.load import topic_watch
 from consumers.warehouse.load.wiring import LoaderParts, make_loader
 from consumers.warehouse.settings import Settings
+from runtime import allocator
 from runtime.process import Process, main
 from schemas.catalog.schema_reloader import lenient_reloader
 
-_M_ARENA_MAX = -8  # of glibc's malloc.h
-
 
 def _load(process: Process) -> None:
-    # Arenas of threads keep what batches freed: 100 MiB more after a long backlog.
-    with contextlib.suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+    allocator.bound_arenas()
     settings = Settings.from_env(os.environ)
     parts = LoaderParts(settings, lenient_reloader(settings.schemas_dir, settings.schema_registry))
     loader = make_loader(settings, parts)

@@ -90,7 +90,11 @@ def run_loader(
     schemas = CurrentBindings(_SCHEMAS, metrics)
     flusher = Flusher(store, store, schemas, Policy(0.0, 1000, 0.0), metrics)
     loader = Loader(
-        consumer, lambda: Batch(limits, schemas.bindings), flusher, Bounds(1 << 30, 5.0, share), metrics
+        consumer,
+        lambda: Batch(limits, schemas.bindings),
+        flusher,
+        Bounds(limits.bytes_max, 5.0, share),
+        metrics,
     )
     made[0].stop = loader.stop
     loader.run()

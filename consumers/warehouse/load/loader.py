@@ -21,6 +21,7 @@ from consumers.kit.record import Place
 from consumers.warehouse.load.batch import Batch, FlushReason
 from consumers.warehouse.load.flush import Flusher
 from consumers.warehouse.metrics import Metrics
+from runtime.allocator import return_freed_memory
 
 _log = logging.getLogger(__name__)
 
@@ -130,6 +131,9 @@ class Loader:
             self._rested_at = job.began + rest_seconds
             self._metrics.checked.inc(job.batch.checked)
             self._consumer.commit(job.batch.offsets)
+            is_large = job.batch.bytes > self._bounds.batch_bytes_max / 8
+            if is_large and not self._batch.full:  # a backlog ends, or grows no more
+                return_freed_memory()
 
     def _start_job(self, now: float) -> None:
         """If there is no job, start the next one, if any is due."""

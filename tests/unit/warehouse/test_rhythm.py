@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from consumers.warehouse.load import loader
 from consumers.warehouse.load.batch import BatchLimits
 from consumers.warehouse.load.container import Format
 from tests.support.loop import StandInConsumer, StandInStore, run_loader
@@ -67,3 +68,15 @@ def test_full_batches_do_not_wait() -> None:
     intervals = _intervals(BatchLimits(5, 1 << 30, 0.0), 0.01, 5)
 
     assert sum(intervals) < 4 * _INSERT_SECONDS / 0.01
+
+
+@pytest.mark.parametrize(("bytes_max", "are_large"), [(20_000, True), (1 << 30, False)])
+def test_memory_is_returned_behind_large_batches(
+    monkeypatch: pytest.MonkeyPatch, bytes_max: int, *, are_large: bool
+) -> None:
+    """Once no further batch is full; after small ones it would only cost time."""
+    returned: list[None] = []
+    monkeypatch.setattr(loader, "return_freed_memory", lambda: returned.append(None))
+    _intervals(BatchLimits(1 << 20, bytes_max, 0.0), 0.5, 5)
+
+    assert bool(returned) is are_large
