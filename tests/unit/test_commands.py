@@ -31,6 +31,7 @@ def _modules() -> dict[str, str]:
 MODULES = _modules()
 # Arguments that a command needs. NO_KAFKA: commands without any setting of Kafka.
 ARGUMENTS = {
+    "consumers.export": ("--device-id", "one"),
     "consumers.replay": ("--where", "1"),
     "consumers.examples.abandoned_carts": ("http://127.0.0.1:9",),
     "consumers.examples.parquet": ("folder",),
