@@ -44,10 +44,24 @@ def main(arguments: Sequence[str]) -> int:
     if settings.redact_key_file:
         person = person.with_hashes(hashing(settings.redact_key_file.read_bytes().strip()))
     held = HeldRows(settings.clickhouse_url.get_secret_value())
-    with _output(options.out) as out:
+    with output(options.out) as out:
         counts = _write(held.rows(person), out)
     sys.stderr.writelines(f"{line}\n" for line in _summary(counts, held.linked(person)))
     return 0
+
+
+@contextmanager
+def output(path: Path | None) -> Iterator[BinaryIO]:
+    """Open a new file that only its owner can read, or standard output."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink()  # a part of the data must not look like all of it
+            raise
 
 
 def _write(rows: Iterator[tuple[str, bytes]], out: BinaryIO) -> Counter[str]:
@@ -68,16 +82,6 @@ def _summary(counts: Counter[str], linked: Mapping[str, set[str]]) -> Iterator[s
         if ids:
             yield f"in the same rows, not searched for: {kind} {shown}{more}"
     yield _LATER
-
-
-@contextmanager
-def _output(path: Path | None) -> Iterator[BinaryIO]:
-    """Open a new file that only its owner can read, or standard output."""
-    if path is None:
-        yield sys.stdout.buffer
-        return
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        yield file
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

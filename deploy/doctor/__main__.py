@@ -94,7 +94,7 @@ def _findings(parts: SplitResult, login: str) -> Iterator[Finding]:
 
 def _shape(parts: SplitResult) -> Finding:
     if parts.scheme != "https":
-        remedy = "Put HTTPS in front (`make serve HOST=...`): otherwise the token can be intercepted."
+        remedy = "Put a proxy with a certificate in front (README): otherwise the token can be intercepted."
         return fault("URL", "plain http: nothing is encrypted, and Tapcart requires https", remedy)
     token = parts.path.removeprefix(_PATH)
     if not parts.path.startswith(_PATH) or not token or "/" in token:

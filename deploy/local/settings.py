@@ -14,7 +14,6 @@ from deploy.local.errors import WrongSettingsError
 from runtime import environment
 
 ROOT = Path(__file__).resolve().parents[2]
-_IS_CHECKOUT = (ROOT / "Makefile").exists()  # else a package, whose folder is no place for files
 
 
 class Settings(BaseModel):
@@ -27,12 +26,9 @@ class Settings(BaseModel):
     )
     # Kafka's jars; several data folders can share it.
     cache_dir: Path = Field(
-        ROOT / ".cache" if _IS_CHECKOUT else Path.home() / ".cache" / "tapline",
+        ROOT / ".cache",
         alias="TAPLINE_CACHE",
-        description=(
-            "Folder of Kafka's jars. Several data folders can share it. Outside a checkout the default is "
-            "`~/.cache/tapline`."
-        ),
+        description="Folder of Kafka's jars. Several data folders can share it.",
     )
     ingest_host: str = Field("127.0.0.1", alias="INGEST_HOST")
     ingest_port: int = Field(8080, alias="INGEST_PORT", ge=1, le=65535)

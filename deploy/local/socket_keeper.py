@@ -18,6 +18,7 @@ from pathlib import Path
 from runtime.http.socket_store import BACKLOG
 
 FETCH = "FETCH=1"
+_STOP = "STOP=1"
 _CONNECTIONS_MAX = 10_000  # INGEST_CONNECTIONS_MAX
 _TEXT_BYTES_MAX = 4096
 _DESCRIPTORS_MAX = 250  # the kernel passes 253 at once
@@ -41,7 +42,8 @@ class SocketKeeper:
 
     def close(self) -> None:
         """Refuse new connections from now on, and close the stored ones."""
-        self._box.shutdown(socket.SHUT_RD)  # ends the thread, even if the folder is gone
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+            own.sendto(_STOP.encode(), self.address)
         self._thread.join()
         self._box.close()
         os.close(self._folder)
@@ -49,17 +51,17 @@ class SocketKeeper:
     def _run(self) -> None:
         while True:
             text, descriptors, _, _ = socket.recv_fds(self._box, _TEXT_BYTES_MAX, _DESCRIPTORS_MAX)
-            lines = text.decode(errors="replace").splitlines()
+            lines = text.decode().splitlines()
             if "FDSTORE=1" in lines and len(self._stored) < _CONNECTIONS_MAX:
                 self._stored += descriptors
                 continue
-            if "FDSTOREREMOVE=1" in lines or not text:
+            if "FDSTOREREMOVE=1" in lines or _STOP in lines:
                 self._drop_stored()
             if FETCH in lines:
                 self._pass_on(descriptors[0])
             for descriptor in descriptors:  # BARRIER=1 waits for this
                 os.close(descriptor)
-            if not text:
+            if _STOP in lines:
                 for one in self._listening:
                     one.close()
                 return

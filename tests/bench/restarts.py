@@ -10,13 +10,11 @@ import argparse
 import asyncio
 import os
 import signal
-import ssl
 import sys
 import tempfile
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -60,14 +58,13 @@ class Outcome:
 
 
 class Sender:
-    """Posts at a rate until stopped; `tls` as of a `Connection`."""
+    """Posts at a rate until stopped."""
 
-    def __init__(self, url: str, rate: float, tls: tuple[ssl.SSLContext, str] | None = None) -> None:
+    def __init__(self, url: str, rate: float) -> None:
         parts = urlsplit(url)
-        self._path, self._host = parts.path, tls[1] if tls else "tapline"
-        self._connect = partial(Connection, parts.hostname or "", parts.port or 0, tls)
+        self._path, self._address = parts.path, (parts.hostname or "", parts.port or 0)
         self._rate = rate
-        self._kept_open = deque(self._connect() for _ in range(_KEPT_OPEN))
+        self._kept_open = deque(Connection(*self._address) for _ in range(_KEPT_OPEN))
         self.outcome = Outcome()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -84,9 +81,9 @@ class Sender:
             connection.close()
 
     async def _post(self, number: int, due: float) -> None:
-        body = request(self._path, b"", event(number), self._host)
+        body = request(self._path, b"", event(number))
         is_kept_open = number % 2 == 0 and bool(self._kept_open)
-        connection = self._kept_open.popleft() if is_kept_open else self._connect()
+        connection = self._kept_open.popleft() if is_kept_open else Connection(*self._address)
         try:
             status = str(await connection.post(body, _ANSWER_SECONDS_MAX))
         except (OSError, EOFError, TimeoutError) as error:

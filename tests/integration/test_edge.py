@@ -1,6 +1,5 @@
 """`make serve`: Caddy with our Caddyfile, a certificate by ACME, and a real ingest behind it."""
 
-import asyncio
 import os
 import shutil
 import socket
@@ -8,15 +7,13 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.bench.restarts import Outcome, Sender
 from tests.support.acme import acme
 from tests.support.process import SAMPLES, TOKEN, Child, Ingest, free_port
 from tests.support.stack import ROOT
@@ -72,26 +69,19 @@ class Edge:
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """A Caddy in front of an ingest that no supervisor restarts."""
+    """A Caddy that has its first certificate."""
     folder = tmp_path_factory.mktemp("edge")
     ingest = Ingest(f"127.0.0.1:{free_port()}", folder, {"INGEST_LINGER_SECONDS": "0"}).start()
-    with running(folder, ingest, {"TAPLINE_RENEW_INTERVAL": "1s"}) as made:
-        yield made
-
-
-@contextmanager
-def running(folder: Path, ingest: Ingest, more: dict[str, str]) -> Iterator[Edge]:
-    """Run a Caddy, which has its first certificate, in front of `ingest`; both stop with the block."""
     with acme(folder, _VALID_SECONDS) as authority, (folder / "caddy.log").open("wb") as log:
         env = {
             "DATA_DIR": str(folder),
             "SSL_CERT_FILE": str(authority.authority),
             "TAPLINE_ACME_URL": authority.url,
+            "TAPLINE_RENEW_INTERVAL": "1s",
             "TAPLINE_EDGE_WAIT": "6s",
             "TAPLINE_HTTP_PORT": str(authority.http_port),
             "TAPLINE_HTTPS_PORT": str(authority.https_port),
             "INGEST_PORT": str(ingest.port),
-            **more,
         }
         command = [sys.executable, "-m", "deploy.edge", HOST]
         with Child(command, cwd=ROOT, env=os.environ | env, stdout=log, stderr=log) as caddy:
@@ -138,40 +128,6 @@ def test_posts_wait_while_ingest_restarts(edge: Edge) -> None:
         post.join()
 
     assert statuses == [200] * 5
-
-
-def test_restarts_of_two_ingests_refuse_no_post(tmp_path: Path) -> None:
-    """One after the other, without a supervisor, as in containers; the sender never retries."""
-    ingests = []
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        env = {"INGEST_LINGER_SECONDS": "1"}
-        ingests.append(Ingest(f"127.0.0.1:{free_port()}", tmp_path / name, env).start())
-    at = " ".join(f"127.0.0.1:{ingest.port}" for ingest in ingests)
-    with running(tmp_path, ingests[0], {"TAPLINE_INGEST": at, "TAPLINE_EDGE_KEEPALIVE": "500ms"}) as edge:
-        url = f"https://127.0.0.1:{edge.port}/tapcart_webhooks/{TOKEN}"
-        outcome = asyncio.run(posted_while(partial(restart, ingests), Sender(url, 100, (edge.root, HOST))))
-        assert ingests[1].stop() == 0
-
-    assert outcome.refused == 0, outcome.text()
-    assert outcome.statuses["200"] > 200
-
-
-def restart(ingests: list[Ingest]) -> None:
-    """Stop and start one after the other."""
-    for ingest in ingests:
-        assert ingest.stop() == 0
-        ingest.start()
-
-
-async def posted_while(work: Callable[[], None], sender: Sender) -> Outcome:
-    """Return the outcome of posts during `work`."""
-    stopping = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(sender.run(stopping))
-        await asyncio.to_thread(work)
-        stopping.set()
-    return sender.outcome
 
 
 def test_an_ingest_that_stays_away_is_a_500_and_no_log_has_the_token(edge: Edge) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from runtime.version import VERSION
 from tests.support.process import SAMPLES, Child, free_port
-from tests.support.stack import ROOT, free_ports
+from tests.support.stack import ROOT
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -70,21 +70,6 @@ def test_an_installed_process_keeps_events(installed: Path, tmp_path: Path) -> N
 
     assert (answer.status_code, answer.json()) == (200, {"kept": "spool"})
     assert f'tapline_build_info{{version="{VERSION}"}} 1.0' in metrics
-    assert process.returncode == 0
-
-
-def test_the_installed_stack_starts(installed: Path, tmp_path: Path) -> None:
-    """The supervisor and ingest; ClickHouse may not read dependencies elsewhere, as they are here."""
-    env = os.environ | free_ports() | {"DATA_DIR": str(tmp_path / "data")}
-    env |= {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}", "HOME": str(tmp_path)}
-    command = [str(installed / "tapline"), "run", "--only", "ingest"]
-    with Child(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        ready = process.stdout.readline()
-        answer = httpx.post(ready.split()[1], content=(SAMPLES / "AppOpened.json").read_bytes())
-        process.terminate()
-
-    assert answer.status_code == 200
     assert process.returncode == 0
 
 

@@ -26,12 +26,7 @@ EXPRESSIONS = {
     for panel in json.loads(path.read_text())["panels"]
     for target in panel["targets"]
 }
-ENDINGS = {
-    "counter": ("_total",),
-    "histogram": ("_bucket", "_count", "_sum"),
-    "gauge": ("",),
-    "info": ("_info",),
-}
+ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
 METRICS = {
     metric.name + ending
     for metrics in (

@@ -4,13 +4,12 @@ import asyncio
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from socket import AF_UNIX, SOCK_DGRAM, socket
+from socket import socket
 
 import pytest
 
@@ -264,24 +263,6 @@ def test_a_program_inherits_all_sockets_as_systemd_passes_them(tmp_path: Path) -
     keeper.close()
     for one in (*senders, listener):
         one.close()
-
-
-def test_a_keeper_ends_without_its_folder(tmp_path: Path) -> None:
-    """And after a message that is none; the port is free again."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (listening,) = bind("127.0.0.1", 0, "PORT")
-    address = listening.getsockname()
-    keeper = SocketKeeper([listening], folder)
-    with socket(AF_UNIX, SOCK_DGRAM) as box:
-        box.sendto(b"\xff", keeper.address)
-    (left,) = socket_keeper.fetch(keeper.address)
-    os.close(left)
-    shutil.rmtree(folder)
-    keeper.close()
-
-    with socket() as sender, pytest.raises(ConnectionRefusedError):
-        sender.connect(address)
 
 
 def test_an_announcement_for_another_process_is_ignored() -> None:

@@ -4,9 +4,12 @@ Invariants: read-only; each row once, as queries see it (FINAL); every table is 
 schemas that this process does not know. Source: deploy/privacy.md, "Export one person".
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from urllib3.exceptions import HTTPError
+
+from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import connect, querying
 from consumers.warehouse.privacy.person import ID_COLUMNS, Person
 from consumers.warehouse.tables import RAW, quoted
@@ -48,25 +51,43 @@ class HeldRows:
             selected = ", ".join(map(_selected, columns.items()))
             sql, parameters = _query(selected, table, columns, person)
             with querying(), self._client.raw_stream(sql, parameters, fmt="JSONEachRow") as lines:
-                yield from ((table, line.rstrip(b"\n")) for line in lines)
+                yield from ((table, row) for row in whole_rows(lines))
 
     def linked(self, person: Person) -> dict[str, set[str]]:
         """Return the other ids in the person's rows, by kind of id."""
         linked: dict[str, set[str]] = {kind: set() for kind in ID_COLUMNS}
         for table, columns in self._columns.items():
-            for kind, names in ID_COLUMNS.items():
-                if present := [f"ifNull({quoted(name)}, '')" for name in names if name in columns]:
-                    array = f"groupUniqArrayArray([{', '.join(present)}])"
-                    sql, parameters = _query(array, table, columns, person)
-                    with querying():
-                        found: Any = self._client.query(sql, parameters=parameters).first_row
-                    linked[kind].update(found[0])
+            ids = [f"groupUniqArrayArray([{_ids_of(names, columns)}])" for names in ID_COLUMNS.values()]
+            sql, parameters = _query(", ".join(ids), table, columns, person)
+            with querying():
+                found: Any = self._client.query(sql, parameters=parameters).first_row
+            for kind, own in zip(ID_COLUMNS, found, strict=True):
+                linked[kind].update(own)
         return {kind: ids - {"", *person.ids.get(kind, ())} for kind, ids in linked.items()}
+
+
+def whole_rows(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the JSON objects of an answer.
+
+    Raises: TransientError, if it ends early: an answer of 200 may end with ClickHouse's error, not a row.
+    """
+    try:
+        for line in lines:
+            row = line.rstrip(b"\n")
+            if not row.startswith(b"{") or not row.endswith(b"}"):
+                raise TransientError(f"ClickHouse: {row[:500].decode(errors='replace')}")
+            yield row
+    except HTTPError as error:
+        raise TransientError(f"ClickHouse: {error}") from error
 
 
 def _is_part(table: str, tables: Collection[str]) -> bool:
     """Return whether a Distributed table stands for this one."""
     return table.endswith(_LOCAL) and table.removesuffix(_LOCAL) in tables
+
+
+def _ids_of(names: Iterable[str], columns: Collection[str]) -> str:
+    return ", ".join(["''", *(f"ifNull({quoted(name)}, '')" for name in names if name in columns)])
 
 
 def _query(

@@ -38,7 +38,7 @@ class Person:
     def condition(self, columns: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         """Return the condition for a table with `columns` (name -> type), and its parameters."""
         parameters: dict[str, str] = {}
-        found = [*self._alternatives(columns, parameters)]
+        found = [*self._short(columns, parameters), *self._words(_text_of(columns), parameters)]
         where = f"({' OR '.join(found) or '0'})"
         if self.app_id and _APP in columns:
             # The app of a body that could not be read is unknown.
@@ -46,19 +46,21 @@ class Person:
             where += f" AND {_APP} IN ({{app:String}}, '')"
         return where, parameters
 
-    def _alternatives(self, columns: Mapping[str, str], parameters: dict[str, str]) -> Iterator[str]:
-        text = _text_of(columns)
+    def _short(self, columns: Mapping[str, str], parameters: dict[str, str]) -> Iterator[str]:
         for kind, ids in self.ids.items():
             for one in ids:
-                name = f"p{len(parameters)}"
                 if len(one) < LENGTH_MIN:
+                    name = f"p{len(parameters)}"
                     parameters[name] = one
                     present = (column for column in ID_COLUMNS[kind] if column in columns)
                     yield from (f"`{column}` = {{{name}:String}}" for column in present)
-                elif text:
-                    parameters |= {name: as_word(one), f"{name}e": as_word_in_json(one)}
-                    yield f"match({text}, {{{name}:String}})"
-                    yield f"position({text}, '\\\\') > 0 AND match({text}, {{{name}e:String}})"
+
+    def _words(self, text: str, parameters: dict[str, str]) -> Iterator[str]:
+        words = [one for ids in self.ids.values() for one in ids if len(one) >= LENGTH_MIN]
+        if text and words:
+            parameters |= {"words": as_word(*words), "escaped": as_word_in_json(*words)}
+            yield f"match({text}, {{words:String}})"
+            yield f"position({text}, '\\\\') > 0 AND match({text}, {{escaped:String}})"
 
 
 def text_columns(columns: Mapping[str, str]) -> list[str]:
@@ -66,14 +68,15 @@ def text_columns(columns: Mapping[str, str]) -> list[str]:
     return [name for name, kind in columns.items() if _TEXT.fullmatch(kind)]
 
 
-def as_word(text: str) -> str:
-    """Return the pattern (RE2) of a text that stands alone."""
-    return f"(?:^|{_WORD}){re.escape(text)}(?:$|{_WORD})"
+def as_word(*texts: str) -> str:
+    """Return the pattern (RE2) of any of the texts, where it stands alone."""
+    return f"(?:^|{_WORD})(?:{'|'.join(map(re.escape, texts))})(?:$|{_WORD})"
 
 
-def as_word_in_json(text: str) -> str:
-    """Return the pattern of a text that stands alone in JSON, where each character may be an escape."""
-    return f"(?:^|{_WORD}|{_ESCAPE}){''.join(map(_in_json, text))}(?:$|{_WORD})"
+def as_word_in_json(*texts: str) -> str:
+    """Return the pattern of any of the texts, where it stands alone in JSON; characters may be escapes."""
+    escaped = "|".join("".join(map(_in_json, text)) for text in texts)
+    return f"(?:^|{_WORD}|{_ESCAPE})(?:{escaped})(?:$|{_WORD})"
 
 
 def _in_json(character: str) -> str:

@@ -7,19 +7,17 @@ against 1,000 by httpx. Invariant: any error closes the connection, so no answer
 import asyncio
 import contextlib
 import re
-import ssl
 
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 _STATUS = slice(9, 12)  # HTTP/1.1 200 OK
 
 
 class Connection:
-    """One connection, one request at a time; `tls`: the trusted certificates, and the server's name."""
+    """One connection, one request at a time."""
 
-    def __init__(self, host: str, port: int, tls: tuple[ssl.SSLContext, str] | None = None) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._tls = tls or (None, None)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def post(self, request: bytes, seconds_max: float) -> int:
@@ -52,9 +50,7 @@ class Connection:
         if self._streams and self._streams[0].at_eof():  # the server has closed, as any client notices
             self.close()
         if self._streams is None:
-            self._streams = await asyncio.open_connection(
-                self._host, self._port, ssl=self._tls[0], server_hostname=self._tls[1]
-            )
+            self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -65,7 +61,7 @@ class Connection:
         return int(head[_STATUS])
 
 
-def request(path: str, headers: bytes, body: bytes, host: str = "tapline") -> bytes:
+def request(path: str, headers: bytes, body: bytes) -> bytes:
     """Build the bytes of a POST."""
-    head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(body)}\r\n".encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: tapline\r\ncontent-length: {len(body)}\r\n".encode()
     return head + b"content-type: application/json\r\n" + headers + b"\r\n" + body

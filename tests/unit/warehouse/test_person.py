@@ -2,10 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from consumers import export
+from consumers.kit.errors import TransientError
 from consumers.warehouse.privacy.person import (
     DEVICE,
     SESSION,
@@ -82,6 +84,21 @@ def test_no_id_is_part_of_the_statement() -> None:
 def test_hashes_are_looked_for_too() -> None:
     """Those that redaction has stored."""
     assert Person({DEVICE: ("a", "b")}).with_hashes(str.upper).ids == {DEVICE: ("a", "b", "A", "B")}
+
+
+def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    """Nor does it touch one that exists."""
+    existing, new = tmp_path / "existing", tmp_path / "new"
+    existing.write_text("of another person")
+
+    with pytest.raises(TransientError), export.output(new) as out:
+        out.write(b"a part")
+        raise TransientError("away")
+    with pytest.raises(FileExistsError), export.output(existing):
+        pass
+
+    assert [*tmp_path.iterdir()] == [existing]
+    assert existing.read_text() == "of another person"
 
 
 @pytest.mark.parametrize("options", [[], ["--device-id", " "], ["--app-id", "a"]])
