@@ -257,6 +257,7 @@ class _Connection(HttpToolsProtocol):
             self.pipeline.popleft()
         elif is_own:
             self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False  # nothing is written after the end
             self.cycle.message_event.set()
             self._end(b"" if self.cycle.response_started else refusal(why, self.server_state.default_headers))
             return

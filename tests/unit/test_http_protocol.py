@@ -255,6 +255,10 @@ def test_a_body_that_breaks_is_refused_and_given_up(run: Run) -> None:
             (answer,) = await server.ask(head.replace(b"/a", b"/early"), b"nonsense\r\n")
             assert answer[0] == 401
             assert server.cut_off == 1
+            expecting = head.replace(b"\r\n", b"\r\nExpect: 100-continue\r\n", 1)
+            (answer,) = await server.ask(expecting + b"nonsense\r\n")  # before the application reads
+            assert status_of(answer) == 400
+            assert server.cut_off == 2
 
     run(test())
 
