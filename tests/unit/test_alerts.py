@@ -26,7 +26,12 @@ EXPRESSIONS = {
     for panel in json.loads(path.read_text())["panels"]
     for target in panel["targets"]
 }
-ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
+ENDINGS = {
+    "counter": ("_total",),
+    "info": ("_info",),
+    "histogram": ("_bucket", "_count", "_sum"),
+    "gauge": ("",),
+}
 METRICS = {
     metric.name + ending
     for metrics in (
