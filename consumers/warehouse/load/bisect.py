@@ -43,7 +43,7 @@ def refused_rows(
             elif len(piece) > 1:
                 pieces += _halves(piece, is_checked=True)
             else:
-                refused[piece[0]] = error
+                refused[piece[0]] = error.with_traceback(None)  # or it would hold this frame, a cycle
                 if len(refused) > refused_max:
                     raise TooManyRefusedError(f"{len(refused)} rows, the last for: {error.detail}") from error
         except (InsertTooLargeError, StuckError):

@@ -139,13 +139,14 @@ class SchemaBindings:
         wire_id = wire_id_of(value)
         if wire_id is None:
             raise InvalidRecordError(DAMAGED, "the value does not start with 0 and a schema id")
-        invalid = InvalidRecordError(UNKNOWN_SCHEMA, f"no schema has the id {wire_id}")
+        # Not the error itself, whose frame would refer to it: such cycles hold records until a collection.
+        reason, detail = UNKNOWN_SCHEMA, f"no schema has the id {wire_id}"
         for release in releases_of(self._catalog, value, record.headers()):
             try:
                 return self._row_of(topic, release, value)
             except InvalidRecordError as error:
-                invalid = error
-        raise invalid
+                reason, detail = error.reason, error.detail
+        raise InvalidRecordError(reason, detail)
 
     def _row_of(self, topic: str, release: Release, value: bytes) -> tuple[Format, bytes]:
         if topic != release.topic:

@@ -16,6 +16,7 @@ from consumers.warehouse.errors import (
     TooManyRefusedError,
 )
 from consumers.warehouse.load.bisect import refused_rows
+from tests.support.garbage import cyclic_garbage
 
 
 class Engine:
@@ -132,3 +133,10 @@ def test_transient_error_ends_search() -> None:
 
     with pytest.raises(TransientError):
         refused_rows(10, away, nothing, 10)
+
+
+def test_rejected_rows_leave_no_cycles() -> None:
+    """An error that is kept does not keep the batch through its traceback."""
+    engine = Engine({3, 50})
+
+    assert cyclic_garbage(lambda: refused_rows(100, engine, nothing, 5)) == 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections.abc import Callable
 from typing import Any
 
 import fastavro
@@ -23,6 +24,7 @@ from consumers.warehouse.load.schema_bindings import SchemaBindings
 from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from schemas.catalog.event_time import EVENT_MS_MAX, EVENT_MS_MIN
+from tests.support.garbage import cyclic_garbage
 from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, Message, body, crc, value
 
 FORMATS = {release.wire_id: format_of(release) for release in CATALOG.releases}
@@ -203,3 +205,11 @@ def test_engine_refusal_keeps_the_whole_value() -> None:
         "is_ours": False,
         "source": "warehouse",
     }
+
+
+@pytest.mark.parametrize("damage", [lambda good: good[:-5], lambda good: good + b"x", lambda _: b"junk"])
+def test_refusals_leave_no_cycles(damage: Callable[[bytes], bytes]) -> None:
+    """The loader collects garbage rarely: cycles once held 500 MB of refused records."""
+    records = [Message(damage(data), topics.EVENTS, 3, 14, None, b"app") for data in GOOD.values()]
+
+    assert cyclic_garbage(lambda: [BINDINGS.check(topics.EVENTS, record) for record in records]) == 0
