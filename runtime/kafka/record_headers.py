@@ -57,11 +57,6 @@ def has(headers: Headers | None, name: str) -> bool:
 def crc32_and_own_prefix(
     headers: Sequence[tuple[str, bytes | None]] | None,
 ) -> tuple[bytes | None, bytes | None]:
-    """Return the headers `crc32` and `schema_registry`; fast for records that we wrote."""
-    if not headers:
-        return None, None
-    name, value = headers[-1]
-    if name == CRC32:
-        return value, None
-    named = dict(headers)
+    """Return the headers `crc32` and `schema_registry`, in whatever order a producer wrote them."""
+    named = dict(headers or ())
     return named.get(CRC32), named.get(SCHEMA_REGISTRY)
