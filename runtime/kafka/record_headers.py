@@ -1,7 +1,7 @@
 """The headers of our Kafka records: their names, their order, and how they are read.
 
-Invariant: `crc32` comes last, or right before `schema_registry` if there is one, so that the loader finds the
-checksum without a search. Source: the public contract in docs/clients.md.
+Invariant: we write `crc32` last, or right before `schema_registry`; they are read in any order.
+Source: the public contract in docs/clients.md.
 """
 
 from collections.abc import Iterable, Sequence
