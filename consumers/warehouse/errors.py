@@ -1,5 +1,8 @@
 """Errors of a write, distinguished by whether the same call may succeed later."""
 
+from typing import ClassVar
+
+from consumers.kit.decode import DAMAGED, REFUSED, SET_ASIDE
 from consumers.kit.errors import TransientError
 
 
@@ -30,6 +33,8 @@ class StuckError(TransientError):
 class PermanentError(Exception):
     """Will never succeed: one of the rows cannot be stored."""
 
+    reason: ClassVar[str] = REFUSED  # in the quarantine
+
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail  # the engine's code and text
@@ -38,9 +43,13 @@ class PermanentError(Exception):
 class SetAsideError(PermanentError):
     """A row kept failing for so long, while others were stored, that loading continues without it."""
 
+    reason = SET_ASIDE
+
 
 class DamagedRowError(PermanentError):
     """A row of a rejected batch is no value of its schema, by our own decoder."""
+
+    reason = DAMAGED
 
 
 class TooManyRefusedError(Exception):

@@ -13,14 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from consumers.kit.decode import DAMAGED, SET_ASIDE, UNKNOWN_SCHEMA, Refusal
+from consumers.kit.decode import DAMAGED, UNKNOWN_SCHEMA, Refusal
 from consumers.kit.errors import TransientError
-from consumers.warehouse.errors import (
-    DamagedRowError,
-    PermanentError,
-    SetAsideError,
-    TooManyRefusedError,
-)
+from consumers.warehouse.errors import PermanentError, TooManyRefusedError
 from consumers.warehouse.load.batch import Batch, RowGroup
 from consumers.warehouse.load.inserts import Inserts, Policy, Store
 from consumers.warehouse.load.quarantined_record import QuarantinedRecord, quarantined_record
@@ -39,7 +34,6 @@ _log = logging.getLogger(__name__)
 _NO_PLACE = long(-1) + long(-1)
 _IDS_AHEAD_MAX = 100  # a producer may be this many releases ahead; no release will have a greater id soon
 _AWAITED_MAX = 1000
-_REASONS = {SetAsideError: SET_ASIDE, DamagedRowError: DAMAGED}
 _CUT_BYTES = 65_536  # kept of a value that the quarantine rejects as a whole
 
 
@@ -151,8 +145,7 @@ class Flusher:
     def _refusal(self, group: RowGroup, row: int, error: PermanentError) -> Refusal:
         body, head = group.parts[2 * row : 2 * row + 2]
         refusal = self.schemas.bindings.refused(group.form, group.topic, (body, head), error.detail)
-        reason = next((name for kind, name in _REASONS.items() if isinstance(error, kind)), refusal.reason)
-        return replace(refusal, reason=reason)
+        return replace(refusal, reason=error.reason)
 
     def _keep(self, refusals: Sequence[Refusal]) -> None:
         large = self._retry("quarantine")(self._quarantine.write, refusals)
@@ -167,9 +160,10 @@ class Flusher:
         """Write refusals (with the heads of their rows) to the quarantine's table; rejected ones, reduced."""
         left = [([refusal, *_remains(refusal)], head) for refusal, head in rows]
         while left:
-            kept = [(self.schemas.bindings.kept(remains.pop(0)), head) for remains, head in left]
-            form = kept[0][0][0]
-            parts = [part for (_, body), head in kept for part in (body, head)]
+            parts: list[bytes] = []
+            for remains, head in left:
+                form, body = self.schemas.bindings.kept(remains.pop(0))
+                parts += (body, head)
             group = RowGroup(form, topics.QUARANTINE, parts)
             refused = self.inserts.insert(group, self.schemas.bindings, len(left))
             for row, error in refused:
