@@ -79,6 +79,12 @@ class Connection:
                 await self.writer.drain()
                 await asyncio.sleep(pause_seconds)
 
+    async def close(self) -> None:
+        """Close the sender's side, and wait until that is done."""
+        self.writer.close()
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
+
     async def answer(self) -> Answer | None:
         """Return the next answer, None when the server has closed."""
         try:
@@ -114,9 +120,7 @@ async def running(limits: ConnectionLimits = QUICK, keep_alive: int = 60) -> Asy
         yield server
     finally:
         for connection in server.connections:
-            connection.writer.close()
-            with suppress(ConnectionError):
-                await connection.writer.wait_closed()
+            await connection.close()
         stopping.set()
         await task
 

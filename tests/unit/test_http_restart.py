@@ -64,9 +64,7 @@ class Site:
             await test
         finally:
             for connection in self._connections:
-                connection.writer.close()
-                with suppress(ConnectionError):
-                    await connection.writer.wait_closed()
+                await connection.close()
 
 
 @pytest.fixture
