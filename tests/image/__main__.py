@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from runtime.version import VERSION
-from tests.support.process import SAMPLES, free_port
+from tests.support.process import SAMPLES, Ingest, free_port
 from tests.support.stack import ROOT
 from tests.support.waiting import eventually
 
@@ -84,21 +84,14 @@ def _bytes(image: str) -> int:
 
 def _serve(folder: Path) -> None:
     """Run ingest without Kafka: it keeps an event, is healthy, and stops in order."""
-    port, admin = free_port(), free_port()
-    settings = {
-        "INGEST_PORT": str(port),
-        "INGEST_ADMIN_PORT": str(admin),
-        "INGEST_TOKENS": "a-token-of-a-test",
-        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
-    }
+    ingest = Ingest(f"127.0.0.1:{free_port()}", folder)
     folder.chmod(0o777)
-    env = [f"--env={name}={value}" for name, value in settings.items()]
+    env = [f"--env={name}={value}" for name, value in ingest.settings.items()]
     where = ["--network", "host", "--name", _NAME, f"--volume={folder}:/var/lib/tapline", "--replace"]
     _run("podman", *_RUNTIME, "run", "--detach", *_HARDENED, *_LIMITS, *where, *env, _IMAGE, "ingest")
     try:
-        eventually(lambda: httpx.get(f"http://127.0.0.1:{admin}/readyz").status_code == 200)
-        url = f"http://127.0.0.1:{port}/tapcart_webhooks/a-token-of-a-test"
-        answer = httpx.post(url, content=(SAMPLES / "AppOpened.json").read_bytes())
+        eventually(lambda: httpx.get(f"{ingest.admin_url}/readyz").status_code == 200)
+        answer = httpx.post(ingest.url, content=(SAMPLES / "AppOpened.json").read_bytes())
         _run("podman", *_RUNTIME, "exec", _NAME, "python", "-m", "deploy.image.health")
         user = _run("podman", *_RUNTIME, "exec", _NAME, "id", "-u").strip()
         _run("podman", *_RUNTIME, "stop", _NAME)

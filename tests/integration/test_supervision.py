@@ -17,7 +17,7 @@ import pytest
 
 from deploy.local import starts, supervise
 from deploy.local.services import Service
-from tests.support.process import free_port
+from tests.support.process import TOKEN, Ingest, free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
 from tests.support.warehouse import Loader, Sender, Tables, body
@@ -172,19 +172,13 @@ OF_INGEST = [
 
 
 @contextmanager
-def ingest(folder: Path) -> Iterator[tuple[Injected, int]]:
-    """Run an ingest for injected failures, with its port; its Kafka is down."""
-    port, admin = free_port(), free_port()
-    env = {
-        "INGEST_PORT": str(port),
-        "INGEST_ADMIN_PORT": str(admin),
-        "INGEST_TOKENS": "a-token-of-a-test",
-        "INGEST_SPOOL_DIR": str(folder / "spool"),
-        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
-    }
+def ingest(folder: Path) -> Iterator[tuple[Injected, Ingest]]:
+    """Run an ingest for injected failures, with its addresses; its Kafka is down."""
+    made = Ingest(f"127.0.0.1:{free_port()}", folder)
+    env = made.settings | {"INGEST_SPOOL_DIR": str(folder / "spool")}
     with injected(folder, "ingest", env) as running:
-        assert eventually(lambda: answers(f"http://127.0.0.1:{admin}/readyz")), running.log
-        yield running, port
+        assert eventually(lambda: answers(f"{made.admin_url}/readyz")), running.log
+        yield running, made
 
 
 @pytest.mark.parametrize("part", OF_INGEST)
@@ -201,10 +195,11 @@ def test_a_part_of_ingest_that_fails_ends_it(tmp_path: Path, part: str) -> None:
 
 def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
     """Its pending data is not answered 200."""
-    with ingest(tmp_path) as (running, port):
+    with ingest(tmp_path) as (running, made):
         running.break_part("ingest.delivery.segment_writer:SegmentWriter.write")
-        url = f"http://127.0.0.1:{port}/tapcart_webhooks/a-token-of-a-test"
-        eventually(lambda: httpx.post(url, content=body()).status_code == 500, what="the writer is broken")
+        eventually(
+            lambda: httpx.post(made.url, content=body()).status_code == 500, what="the writer is broken"
+        )
 
         assert running.process.wait(30) == 1
         assert "InjectedError" in running.log
@@ -213,11 +208,12 @@ def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
 def test_what_ingest_began_to_take_is_kept_when_a_part_fails(tmp_path: Path) -> None:
     """A body in flight is answered 200, and is in the spool."""
     event = body()
-    head = (
-        b"POST /tapcart_webhooks/a-token-of-a-test HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
-        % len(event)
-    )
-    with ingest(tmp_path) as (running, port), socket.create_connection(("127.0.0.1", port), 20) as sender:
+    lines = f"POST /tapcart_webhooks/{TOKEN} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(event)}\r\n\r\n"
+    head = lines.encode()
+    with (
+        ingest(tmp_path) as (running, made),
+        socket.create_connection(("127.0.0.1", made.port), 20) as sender,
+    ):
         sender.sendall(head + event[:100])
         running.break_part("schemas")
         eventually(lambda: "part_failed" in running.log, what="a part fails")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from runtime.version import VERSION
-from tests.support.process import SAMPLES, Child, free_port
+from tests.support.process import SAMPLES, Child, Ingest, free_port
 from tests.support.stack import ROOT
 from tests.support.waiting import eventually
 
@@ -53,19 +53,12 @@ def test_the_command_of_the_wheel_works(installed: Path, tmp_path: Path) -> None
 
 def test_an_installed_process_keeps_events(installed: Path, tmp_path: Path) -> None:
     """ingest, without Kafka: the event is in the spool, and metrics have the version."""
-    port, admin = free_port(), free_port()
-    env = {
-        "INGEST_PORT": str(port),
-        "INGEST_ADMIN_PORT": str(admin),
-        "INGEST_TOKENS": "a-token-of-a-test",
-        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
-        "DATA_DIR": str(tmp_path),
-    }
-    url = f"http://127.0.0.1:{port}/tapcart_webhooks/a-token-of-a-test"
-    with Child([str(installed / "tapline"), "ingest"], cwd=tmp_path, env=os.environ | env) as process:
-        eventually(lambda: httpx.get(f"http://127.0.0.1:{admin}/readyz").status_code == 200)
-        answer = httpx.post(url, content=(SAMPLES / "AppOpened.json").read_bytes())
-        metrics = httpx.get(f"http://127.0.0.1:{admin}/metrics").text
+    ingest = Ingest(f"127.0.0.1:{free_port()}", tmp_path)
+    env = os.environ | ingest.settings | {"DATA_DIR": str(tmp_path)}
+    with Child([str(installed / "tapline"), "ingest"], cwd=tmp_path, env=env) as process:
+        eventually(lambda: httpx.get(f"{ingest.admin_url}/readyz").status_code == 200)
+        answer = httpx.post(ingest.url, content=(SAMPLES / "AppOpened.json").read_bytes())
+        metrics = httpx.get(f"{ingest.admin_url}/metrics").text
         process.terminate()
 
     assert (answer.status_code, answer.json()) == (200, {"kept": "spool"})

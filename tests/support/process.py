@@ -50,22 +50,36 @@ class Ingest:
     admin_port: int = field(default_factory=free_port)
     module: tuple[str, ...] = ("ingest",)  # and arguments
 
-    def start(self, *, wait: bool = True) -> "Ingest":
-        """Start it; with `wait`, wait until it is ready."""
-        self.log = self.folder / "ingest.log"
-        env = {
+    @property
+    def settings(self) -> dict[str, str]:
+        """Its environment, but for the place of the spool."""
+        return {
             "INGEST_PORT": str(self.port),
             "INGEST_ADMIN_PORT": str(self.admin_port),
             "INGEST_TOKENS": TOKEN,
-            "INGEST_SPOOL_DIR": str(self.folder / "spool"),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
         }
+
+    @property
+    def url(self) -> str:
+        """Where events are posted."""
+        return f"http://127.0.0.1:{self.port}/tapcart_webhooks/{TOKEN}"
+
+    @property
+    def admin_url(self) -> str:
+        """Its admin port."""
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    def start(self, *, wait: bool = True) -> "Ingest":
+        """Start it; with `wait`, wait until it is ready."""
+        self.log = self.folder / "ingest.log"
+        env = self.settings | {"INGEST_SPOOL_DIR": str(self.folder / "spool")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *self.module], cwd=ROOT, env=os.environ | env | self.env, stderr=log
             )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
-        self.admin = httpx.Client(base_url=f"http://127.0.0.1:{self.admin_port}", timeout=10)
+        self.admin = httpx.Client(base_url=self.admin_url, timeout=10)
         if wait:
             eventually(lambda: self.admin.get("/readyz").status_code == 200)
         return self
