@@ -18,7 +18,7 @@ from runtime.kafka import record_headers
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.event_time import EVENT_MS_MAX, EVENT_MS_MIN, SHOWN_MS_MAX, SHOWN_MS_MIN
 from schemas.catalog.schema_model import ID_BYTES_MAX, IDS, OPTIONAL
-from schemas.catalog.wire import HEADER_BYTES, checksum
+from schemas.catalog.wire import HEADER_BYTES, checksum, wire_id_of
 from schemas.codec.events import encode_quarantine
 
 DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED, SET_ASIDE = (
@@ -109,7 +109,7 @@ def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: st
     return Refusal(
         reason=error.reason,
         detail=error.detail,
-        body=own + value[HEADER_BYTES:] if own and value else value or b"",
+        body=own + value[HEADER_BYTES:] if own and value and wire_id_of(own) is not None else value or b"",
         received_at_ms=min(max(record.timestamp()[1], 0), SHOWN_MS_MAX),
         record=f"{topic}/{record.partition()}/{record.offset()}",
         app_id=text(record.key()),

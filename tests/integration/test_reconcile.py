@@ -206,12 +206,15 @@ def test_refused_record_is_accounted_for_however_it_was_encoded(site: Site) -> N
 
 
 @pytest.mark.parametrize("topic", [topics.EVENTS, topics.QUARANTINE])
-def test_record_that_only_clickhouse_decodes_in_vain_is_accounted_for(site: Site, topic: str) -> None:
-    """Its checksum is correct, so the loader does not decode it; the quarantine has it once, verbatim."""
+@pytest.mark.parametrize("extra", [(), (("schema_registry", b"\xbc\x97(\x9cX"),)], ids=["plain", "header"])
+def test_record_that_only_clickhouse_decodes_in_vain_is_accounted_for(
+    site: Site, topic: str, extra: tuple[tuple[str, bytes], ...]
+) -> None:
+    """Its checksum is correct; the quarantine has it once, verbatim, also if a header names no schema."""
     release = CATALOG.quarantine if topic == topics.QUARANTINE else CATALOG.newest("AppOpened")
     assert release
     event = prefix(release.wire_id) + b"\x31" + site.app.encode()  # a text of -25 bytes
-    headers = [("schema_registry", b"\xbc\x97(\x9cX"), *crc(event)]
+    headers = [*extra, *crc(event)]
     for _ in range(2):
         site.sender.put(event, headers=headers, topic=topic, key=site.app.encode())
     site.sender.flush()

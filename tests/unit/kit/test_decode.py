@@ -58,6 +58,14 @@ def test_only_our_own_producers_say_which_schema_a_value_has() -> None:
     assert refusal((record_headers.SCHEMA_REGISTRY, _OWN)).body == _VALUE
 
 
+@pytest.mark.parametrize("own", [b"", b"\xbc\x97(\x9cX", b"\x00\x07"])
+def test_a_header_that_is_no_schema_id_leaves_the_body_as_it_came(own: bytes) -> None:
+    """Once its bytes replaced the first five of the value, so the quarantine had a body that nobody sent."""
+    kept = refusal((record_headers.CRC32, checksum(_VALUE)), (record_headers.SCHEMA_REGISTRY, own))
+
+    assert (kept.is_ours, kept.body) == (True, _VALUE)
+
+
 def test_a_refusal_is_kept_with_all_that_is_known() -> None:
     """Of the record and its event."""
     entry = refusal((record_headers.EVENT_ID, b"one"))
