@@ -32,6 +32,7 @@ from consumers.kit.offset_tracker import Hold, OffsetTracker
 from consumers.kit.quarantine import QuarantineWriter
 from consumers.kit.received_until import ReceivedUntil
 from consumers.kit.record import Place, Record
+from consumers.kit.schema_patience import SchemaPatience
 from consumers.kit.settings import Settings
 from runtime.kafka import record_headers
 from runtime.retry import retrying_until
@@ -50,7 +51,6 @@ _RETRY_SECONDS_MAX = 5.0
 _CLOSE_SECONDS_MAX = 15.0
 # The schemas folder may be updated later here than at ingest: wait this long for a schema, once per id.
 _SCHEMA_SECONDS_MAX = 15.0
-_AWAITED_MAX = 1000
 _ALIVE_SECONDS_MAX = 300.0  # Kafka's own limit between two polls (max.poll.interval.ms)
 _KEPT_BYTES_MAX = 1 << 20  # of a body that is too large for the quarantine topic
 
@@ -86,7 +86,7 @@ class Reader:
         self._until = ReceivedUntil()
         self._ingest = settings.ingest_urls
         self._quarantine = QuarantineWriter(settings.kafka, reloader)
-        self._awaited: set[tuple[bool, int | None]] = set()
+        self._patience = SchemaPatience(_SCHEMA_SECONDS_MAX)
         self._committed_at = self._lag_at = 0.0
         self._turned_at = time.monotonic()
         self._consumer = GroupConsumer(settings.kafka, membership, self._revoked, metrics.commits_failed.inc)
@@ -166,15 +166,16 @@ class Reader:
         return release
 
     def _wait_for_release(self, value: bytes, record: Record) -> None:
-        """Reload the schemas until one explains the value: for a record of ours, a while, once per id."""
+        """Reload the schemas until one explains the value, for a record of ours as long as patience lasts."""
         headers, wire_id = record.headers(), wire_id_of(value)
-        key = (is_registered(record), wire_id)
+        ids = {(is_registered(record), wire_id)}
         is_ours = wire_id is not None and header(record, record_headers.CRC32) is not None
-        seconds_max = _SCHEMA_SECONDS_MAX if is_ours and key not in self._awaited else 0.0
-        if not self._reloader.wait_for(
+        seconds_max = self._patience.seconds_for(ids) if is_ours else 0.0
+        is_known = self._reloader.wait_for(
             lambda catalog: release_of(catalog, value, headers) is not None, seconds_max, self._stopping
-        ):
-            self._awaited = {key} if len(self._awaited) > _AWAITED_MAX else self._awaited | {key}
+        )
+        if seconds_max and not is_known:
+            self._patience.waited_in_vain(ids)
 
     def _keep(self, refusal: Refusal) -> bool:
         """Write the record to the quarantine; return False if stopped before that."""

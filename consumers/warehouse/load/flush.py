@@ -15,6 +15,7 @@ from typing import Protocol
 
 from consumers.kit.decode import DAMAGED, UNKNOWN_SCHEMA, Refusal
 from consumers.kit.errors import TransientError
+from consumers.kit.schema_patience import SchemaPatience
 from consumers.warehouse.errors import PermanentError, TooManyRefusedError
 from consumers.warehouse.load.batch import Batch, RowGroup
 from consumers.warehouse.load.inserts import Inserts, Policy, Store
@@ -33,7 +34,6 @@ _log = logging.getLogger(__name__)
 # Partition and offset of a row that never was a record of its topic: -1.
 _NO_PLACE = long(-1) + long(-1)
 _IDS_AHEAD_MAX = 100  # a producer may be this many releases ahead; no release will have a greater id soon
-_AWAITED_MAX = 1000
 _CUT_BYTES = 65_536  # kept of a value that the quarantine rejects as a whole
 
 
@@ -68,8 +68,7 @@ class Flusher:
         self._policy = policy
         self._metrics = metrics
         self.inserts = Inserts(warehouse, policy, metrics, self.give_up)
-        # Schema ids already waited for: each is waited for once.
-        self._awaited: set[int | None] = set()
+        self._patience = SchemaPatience(policy.schema_seconds_max)
 
     def make_tables(self) -> None:
         """Create missing tables and columns. Raises: TransientError once given up."""
@@ -120,18 +119,21 @@ class Flusher:
         return [*groups.values()], others + unknown
 
     def _wait_for_schemas(self, ids: set[int | None]) -> None:
-        """Reload until schemas have all of these ids: for a bounded time, and only once for each id."""
-        seconds_max = 0.0 if ids <= self._awaited else self._policy.schema_seconds_max
+        """Reload until schemas have all of these ids, as long as patience lasts."""
+        seconds_max = self._patience.seconds_for(ids)
         deadline = time.monotonic() + seconds_max
+        unknown: set[int | None] = set()
 
         def reload() -> None:
+            nonlocal unknown
             self.reload_schemas()
             unknown = {wire_id for wire_id in ids if self.schemas.catalog.by_wire_id(wire_id or 0) is None}
             if unknown and time.monotonic() < deadline:
                 raise TransientError(f"no schema has the id {', '.join(map(str, unknown))}")
 
         self._retry("schemas")(reload)
-        self._awaited = ids if len(self._awaited) > _AWAITED_MAX else self._awaited | ids
+        if unknown and seconds_max:
+            self._patience.waited_in_vain(unknown)
 
     def _load(self, group: RowGroup, refused_max: int) -> list[Refusal]:
         found = self.inserts.insert(group, self.schemas.bindings, refused_max)

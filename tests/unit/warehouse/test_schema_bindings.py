@@ -129,6 +129,26 @@ def test_a_batch_that_began_before_a_release_was_taken_up_is_written_by_it(tree:
     assert site.world.kept == []
 
 
+def test_invented_ids_are_not_waited_for_one_after_the_other(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records with a right checksum and ever new ids once held all others for 15 s each."""
+    site = Site(tree, 0.2)
+    ahead = len(site.reloader.catalog.releases)
+    loads: list[int] = []
+    monkeypatch.setattr(site.flusher, "reload_schemas", lambda: loads.append(1))
+    counts = []
+    for number in (1, 2, 3):
+        invented = wire.prefix(ahead + number) + b"body"
+        site.flusher.write(site.batch(Message(invented, offset_=number, headers_=crc(invented))))
+        counts.append(len(loads))
+        loads.clear()
+
+    assert counts[0] > 1
+    assert counts[1:] == [1, 1]
+    assert [refusal.reason for refusal in site.world.kept] == ["unknown_schema"] * 3
+
+
 def test_a_release_that_comes_late_is_waited_for(tree: Tree) -> None:
     """Its record is retried until the folder has the release."""
     site = Site(tree, 60.0)
