@@ -38,7 +38,7 @@ from consumers.warehouse.repair.replayer import (
     Replayer,
     RowFailedError,
 )
-from consumers.warehouse.repair.retype import Retyper, sources
+from consumers.warehouse.repair.retype import Retyper, UntypedRows, sources, together
 from consumers.warehouse.settings import Settings
 from runtime import command
 from runtime.printable import printable
@@ -116,7 +116,7 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
     records = sum(one.end - one.start for one in ranges)
     done = 0
     for count in LoaderParts(settings, strict_reloader(settings.schemas_dir, settings.schema_registry)).load(
-        kafka.records(ranges)
+        kafka.records_side_by_side(ranges)
     ):
         done += count
         print(f"{done} of about {records} records loaded", file=sys.stderr)
@@ -143,18 +143,18 @@ def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *,
 def _give_columns(settings: Settings, event_type: str | None) -> int:
     reloader = strict_reloader(settings.schemas_dir, settings.schema_registry)
     untyped = _untyped(settings, reloader)
+    written: Counter[UntypedRows] = Counter()
     refused: Counter[str] = Counter()
     for source in sources(reloader.catalog, event_type):
-        written = 0
-        for day in untyped.days(source):
-            report = _retry()(untyped.move, source, day)
-            written += report.written
+        for days in together(untyped.days(source)):
+            report = _retry()(untyped.move, source, days)
+            written[source] += report.written
             refused += report.refused
-            print(f"{source.event_type}: {day} done", file=sys.stderr)
-        _retry()(untyped.removed, source)
-        if written:
-            words = f"moved out of {source.table}" if source.moves else f"of {source.table} typed"
-            print(f"{source.event_type}: {written} rows {words}")
+            print(f"{source.event_type}: {days[0]} to {days[-1]} done", file=sys.stderr)
+    _retry()(untyped.wait)
+    for source, rows in (+written).items():
+        words = f"moved out of {source.table}" if source.moves else f"of {source.table} typed"
+        print(f"{source.event_type}: {rows} rows {words}")
     for reason, count in refused.most_common():
         print(f"  {count} stay: {printable(reason)}")
     return 1 if refused else 0

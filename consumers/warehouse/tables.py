@@ -25,7 +25,8 @@ _COMPACT = {"min_bytes_for_wide_part": 1 << 40}
 # column statistics cost as much as the rows. Together both settings take a third off the cost of inserts.
 SMALL_PARTS = {"merge_selector_base": 12, "auto_statistics_types": "''"}
 
-_IDENTITY = "app_id, toStartOfHour(timestamp), cityHash64(device_id), event_id"
+# An event's identity within its type.
+IDENTITY = "app_id, toStartOfHour(timestamp), cityHash64(device_id), event_id"
 _BODY_HASH = "sipHash128(body)"
 
 
@@ -159,30 +160,9 @@ def differences(
                 yield table.name, column.name, present[column.name], column.type
 
 
-def removal(table: str, other: str, day: int, options: Options) -> str:
-    """Return the statement that removes rows of the parameter `event_type` whose identity has one in `other`.
-
-    Both tables have the same partitions and shards, so each server finds everything it needs.
-    It does not wait: an idle ClickHouse takes seconds to start a removal, and starts many together.
-    """
-    suffix = "_local" if options.cluster else ""
-    within = f"toYYYYMMDD(timestamp) = {day}"
-    return (
-        f"DELETE FROM {RAW}.{table}{suffix}{on_cluster(options)} IN PARTITION {day} WHERE {within}"  # noqa: S608 - our names
-        f" AND event_type = {{event_type:String}} AND ({_IDENTITY}) IN"
-        f" (SELECT {_IDENTITY} FROM {RAW}.{other}{suffix} WHERE {within})"
-        " SETTINGS lightweight_deletes_sync = 0, allow_nondeterministic_mutations = 1"
-    )
-
-
-def removing(table: str, options: Options) -> str:
-    """Return the query for the number of unfinished removals, and the reason of the last failure."""
-    suffix = "_local" if options.cluster else ""
-    mutations = f"clusterAllReplicas({literal(options.cluster)}, system.mutations)" if options.cluster else ""
-    return (
-        f"SELECT count(), max(latest_fail_reason) FROM {mutations or 'system.mutations'}"  # noqa: S608 - our names
-        f" WHERE database = '{RAW}' AND table = '{table}{suffix}' AND NOT is_done"
-    )
+def local(name: str, options: Options) -> str:
+    """Return the name of the table that holds a server's rows."""
+    return f"{name}_local" if options.cluster else name
 
 
 def definition(column: Column) -> str:
@@ -237,7 +217,7 @@ def _table(releases: list[Release]) -> Table:
             table_name(name), (*found.values(), *_PLACE), key, f"cityHash64({key})", ttl_of="received_at"
         )
     # Types without a table of their own share one, and an id is unique within its type only.
-    identity = _IDENTITY if family == "mobile" else f"{_IDENTITY}, event_type"
+    identity = IDENTITY if family == "mobile" else f"{IDENTITY}, event_type"
     return Table(
         table_name(name),
         (*found.values(), *_PLACE),
@@ -297,4 +277,4 @@ def _has_json(table: Table) -> bool:
 
 
 def _physical(table: Table, options: Options) -> tuple[str, ...]:
-    return (f"{table.name}_local", table.name) if options.cluster else (table.name,)
+    return tuple(dict.fromkeys((local(table.name, options), table.name)))

@@ -345,3 +345,22 @@ def test_limits_of_one_query_do_not_leak_into_the_next(services: Stack) -> None:
     client.close()
 
     assert value.result_rows != [("0",)]
+
+
+def test_a_removal_of_one_day_is_a_task_for_every_part_and_there_is_room_for_many(scratch: Scratch) -> None:
+    """All parts get a new name; with four tasks at a time, chDB's default, forty parts took six seconds."""
+    name = scratch.make("day UInt32, id UInt32", "ENGINE = MergeTree PARTITION BY day ORDER BY id")
+    scratch.run(f"INSERT INTO {name} SELECT number, 1 FROM numbers(40)")
+    scratch.run(f"DELETE FROM {name} IN PARTITION ID '7' WHERE id = 1 SETTINGS lightweight_deletes_sync = 2")
+    versions = (
+        "SELECT count(), uniqExact(data_version) FROM system.parts"
+        f" WHERE active AND database = '{scratch.name}' AND table = 't'"
+    )
+    tasks = (
+        "SELECT arrayProduct(groupArray(toUInt32(value))) FROM system.server_settings"
+        " WHERE name IN ('background_pool_size', 'background_merges_mutations_concurrency_ratio')"
+    )
+
+    assert scratch.rows(versions) == [[40, 1]]
+    assert scratch.one(f"SELECT count() FROM {name}") == 39
+    assert scratch.one(tasks) >= 64

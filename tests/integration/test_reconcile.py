@@ -18,7 +18,7 @@ from schemas.catalog.table_names import table_name
 from schemas.catalog.wire import HEADER_BYTES, prefix
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
-from tests.support.warehouse import CATALOG, Loader, Sender, Tables, body, crc, value
+from tests.support.warehouse import CATALOG, SAMPLES, Loader, Sender, Tables, body, crc, value
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +108,22 @@ def test_deleted_rows_are_listed_and_repaired(site: Site) -> None:
     assert (repaired, again, after["totals"]["missing"]) == (0, 0, 0)
     assert "loaded 3 missing records" in said
     site.tables.wait(f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{site.app}'", 30)
+
+
+def test_repair_inserts_many_days_together(site: Site) -> None:
+    """Its batches are larger than the loader's, because an insert makes a part of each day."""
+    days = 40
+    first_ms = json.loads(SAMPLES["AppOpened"])["timestamp"]
+    site.send(*(body("AppOpened", app_id=site.app, timestamp=first_ms - n * 86_400_000) for n in range(days)))
+    site.delete("app_opened", "1")
+    _, _, said = site.run("--repair", WAREHOUSE_BATCH_ROWS_MAX=f"{days // 4}")
+
+    assert f"loaded {days} missing records" in said
+    inserts = (
+        "SELECT uniqExact(toDate(timestamp)), uniqExact(_loaded_at)"
+        f" FROM tapcart_raw.app_opened WHERE app_id = '{site.app}'"
+    )
+    assert site.tables.rows(inserts) == [[days, 1]]
 
 
 def test_repair_moves_no_committed_offset(site: Site) -> None:

@@ -15,6 +15,10 @@ from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.settings import Settings
 from schemas.catalog.schema_reloader import SchemaReloader
 
+# Records that are read again are of many days, and a batch makes a part for each day and type. No other batch
+# fills meanwhile, as it does in the loop.
+_LARGER = 4
+
 
 class LoaderParts:
     """Everything of a loader but its loop; it connects to nothing before it is used."""
@@ -53,19 +57,25 @@ class LoaderParts:
         """Return an empty batch."""
         return Batch(self._limits, self.bindings)
 
+    def _make_larger_batch(self) -> Batch:
+        limits = BatchLimits(
+            _LARGER * self._limits.rows_max, _LARGER * self._limits.bytes_max, self._limits.age_seconds_max
+        )
+        return Batch(limits, self.bindings)
+
     def load(self, records: Iterable[Sequence[Record]]) -> Iterator[int]:
         """Load records that were read outside the group; yield the number of rows in each batch.
 
         Raises: TransientError, TooManyRefusedError.
         """
         self.flusher.make_tables()
-        batch = self.make_batch()
+        batch = self._make_larger_batch()
         for some in records:
             batch.add(some, 0.0)
             if batch.full:
                 self.flusher.write(batch)
                 yield batch.rows
-                batch = self.make_batch()
+                batch = self._make_larger_batch()
         self.flusher.write(batch)
         yield batch.rows
 

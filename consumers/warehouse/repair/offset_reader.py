@@ -7,7 +7,8 @@ record (transaction markers, compacted records) are skipped.
 import logging
 import time
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -27,6 +28,8 @@ _RETRY_SECONDS_MAX = 20.0  # leaders move within this
 _PAUSE_SECONDS_MAX = 2.0
 _RECORDS_MAX = 1_000
 _POLL_SECONDS = 0.05
+# Read from all partitions in turn. Less would only cost time: Kafka is asked anew for each.
+_SLICE_RECORDS = 100_000
 # Reading this many records costs less than seeking again.
 _NEAR = 2_000
 
@@ -72,6 +75,15 @@ class OffsetReader:
         """Yield the records of `ranges` in order, several at a time."""
         for near in _coalesced(sorted(ranges)):
             yield from self._read(near)
+
+    def records_side_by_side(self, ranges: Collection[OffsetRange]) -> Iterator[list[Record]]:
+        """Yield the records of `ranges`, a share of each partition in turn, several at a time.
+
+        Partitions fill side by side, so records that follow each other here are of few days. One partition
+        after the other would make ClickHouse write a part of each day for each partition.
+        """
+        for some in slices(ranges, _SLICE_RECORDS):
+            yield from self.records(some)
 
     def close(self) -> None:
         """Close the connections."""
@@ -121,6 +133,25 @@ class OffsetReader:
             # Nothing comes from before the first range; thousands of ranges may be near each other.
             yield [r for r in records if (r.offset() or 0) < near[bisect(starts, r.offset() or 0) - 1].end]
         self._consumer.unassign()
+
+
+def slices(ranges: Collection[OffsetRange], records_max: int) -> list[list[OffsetRange]]:
+    """Divide ranges into slices of about `records_max` records, with the same share of each partition."""
+    counts: Counter[Place] = Counter()
+    for one in ranges:
+        counts[one.topic, one.partition] += one.end - one.start
+    found: list[list[OffsetRange]] = [[] for _ in range(-(-counts.total() // records_max))]
+    done: Counter[Place] = Counter()
+    for one in sorted(ranges):
+        place, start = (one.topic, one.partition), one.start
+        while start < one.end:
+            number = done[place] * len(found) // counts[place]
+            slice_end = -(-counts[place] * (number + 1) // len(found))
+            end = min(one.end, start + slice_end - done[place])
+            found[number].append(OffsetRange(*place, start, end))
+            done[place] += end - start
+            start = end
+    return found
 
 
 @contextmanager

@@ -120,7 +120,7 @@ class Reconciliation:
 
     def repair(self, ranges: Sequence[OffsetRange]) -> int:
         """Load the records of `ranges`; return their number. Raises: TooManyRefusedError."""
-        return sum(self._parts.load(self._kafka.records(ranges)))
+        return sum(self._parts.load(self._kafka.records_side_by_side(ranges)))
 
     def types(
         self, report: ReconciliationReport, logs: Mapping[Place, PartitionOffsets]

@@ -5,7 +5,7 @@ column by now are written again. Each row is assembled into the posted body and 
 keeps its place and times (`_partition`, `_offset`, `_appended_at`, `received_at`).
 
 Invariants: a row leaves `unmodelled` only when its identity has a row in its own table, which the removing
-statement itself checks. So a run may be killed at any line, and repeated. Until `removed` returns,
+statement itself checks. So a run may be killed at any line, and repeated. Until `wait` returns,
 `tapcart.events` shows such an event twice. An unreadable or rejected row stays where it is.
 """
 
@@ -14,14 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import connect, querying
 from consumers.warehouse.load.batch import RowGroup
 from consumers.warehouse.load.wiring import LoaderParts
+from consumers.warehouse.removals import Removals
 from consumers.warehouse.settings import Settings
-from consumers.warehouse.tables import RAW, Options, quoted, removal, removing
+from consumers.warehouse.tables import IDENTITY, RAW, Options, local, quoted
 from runtime.kafka import topics
-from runtime.waiting import wait_until
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_model import Field
@@ -33,12 +32,11 @@ from schemas.codec.row_to_json import RowError, event_of
 from schemas.codec.varint import long
 
 _SECONDS_MAX = 300.0
-_POLL_SECONDS = 0.1
-# One statement removes a page. Smaller pages need more statements; larger ones hold more in memory (2 KB a
-# row).
+# Rows read and inserted together; more would take more memory (2 KB a row).
 _PAGE_ROWS = 20_000
+# Days whose rows are moved together: an insert writes a part for each.
+_DAYS_MAX = 100
 
-_KEY = "app_id, toStartOfHour(timestamp), cityHash64(device_id), event_id"
 _AFTER = "unhex({app_id:String}), toDateTime({hour:UInt32}, 'UTC'), {device:UInt64}, unhex({event_id:String})"
 _PLACE = "_partition, _offset, toUnixTimestamp64Milli(_appended_at)"
 _NEXT = "hex(app_id), toUnixTimestamp(toStartOfHour(timestamp)), cityHash64(device_id), hex(event_id)"
@@ -75,9 +73,10 @@ class Retyper:
 
     def __init__(self, parts: LoaderParts, settings: Settings) -> None:
         self._parts = parts
-        self._options = Options(cluster=settings.cluster)
         with querying():
             self._client = connect(settings.clickhouse_url.get_secret_value(), _SECONDS_MAX, **_SETTINGS)
+        self._options = Options(cluster=settings.cluster)
+        self._removals = Removals(self._client, self._options)
         self._decoder = EventDecoder(parts.schemas.catalog, is_bounded=False)
 
     def days(self, source: UntypedRows) -> dict[int, int]:
@@ -88,37 +87,33 @@ class Retyper:
         )
         return {day: count for day, count in self._rows(sql, _parameters(source))}  # noqa: C416 - typed so
 
-    def move(self, source: UntypedRows, day: int) -> RetypeReport:
-        """Move the rows of one day to their tables. Raises: TooManyRefusedError."""
+    def move(self, source: UntypedRows, days: Sequence[int]) -> RetypeReport:
+        """Move the rows of these days to their tables, and start to remove them where they were.
+
+        Raises: TooManyRefusedError.
+        """
         report = RetypeReport()
-        for page in self._pages(source, day):
+        for page in self._pages(source, days):
             groups = self._groups(source, page, report)
             report.read += len(page)
             for group in groups:
                 refused = self._parts.flusher.inserts.insert(group, self._parts.bindings, len(group.parts))
                 report.refused.update(error.detail[:200] for _, error in refused)
                 report.written += len(group.parts) // 2 - len(refused)
-            if source.moves and groups:
-                self._remove(source, day)
+        if source.moves and report.written:
+            where = _is_moved(source, self._options)
+            self._removals.start(source.table, map(str, days), where, _parameters(source))
         return report
 
-    def removed(self, source: UntypedRows) -> None:
-        """Wait until ClickHouse has removed the rows that `move` has moved."""
+    def wait(self) -> None:
+        """Wait until the rows are removed that `move` has moved."""
+        self._removals.wait()
 
-        def is_done() -> bool:
-            ((count, reason),) = self._rows(removing(source.table, self._options), {})
-            if reason:
-                raise TransientError(f"ClickHouse has not removed rows of {count} days: {reason[:500]}")
-            return not count
-
-        if source.moves and not wait_until(is_done, _SECONDS_MAX, _POLL_SECONDS):
-            raise TransientError(f"ClickHouse has not removed rows within {_SECONDS_MAX:.0f} s")
-
-    def _pages(self, source: UntypedRows, day: int) -> Iterator[Sequence[Sequence[Any]]]:
+    def _pages(self, source: UntypedRows, days: Sequence[int]) -> Iterator[Sequence[Sequence[Any]]]:
         names = [_selected(name, one) for name, one in _leaves(source.fields).items()]
         head = f"SELECT {', '.join(names)}, {_PLACE}, {_NEXT} FROM {RAW}.{source.table} FINAL"  # noqa: S608 - our names
-        where = f"WHERE toYYYYMMDD(timestamp) = {day} AND {source.where}"
-        tail = f"ORDER BY {_KEY} LIMIT {_PAGE_ROWS}"
+        where = f"WHERE toYYYYMMDD(timestamp) IN ({', '.join(map(str, days))}) AND {source.where}"
+        tail = f"ORDER BY {IDENTITY} LIMIT {_PAGE_ROWS}"
         page = self._rows(f"{head} {where} {tail}", _parameters(source))
         while page:
             yield page
@@ -126,7 +121,7 @@ class Retyper:
                 return
             after = dict(zip(("app_id", "hour", "device", "event_id"), page[-1][-4:], strict=True))
             parameters = {**_parameters(source), **after}
-            page = self._rows(f"{head} {where} AND ({_KEY}) > ({_AFTER}) {tail}", parameters)
+            page = self._rows(f"{head} {where} AND ({IDENTITY}) > ({_AFTER}) {tail}", parameters)
 
     def _groups(
         self, source: UntypedRows, page: Iterable[Sequence[Any]], report: RetypeReport
@@ -150,16 +145,23 @@ class Retyper:
             groups.setdefault(form.prefix, RowGroup(form, topics.EVENTS)).parts += (value[HEADER_BYTES:], at)
         return [*groups.values()]
 
-    def _remove(self, source: UntypedRows, day: int) -> None:
-        with querying():
-            self._client.command(
-                removal(source.table, table_name(source.event_type), day, self._options),
-                parameters={"event_type": source.event_type},
-            )
-
     def _rows(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         with querying():
             return self._client.query(sql, parameters={**parameters}).result_rows
+
+
+def together(rows: Mapping[int, int]) -> Iterator[list[int]]:
+    """Divide days, with the number of their rows, into groups that are moved together."""
+    group: list[int] = []
+    size = 0
+    for day, count in rows.items():
+        if group and (size + count > _PAGE_ROWS or len(group) == _DAYS_MAX):
+            yield group
+            group, size = [], 0
+        group.append(day)
+        size += count
+    if group:
+        yield group
 
 
 def sources(catalog: Catalog, event_type: str | None) -> Iterator[UntypedRows]:
@@ -179,6 +181,18 @@ def sources(catalog: Catalog, event_type: str | None) -> Iterator[UntypedRows]:
             "extra != '' AND hasAny(JSONExtractKeys(extra), {paths:Array(String)})",
             _paths(newest),
         )
+
+
+def _is_moved(source: UntypedRows, options: Options) -> str:
+    """Return the condition for the rows of a partition whose identity has a row in its own table.
+
+    Both tables have the same partitions and shards.
+    """
+    typed = local(table_name(source.event_type), options)
+    return (
+        f"{source.where} AND ({IDENTITY}) IN"  # noqa: S608 - our names
+        f" (SELECT {IDENTITY} FROM {RAW}.{typed} WHERE _partition_id = {{partition:String}})"
+    )
 
 
 def _paths(release: Release) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ engine, dictionary source and format of the engine in use.
 
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -72,9 +73,21 @@ CONSTANTS = (
     "allow_introspection_functions",
 )
 
+# Two threads merge and remove. A removal is a task for each part of its table, and while there is no room for
+# more tasks, the engine waits: for half a second on average, if there were only the usual four. So there are
+# 64, and the wait is short. Whole days are merged four at a time, as before.
+_BACKGROUND = {
+    "background_pool_size": 2,
+    "background_merges_mutations_concurrency_ratio": 32,
+    "background_processing_pool_task_sleep_seconds_when_no_work_random_part": 0.05,
+}
+_OF_TABLES = {"number_of_free_entries_in_pool_to_execute_optimize_entire_partition": 60}
+
 _CONFIG = """\
 <clickhouse>
   <max_server_memory_usage>{memory}</max_server_memory_usage>
+  {background}
+  <merge_tree>{of_tables}</merge_tree>
   <default_database>{files}</default_database>
   <tmp_path>{folder}/tmp/</tmp_path>
   <user_files_path>{folder}/user_files/</user_files_path>
@@ -140,13 +153,15 @@ def write(settings: Settings) -> Path:
             query_memory=settings.query_memory_bytes_max,
             seconds=settings.query_seconds_max,
             result=settings.result_bytes_max,
-            constants="".join(f"<{name}><const/></{name}>" for name in CONSTANTS),
+            constants=_elements(dict.fromkeys(CONSTANTS, "<const/>")),
             grants="".join(f"<query>{grant}</query>" for grant in _GRANTS),
         )
     )
     config.write_text(
         _CONFIG.format(
             memory=settings.memory_bytes_max,
+            background=_elements(_BACKGROUND),
+            of_tables=_elements(_OF_TABLES),
             files=_FILES_DATABASE,
             folder=escape(os.fspath(folder(settings))),
             backups=escape(os.fspath(backups(settings))),
@@ -173,3 +188,7 @@ def make_default_database(settings: Settings) -> None:
         new.replace(statement)
     if link.is_symlink():
         link.unlink()
+
+
+def _elements(values: Mapping[str, object]) -> str:
+    return "".join(f"<{name}>{value}</{name}>" for name, value in values.items())
