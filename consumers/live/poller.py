@@ -1,8 +1,8 @@
 """Polls the components repeatedly -> states for all pages.
 
 Invariants: each component is polled once per round, for any number of pages, in its own task: a hanging one
-delays neither the others nor the next state. While no page is open, ClickHouse is polled rarely; Kafka and
-ingest as usual, because freshness is a metric for alerts. A failed poll is shown on the page and retried. An
+delays neither the others nor the next state. While no page is open, they are polled rarely: freshness, a
+metric for alerts, is then up to `_IDLE_SECONDS` old. A failed poll is shown on the page and retried. An
 unexpected exception of a source ends the process.
 """
 
@@ -18,12 +18,13 @@ from consumers.live.broadcaster import Broadcaster
 from consumers.live.intake import IngestStatus
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import PageState
-from consumers.live.state import CLICKHOUSE, ClickHouseStatus, KafkaStatus
+from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, ClickHouseStatus, KafkaStatus
 
 _log = logging.getLogger(__name__)
 
 _CAUSE_LENGTH_MAX = 500
-_IDLE_SECONDS = 10.0
+# While no page is open, a poll waits this much longer than usual.
+_IDLE_SECONDS = {CLICKHOUSE: 10.0, KAFKA: 5.0, INGEST: 5.0}
 _PAGE = "page"
 
 
@@ -77,8 +78,7 @@ class Poller:
             await self._poll(name, source)
             self._turned_at[name] = monotonic()
             await asyncio.sleep(refresh_seconds)
-            if name == CLICKHOUSE:
-                await self._broadcaster.watched(_IDLE_SECONDS)
+            await self._broadcaster.watched(_IDLE_SECONDS[name])
 
     async def _publish(self, refresh_seconds: float) -> None:
         while True:

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import pytest
 
 from consumers.live.broadcaster import Broadcaster
 from consumers.live.intake import IngestStatus, SpoolStatus
@@ -19,12 +21,14 @@ class Answering:
 
     def __init__(self, answer: KafkaStatus | IngestStatus | Exception) -> None:
         self.answer = answer
+        self.polls = 0
         self.hangs = threading.Event()
         self.goes_on = threading.Event()
 
     def poll(self, now_ms: int) -> KafkaStatus | IngestStatus:
         """Answer at once, or when released."""
         assert now_ms == NOW
+        self.polls += 1
         if self.hangs.is_set():
             self.goes_on.wait(10)
         if isinstance(self.answer, Exception):
@@ -32,12 +36,13 @@ class Answering:
         return self.answer
 
 
-def poller(**sources: Answering) -> tuple[Poller, Metrics]:
+def poller(sources: Mapping[str, Answering], *, is_watched: bool = True) -> tuple[Poller, Metrics]:
     """Return a poller of these components."""
     metrics = Metrics()
-    return Poller(
-        PageState(ALL, NOW, 1), sources, Broadcaster(1, metrics), metrics, lambda: NOW, 0.3
-    ), metrics
+    broadcaster = Broadcaster(1, metrics)
+    if is_watched:
+        broadcaster.ask()
+    return Poller(PageState(ALL, NOW, 1), sources, broadcaster, metrics, lambda: NOW, 0.3), metrics
 
 
 async def until(ask: Callable[[], bool]) -> None:
@@ -53,7 +58,7 @@ def test_a_look_that_hangs_is_named_until_it_goes_on() -> None:
         Answering(KafkaStatus((), 1, None, NOW)),
         Answering(IngestStatus("", SpoolStatus(0, 0, 1, None, NOW), NOW)),
     )
-    running, metrics = poller(**{KAFKA: kafka, INGEST: ingest})
+    running, metrics = poller({KAFKA: kafka, INGEST: ingest})
 
     async def story() -> tuple[str, ...]:
         tasks = [asyncio.create_task(part) for part in running.parts(0.01).values()]
@@ -71,10 +76,32 @@ def test_a_look_that_hangs_is_named_until_it_goes_on() -> None:
     assert asyncio.run(story()) == (KAFKA,)
 
 
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_components_rest_while_no_page_is_open(*, is_watched: bool) -> None:
+    """Each is polled once, and then after seconds; with a page, as often as a state is published."""
+    kafka, ingest = (
+        Answering(KafkaStatus((), 1, None, NOW)),
+        Answering(IngestStatus("", SpoolStatus(0, 0, 1, None, NOW), NOW)),
+    )
+    running, metrics = poller({KAFKA: kafka, INGEST: ingest}, is_watched=is_watched)
+
+    async def story() -> list[int]:
+        tasks = [asyncio.create_task(part) for part in running.parts(0.01).values()]
+        await until(lambda: metrics.states._value.get() > 40 and min(kafka.polls, ingest.polls) > 0)
+        polls = [kafka.polls, ingest.polls]
+        for task in tasks:
+            task.cancel()
+        return polls
+
+    polls = asyncio.run(story())
+
+    assert min(polls) > 5 if is_watched else polls == [1, 1]
+
+
 def test_what_a_source_does_not_expect_ends_its_part() -> None:
     """And so ends the process; a component that is down does not."""
     away, broken = Answering(SourceAwayError("does not answer")), Answering(KeyError("nobody expected this"))
-    running, _ = poller(**{KAFKA: away, INGEST: broken})
+    running, _ = poller({KAFKA: away, INGEST: broken})
 
     async def story() -> set[str]:
         tasks = {name: asyncio.create_task(part) for name, part in running.parts(0.01).items()}
