@@ -18,7 +18,7 @@ from runtime.kafka import record_headers
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.event_time import EVENT_MS_MAX, EVENT_MS_MIN, SHOWN_MS_MAX, SHOWN_MS_MIN
 from schemas.catalog.schema_model import ID_BYTES_MAX, IDS, OPTIONAL
-from schemas.catalog.wire import HEADER_BYTES, checksum, wire_id_of
+from schemas.catalog.wire import HEADER_BYTES, checksum
 from schemas.codec.events import encode_quarantine
 
 DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED, SET_ASIDE = (
@@ -105,11 +105,11 @@ def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: st
     """Build the quarantine entry for an invalid record."""
     value = record.value()
     is_ours = value is not None and header(record, record_headers.CRC32) == checksum(value)
-    own = header(record, record_headers.SCHEMA_REGISTRY) if is_ours else None
+    own = record_headers.own_prefix(record.headers()) if is_ours else None
     return Refusal(
         reason=error.reason,
         detail=error.detail,
-        body=own + value[HEADER_BYTES:] if own and value and wire_id_of(own) is not None else value or b"",
+        body=own + value[HEADER_BYTES:] if own and value else value or b"",
         received_at_ms=min(max(record.timestamp()[1], 0), SHOWN_MS_MAX),
         record=f"{topic}/{record.partition()}/{record.offset()}",
         app_id=text(record.key()),
@@ -143,7 +143,7 @@ def plain(schema: str) -> Schema:
 
 def is_registered(record: Record) -> bool:
     """Return whether the value starts with a registry's schema id."""
-    return record_headers.has(record.headers(), record_headers.SCHEMA_REGISTRY)
+    return record_headers.own_prefix(record.headers()) is not None
 
 
 def header(record: Record, name: str) -> bytes | None:

@@ -66,7 +66,7 @@ def of_damage(catalog: Catalog, data: bytes, detail: str, now_ms: int) -> Outgoi
 def of_refused(catalog: Catalog, refused: OutgoingRecord, detail: str) -> OutgoingRecord:
     """Build the quarantine record of a record that Kafka refuses, in the loader's format."""
     named = dict(refused.headers)
-    own = named.get(record_headers.SCHEMA_REGISTRY)
+    own = record_headers.own_prefix(refused.headers)
     cause = QuarantineCause(
         "refused",
         detail,

@@ -17,6 +17,8 @@ CRC32 = "crc32"  # of the whole value: 4 bytes, big-endian
 # begin by our own ids, so that it is readable without any registry.
 SCHEMA_REGISTRY = "schema_registry"
 
+_PREFIX_BYTES, _MAGIC = 5, 0  # as in schemas.catalog.wire
+
 Headers = Iterable[tuple[str, bytes | None]]
 
 
@@ -54,9 +56,23 @@ def has(headers: Headers | None, name: str) -> bool:
     return any(found == name for found, _ in headers or ())
 
 
+def own_prefix(headers: Headers | None) -> bytes | None:
+    """Return the header `schema_registry`, if it is one of ours: beside a checksum, and a prefix of a value.
+
+    Another producer's header of that name has no meaning, for none of our readers.
+    """
+    named = dict(headers or ())
+    return _own_prefix(named) if CRC32 in named else None
+
+
 def crc32_and_own_prefix(
     headers: Sequence[tuple[str, bytes | None]] | None,
 ) -> tuple[bytes | None, bytes | None]:
     """Return the headers `crc32` and `schema_registry`, in whatever order a producer wrote them."""
     named = dict(headers or ())
-    return named.get(CRC32), named.get(SCHEMA_REGISTRY)
+    return named.get(CRC32), _own_prefix(named)
+
+
+def _own_prefix(named: dict[str, bytes | None]) -> bytes | None:
+    own = named.get(SCHEMA_REGISTRY)
+    return own if own and len(own) == _PREFIX_BYTES and own[0] == _MAGIC else None

@@ -29,11 +29,10 @@ def release_of(catalog: Catalog, value: bytes, headers: Headers | None) -> Relea
 
 def releases_of(catalog: Catalog, value: bytes, headers: Headers | None) -> list[Release]:
     """Return the releases that may have written a record's value, most likely first."""
-    named = dict(headers or ())
-    own = wire_id_of(named.get(record_headers.SCHEMA_REGISTRY) or value)
-    if own is None:
+    wire_id = wire_id_of(record_headers.own_prefix(headers) or value)
+    if wire_id is None:
         return []
-    found = [catalog.by_wire_id(own)]
-    if record_headers.CRC32 not in named and record_headers.SCHEMA_REGISTRY not in named:
-        found.insert(0, catalog.by_registry_id(own))
+    found = [catalog.by_wire_id(wire_id)]
+    if not record_headers.has(headers, record_headers.CRC32):
+        found.insert(0, catalog.by_registry_id(wire_id))
     return [release for release in found if release]

@@ -48,3 +48,13 @@ def test_headers_of_others_are_found_wherever_they_stand() -> None:
     assert record_headers.get([("x", b"1"), ("x", b"2")], "x") == b"2"
     assert record_headers.has([("x", None)], "x")
     assert not record_headers.has(None, "x")
+
+
+@pytest.mark.parametrize("foreign", [b"", None, b"\xbc\x97(\x9cX", b"\0\7", b"\0\0\0\0\7\0"])
+def test_another_producers_header_of_that_name_has_no_meaning(foreign: bytes | None) -> None:
+    """Once the loader obeyed it only at times, and reconcile called the row missing."""
+    headers = [(SCHEMA_REGISTRY, foreign), (CRC32, b"1234")]
+
+    assert record_headers.crc32_and_own_prefix(headers) == (b"1234", None)
+    assert record_headers.own_prefix(headers) is None
+    assert record_headers.own_prefix([(SCHEMA_REGISTRY, b"\0\0\0\0\7")]) is None
