@@ -1,6 +1,7 @@
 -- The offsets of one topic without a row, as ranges, found inside ClickHouse.
 --
--- In: {tables} (a regular expression: the raw tables that hold the topic's rows) and, for each of its partitions,
+-- In: {tables} (a regular expression: the raw tables that hold the topic's rows), {log} (only rows with this number in
+-- `_log` count: a topic that was created again has other records at the same offsets) and, for each of its partitions,
 -- {partitions}, {lows}, {highs}: the offsets from low to high - 1 are examined.
 -- Out: partition, rows (offsets that have a row), starts and ends (the first and last offsets of ranges without one).
 --
@@ -43,7 +44,7 @@ FROM
     (
         SELECT _partition, intDiv(_offset, size) AS block, groupBitmapState(toUInt64(_offset)) AS present
         FROM merge('tapcart_raw', {tables:String})
-        WHERE _offset >= 0
+        WHERE _log = {log:Int32} AND _offset >= 0
         GROUP BY _partition, block
     ) AS loaded ON wanted.partition = loaded._partition AND wanted.block = loaded.block
 )

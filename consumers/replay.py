@@ -112,12 +112,12 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
     Raises: TransientError.
     """
     kafka = OffsetReader(settings.kafka, settings.group)
+    logs = kafka.log_ids()
     ranges = kafka.received(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
     records = sum(one.end - one.start for one in ranges)
     done = 0
-    for count in LoaderParts(settings, strict_reloader(settings.schemas_dir, settings.schema_registry)).load(
-        kafka.records_side_by_side(ranges)
-    ):
+    parts = LoaderParts(settings, strict_reloader(settings.schemas_dir, settings.schema_registry))
+    for count in parts.load(kafka.records_side_by_side(ranges), logs):
         done += count
         print(f"{done} of about {records} records loaded", file=sys.stderr)
     kafka.close()

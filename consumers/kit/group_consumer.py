@@ -2,9 +2,10 @@
 
 Invariants: commits only what `commit` was given, and only for partitions that are ours; a failed commit is
 retried with the next poll. No record is returned from a revoked partition. The offsets of `since` are
-committed before the first record is returned, so the next member starts there too. Start offsets are fetched
-here, because librdkafka asks only once, and a partition whose coordinator has just moved would stall forever
-(its issue 5586).
+committed before the first record is returned, so the next member starts there too. `logs` are those of the
+records returned: they are read before a partition is fetched. Start offsets are fetched here, because
+librdkafka asks only once, and a partition whose coordinator has just moved would stall forever (its issue
+5586).
 Source: librdkafka's CONFIGURATION.md.
 """
 
@@ -27,7 +28,7 @@ from confluent_kafka import (
 from consumers.kit import client, offsets
 from consumers.kit.record import Place, Record
 from consumers.kit.topic_ends import TopicEnds
-from runtime.kafka import topics
+from runtime.kafka import log_ids, topics
 from runtime.retry import retrying
 
 _log = logging.getLogger(__name__)
@@ -87,6 +88,8 @@ class GroupConsumer:
         self._paused = False
         self.joined = False  # whether the group has assigned partitions, even if none
         self.owned: set[Place] = set()
+        self.logs: dict[str, int] = {}  # the log of each topic, see `runtime.kafka.log_ids`
+        self._kafka = kafka
         self._consumer = client.consumer(
             {**_DEFAULTS, **kafka},
             membership.group,
@@ -201,10 +204,15 @@ class GroupConsumer:
         self.joined = True
         retry = retrying(KafkaException, _RETRY_SECONDS_MAX, seconds_max=_START_SECONDS_MAX)
         starts = retry(self._starting, _places(places))
+        self.logs = self.logs | retry(self._logs_of, {place.topic for place in places})
         consumer.incremental_assign(_positions(starts))
         self._starts |= starts
         self.owned |= starts.keys()
-        _log.info("partitions_assigned", extra={"partitions": _names(places), "owned": len(self.owned)})
+        extra = {"partitions": _names(places), "owned": len(self.owned), "logs": self.logs}
+        _log.info("partitions_assigned", extra=extra)
+
+    def _logs_of(self, names: set[str]) -> dict[str, int]:
+        return log_ids.read(self._kafka, names, _REQUEST_SECONDS_MAX) if names else {}
 
     def _starting(self, places: Iterable[Place]) -> dict[Place, int]:
         """Return the start offset of each partition. Raises: KafkaException."""

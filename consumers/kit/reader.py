@@ -34,7 +34,7 @@ from consumers.kit.received_until import ReceivedUntil
 from consumers.kit.record import Place, Record
 from consumers.kit.schema_patience import SchemaPatience
 from consumers.kit.settings import Settings
-from runtime.kafka import record_headers
+from runtime.kafka import record_headers, topics
 from runtime.retry import retrying_until
 from schemas.catalog.catalog import Release
 from schemas.catalog.schema_reloader import SchemaReloader
@@ -57,11 +57,12 @@ _KEPT_BYTES_MAX = 1 << 20  # of a body that is too large for the quarantine topi
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event, its record, and the hold on its offset."""
+    """An event, its record, the hold on its offset, and the log that has the offset."""
 
     event: Any
     record: Record
     hold: Hold
+    log: int
 
 
 class Reader:
@@ -114,7 +115,8 @@ class Reader:
                     return arrivals
             elif found is not None:
                 name, event = found
-                arrivals.append(Arrival(event, record, self._tracker.read(place, offset)))
+                log = self._consumer.logs.get(place[0], topics.UNKNOWN_LOG)
+                arrivals.append(Arrival(event, record, self._tracker.read(place, offset), log))
                 self._metrics.events.labels(name).inc()
                 continue
             passed += found is None

@@ -44,6 +44,14 @@ class Events(Generic[T]):
         """The record of the current event, as a confluent_kafka message: partition, offset, headers."""
         return cast("Message", self._under_way().record)
 
+    @property
+    def log(self) -> int:
+        """The log of the current record.
+
+        Its partition and offset are unique only within it: see `consumers.kit`.
+        """
+        return self._under_way().log
+
     def hold(self) -> Hold:
         """Keep the current event uncommitted until `release` is called on the returned hold.
 

@@ -7,15 +7,16 @@ in docs/decisions/0018-clickhouse-tables.md.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+from confluent_kafka import KafkaException
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse import probe, tables, views
+from consumers.warehouse import probe, table_changes, tables, views
 from consumers.warehouse.analytics import views as analytics
 from consumers.warehouse.analytics import visits
 from consumers.warehouse.errors import (
@@ -131,12 +132,18 @@ class ClickHouseStore:
     """One connection to ClickHouse, made when first needed."""
 
     def __init__(
-        self, url: str, found: tuple[Table, ...], options: Options, insert_seconds_max: float
+        self,
+        url: str,
+        found: tuple[Table, ...],
+        options: Options,
+        insert_seconds_max: float,
+        log_ids: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self.tables = found  # tables to create; the tables of a later catalog replace them
         self._url = url
         self._options = options
         self._seconds_max = insert_seconds_max
+        self._log_ids = log_ids  # topic -> the log in use; raises KafkaException
         self._client: Client | None = None
 
     def insert(self, form: Format, data: bytes) -> None:
@@ -172,19 +179,13 @@ class ClickHouseStore:
             for statement in tables.creations(self.tables, self._options):
                 self._connected().command(statement)
             existing = self._columns()
-            for statement in tables.additions(self.tables, existing, self._options):
-                _log.warning("table_extended", extra={"statement": statement})
+            engines: Any = self._connected().query(table_changes.engines()).result_rows
+            logs = self._log_ids() if table_changes.lack_log(self.tables, existing) else {}
+            changes = table_changes.changes(self.tables, existing, dict(engines), logs, self._options)
+            for event, statement in changes:
+                _log.warning(event, extra={"statement": statement})
                 self._connected().command(statement)
-            engines: Any = self._connected().query(tables.engines()).result_rows
-            for statement in tables.missing_settings(self.tables, dict(engines), self._options):
-                self._connected().command(statement)
-            for statement in tables.retentions(self.tables, dict(engines), self._options):
-                _log.warning("retention_changed", extra={"statement": statement})
-                self._connected().command(statement)
-            for statement in tables.bounds(self.tables, existing, self._options):
-                _log.warning("table_bounded", extra={"statement": statement})
-                self._connected().command(statement)
-            for table, column, has, wants in tables.differences(self.tables, existing):
+            for table, column, has, wants in table_changes.differences(self.tables, existing):
                 if wants == JSON:  # the column is being changed
                     continue
                 extra = {"table": table, "column": column, "type": has, "type_expected": wants}
@@ -196,7 +197,7 @@ class ClickHouseStore:
             self._make_visits()
             self._make_analytics()
             self._connected().command(last)
-        except ClickHouseError as error:
+        except (ClickHouseError, KafkaException) as error:
             # An error here is never the fault of a row, whatever its code.
             raise TransientError(str(error)[:2000]) from error
 

@@ -7,6 +7,7 @@ never of its arrival, so a duplicate meets its twin. Source: docs/decisions/0018
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.columns import JSON, MOMENT, Column, columns
 from schemas.catalog.table_names import table_name
@@ -20,7 +21,7 @@ _CODECS = {MOMENT: "Delta, ZSTD(1)", "Int64": "Delta, ZSTD(1)"}
 _CODEC = "ZSTD(1)"
 
 # A wide part has files for every path of a JSON column; a compact part has eight, whatever it holds.
-_COMPACT = {"min_bytes_for_wide_part": 1 << 40}
+COMPACT = {"min_bytes_for_wide_part": 1 << 40}
 # Of every table. Inserts are small and frequent. Merging more parts at a time rewrites rows less often, and
 # column statistics cost as much as the rows. Together both settings take a third off the cost of inserts.
 SMALL_PARTS = {"merge_selector_base": 12, "auto_statistics_types": "''"}
@@ -52,10 +53,13 @@ class Table:
     sharding: str  # an event's twins must meet on one shard
     partition_by: str = ""
     ttl_of: str = ""  # column
+    topic: str = topics.EVENTS  # that its rows come from
     version: str = "_loaded_at"  # of two rows with one identity, the row with the greater value stays
 
 
+LOG = Column("_log", "Int32", "The log of Kafka's topic that the record is from; 0: unknown.")
 _PLACE = (
+    LOG,
     Column("_partition", "Int32", "The record's partition in Kafka."),
     Column("_offset", "Int64", "The record's offset in Kafka."),
     Column("_appended_at", MOMENT, "The record's timestamp in Kafka."),
@@ -88,76 +92,6 @@ def creations(found: Iterable[Table], options: Options) -> Iterator[str]:
         yield f"CREATE DATABASE IF NOT EXISTS {database}{everywhere}"
     for table in found:
         yield from _creation(table, options)
-
-
-def additions(
-    found: Iterable[Table], existing: Mapping[str, Mapping[str, str]], options: Options
-) -> Iterator[str]:
-    """Yield the statements that add missing columns; `existing`: table -> column -> type."""
-    for table in found:
-        present = existing.get(table.name, {})
-        missing = [column for column in table.columns if column.name not in present]
-        if missing:
-            added = ", ".join(f"ADD COLUMN IF NOT EXISTS {definition(column)}" for column in missing)
-            for name in _physical(table, options):
-                yield f"ALTER TABLE {RAW}.{name}{on_cluster(options)} {added}"
-
-
-def engines() -> str:
-    """Return the query for the name and the engine, with its settings, of each table that has files."""
-    ours = f"database = '{RAW}' AND endsWith(engine, 'MergeTree')"
-    return f"SELECT name, engine_full FROM system.tables WHERE {ours}"  # noqa: S608 - our names
-
-
-def missing_settings(found: Iterable[Table], engines: Mapping[str, str], options: Options) -> Iterator[str]:
-    """Yield the statements that add settings which a table did not have when it was created."""
-    compact = {_physical(table, options)[0] for table in found if _has_json(table)}
-    for name, engine in engines.items():
-        wanted = SMALL_PARTS | (_COMPACT if name in compact else {})
-        if missing := {setting: value for setting, value in wanted.items() if setting not in engine}:
-            yield f"ALTER TABLE {RAW}.{name}{on_cluster(options)} MODIFY SETTING {assignments(missing)}"
-
-
-def retentions(found: Iterable[Table], engines: Mapping[str, str], options: Options) -> Iterator[str]:
-    """Yield the statements that give existing tables another retention; without a setting, theirs stays."""
-    for table in found:
-        name = _physical(table, options)[0]
-        engine = engines.get(name, "")
-        wanted = f" TTL toDateTime({table.ttl_of}) + toIntervalDay({options.ttl_days}) "
-        if not (engine and options.ttl_days and table.ttl_of) or wanted in engine:
-            continue
-        altering = f"ALTER TABLE {RAW}.{name}{on_cluster(options)} MODIFY"
-        if table.partition_by and "ttl_only_drop_parts" not in engine:
-            yield f"{altering} SETTING ttl_only_drop_parts = 1"
-        # In the background: reading all rows of a table may take long.
-        yield f"{altering} {_ttl(table, options)} SETTINGS alter_sync = 0, mutations_sync = 0"
-
-
-def bounds(
-    found: Iterable[Table], existing: Mapping[str, Mapping[str, str]], options: Options
-) -> Iterator[str]:
-    """Yield the statements that bound JSON columns in tables created before the bound existed."""
-    for table in found:
-        for column in table.columns:
-            if column.type != JSON or existing.get(table.name, {}).get(column.name) != "JSON":
-                continue
-            for name in _physical(table, options):
-                # In the background: meanwhile, rows stay readable and loading goes on.
-                yield (
-                    f"ALTER TABLE {RAW}.{name}{on_cluster(options)} MODIFY COLUMN {definition(column)}"
-                    " SETTINGS alter_sync = 0, mutations_sync = 0"
-                )
-
-
-def differences(
-    found: Iterable[Table], existing: Mapping[str, Mapping[str, str]]
-) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (table, column, type, expected type) of every column with a wrong type."""
-    for table in found:
-        present = existing.get(table.name, {})
-        for column in table.columns:
-            if present.get(column.name, column.type).replace(" ", "") != column.type.replace(" ", ""):
-                yield table.name, column.name, present[column.name], column.type
 
 
 def local(name: str, options: Options) -> str:
@@ -209,6 +143,7 @@ def _table(releases: list[Release]) -> Table:
             order_by="body_hash",
             sharding="sipHash64(body)",
             ttl_of="received_at",
+            topic=topics.QUARANTINE,
         )
     if family == "clickstream":
         # Without the event's own time, there is no partition that a late twin would share.
@@ -229,7 +164,7 @@ def _table(releases: list[Release]) -> Table:
 
 
 def _creation(table: Table, options: Options) -> Iterator[str]:
-    everywhere, local = on_cluster(options), _physical(table, options)[0]
+    everywhere, local = on_cluster(options), physical(table, options)[0]
     lines = ",\n  ".join([*(definition(column) for column in table.columns), *_indices(table)])
     engine = f"ReplacingMergeTree({table.version})"
     if options.cluster:
@@ -240,7 +175,7 @@ def _creation(table: Table, options: Options) -> Iterator[str]:
         clauses.append(f"PARTITION BY {table.partition_by}")
     clauses.append(f"ORDER BY ({table.order_by})")
     if options.ttl_days and table.ttl_of:
-        clauses.append(_ttl(table, options))
+        clauses.append(ttl(table, options))
     clauses.append(f"SETTINGS {_settings(table, options)}")
     yield f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{everywhere} (\n  {lines}\n)\n" + "\n".join(clauses)
     if options.cluster:
@@ -248,7 +183,8 @@ def _creation(table: Table, options: Options) -> Iterator[str]:
         yield f"CREATE TABLE IF NOT EXISTS {RAW}.{table.name}{everywhere} AS {RAW}.{local} ENGINE = {shards}"
 
 
-def _ttl(table: Table, options: Options) -> str:
+def ttl(table: Table, options: Options) -> str:
+    """Return the clause that deletes rows after their time."""
     return f"TTL toDateTime({table.ttl_of}) + INTERVAL {options.ttl_days} DAY"
 
 
@@ -267,14 +203,16 @@ def _settings(table: Table, options: Options) -> str:
     }
     if options.ttl_days and table.partition_by:
         settings["ttl_only_drop_parts"] = 1
-    if _has_json(table):
-        settings |= _COMPACT
+    if has_json(table):
+        settings |= COMPACT
     return assignments(settings)
 
 
-def _has_json(table: Table) -> bool:
+def has_json(table: Table) -> bool:
+    """Return whether a column is JSON."""
     return any(column.type == JSON for column in table.columns)
 
 
-def _physical(table: Table, options: Options) -> tuple[str, ...]:
+def physical(table: Table, options: Options) -> tuple[str, ...]:
+    """Return the names of the tables that the table consists of; the first one has the files."""
     return tuple(dict.fromkeys((local(table.name, options), table.name)))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 EVENTS = "tapcart.events"
 QUARANTINE = "tapcart.quarantine"
 ALL = (EVENTS, QUARANTINE)  # only the cluster knows their number of partitions
+UNKNOWN_LOG = 0  # of a record that was not just read from its topic, see `runtime.kafka.log_ids`
 
 PARTITIONER = "murmur2_random"
 # The limit of brokers, after compression: bodies have at most 2 MiB, and larger records compress well.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from consumers.warehouse.clickhouse import ClickHouseStore, connect
-from consumers.warehouse.load.container import Format, container, format_of
+from consumers.warehouse.load.container import Format, container, format_of, head_of
 from consumers.warehouse.tables import RAW, Options, Table, quoted, tables
 from deploy.demo.generator import Plan, generate
 from schemas.catalog.catalog import Catalog
@@ -135,7 +135,7 @@ class DataSet:
         for number, post in enumerate(generate(plan)):
             if post.kind == "event":
                 value = decoder.decode(post.body, {}).encode(post.sent_at_ms)
-                head = long(number % 12) + long(number // 12) + long(post.sent_at_ms)
+                head = head_of(1, number % 12) + long(number // 12) + long(post.sent_at_ms)
                 parts.setdefault(int.from_bytes(value[1:HEADER_BYTES]), []).extend(
                     (value[HEADER_BYTES:], head)
                 )

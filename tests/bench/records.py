@@ -41,7 +41,7 @@ def write(kafka: str, folder: Path, count: int) -> None:
         some = [*islice(records, _BATCH_ROWS)]
         for record in some:
             _produce(producer, record)
-        batch.add(some, 0.0)
+        batch.add(some, 0.0, {})
         for group in batch.groups:
             path = folder / f"{number:04d}-{group.form.table}.avro"
             path.write_bytes(container(group.form, group.parts))

@@ -244,7 +244,7 @@ def test_parquet_files_have_every_row_once(site: Site, tmp_path: Path) -> None:
 
 def _rows(folder: Path, app: str) -> list[tuple[int, int]]:
     return [
-        (int(path.name.split("-")[0]), offset)
+        (int(path.name.split("-")[1]), offset)
         for path in folder.glob(f"app={app}*/date=*/*.parquet")
         for offset in pq.read_table(path, columns=["_offset"])["_offset"].to_pylist()
     ]

@@ -182,6 +182,40 @@ def test_same_id_elsewhere_does_not_hide_a_missing_event(site: Site) -> None:
     assert (status, report["totals"]["missing"]) == (1, 1)
 
 
+def test_another_logs_rows_account_for_nothing(site: Site) -> None:
+    """A row at the same partition and offset is another record's, and stays."""
+    site.send(body("AppOpened", app_id=site.app, event_id="mine"))
+    columns = "app_id, device_id, event_id, event_type, timestamp, received_at, _partition, _offset"
+    source = f"FROM tapcart_raw.app_opened WHERE app_id = '{site.app}'"
+    other = columns.replace("event_id", "'other'", 1)
+    site.tables.run(f"INSERT INTO tapcart_raw.app_opened ({columns}, _log) SELECT {other}, 1 {source}")
+    before = site.report()[0]
+    site.delete("app_opened", "event_id = 'mine'")
+    status, report = site.report("--wait", "0")
+    repaired = site.run("--repair")[0]
+    found = site.tables.rows(f"SELECT event_id, _log = 1 {source} ORDER BY event_id")
+
+    assert (before, status, report["totals"]["missing"], repaired) == (0, 1, 1, 0)
+    assert found == [["mine", 0], ["other", 1]]
+
+
+def test_rows_from_before_their_log_was_kept_are_of_the_log_in_use(site: Site) -> None:
+    """A table of an earlier version gets the column; its rows account for their records as before."""
+    site.send(*(body("CartViewed", app_id=site.app) for _ in range(3)))
+    assert site.loader.stop() == 0
+    site.tables.run("ALTER TABLE tapcart_raw.cart_viewed DROP COLUMN _log")
+    site.loader.start()
+    site.send(body("AppOpened", app_id=site.app), count=4)
+    status, report = site.report()
+    kept = site.tables.rows(
+        f"SELECT _log, count() FROM tapcart_raw.cart_viewed WHERE app_id = '{site.app}' GROUP BY _log"
+    )
+    log = site.tables.one(f"SELECT any(_log) FROM tapcart_raw.app_opened WHERE app_id = '{site.app}'")
+
+    assert (status, report["totals"]["missing"]) == (0, 0)
+    assert kept == [[log, 3]]
+
+
 def test_damaged_record_is_accounted_for_by_its_body(site: Site) -> None:
     """It has only a row in the quarantine; without that it is missing, and repaired."""
     # A digest that ends with 0 must not lose its last byte on the way.

@@ -50,6 +50,7 @@ class StandInConsumer:
     joined = True
 
     def __init__(self) -> None:
+        self.logs: dict[str, int] = {}
         self.stop: Callable[[], None] = lambda: None  # of the loader
 
     def poll(self, _seconds_max: float, _records_max: int, _bytes_max: int) -> list[Record]:

@@ -6,15 +6,15 @@ row or a refusal, and its offset is in `offsets`. Measured on one slow core: doc
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from consumers.kit.decode import Refusal
 from consumers.kit.record import Place, Record
-from consumers.warehouse.load.container import Format
+from consumers.warehouse.load.container import Format, head_of
 from consumers.warehouse.load.schema_bindings import SchemaBindings
-from runtime.kafka import record_headers
+from runtime.kafka import record_headers, topics
 from schemas.catalog.wire import HEADER_BYTES, checksum
 from schemas.codec.varint import long
 
@@ -58,6 +58,7 @@ class Batch:
         self.bytes = 0
         self.offsets: dict[Place, int] = {}  # the next offsets once this batch is inserted
         self.refusals: list[Refusal] = []
+        self.logs: Mapping[str, int] = {}  # of `refusals`, by topic; empty: from several logs of one topic
         self.checked = 0  # records that went through `check`
         self.oldest_ms = _NEVER_MS  # the earliest record's timestamp
         self._began: float | None = None
@@ -98,8 +99,11 @@ class Batch:
         waited = 0.0 if self._began is None else now - self._began
         return max(0.0, self._limits.age_seconds_max - waited)
 
-    def add(self, records: Iterable[Record], now: float) -> None:
-        """Add records that arrived at `now`."""
+    def add(self, records: Iterable[Record], now: float, logs: Mapping[str, int]) -> None:
+        """Add records that arrived at `now` from `logs` (topic -> log)."""
+        if logs != self.logs:
+            self.logs = {} if self.refusals else {**logs}
+        heads = _Heads(logs)
         last_at, last_at_bytes = -1, b""
         for record in records:
             topic, partition, offset = record.topic() or "", record.partition() or 0, record.offset() or 0
@@ -108,11 +112,12 @@ class Batch:
                 last_at, last_at_bytes = at, long(at)
                 self.oldest_ms = min(self.oldest_ms, at)
             group, body = self._placed(topic, record)
-            self.offsets[topic, partition] = offset + 1
+            place = topic, partition
+            self.offsets[place] = offset + 1
             self.rows += 1
             self.bytes += len(body) + _ROW_BYTES
             if group is not None:
-                group.parts += (body, _PARTITIONS[partition] + long(offset) + last_at_bytes)
+                group.parts += (body, heads[place] + long(offset) + last_at_bytes)
         if self._began is None and self.rows:
             self._began = now
 
@@ -142,10 +147,14 @@ class Batch:
         return self._groups[topic][form.prefix], body
 
 
-class _Partitions(dict[int, bytes]):
-    def __missing__(self, partition: int) -> bytes:
-        self[partition] = long(partition)
-        return self[partition]
+class _Heads(dict[Place, bytes]):
+    """The beginning of the heads of each partition's rows."""
 
+    def __init__(self, logs: Mapping[str, int]) -> None:
+        super().__init__()
+        self._logs = logs
 
-_PARTITIONS = _Partitions()
+    def __missing__(self, place: Place) -> bytes:
+        topic, partition = place
+        self[place] = head_of(self._logs.get(topic, topics.UNKNOWN_LOG), partition)
+        return self[place]

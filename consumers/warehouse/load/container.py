@@ -1,7 +1,7 @@
 """Avro bodies as in Kafka -> one Avro object container file, without decoding them.
 
-Invariants: the container's schema is the row's place in Kafka, as three fields, and the value's schema; so a
-row is its head, the three numbers, and its body. Each row is its own block, which readers respect: an invalid
+Invariants: the container's schema is the row's place in Kafka, as four fields, and the value's schema; so a
+row is its head, the four numbers, and its body. Each row is its own block, which readers respect: an invalid
 body affects only its own row. Source: Avro 1.12, "Object Container Files". Measured on one slow core: see
 docs/decisions/0016-loader.md.
 """
@@ -16,8 +16,10 @@ from schemas.catalog.catalog import Release
 from schemas.catalog.table_names import table_name
 from schemas.codec.varint import long
 
-# A row's place in Kafka; `_appended_at` is the record's timestamp.
+# A row's place in Kafka; `_appended_at` is the record's timestamp. The numbers of a topic come first, and are
+# encoded once for all its records.
 PLACE_FIELDS: tuple[dict[str, Any], ...] = (
+    {"name": "_log", "type": "int"},
     {"name": "_partition", "type": "int"},
     {"name": "_offset", "type": "long"},
     {"name": "_appended_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
@@ -64,8 +66,13 @@ def container(form: Format, parts: Sequence[bytes]) -> bytes:
     return b"".join(blocks)
 
 
-def place_of(head: bytes) -> tuple[int, int, int]:
-    """Decode partition, offset and timestamp (ms) from a row's head."""
+def head_of(log: int, partition: int) -> bytes:
+    """Return the beginning of the heads of one partition's rows; offset and timestamp (ms) follow."""
+    return long(log) + long(partition)
+
+
+def place_of(head: bytes) -> tuple[int, int, int, int]:
+    """Decode log, partition, offset and timestamp (ms) from a row's head."""
     numbers, number, shift = [], 0, 0
     for byte in head:
         number |= (byte & 0x7F) << shift
@@ -73,8 +80,8 @@ def place_of(head: bytes) -> tuple[int, int, int]:
         if byte < _MORE:
             numbers.append((number >> 1) ^ -(number & 1))
             number = shift = 0
-    partition, offset, appended_at = numbers
-    return partition, offset, appended_at
+    log, partition, offset, appended_at = numbers
+    return log, partition, offset, appended_at
 
 
 def _stripped(avro: Any) -> Any:

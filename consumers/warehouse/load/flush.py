@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from consumers.kit.errors import TransientError
 from consumers.kit.schema_patience import SchemaPatience
 from consumers.warehouse.errors import PermanentError, TooManyRefusedError
 from consumers.warehouse.load.batch import Batch, RowGroup
+from consumers.warehouse.load.container import head_of
 from consumers.warehouse.load.inserts import Inserts, Policy, Store
 from consumers.warehouse.load.quarantined_record import QuarantinedRecord, quarantined_record
 from consumers.warehouse.load.schema_bindings import CurrentBindings
@@ -32,7 +33,7 @@ from schemas.codec.varint import long
 _log = logging.getLogger(__name__)
 
 # Partition and offset of a row that never was a record of its topic: -1.
-_NO_PLACE = long(-1) + long(-1)
+_NO_PLACE = head_of(topics.UNKNOWN_LOG, -1) + long(-1)
 _IDS_AHEAD_MAX = 100  # a producer may be this many releases ahead; no release will have a greater id soon
 _CUT_BYTES = 65_536  # kept of a value that the quarantine rejects as a whole
 
@@ -83,7 +84,7 @@ class Flusher:
         """Write every record of the batch. Raises: TooManyRefusedError, TransientError."""
         self.inserts.reset()
         refused_max = self._policy.refused_rows_max
-        groups, refusals = self._checked_again(batch.refusals)
+        groups, refusals = self._checked_again(batch.refusals, batch.logs)
         for group in [*batch.groups, *groups]:
             refused = self._load(group, refused_max)
             refused_max -= sum(refusal.reason != DAMAGED for refusal in refused)
@@ -92,7 +93,9 @@ class Flusher:
             self._keep(refusals)
         self.inserts.reset()
 
-    def _checked_again(self, refusals: Sequence[Refusal]) -> tuple[list[RowGroup], list[Refusal]]:
+    def _checked_again(
+        self, refusals: Sequence[Refusal], logs: Mapping[str, int]
+    ) -> tuple[list[RowGroup], list[Refusal]]:
         """Return the rows of schemas released since the batch began, and the other refusals.
 
         Raises: TooManyRefusedError, if records of ours are still unknown in time; TransientError.
@@ -112,7 +115,8 @@ class Flusher:
                 unknown.append(replace(refusal, reason=checked.reason, detail=checked.detail))
                 continue
             form, body = checked
-            groups.setdefault(form.prefix, RowGroup(form, record.topic())).parts += (body, record.head)
+            head = record.head(logs.get(record.topic(), topics.UNKNOWN_LOG))
+            groups.setdefault(form.prefix, RowGroup(form, record.topic())).parts += (body, head)
         ours = [refusal for refusal in unknown if refusal.is_ours]
         if len(ours) > self._policy.refused_rows_max:
             raise TooManyRefusedError(f"{len(ours)} rows of newer producers, the first: {ours[0].detail}")

@@ -112,7 +112,8 @@ class Loader:
         self._start_job(now)
         self._apply_back_pressure()
         seconds = _JOB_SECONDS if self._job else self._seconds_left(now)
-        self._batch.add(self._consumer.poll(seconds, *self._batch.room), now)
+        records = self._consumer.poll(seconds, *self._batch.room)
+        self._batch.add(records, now, self._consumer.logs)
         self._note(now)
 
     def _seconds_left(self, now: float) -> float:

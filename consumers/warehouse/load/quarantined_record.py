@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from consumers.warehouse.load.container import head_of
 from schemas.codec.varint import long
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -45,10 +46,9 @@ class QuarantinedRecord:
         """Return the value."""
         return self.body
 
-    @property
-    def head(self) -> bytes:
-        """The row's head in a container."""
-        return long(self.place[1]) + long(self.place[2]) + long(self.received_at_ms)
+    def head(self, log: int) -> bytes:
+        """Return the row's head in a container, for a record of `log`."""
+        return head_of(log, self.place[1]) + long(self.place[2]) + long(self.received_at_ms)
 
 
 def quarantined_record(

@@ -118,7 +118,7 @@ class SchemaBindings:
     def refused(self, form: Format, topic: str, row: tuple[bytes, bytes], detail: str) -> Refusal:
         """Build the refusal of a row (body and head) that the engine rejected."""
         body, head = row
-        partition, offset, appended_at = place_of(head)
+        _, partition, offset, appended_at = place_of(head)
         value = form.prefix + body
         try:
             datum = fields_of(form.release, value)

@@ -1,6 +1,6 @@
 """Settings and schemas -> the assembled parts of a loader, for `__main__`, `reconcile` and `replay`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from consumers.kit.group_consumer import GroupConsumer, Membership
 from consumers.kit.quarantine import QuarantineWriter
@@ -13,11 +13,13 @@ from consumers.warehouse.load.loader import Bounds, Loader
 from consumers.warehouse.load.schema_bindings import CurrentBindings, SchemaBindings
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.settings import Settings
+from runtime.kafka import log_ids, topics
 from schemas.catalog.schema_reloader import SchemaReloader
 
 # Records that are read again are of many days, and a batch makes a part for each day and type. No other batch
 # fills meanwhile, as it does in the loop.
 _LARGER = 4
+_REQUEST_SECONDS_MAX = 10.0
 
 
 class LoaderParts:
@@ -34,6 +36,7 @@ class LoaderParts:
             self.bindings.tables,
             settings.table_options,
             settings.insert_seconds_max,
+            lambda: log_ids.read(settings.kafka, topics.ALL, _REQUEST_SECONDS_MAX),
         )
         self.flusher = Flusher(
             self.warehouse,
@@ -63,15 +66,15 @@ class LoaderParts:
         )
         return Batch(limits, self.bindings)
 
-    def load(self, records: Iterable[Sequence[Record]]) -> Iterator[int]:
-        """Load records that were read outside the group; yield the number of rows in each batch.
+    def load(self, records: Iterable[Sequence[Record]], logs: Mapping[str, int]) -> Iterator[int]:
+        """Load records of `logs` that were read outside the group; yield the number of rows in each batch.
 
         Raises: TransientError, TooManyRefusedError.
         """
         self.flusher.make_tables()
         batch = self._make_larger_batch()
         for some in records:
-            batch.add(some, 0.0)
+            batch.add(some, 0.0, logs)
             if batch.full:
                 self.flusher.write(batch)
                 yield batch.rows

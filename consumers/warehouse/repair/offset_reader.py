@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from consumers.kit import client, offsets
 from consumers.kit.errors import TransientError
 from consumers.kit.record import Place, Record
-from runtime.kafka import topics
+from runtime.kafka import log_ids, topics
 from runtime.retry import RetryPolicy, retrying
 
 _log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class OffsetRange:
 class PartitionOffsets:
     """The offsets of one partition."""
 
+    log: int  # of the topic, see `runtime.kafka.log_ids`
     low: int  # the first offset still available
     high: int  # one after the last
     committed: int  # the loader's next; `low` if it has none
@@ -57,11 +58,16 @@ class OffsetReader:
     """Reads the topics from outside the group. Raises: SettingsError; every method: TransientError."""
 
     def __init__(self, kafka: Mapping[str, str], group: str) -> None:
+        self._kafka = kafka
         self._consumer = client.consumer(kafka, group, _log, enable_partition_eof=True, fetch_wait_max_ms=20)
 
     def logs(self) -> dict[Place, PartitionOffsets]:
         """Return the offsets of every partition of our topics."""
         return _retry()(self._logs)
+
+    def log_ids(self) -> dict[str, int]:
+        """Return the log of each of our topics; call it before records are read."""
+        return _retry()(self._log_ids)
 
     def received(self, start_ms: int, end_ms: int) -> list[OffsetRange]:
         """Return the ranges received from `start_ms` on and before `end_ms` (since 1970) that still exist."""
@@ -89,7 +95,12 @@ class OffsetReader:
         """Close the connections."""
         self._consumer.close()
 
+    def _log_ids(self) -> dict[str, int]:
+        with _as_transient():
+            return log_ids.read(self._kafka, topics.ALL, _SECONDS_MAX)
+
     def _logs(self) -> dict[Place, PartitionOffsets]:
+        logs = self._log_ids()
         with _as_transient():
             places = offsets.places(self._consumer, topics.ALL, _SECONDS_MAX)
             # In this order, so that committed offsets are within the ends.
@@ -97,7 +108,9 @@ class OffsetReader:
             lows = offsets.starts(self._consumer, places, _SECONDS_MAX)
             highs = offsets.ends(self._consumer, places, _SECONDS_MAX)
         return {
-            place: PartitionOffsets(lows[place], highs[place], lows[place] if offset is None else offset)
+            place: PartitionOffsets(
+                logs[place[0]], lows[place], highs[place], lows[place] if offset is None else offset
+            )
             for place, offset in committed.items()
         }
 

@@ -16,7 +16,7 @@ from consumers.warehouse.repair.offset_reader import OffsetRange, PartitionOffse
 from consumers.warehouse.tables import RAW
 from runtime.kafka import topics
 
-# The offsets are those of one topic: the quarantine's or the events'.
+# The offsets are those of one topic's log: the quarantine's or the events'.
 GAPS_SQL = Path(__file__).parents[2] / "reconcile.sql"
 
 # A partition's bounds are at index number + 1. Clickstream events have no event_type.
@@ -29,14 +29,17 @@ FROM
         _partition,
         groupBitmapIf(
             toUInt64(_offset),
-            _offset >= {lows:Array(Int64)}[_partition + 1] AND _offset < {highs:Array(Int64)}[_partition + 1]
+            _log = {log:Int32}
+            AND _offset >= {lows:Array(Int64)}[_partition + 1]
+            AND _offset < {highs:Array(Int64)}[_partition + 1]
         ) AS within,
         count() AS rows
     FROM
     (
-        SELECT toString(event_type) AS name, _partition, _offset FROM merge('tapcart_raw', {tables:String})
+        SELECT toString(event_type) AS name, _log, _partition, _offset
+        FROM merge('tapcart_raw', {tables:String})
         UNION ALL
-        SELECT 'Clickstream' AS name, _partition, _offset FROM tapcart_raw.clickstream
+        SELECT 'Clickstream' AS name, _log, _partition, _offset FROM tapcart_raw.clickstream
     )
     WHERE _partition >= 0
     GROUP BY name, _partition
@@ -71,6 +74,7 @@ class ReconcileQueries:
         """Return, by partition, how many offsets have a row, and the ranges without a row."""
         parameters = {
             "tables": f"^({'|'.join(tables)})$",
+            "log": _log_of(logs.values()),
             "partitions": list(logs),
             "lows": [log.low for log in logs.values()],
             "highs": [log.high for log in logs.values()],
@@ -108,6 +112,7 @@ class ReconcileQueries:
         events = [logs[place] for place in sorted(logs) if place[0] == topics.EVENTS]
         parameters = {
             "tables": f"^({'|'.join(name for name in tables if name != 'clickstream')})$",
+            "log": _log_of(events),
             "lows": [log.low for log in events],
             "highs": [log.high for log in events],
         }
@@ -122,6 +127,11 @@ class ReconcileQueries:
     @cached_property
     def _client(self) -> Client:
         return connect(self._url, _SECONDS_MAX, max_query_size=2 * _QUERY_BYTES_MAX)
+
+
+def _log_of(partitions: Iterable[PartitionOffsets]) -> int:
+    """Return the log of a topic's partitions."""
+    return next((one.log for one in partitions), topics.UNKNOWN_LOG)
 
 
 _EXPRESSIONS = {"hour": "toUnixTimestamp(toStartOfHour(timestamp))"}

@@ -1,8 +1,8 @@
 """Kafka and ClickHouse -> the state of every record of our topics; and missing records, loaded again.
 
-A record is accounted for if its offset has a row; or its identity has one (a merge removed the duplicate's
-row), for a type that had no schema also in the table of its new schema (`replay --untyped` moved it); or the
-quarantine has its body; or it is past the TTL.
+A record is accounted for if its offset has a row from this log of the topic; or its identity has one (a merge
+removed the duplicate's row), for a type that had no schema also in the table of its new schema (`replay
+--untyped` moved it); or the quarantine has its body; or it is past the TTL.
 
 Invariants: only offsets without a row are read from Kafka again; memory does not grow with their number;
 committed offsets are never moved.
@@ -10,7 +10,7 @@ committed offsets are never moved.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -101,7 +101,7 @@ class Reconciliation:
             return all(committed[place] >= log.high for place, log in logs.items())
 
         wait_until(is_loaded, seconds_max, _WAIT_SECONDS)
-        return {p: PartitionOffsets(log.low, log.high, committed[p]) for p, log in logs.items()}
+        return {place: replace(log, committed=committed[place]) for place, log in logs.items()}
 
     def report(self, logs: dict[Place, PartitionOffsets], now_ms: int) -> ReconciliationReport:
         """Reconcile all records of `logs`. `now_ms` decides which are past the TTL."""
@@ -120,7 +120,8 @@ class Reconciliation:
 
     def repair(self, ranges: Sequence[OffsetRange]) -> int:
         """Load the records of `ranges`; return their number. Raises: TooManyRefusedError."""
-        return sum(self._parts.load(self._kafka.records_side_by_side(ranges)))
+        records = self._kafka.records_side_by_side(ranges)
+        return sum(self._parts.load(records, self._kafka.log_ids()))
 
     def types(
         self, report: ReconciliationReport, logs: Mapping[Place, PartitionOffsets]

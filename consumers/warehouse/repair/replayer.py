@@ -28,7 +28,7 @@ from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.tables import PUBLIC, RAW
 from runtime import environment
 from runtime.environment import SettingsError
-from runtime.kafka import record_headers
+from runtime.kafka import record_headers, topics
 from runtime.tokens import APPS_HEADER, Token, parse
 from schemas.catalog.wire import checksum
 
@@ -197,7 +197,8 @@ class Replayer:
             return f"{checked.reason}: {checked.detail}"
         form, body = checked
         try:
-            self._parts.warehouse.insert(form, container(form, (body, record.head)))
+            # The place is of the log from which the loader rejected it, which may be another by now.
+            self._parts.warehouse.insert(form, container(form, (body, record.head(topics.UNKNOWN_LOG))))
         except PermanentError as error:
             return f"refused: {error.detail[:200]}"
         return ""

@@ -2,7 +2,7 @@
 
 Rows of `unmodelled` whose type has a table by now move there. Rows whose `extra` holds values that have a
 column by now are written again. Each row is assembled into the posted body and read by ingest's rules. It
-keeps its place and times (`_partition`, `_offset`, `_appended_at`, `received_at`).
+keeps its place and times (`_log`, `_partition`, `_offset`, `_appended_at`, `received_at`).
 
 Invariants: a row leaves `unmodelled` only when its identity has a row in its own table, which the removing
 statement itself checks. So a run may be killed at any line, and repeated. Until `wait` returns,
@@ -38,7 +38,8 @@ _PAGE_ROWS = 20_000
 _DAYS_MAX = 100
 
 _AFTER = "unhex({app_id:String}), toDateTime({hour:UInt32}, 'UTC'), {device:UInt64}, unhex({event_id:String})"
-_PLACE = "_partition, _offset, toUnixTimestamp64Milli(_appended_at)"
+_PLACE = "_log, _partition, _offset, toUnixTimestamp64Milli(_appended_at)"
+_PLACE_COLUMNS = 4
 _NEXT = "hex(app_id), toUnixTimestamp(toStartOfHour(timestamp)), cityHash64(device_id), hex(event_id)"
 _SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
 
@@ -141,7 +142,7 @@ class Retyper:
                 continue
             value = event.encode(columns["received_at"])
             form = forms[value[:HEADER_BYTES]]
-            at = b"".join(map(long, row[len(names) : len(names) + 3]))
+            at = b"".join(map(long, row[len(names) : len(names) + _PLACE_COLUMNS]))
             groups.setdefault(form.prefix, RowGroup(form, topics.EVENTS)).parts += (value[HEADER_BYTES:], at)
         return [*groups.values()]
 

@@ -55,7 +55,7 @@ def write(store: _Store, *messages: Message) -> Metrics:
     metrics = Metrics()
     schemas = CurrentBindings(_SCHEMAS, metrics)
     batch = Batch(BatchLimits(1000, 1 << 30, 0.0), schemas.bindings)
-    batch.add(messages, 0.0)
+    batch.add(messages, 0.0, {})
     Flusher(store, store, schemas, Policy(0.0, 1000, 0.0), metrics).write(batch)
     return metrics
 

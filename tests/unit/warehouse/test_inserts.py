@@ -107,7 +107,7 @@ def load(store: Store, clock: Clock, rows: int, policy: Policy = POLICY) -> tupl
     metrics = Metrics()
     writer = Inserts(store, policy, metrics, clock)
     group = RowGroup(FORM, topics.EVENTS)
-    group.parts += (part for row in range(rows) for part in (BODY, long(0) + long(row) + long(0)))
+    group.parts += (part for row in range(rows) for part in (BODY, long(0) + long(0) + long(row) + long(0)))
     found = writer.insert(group, BINDINGS, 1000)
     assert all(isinstance(error, SetAsideError) for _, error in found)
     return {row for row, _ in found}, metrics

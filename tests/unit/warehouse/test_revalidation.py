@@ -191,7 +191,9 @@ def test_engine_refusal_keeps_the_whole_value() -> None:
     """The prefix is restored, and readable fields are reported."""
     good = GOOD["CartViewed"]
     form = FORMATS[wire.wire_id_of(good) or 0]
-    found = BINDINGS.refused(form, topics.EVENTS, (good[wire.HEADER_BYTES :], bytes([6, 8, 10])), "Code: 469")
+    found = BINDINGS.refused(
+        form, topics.EVENTS, (good[wire.HEADER_BYTES :], bytes([2, 6, 8, 10])), "Code: 469"
+    )
     datum = BINDINGS.datum(form, good[wire.HEADER_BYTES :])
 
     assert dataclasses.asdict(found) == {

@@ -79,7 +79,7 @@ class Site:
     def batch(self, *messages: Message) -> Batch:
         """Return a batch with the current bindings."""
         batch = Batch(BatchLimits(1000, 1 << 30, 0.0), self.schemas.bindings)
-        batch.add(messages, 0.0)
+        batch.add(messages, 0.0, {})
         return batch
 
     def release(self) -> None:

@@ -6,21 +6,25 @@ import re
 import pytest
 
 from consumers.warehouse.load.container import format_of
+from consumers.warehouse.table_changes import (
+    additions,
+    bounds,
+    differences,
+    lack_log,
+    missing_settings,
+    retentions,
+)
 from consumers.warehouse.tables import (
     SMALL_PARTS,
     Options,
     Table,
-    additions,
     assignments,
-    bounds,
     creations,
     definition,
-    differences,
-    missing_settings,
-    retentions,
     tables,
 )
 from consumers.warehouse.views import views
+from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.columns import Column
 from schemas.catalog.table_names import table_name
@@ -136,8 +140,8 @@ def test_older_table_gets_what_it_lacks() -> None:
     table = BY_NAME["order_created"]
     lacks = {"event_properties.total_price", "event_properties.total_price_amount"}
     existing = {table.name: {name: kind for name, kind in types(table).items() if name not in lacks}}
-    [sql] = additions([table], existing, Options())
-    both = list(additions([table], existing, Options(cluster="c")))
+    [sql] = additions([table], existing, {}, Options())
+    both = list(additions([table], existing, {}, Options(cluster="c")))
 
     assert sql.startswith(
         "ALTER TABLE tapcart_raw.order_created ADD COLUMN IF NOT EXISTS `event_properties.total_price`"
@@ -147,7 +151,19 @@ def test_older_table_gets_what_it_lacks() -> None:
         "tapcart_raw.order_created_local",
         "tapcart_raw.order_created",
     ]
-    assert list(additions(ALL, {table.name: types(table) for table in ALL}, Options())) == []
+    assert list(additions(ALL, {table.name: types(table) for table in ALL}, {}, Options())) == []
+
+
+def test_rows_from_before_their_log_was_kept_get_the_log_in_use() -> None:
+    """As the column's default, so no row is written again; a topic that does not exist has none of them."""
+    older = {table.name: {n: t for n, t in types(table).items() if n != "_log"} for table in ALL}
+    by_table = dict(zip(older, additions(ALL, older, {topics.EVENTS: 7}, Options()), strict=False))
+
+    assert (lack_log(ALL, older), lack_log(ALL, {})) == (True, False)
+    assert not lack_log(ALL, {table.name: types(table) for table in ALL})
+    assert "ADD COLUMN IF NOT EXISTS `_log` Int32 DEFAULT 7 COMMENT" in by_table["app_opened"]
+    assert "`_log` Int32 DEFAULT 0 COMMENT" in by_table["quarantine"]
+    assert all("`_log` Int32 COMMENT" in sql for sql in creations(ALL, Options()) if "`_offset`" in sql)
 
 
 def test_json_makes_a_bounded_number_of_columns_and_files() -> None:
