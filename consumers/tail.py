@@ -9,7 +9,6 @@ Kafka is unavailable it waits and says so. Exit status: 0 if its reader is gone;
 
 import argparse
 import json
-import logging
 import os
 import re
 import sys
@@ -39,8 +38,6 @@ from schemas.catalog.wire_ids import release_of
 if TYPE_CHECKING:
     from consumers.kit.record import Record
 
-_log = logging.getLogger(__name__)
-
 _REQUEST_SECONDS_MAX = 2.0
 _FOLLOW_SECONDS_MAX = 0.5  # events wait meanwhile
 _POLL_SECONDS_MAX = 0.2
@@ -59,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     reloader = lenient_reloader(settings.schemas_dir, settings.schema_registry)
     chosen = event_filter(reloader.catalog, options.type, options.app)
     _check_fields(reloader.catalog, chosen, options.fields)
-    consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail", _log)
+    consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail")
     try:
         for event, record in _events(consumer, reloader, chosen, options.since):
             _print(event, record, options)

@@ -4,7 +4,6 @@ Invariants: commits only what the caller commits, skips nothing when an offset i
 topic by reading it. Source: librdkafka's CONFIGURATION.md.
 """
 
-import logging
 from collections.abc import Iterable, Mapping
 from operator import methodcaller
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Message
 
 from runtime.environment import SettingsError
+from runtime.kafka import client_log
 
 # User properties must not change these.
 _REQUIRED = {
@@ -25,7 +25,7 @@ _headers = methodcaller("headers")
 _DEFAULTS = {"reconnect.backoff.max.ms": 1_000, "socket.keepalive.enable": True}
 
 
-def consumer(kafka: Mapping[str, Any], group: str, log: logging.Logger, **more: Any) -> Consumer:
+def consumer(kafka: Mapping[str, Any], group: str, **more: Any) -> Consumer:
     """Build a consumer; `more`: properties with `_` for `.`, or callbacks. Raises: SettingsError.
 
     librdkafka requires a group name even of consumers that never join one.
@@ -38,7 +38,7 @@ def consumer(kafka: Mapping[str, Any], group: str, log: logging.Logger, **more: 
         **{name if name.startswith("on_") else name.replace("_", "."): value for name, value in more.items()},
     }
     try:
-        return Consumer(properties, logger=log)
+        return Consumer(properties, logger=client_log.LOG)
     except KafkaException as error:
         raise SettingsError(f"KAFKA_*: {error.args[0].str()}") from error
 

@@ -93,7 +93,6 @@ class GroupConsumer:
         self._consumer = client.consumer(
             {**_DEFAULTS, **kafka},
             membership.group,
-            _log,
             partition_assignment_strategy="cooperative-sticky",
             on_commit=self._committed,
         )

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from consumers.kit.decode import Refusal, encode_refusal
 from consumers.kit.errors import TransientError
 from runtime.environment import SettingsError
-from runtime.kafka import topics
+from runtime.kafka import client_log, topics
 from runtime.kafka.record_headers import RecordHeaders
 from schemas.catalog import wire
 from schemas.catalog.catalog import CatalogError
@@ -112,7 +112,7 @@ class QuarantineWriter:
                 "message.max.bytes": topics.RECORD_BYTES_MAX,
             }
             try:
-                self._producer = Producer(properties, logger=_log)
+                self._producer = Producer(properties, logger=client_log.LOG)
             except KafkaException as error:
                 raise SettingsError(f"KAFKA_*: {error.args[0].str()}") from error
         return self._producer

@@ -37,7 +37,7 @@ class TopicEnds:
         self._said = ""
         self._failure: Exception | None = None
         self._stopping = threading.Event()
-        consumer = client.consumer({**kafka, "log_level": "0"}, group, _log)
+        consumer = client.consumer({**kafka, "log_level": "0"}, group)
         self._thread = threading.Thread(target=self._run, args=(consumer,), name="topic-ends", daemon=True)
         self._thread.start()
 

@@ -19,7 +19,7 @@ from consumers.live.balance import midnight_ms, settled_ms
 from consumers.live.newest import Arrival, Newest
 from consumers.live.poller import SourceAwayError
 from consumers.live.state import KafkaStatus, Mark, PartitionPosition, Today
-from runtime.kafka import topic_reader, topics
+from runtime.kafka import client_log, topic_reader, topics
 
 if TYPE_CHECKING:
     from runtime.kafka.record_headers import Headers
@@ -65,11 +65,10 @@ class KafkaSource:
         self._newest = newest
         common: dict[str, Any] = {"reconnect.backoff.max.ms": 1_000, **properties, "log_level": 0}
         self._admin_properties = common
-        self._admin = AdminClient(common, logger=_log)
+        self._admin = AdminClient(common, logger=client_log.LOG)
         self._consumer = client.consumer(
             common,
             group,
-            _log,
             fetch_message_max_bytes=_PEEK_BYTES,
             queued_min_messages=1,
             fetch_wait_max_ms=50,
@@ -130,7 +129,7 @@ class KafkaSource:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return 0
             # A client that outlived a broker may never get an answer again.
-            self._admin = AdminClient(self._admin_properties, logger=_log)
+            self._admin = AdminClient(self._admin_properties, logger=client_log.LOG)
             raise
 
     def _oldest_ms(self, waiting: Sequence[PartitionPosition]) -> int | None:

@@ -21,7 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingest.delivery.producer_port import NotAcknowledgedError, RefusedError
 from ingest.delivery.record import OutgoingRecord
-from runtime.kafka import topics
+from runtime.kafka import client_log, topics
 
 _LOG = logging.getLogger(__name__)
 # A partition without a leader delays the others by at most this. With 0.01, a Kafka that takes 20 ms
@@ -123,7 +123,7 @@ class KafkaProducer:
                 self._end(future, RefusedError(str(error)))
 
     def _new(self) -> Producer:
-        return Producer(self._properties, logger=logging.getLogger("librdkafka"))
+        return Producer(self._properties, logger=client_log.LOG)
 
     def _replace(self, failed: Producer, reason: str) -> None:
         """Replace the librdkafka producer after a fatal error: it accepts no more records."""

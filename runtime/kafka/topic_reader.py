@@ -5,7 +5,6 @@ not an error. Every call uses a new client: an admin client keeps stale leader e
 away (docs/decisions/0027-librdkafka-offsets.md).
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -13,17 +12,16 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from runtime.kafka import topics
+from runtime.kafka import client_log, topics
 from runtime.kafka.topic_contract import Cluster, Topic
 
-_LOG = logging.getLogger("librdkafka")
 _SLACK_SECONDS = 1.0
 _FORBIDDEN = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 
 
 def client(properties: Mapping[str, str]) -> AdminClient:
     """Build an admin client; consumer and producer properties in `properties` are harmless."""
-    return AdminClient({**properties, "log_level": "0"}, logger=_LOG)
+    return AdminClient({**properties, "log_level": "0"}, logger=client_log.LOG)
 
 
 def answer(future: Future[Any], seconds_max: float) -> Any:

@@ -4,7 +4,6 @@ Invariants: joins no group and commits nothing: the loader's offsets are read, n
 record (transaction markers, compacted records) are skipped.
 """
 
-import logging
 import time
 from bisect import bisect
 from collections import Counter
@@ -20,8 +19,6 @@ from consumers.kit.errors import TransientError
 from consumers.kit.record import Place, Record
 from runtime.kafka import log_ids, topics
 from runtime.retry import RetryPolicy, retrying
-
-_log = logging.getLogger(__name__)
 
 _SECONDS_MAX = 10.0
 _RETRY_SECONDS_MAX = 20.0  # leaders move within this
@@ -59,7 +56,7 @@ class OffsetReader:
 
     def __init__(self, kafka: Mapping[str, str], group: str) -> None:
         self._kafka = kafka
-        self._consumer = client.consumer(kafka, group, _log, enable_partition_eof=True, fetch_wait_max_ms=20)
+        self._consumer = client.consumer(kafka, group, enable_partition_eof=True, fetch_wait_max_ms=20)
 
     def logs(self) -> dict[Place, PartitionOffsets]:
         """Return the offsets of every partition of our topics."""
