@@ -3,20 +3,18 @@
 Invariant: the list is in order of start; the stack stops in reverse, so no service loses one that it needs.
 """
 
-import shutil
 import sys
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
-from xml.sax.saxutils import escape
 
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from deploy.local import admin_port, kafka
+from deploy.local import admin_port, clickhouse_command, kafka
 from deploy.local.settings import Settings
 
 NAMES = ("clickhouse", "kafka", "live", "warehouse", "ingest")
@@ -24,24 +22,6 @@ NAMES = ("clickhouse", "kafka", "live", "warehouse", "ingest")
 # Written once per start; never read.
 _PROBE_TOPIC = "tapline.start"
 _PROBE_SECONDS = 2.0
-
-_SERVER_CONFIG = """\
-<clickhouse>
-  <logger><level>warning</level><console>1</console></logger>
-  <listen_host>{host}</listen_host>
-  <http_port>{port}</http_port>
-  <path>{path}/</path>
-  <tmp_path>{path}/tmp/</tmp_path>
-  <user_files_path>{path}/user_files/</user_files_path>
-  <profiles><default/></profiles>
-  <users><default>
-    <password>{password}</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
-    <access_management>1</access_management>
-  </default></users>
-  <quotas><default/></quotas>
-  <user_directories><users_xml><path>{config}</path></users_xml></user_directories>
-</clickhouse>
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +97,9 @@ def services(settings: Settings, names: set[str], keeper: str, say: Callable[[st
     at = addresses(settings)
     make: dict[str, Callable[[], Service]] = {
         "clickhouse": lambda: Service(
-            "clickhouse", _clickhouse(settings), lambda: _get(f"{at.clickhouse}/ping") == b"Ok.\n"
+            "clickhouse",
+            clickhouse_command.command(settings, say),
+            lambda: _get(f"{at.clickhouse}/ping") == b"Ok.\n",
         ),
         "kafka": lambda: Service("kafka", _kafka(settings, say), lambda: _produces(at.kafka)),
         "live": lambda: _python("live", "consumers.live", lambda: bool(_get(f"{at.live}/healthz"))),
@@ -145,25 +127,6 @@ def _python(name: str, module: str, ready: Callable[[], bool]) -> Service:
 def _kafka(settings: Settings, say: Callable[[str], None]) -> list[str]:
     folder = settings.data_dir / "kafka"
     return kafka.command(folder, settings.cache_dir, settings.kafka_host, settings.kafka_port, say)
-
-
-def _clickhouse(settings: Settings) -> list[str]:
-    binary = shutil.which("clickhouse")
-    if not binary:
-        return [sys.executable, "-m", "deploy.local.clickhouse"]
-    folder = settings.data_dir / "clickhouse-server"
-    folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "config.xml"
-    text = _SERVER_CONFIG.format(
-        host=escape(settings.clickhouse_host),
-        port=settings.clickhouse_port,
-        path=escape(str(folder)),
-        config=escape(str(config)),
-        password=escape(settings.clickhouse_password.get_secret_value()),
-    )
-    config.touch(mode=0o600)
-    config.write_text(text)
-    return [binary, "server", f"--config-file={config}"]
 
 
 def _get(url: str) -> bytes:

@@ -121,8 +121,28 @@ def test_starts_again_with_data_and_token(clickhouse: Stack) -> None:
     clickhouse.start()
 
     assert query(clickhouse, "SELECT a FROM kept") == "1"
+    version = (clickhouse.data_dir / "clickhouse" / "engine-version").read_text().strip()
+    assert query(clickhouse, "SELECT version()").startswith(f"{version}.")
     assert (clickhouse.data_dir / "token").read_text() == token
     assert stat.S_IMODE((clickhouse.data_dir / "token").stat().st_mode) == 0o600
+
+
+def test_an_older_engine_refuses_the_folder_of_a_newer_one(clickhouse: Stack) -> None:
+    """The stack says so at once, and so does the engine's process started alone."""
+    record = clickhouse.data_dir / "clickhouse" / "engine-version"
+    record.parent.mkdir(parents=True)
+    record.write_text("99.1\n")
+    said = refused(clickhouse, 2)
+    command = [sys.executable, "-m", "deploy.local.clickhouse"]
+    alone = subprocess.run(
+        command, cwd=ROOT, env=clickhouse.env, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    for text in (said, alone.stderr):
+        assert f"ClickHouse 99.1 was the last to open {record.parent}, and 26." in text
+        assert "Traceback" not in text
+    assert alone.returncode == 2
+    assert not (record.parent / "metadata").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

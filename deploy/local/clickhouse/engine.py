@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import chdb
 from chdb.state.sqlitelike import Connection
 
+from deploy.local import engine_version
 from deploy.local.clickhouse import configuration, faults
 from deploy.local.clickhouse.faults import FrontError
 from deploy.local.clickhouse.settings import Settings
@@ -76,6 +78,7 @@ class Engine:
     """The engine on one data folder; thread-safe."""
 
     def __init__(self, settings: Settings, config: Path) -> None:
+        engine_version.claim(configuration.folder(settings), engine_version.parse(chdb.engine_version))
         configuration.make_default_database(settings)
         self._path = str(configuration.folder(settings))
         self._root = Connection(f"{self._path}?config-file={config}")
