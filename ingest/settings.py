@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
 from runtime import environment
+from runtime.kafka.retention import Retention
 from runtime.kafka.topic_contract import TopicContract
 from runtime.tokens import Token, parse
 from schemas.catalog.catalog import HERE
@@ -272,14 +273,32 @@ class Settings(BaseModel):
         ),
     )
     retention_hours: int = Field(
-        720, alias="INGEST_RETENTION_HOURS", ge=1, description="Retention of the topics that ingest creates."
+        720,
+        alias="INGEST_RETENTION_HOURS",
+        ge=1,
+        description=(
+            "How long Kafka keeps the records of both topics. If it is set, existing topics follow at "
+            "ingest's next start. `KAFKA_RETENTION_HOURS` is another name for it."
+        ),
+    )
+    retention_bytes: int | None = Field(
+        None,
+        alias="INGEST_RETENTION_BYTES",
+        ge=0,
+        description=(
+            "How many bytes Kafka keeps of both topics, in one copy; existing topics follow at ingest's next "
+            "start. The quarantine gets a tenth, each partition of the events an equal part of the rest: "
+            "Kafka deletes the oldest records beyond that, loaded or not. 0: no bound. Default: topics "
+            "stay as they are; with the Kafka of `make run`, half of the disk space that is free or already "
+            "Kafka's. `KAFKA_RETENTION_BYTES` is another name for it."
+        ),
     )
     kafka: environment.KafkaProperties = Field(
         alias="KAFKA_BOOTSTRAP_SERVERS",
         description=(
             "Kafka: `host:port`, comma separated. `make run` starts a broker at 127.0.0.1:9092 if "
-            "this is unset. Every other `KAFKA_*` variable but KAFKA_PORT is a librdkafka property: "
-            "`KAFKA_SECURITY_PROTOCOL` is `security.protocol`."
+            "this is unset. Every other `KAFKA_*` variable but KAFKA_PORT and KAFKA_RETENTION_* is a "
+            "librdkafka property: `KAFKA_SECURITY_PROTOCOL` is `security.protocol`."
         ),
     )
 
@@ -292,9 +311,10 @@ class Settings(BaseModel):
     @property
     def topics(self) -> TopicContract:
         """The contract of our topics."""
-        return TopicContract(
-            self.topic_partitions, self.topic_replication, self.topic_min_insync, self.retention_hours
+        retention = Retention(
+            self.retention_hours, self.retention_bytes, "retention_hours" in self.model_fields_set
         )
+        return TopicContract(self.topic_partitions, self.topic_replication, self.topic_min_insync, retention)
 
     @model_validator(mode="after")
     def _needs_tokens(self) -> Self:
@@ -305,7 +325,12 @@ class Settings(BaseModel):
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
-        return environment.read(cls, env, defaults={"INGEST_SPOOL_DIR": _spool_dir(env)})
+        retention = {
+            f"INGEST_{name}": env[f"KAFKA_{name}"]
+            for name in ("RETENTION_HOURS", "RETENTION_BYTES")
+            if env.get(f"KAFKA_{name}")
+        }
+        return environment.read(cls, env, defaults={"INGEST_SPOOL_DIR": _spool_dir(env), **retention})
 
 
 class SpoolSettings(BaseModel):

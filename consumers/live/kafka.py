@@ -113,11 +113,10 @@ class KafkaSource:
         # With a consumer: the admin client crashes with a segmentation fault on "not coordinator" (librdkafka
         # issue 5040).
         committed = offsets.committed(self._consumer, places, _REQUEST_SECONDS_MAX)
-        new = [place for place, offset in committed.items() if offset is None]
-        starts = offsets.starts(self._consumer, new, _REQUEST_SECONDS_MAX)
+        starts = offsets.starts(self._consumer, places, _REQUEST_SECONDS_MAX)
         ends = offsets.ends(self._consumer, places, _REQUEST_SECONDS_MAX)
         return tuple(
-            PartitionPosition(*place, starts[place] if offset is None else offset, ends[place])
+            PartitionPosition(*place, starts[place] if offset is None else offset, ends[place], starts[place])
             for place, offset in committed.items()
         )
 

@@ -71,6 +71,11 @@ class Metrics:
             registry=self.registry,
         )
         self.lag = self._gauge("lag_records", "Records in Kafka that are not loaded; NaN: unknown.")
+        self.unloaded_ratio = self._gauge(
+            "unloaded_ratio",
+            "Largest share of a partition's records that is not loaded, where Kafka has begun to delete; "
+            "from 1 on, it deletes such records. NaN: unknown.",
+        )
         self.app_events = self._gauge(
             "app_events", "Events of an app within the last LIVE_SILENT_MINUTES, by their own time.", "app_id"
         )
@@ -85,7 +90,7 @@ class Metrics:
         self.certificate_expires_at = self._gauge(
             "certificate_expires_at_seconds", "Expiry of that certificate: seconds since 1970; NaN: unknown."
         )
-        for gauge in (self.freshness, self.lag, self.disk_free, self.disk):
+        for gauge in (self.freshness, self.lag, self.unloaded_ratio, self.disk_free, self.disk):
             gauge.set(nan)
         self.show_certificate(None)
 
@@ -97,6 +102,7 @@ class Metrics:
             self.freshness_at.set(state.freshness.as_of_ms / 1000)
         answers = any(one.name == KAFKA and one.health is ComponentHealth.UP for one in state.components)
         self.lag.set(state.lag.records if state.lag and answers else nan)
+        self.unloaded_ratio.set(state.lag.unloaded_ratio if state.lag and answers else nan)
         self.disk_free.set(nan if tables.disk is None else tables.disk.free_bytes)
         self.disk.set(nan if tables.disk is None else tables.disk.bytes)
         self.app_events.clear()

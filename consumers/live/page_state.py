@@ -172,7 +172,8 @@ def _detail(seen: ClickHouseStatus | KafkaStatus | IngestStatus) -> str:
 
 def _lag(log: KafkaStatus) -> Lag:
     cells = tuple(PartitionLag(p.topic, p.partition, p.lag) for p in log.partitions)
-    return Lag(sum(cell.lag for cell in cells), cells, log.as_of_ms)
+    ratio = max((p.unloaded_ratio for p in log.partitions), default=0.0)
+    return Lag(sum(cell.lag for cell in cells), cells, log.as_of_ms, ratio)
 
 
 def _briefs(log: KafkaStatus) -> tuple[EventLine, ...]:

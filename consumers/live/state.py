@@ -140,11 +140,17 @@ class PartitionPosition(Struct, frozen=True):
     partition: int
     next_offset: int  # the first offset that is not loaded
     end_offset: int  # Kafka's high watermark
+    start_offset: int = 0  # the first offset that Kafka still has
 
     @property
     def lag(self) -> int:
         """The number of records not loaded."""
         return max(0, self.end_offset - self.next_offset)
+
+    @property
+    def unloaded_ratio(self) -> float:
+        """The share of the retained records that is not loaded; 0 as long as Kafka has deleted none."""
+        return self.lag / max(1, self.end_offset - self.start_offset) if self.start_offset else 0.0
 
 
 class Mark(Struct, frozen=True):
@@ -200,6 +206,9 @@ class Lag(Struct, frozen=True):
     records: int
     partitions: tuple[PartitionLag, ...]
     as_of_ms: int
+    unloaded_ratio: float = (
+        0.0  # the greatest of a partition; from 1 on, Kafka deletes records that are not loaded
+    )
 
 
 class ComponentHealth(StrEnum):

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from deploy.local import admin_port, environment, secret, services, supervise
+from deploy.local import admin_port, environment, kafka, secret, services, supervise
 from deploy.local import folder as data_folder
 from deploy.local.child import die_with_parent, parent_handles
 from deploy.local.errors import StackError, WrongSettingsError
@@ -93,6 +93,8 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
         keeper = _keeper(settings, names)
         starting = services.services(settings, names, keeper.address if keeper else "", _say)
         env = environment.of_services(os.environ, str(folder), tokens, at)
+        if "kafka" in names and not env.get("KAFKA_RETENTION_BYTES"):
+            env.setdefault("INGEST_RETENTION_BYTES", str(kafka.retention_bytes(folder / "kafka")))
         if "warehouse" in names:
             env["WAREHOUSE_METRICS_PORT"] = str(_metrics_port(settings, ports))
         with supervise.running(starting, folder, env) as supervisor, _stopping(keeper):

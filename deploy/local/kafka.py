@@ -6,6 +6,7 @@ resident; an fsync per produce batch costs a receiver at 64 connections 14% (doc
 """
 
 import base64
+import shutil
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from deploy.local import jars
 from deploy.local.errors import StackError
 
 VERSION = "4.3.1"
+# Of the bytes kept: a restart changes the topics only if the disk has changed by about as much.
+_STEP_BYTES = 256 * 1024 * 1024
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -73,6 +76,13 @@ def command(folder: Path, cache: Path, host: str, port: int, say: Callable[[str]
         say("kafka: formatting its data folder")
         format_folder(java, properties, _cluster_id())
     return [*java, "kafka.Kafka", str(properties)]
+
+
+def retention_bytes(folder: Path) -> int:
+    """Return how many bytes the disk can hold: half of what is free there, or Kafka's already."""
+    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    whole = (held + shutil.disk_usage(folder.parent).free) // 2
+    return whole // _STEP_BYTES * _STEP_BYTES or _STEP_BYTES
 
 
 def jvm(folder: Path, cache: Path, say: Callable[[str], None]) -> list[str]:

@@ -1,7 +1,7 @@
 """Our topics: creates missing ones, and repeatedly compares all of them with their contract.
 
-Invariants: an existing topic is never changed; a failed comparison counts as unknown, neither good nor bad.
-Source: `runtime.kafka.topic_contract`.
+Invariants: of an existing topic only the retention is changed, if the operator has set it, once per process;
+a failed comparison counts as unknown, neither good nor bad. Source: `runtime.kafka.topic_contract`.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import nan
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from ingest.metrics import Metrics
 from runtime.kafka import topic_reader, topics
@@ -21,6 +21,7 @@ from runtime.kafka.topic_contract import (
     TopicFinding,
     new_topic_config,
     readable,
+    retention_changes,
 )
 from runtime.kafka.topic_log import TopicLog
 
@@ -47,6 +48,7 @@ class TopicKeeper:
         self._readable: frozenset[tuple[str, Problem]] = frozenset()
         self.findings: tuple[TopicFinding, ...] | None = None  # None: unknown
         self._log = TopicLog(contract)
+        self._is_retention_set = False
         self._show()
 
     async def ensure(self) -> None:
@@ -73,6 +75,10 @@ class TopicKeeper:
         try:
             await self.ensure()
             cluster = await asyncio.to_thread(_read, self._properties)
+            if not self._is_retention_set:
+                self._is_retention_set = True
+                if await asyncio.to_thread(_set_retention, self._properties, cluster, self._contract):
+                    cluster = await asyncio.to_thread(_read, self._properties)
         except (TopicsNotReadyError, KafkaException):
             # The publisher reports that Kafka is unavailable.
             self.findings, self._readable = None, frozenset()
@@ -93,6 +99,27 @@ def _read(properties: Mapping[str, str]) -> Cluster:
     return topic_reader.read(topic_reader.client(properties), _REQUEST_SECONDS_MAX)
 
 
+def _set_retention(properties: Mapping[str, str], cluster: Cluster, contract: TopicContract) -> bool:
+    """Give existing topics the operator's retention; return whether any was changed."""
+    changes = retention_changes(cluster, contract)
+    admin = topic_reader.client(properties)
+    for topic, entries in changes.items():
+        changed = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in entries.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changed)
+        altered = admin.incremental_alter_configs([resource], request_timeout=_REQUEST_SECONDS_MAX)
+        try:
+            topic_reader.answer(altered[resource], _REQUEST_SECONDS_MAX)
+        except KafkaException as error:  # a right that we lack: the comparison names the remedy
+            extra = {"topic": topic, "error": error.args[0].str()}
+            _LOG.warning("topic_retention_not_changed", extra=extra)
+        else:
+            _LOG.warning("topic_retention_changed", extra={"topic": topic, "entries": entries})
+    return bool(changes)
+
+
 def _make(properties: Mapping[str, str], contract: TopicContract, seconds_max: float) -> None:
     """Create missing topics. Raises: KafkaException."""
     admin = topic_reader.client(properties)
@@ -101,8 +128,12 @@ def _make(properties: Mapping[str, str], contract: TopicContract, seconds_max: f
         return
     cluster = topic_reader.read(admin, seconds_max)
     replicas = contract.replicas(cluster.brokers, topic_reader.default_replicas(admin, seconds_max))
-    config = new_topic_config(replicas, contract)
-    new = [NewTopic(name, contract.partitions_of(name), replicas, config=config) for name in missing]
+    new = [
+        NewTopic(
+            name, contract.partitions_of(name), replicas, config=new_topic_config(name, replicas, contract)
+        )
+        for name in missing
+    ]
     for name, created in admin.create_topics(new, request_timeout=seconds_max).items():
         try:
             topic_reader.answer(created, seconds_max)

@@ -6,14 +6,15 @@ documentation of topic configurations; entry names are Kafka's.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from runtime.kafka import topics
+from runtime.kafka.retention import HOUR_MS, Retention
 
 PARTITIONS = {topics.EVENTS: 12, topics.QUARANTINE: 1}  # of new topics; nothing may rely on these numbers
 _REPLICAS, _MIN_INSYNC = 3, 2
-_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_DAY_MS = 86_400_000
 UNBOUNDED_MS = 2**63 - 1
 
 
@@ -40,7 +41,7 @@ class TopicContract:
     partitions: int | None = None  # of tapcart.events; the quarantine always has one
     replication: int | None = None
     min_insync: int | None = None
-    retention_hours: int | None = None
+    retention: Retention = field(default_factory=Retention)
 
     def partitions_of(self, topic: str) -> int:
         """Return the number of partitions of a new topic."""
@@ -79,7 +80,7 @@ class TopicFinding:
     words: str  # the consequence and the remedy
 
 
-def new_topic_config(replicas: int, contract: TopicContract) -> dict[str, str]:
+def new_topic_config(topic: str, replicas: int, contract: TopicContract) -> dict[str, str]:
     """Build the configuration of a new topic."""
     min_insync = contract.min_insync or min(_MIN_INSYNC, replicas)
     config = {
@@ -89,12 +90,21 @@ def new_topic_config(replicas: int, contract: TopicContract) -> dict[str, str]:
         # By default an hour: if our clock were further ahead, the spool would wait for Kafka's clock.
         "message.timestamp.after.max.ms": str(UNBOUNDED_MS),
     }
-    if contract.retention_hours:
-        config["retention.ms"] = str(contract.retention_hours * _HOUR_MS)
+    config |= contract.retention.entries(topic, contract.partitions_of(topic))
     if replicas == 1:
         # Without replicas, only a synced disk keeps an acknowledged event (costs 14%, docs/benchmarks.md).
         config["flush.messages"] = "1"
     return config
+
+
+def retention_changes(cluster: Cluster, contract: TopicContract) -> dict[str, dict[str, str]]:
+    """Return topic -> the entries to set, for topics without the operator's retention."""
+    found = {
+        name: contract.retention.changes(name, topic.partitions, topic.config)
+        for name, topic in cluster.topics.items()
+        if topic is not None and topic.config is not None
+    }
+    return {name: entries for name, entries in found.items() if entries}
 
 
 def problems(cluster: Cluster, contract: TopicContract) -> tuple[TopicFinding, ...]:
@@ -194,19 +204,7 @@ def _unclean_election(case: _Case) -> str:
 
 
 def _retention(case: _Case) -> str:
-    asked_ms = (case.contract.retention_hours or 0) * _HOUR_MS
-    kept_ms, kept_bytes = case.number("retention.ms", -1), case.number("retention.bytes", -1)
-    if kept_bytes >= 0:
-        return (
-            f"has retention.bytes={kept_bytes}: events may be deleted before they are loaded. "
-            "Set retention.bytes=-1."
-        )
-    if 0 <= kept_ms < asked_ms:
-        return (
-            f"keeps events for {kept_ms / _HOUR_MS:g} hours, and INGEST_RETENTION_HOURS asks for "
-            f"{case.contract.retention_hours}. Set retention.ms={asked_ms}."
-        )
-    return ""
+    return case.contract.retention.problem(case.name, case.topic.partitions, case.config)
 
 
 def _compaction(case: _Case) -> str:
@@ -231,7 +229,7 @@ def _timestamps(case: _Case) -> str:
             "has message.timestamp.type=LogAppendTime: the time of receipt is lost. "
             "Set message.timestamp.type=CreateTime."
         )
-    before_min = (case.contract.retention_hours or 0) * _HOUR_MS
+    before_min = (case.contract.retention.hours or 0) * HOUR_MS
     for side, least in (("before", before_min), ("after", _DAY_MS)):
         name = f"message.timestamp.{side}.max.ms"
         if case.number(name, UNBOUNDED_MS) < least:

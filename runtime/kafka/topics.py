@@ -24,8 +24,8 @@ RECORD_BYTES_MAX = 11 * 1024 * 1024
 CODEC = "gzip"
 COMPRESSION = {"compression.type": CODEC, "compression.level": "1"}
 
-# Names that begin like client properties but are settings of the one-machine stack.
-_NOT_PROPERTIES = frozenset({"KAFKA_PORT"})
+# Names that begin like client properties but are settings of ours.
+_NOT_PROPERTIES = frozenset({"KAFKA_PORT", "KAFKA_RETENTION_BYTES", "KAFKA_RETENTION_HOURS"})
 
 
 def client_properties(env: Mapping[str, str], prefix: str = "KAFKA_") -> dict[str, str]:

@@ -23,6 +23,7 @@ from confluent_kafka.admin import (
 )
 
 from runtime.kafka import topic_reader, topics
+from runtime.kafka.retention import Retention
 from runtime.kafka.topic_contract import Problem, TopicContract, problems
 from tests.bench.partitions import partition
 from tests.faults.harness.cluster import BROKERS, Cluster
@@ -141,7 +142,7 @@ def configured(admin: AdminClient, topic: str, entries: Mapping[str, str]) -> It
 @pytest.mark.usefixtures("ingest")
 def test_new_topics_are_as_asked(admin: AdminClient) -> None:
     """Three replicas with two in sync; the quarantine has one partition; there are no problems."""
-    contract = TopicContract(_ASKED, 3, 2, 720)
+    contract = TopicContract(_ASKED, 3, 2, Retention(720))
     eventually(lambda: not problems(topic_reader.read(admin, 10), contract), 60, "no problem")
     cluster = topic_reader.read(admin, 10)
     made = {name: topic for name, topic in cluster.topics.items() if topic is not None}
@@ -186,6 +187,36 @@ def test_a_topic_that_breaks_promises_is_said(
     assert {one["problem"] for one in ready["topic_problems"]} == expected
     assert sorted(one["problem"] for one in logged) == sorted(expected)
     assert all("Set " in one["detail"] for one in logged)
+
+
+def test_existing_topics_follow_the_retention(cluster: Cluster, admin: AdminClient, tmp_path: Path) -> None:
+    """At the next start of ingest; without the right to change them, they are a problem with its remedy."""
+    started(cluster.servers, tmp_path).stop()
+    asked = {"INGEST_RETENTION_HOURS": "48", "KAFKA_RETENTION_BYTES": str(1 << 33)}
+
+    def kept(name: str) -> int:
+        topic = topic_reader.read(admin, 10).topics[topics.QUARANTINE]
+        assert topic is not None
+        assert topic.config is not None
+        return int(topic.config[name])
+
+    with configured(admin, topics.QUARANTINE, {"retention.ms": "3600000"}):
+        with forbidden(admin, topics.QUARANTINE, AclOperation.ALTER_CONFIGS):
+            ingest = started(cluster.secured, tmp_path, **_LOGIN, **asked)
+            found = states(ingest)[topics.QUARANTINE, Problem.RETENTION]
+            ingest.stop()
+        denied, said = kept("retention.ms"), ingest.log.read_text()
+        ingest = started(cluster.servers, tmp_path, **asked)
+        eventually(lambda: kept("retention.ms") == 48 * 3_600_000, what="the retention")
+        bound = kept("retention.bytes"), kept("segment.bytes")
+        ingest.stop()
+        started(cluster.servers, tmp_path, INGEST_RETENTION_BYTES="0").stop()
+        unbounded = kept("retention.bytes"), kept("retention.ms")
+
+    assert (found, denied) == (1, 3_600_000)
+    assert "topic_retention_not_changed" in said
+    assert sum(bound) == (1 << 33) // 10
+    assert unbounded == (-1, 48 * 3_600_000)
 
 
 def test_a_configuration_that_may_not_be_read_is_unknown(

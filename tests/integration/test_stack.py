@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -12,11 +13,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from runtime.kafka import topic_reader
 from tests.support.process import Child
 from tests.support.stack import ROOT, Stack, alive, free_ports
 from tests.support.waiting import eventually
@@ -76,6 +79,23 @@ def test_prints_one_ready_line(services: Stack) -> None:
     assert (
         services.ready_line == f"ready - clickhouse=http://127.0.0.1:{port} kafka=127.0.0.1:{kafka} live=-\n"
     )
+
+
+def test_kafka_keeps_no_more_than_the_disk_holds(stack: Stack) -> None:
+    """All files of both topics, the segments being written too, fit into what is free or Kafka's."""
+    properties = {"bootstrap.servers": stack.kafka}
+
+    def bytes_max() -> int:
+        found = topic_reader.read(topic_reader.client(properties), 10).topics.values()
+        bounds = ("retention.bytes", "segment.bytes")
+        return sum(
+            topic.partitions * sum(int(topic.config[name]) for name in bounds)
+            for topic in found
+            if topic is not None and topic.config is not None
+        )
+
+    eventually(lambda: 0 < bytes_max() < shutil.disk_usage(stack.data_dir).free, what="the bound")
+    assert httpx.get(f"{stack.admin_url}/readyz").json()["topic_problems"] == []
 
 
 def test_refuses_a_second_run_on_a_folder(services: Stack) -> None:

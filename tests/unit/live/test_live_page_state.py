@@ -144,6 +144,21 @@ def test_a_lag_of_earlier_is_no_metric() -> None:
     assert isnan(metrics.lag._value.get())
 
 
+def test_deletion_threatens_only_where_kafka_deletes() -> None:
+    """A young topic of which nothing is loaded yet has time."""
+    at, metrics = page_state(), Metrics()
+    young = PartitionPosition("tapcart.events", 0, 0, 10)
+    old = PartitionPosition("tapcart.events", 1, 6, 10, 2)
+    lost = PartitionPosition("tapcart.events", 1, 6, 10, 7)
+    found = []
+    for partitions in ((young,), (young, old), (lost,)):
+        at.saw(KAFKA, KafkaStatus(partitions, 1, NOW, NOW), NOW)
+        metrics.show(at.state(NOW), at.tables)
+        found.append(metrics.unloaded_ratio._value.get())
+
+    assert found == [0.0, 0.5, 4 / 3]
+
+
 def test_problems_of_topics_are_those_that_ingest_found() -> None:
     """As text; None until ingest has checked them."""
     at = page_state()

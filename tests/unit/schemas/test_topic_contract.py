@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from runtime.kafka import topics
+from runtime.kafka.retention import Retention
 from runtime.kafka.topic_contract import (
     UNBOUNDED_MS,
     Cluster,
@@ -14,9 +15,10 @@ from runtime.kafka.topic_contract import (
     new_topic_config,
     problems,
     readable,
+    retention_changes,
 )
 
-_ASKED = TopicContract(48, 3, 2, 720)
+_ASKED = TopicContract(48, 3, 2, Retention(720))
 _CONFIG = {
     "cleanup.policy": "delete",
     "flush.messages": str(UNBOUNDED_MS),
@@ -132,7 +134,7 @@ def test_a_new_topic_survives_a_broker_where_it_can(
     contract: TopicContract, brokers: int, default: int, replicas: int, min_insync: str
 ) -> None:
     """Three replicas with two in sync; a single one is flushed."""
-    config = new_topic_config(contract.replicas(brokers, default), contract)
+    config = new_topic_config(topics.EVENTS, contract.replicas(brokers, default), contract)
 
     assert contract.replicas(brokers, default) == replicas
     assert config["min.insync.replicas"] == min_insync
@@ -142,9 +144,10 @@ def test_a_new_topic_survives_a_broker_where_it_can(
 def test_a_new_topic_has_no_problem() -> None:
     """Ingest's own topics meet its requirements."""
     for brokers in (1, 2, 3):
-        contract = TopicContract(retention_hours=720)
+        contract = TopicContract(retention=Retention(720, 1 << 33))
         replicas = contract.replicas(brokers)
-        topic = Topic(12, replicas, 0, 0, _CONFIG | new_topic_config(replicas, contract))
+        config = _CONFIG | new_topic_config(topics.EVENTS, replicas, contract)
+        topic = Topic(12, replicas, 0, 0, config)
         assert found(topic, contract, brokers) == []
 
 
@@ -153,3 +156,54 @@ def test_only_the_events_have_as_many_partitions_as_asked() -> None:
     assert TopicContract(48).partitions_of(topics.EVENTS) == 48
     assert TopicContract().partitions_of(topics.EVENTS) == 12
     assert TopicContract(48).partitions_of(topics.QUARANTINE) == 1
+
+
+def test_all_segments_of_a_topic_fit_into_its_bytes() -> None:
+    """The quarantine has a tenth; Kafka deletes whole segments, and never the one being written."""
+    for total in (1 << 28, 1 << 33, 1 << 40):
+        held = 0
+        for topic, partitions in ((topics.EVENTS, 12), (topics.QUARANTINE, 1)):
+            entries = Retention(720, total).entries(topic, partitions)
+            held += partitions * (int(entries["retention.bytes"]) + int(entries["segment.bytes"]))
+            assert 1 << 20 <= int(entries["segment.bytes"]) <= 1 << 30
+        assert total * 0.95 < held <= total
+    unbounded = Retention(720, 0).entries(topics.EVENTS, 12)
+
+    assert (unbounded["retention.bytes"], unbounded["segment.bytes"]) == ("-1", str(1 << 30))
+    assert Retention(24).entries(topics.EVENTS, 12) == {"retention.ms": "86400000"}
+
+
+def test_existing_topics_get_what_the_operator_has_set() -> None:
+    """Nothing else of them is changed, and nothing at all if the default of an unset variable differs."""
+    cluster = Cluster(3, {topics.EVENTS: _GOOD, topics.QUARANTINE: replace(_GOOD, config=None)})
+
+    def changes(retention: Retention) -> dict[str, dict[str, str]]:
+        return retention_changes(cluster, TopicContract(retention=retention))
+
+    bounded = changes(Retention(24, 1 << 33, is_hours_set=True))[topics.EVENTS]
+
+    assert changes(Retention(24)) == changes(Retention(720, is_hours_set=True)) == {}
+    assert changes(Retention(24, is_hours_set=True)) == {topics.EVENTS: {"retention.ms": "86400000"}}
+    assert bounded.keys() == {"retention.ms", "retention.bytes", "segment.bytes"}
+    assert (
+        found(replace(_GOOD, config=_CONFIG | bounded), TopicContract(48, 3, 2, Retention(24, 1 << 33))) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "asked", "words"),
+    [
+        ("1000000", None, "deleted before they are loaded"),
+        ("1000000", 1 << 33, "deleted before they are loaded"),
+        ("-1", 1 << 33, "the disk may fill"),
+        ("99999999999", 1 << 33, "the disk may fill"),
+    ],
+)
+def test_bytes_that_nobody_asked_for_are_a_problem(kept: str, asked: int | None, words: str) -> None:
+    """Too few cost events, too many the disk; a process without the settings says nothing."""
+    topic = configured(retention_bytes=kept)
+    contract = TopicContract(48, 3, 2, Retention(720, asked))
+    (finding,) = problems(Cluster(3, {topics.EVENTS: topic}), contract)
+
+    assert words in finding.words
+    assert found(topic, TopicContract()) == []
