@@ -112,7 +112,7 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
     Raises: TransientError.
     """
     kafka = OffsetReader(settings.kafka, settings.group)
-    logs = kafka.log_ids()
+    logs = kafka.topic_ids().logs
     ranges = kafka.received(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
     records = sum(one.end - one.start for one in ranges)
     done = 0

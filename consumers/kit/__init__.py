@@ -22,7 +22,8 @@ Guaranteed, even across SIGKILL:
   that they do not fit) never end the loop. The quarantine topic must acknowledge them before their offset
   counts as done; a failed write is retried.
 - `log` is a number of the topic's log: another one once the topic, or Kafka with its data, was created again.
-  Only (log, partition, offset) names a record for good.
+  Only (log, partition, offset) names a record for good. A running loop ends with TopicReplacedError then; the
+  next start reads the new log from its beginning.
 - Events arrive in the order of their partition, and an app belongs to one partition.
 - `since` applies to partitions without a committed offset. It is committed before the first event, so a
   restart starts there too. Reading starts with the first record received since then; no record is skipped,

@@ -26,6 +26,7 @@ from confluent_kafka import (
 )
 
 from consumers.kit import client, offsets
+from consumers.kit.errors import TopicReplacedError
 from consumers.kit.record import Place, Record
 from consumers.kit.topic_ends import TopicEnds
 from runtime.kafka import log_ids, topics
@@ -68,7 +69,10 @@ class Membership:
 
 
 class GroupConsumer:
-    """One member of the consumer group. Call every method from one thread. Raises: SettingsError."""
+    """One member of the consumer group. Call every method from one thread.
+
+    Raises: SettingsError; `poll`: TopicReplacedError.
+    """
 
     def __init__(
         self,
@@ -203,7 +207,11 @@ class GroupConsumer:
         self.joined = True
         retry = retrying(KafkaException, _RETRY_SECONDS_MAX, seconds_max=_START_SECONDS_MAX)
         starts = retry(self._starting, _places(places))
-        self.logs = self.logs | retry(self._logs_of, {place.topic for place in places})
+        logs = retry(self._logs_of, {place.topic for place in places})
+        if replaced := sorted(name for name, log in logs.items() if self.logs.get(name, log) != log):
+            names = ", ".join(replaced)
+            raise TopicReplacedError(f"{names}: created again, or Kafka was replaced; start anew to read it")
+        self.logs |= logs
         consumer.incremental_assign(_positions(starts))
         self._starts |= starts
         self.owned |= starts.keys()
@@ -211,7 +219,7 @@ class GroupConsumer:
         _log.info("partitions_assigned", extra=extra)
 
     def _logs_of(self, names: set[str]) -> dict[str, int]:
-        return log_ids.read(self._kafka, names, _REQUEST_SECONDS_MAX) if names else {}
+        return log_ids.read(self._kafka, names, _REQUEST_SECONDS_MAX).logs if names else {}
 
     def _starting(self, places: Iterable[Place]) -> dict[Place, int]:
         """Return the start offset of each partition. Raises: KafkaException."""

@@ -28,7 +28,9 @@ class RepeatFilter(logging.Filter):
         self._kinds: dict[str, tuple[float, int]] = {}  # when it passed, left out since; newest last
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the message is logged."""
+        """Return whether the message is logged; one for debugging always is."""
+        if record.levelno <= logging.DEBUG:
+            return True
         kind = _NUMBER.sub("", record.getMessage())[:_KIND_CHARS_MAX]
         now = self._clock()
         with self._lock:

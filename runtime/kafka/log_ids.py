@@ -9,22 +9,30 @@ for one pair in 2^31. Source: Kafka gives each topic an id when it creates it (K
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from runtime.kafka import topic_reader
 
 
-def log_id(cluster_id: str, topic_id: str) -> int:
-    """Return the number of a topic's log."""
-    digest = hashlib.sha256(f"{cluster_id}/{topic_id}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1 or 1
+@dataclass(frozen=True, slots=True)
+class TopicIds:
+    """The ids that Kafka gave out."""
+
+    cluster_id: str
+    topic_ids: Mapping[str, str]  # by name, of the topics that exist
+
+    @property
+    def logs(self) -> dict[str, int]:
+        """The number of each topic's log."""
+        return {name: _log(self.cluster_id, topic_id) for name, topic_id in self.topic_ids.items()}
 
 
-def read(kafka: Mapping[str, str], names: Iterable[str], seconds_max: float) -> dict[str, int]:
-    """Return the number of each topic's log, as far as the topics exist.
+def read(kafka: Mapping[str, str], names: Iterable[str], seconds_max: float) -> TopicIds:
+    """Return the ids of topics, as far as they exist; two requests take `seconds_max` each at most.
 
-    Each of two requests may take `seconds_max`. Raises: KafkaException.
+    Raises: KafkaException.
     """
     admin = topic_reader.client(kafka)
     described = admin.describe_topics(TopicCollection([*names]), request_timeout=seconds_max)
@@ -32,10 +40,13 @@ def read(kafka: Mapping[str, str], names: Iterable[str], seconds_max: float) -> 
     found = {}
     for name, future in described.items():
         try:
-            topic = topic_reader.answer(future, seconds_max)
+            found[name] = str(topic_reader.answer(future, seconds_max).topic_id)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
-        else:
-            found[name] = log_id(cluster.cluster_id or "", str(topic.topic_id))
-    return found
+    return TopicIds(cluster.cluster_id or "", found)
+
+
+def _log(cluster_id: str, topic_id: str) -> int:
+    digest = hashlib.sha256(f"{cluster_id}/{topic_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1 or 1

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
+from consumers.kit.errors import TopicReplacedError
 from consumers.kit.group_consumer import GroupConsumer
 from consumers.kit.record import Place
 from consumers.warehouse.load.batch import Batch, FlushReason
@@ -103,6 +104,9 @@ class Loader:
             while not self._stopping.is_set():
                 self._turn()
             self._finish()
+        except TopicReplacedError:
+            self._finish()  # the records held are nowhere else any more
+            raise
         finally:
             self._close()
 

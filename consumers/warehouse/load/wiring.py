@@ -36,7 +36,7 @@ class LoaderParts:
             self.bindings.tables,
             settings.table_options,
             settings.insert_seconds_max,
-            lambda: log_ids.read(settings.kafka, topics.ALL, _REQUEST_SECONDS_MAX),
+            lambda: log_ids.read(settings.kafka, topics.ALL, _REQUEST_SECONDS_MAX).logs,
         )
         self.flusher = Flusher(
             self.warehouse,

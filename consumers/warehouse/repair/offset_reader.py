@@ -18,6 +18,7 @@ from consumers.kit import client, offsets
 from consumers.kit.errors import TransientError
 from consumers.kit.record import Place, Record
 from runtime.kafka import log_ids, topics
+from runtime.kafka.log_ids import TopicIds
 from runtime.retry import RetryPolicy, retrying
 
 _SECONDS_MAX = 10.0
@@ -62,9 +63,9 @@ class OffsetReader:
         """Return the offsets of every partition of our topics."""
         return _retry()(self._logs)
 
-    def log_ids(self) -> dict[str, int]:
-        """Return the log of each of our topics; call it before records are read."""
-        return _retry()(self._log_ids)
+    def topic_ids(self) -> TopicIds:
+        """Return the ids of our topics, which tell their logs; call it before records are read."""
+        return _retry()(self._topic_ids)
 
     def received(self, start_ms: int, end_ms: int) -> list[OffsetRange]:
         """Return the ranges received from `start_ms` on and before `end_ms` (since 1970) that still exist."""
@@ -92,12 +93,12 @@ class OffsetReader:
         """Close the connections."""
         self._consumer.close()
 
-    def _log_ids(self) -> dict[str, int]:
+    def _topic_ids(self) -> TopicIds:
         with _as_transient():
             return log_ids.read(self._kafka, topics.ALL, _SECONDS_MAX)
 
     def _logs(self) -> dict[Place, PartitionOffsets]:
-        logs = self._log_ids()
+        logs = self._topic_ids().logs
         with _as_transient():
             places = offsets.places(self._consumer, topics.ALL, _SECONDS_MAX)
             # In this order, so that committed offsets are within the ends.

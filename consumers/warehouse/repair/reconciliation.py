@@ -121,7 +121,7 @@ class Reconciliation:
     def repair(self, ranges: Sequence[OffsetRange]) -> int:
         """Load the records of `ranges`; return their number. Raises: TooManyRefusedError."""
         records = self._kafka.records_side_by_side(ranges)
-        return sum(self._parts.load(records, self._kafka.log_ids()))
+        return sum(self._parts.load(records, self._kafka.topic_ids().logs))
 
     def types(
         self, report: ReconciliationReport, logs: Mapping[Place, PartitionOffsets]
