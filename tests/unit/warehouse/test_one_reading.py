@@ -34,7 +34,7 @@ def test_a_record_has_one_reading(seed: int) -> None:
     for number in range(1000):
         record = of_seed(1_000_000 * seed + number)
         batch = Batch(BatchLimits(1000, 1 << 30, 0.0), _BINDINGS)
-        batch.add([record], 0.0)
+        batch.add([record], 0.0, {})
         checked = _BINDINGS.check(topics.EVENTS, record)
         if batch.checked == 0:  # ClickHouse decodes it; if in vain, it is refused as it is
             (group,) = batch.groups
