@@ -112,11 +112,16 @@ def plain(value: Any) -> Any:
 
 
 def differences(
-    events: Sequence[bytes], readings: Sequence[Reading], *, has_null_lists: bool = True
+    events: Sequence[bytes],
+    readings: Sequence[Reading],
+    *,
+    has_null_lists: bool = True,
+    again: int = 0,
 ) -> Iterator[str]:
-    """Yield the differences: nothing if every event was read once and is equal field by field.
+    """Yield the differences: nothing if every event was read and is equal field by field.
 
-    `has_null_lists`: whether the client distinguishes an empty list from none.
+    `has_null_lists`: whether the client distinguishes an empty list from none. `again`: how many records of
+    the topic repeat an event, as at-least-once delivery allows.
     """
     wanted = {one.fields["event_id"]: one for one in map(expected, events)}
     if not has_null_lists:
@@ -124,14 +129,19 @@ def differences(
         readings = [*map(_without_empty, readings)]
     if len(wanted) != len(events):
         yield f"{len(events)} events have {len(wanted)} ids"
-    missing = dict(wanted)
+    missing, repeated = dict(wanted), []
     for one in readings:
         event_id = one.fields["event_id"]
         want = wanted.get(event_id)
+        if want is None:
+            yield f"{event_id}: was never sent"
+            continue
         if missing.pop(event_id, None) is None:
-            yield f"{event_id}: {'read again' if want else 'was never sent'}"
-        elif want and (one.record, _text(one.fields)) != (want.record, _text(want.fields)):
+            repeated.append(event_id)
+        if (one.record, _text(one.fields)) != (want.record, _text(want.fields)):
             yield f"{event_id}: {one.record}, not {want.record}: {', '.join(_differing(one, want))}"
+    if len(repeated) != again:
+        yield from (f"{event_id}: read again" for event_id in repeated)
     yield from (f"{event_id}: not read" for event_id in missing)
 
 

@@ -16,12 +16,11 @@ from collections import deque
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
-
 from tests.faults.harness.connection import Connection, request
 from tests.support.process import SAMPLES
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
+from tests.support.web import WEB
 
 _CONNECTIONS = 64
 _ANSWER_SECONDS_MAX = 0.1
@@ -91,7 +90,7 @@ async def _post(stack: Stack, numbers: range, rate: int) -> list[tuple[int, floa
 
 def _queryable(stack: Stack) -> int:
     sql = "SELECT count() FROM tapcart.product_viewed WHERE startsWith(event_id, 'outage-')"
-    return int(httpx.post(stack.clickhouse_url, content=sql, timeout=30).text)
+    return int(WEB.post(stack.clickhouse_url, content=sql, timeout=30).text)
 
 
 if __name__ == "__main__":

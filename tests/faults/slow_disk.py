@@ -63,10 +63,10 @@ async def outage(broker: Stack, process: Ingest, rate: float, away_seconds: floa
     stopped_at = time.perf_counter()
     try:
         await asyncio.sleep(away_seconds)
+        backlog = (await _readiness(process))["spool_records"]
     finally:
         broker.kill("kafka", signal.SIGCONT)
     went_on_at = time.perf_counter()
-    backlog = (await _readiness(process))["spool_records"]
     while time.perf_counter() < went_on_at + _BACK_SECONDS_MAX:
         if states[-1] != (state := (await _readiness(process))["state"]):
             states.append(state)

@@ -9,13 +9,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-import httpx
 import pytest
 
 from tests.support.live import sql
 from tests.support.process import free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.tls import Authority, serving
+from tests.support.warehouse import catch_up
+from tests.support.web import WEB
 
 
 class Proxy(BaseHTTPRequestHandler):
@@ -33,7 +34,7 @@ class Proxy(BaseHTTPRequestHandler):
         elif len(body) > self.body_bytes_max:
             self._say(413, {}, b"<h1>Request Entity Too Large</h1>")
         else:
-            answer = httpx.post(self.upstream + self.path, content=body)
+            answer = WEB.post(self.upstream + self.path, content=body)
             self._say(answer.status_code, {"content-type": answer.headers["content-type"]}, answer.content)
 
     def _say(self, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -93,7 +94,7 @@ def token(stack: Stack) -> str:
 
 def shown(stack: Stack) -> list[str]:
     """Return ingest's metrics."""
-    return httpx.get(f"{stack.admin_url}/metrics").text.splitlines()
+    return WEB.get(f"{stack.admin_url}/metrics").text.splitlines()
 
 
 def metric(stack: Stack, name: str) -> float:
@@ -105,6 +106,7 @@ def metric(stack: Stack, name: str) -> float:
 def test_a_sound_address_is_praised_and_no_count_has_the_probes(stack: Stack, authority: Authority) -> None:
     """They arrive in ClickHouse; no view and no metric of events counts them, and reconcile passes."""
     counts = "SELECT (SELECT count() FROM tapcart.events), (SELECT count() FROM tapcart.quarantine)"
+    catch_up(stack.kafka)
     events = [text for text in shown(stack) if "events_total" in text]
     before, probes = sql(stack, counts), metric(stack, "tapline_ingest_probes_total")
     with proxy(authority.issue(), stack) as base:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -15,12 +14,20 @@ from confluent_kafka import Producer
 
 from deploy.demo.samples import FOLDER
 from runtime.kafka import topics
-from tests.support.live import Live, event, hanging, lines, post, settled, sql
+from tests.support.live import Live, event, hanging, lines, post, settled, sql, within_a_day
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
+from tests.support.warehouse import Tables, catch_up
+from tests.support.web import WEB
 
 SESAME = "0123456789abcdef"
 PARTS = ("clickhouse", "under_way", "spooled", "refused", "repeats")
+
+
+@pytest.fixture(autouse=True)
+def _day() -> None:
+    """The page's numbers of today stay those of one day."""
+    within_a_day()
 
 
 @pytest.fixture(scope="module")
@@ -44,36 +51,44 @@ def types_shown(state: dict[str, Any]) -> dict[str, int]:
 
 
 def types_since(stack: Stack, start_ms: int) -> dict[str, int]:
-    """Return the same from SQL; the page truncates a type's name to 80 characters."""
+    """Return all of them from SQL; the page truncates a type's name to 80 characters."""
     since = f"received_at >= fromUnixTimestamp64Milli({start_ms})"
     return table(
         stack, f"SELECT leftUTF8(event_type, 80) AS t, count() FROM tapcart.events WHERE {since} GROUP BY t"
     )
 
 
-def sums(groups: list[dict[str, Any]]) -> dict[str, int]:
-    """Return the page's counts of the quarantine by reason."""
-    found: Counter[str] = Counter()
-    for group in groups:
-        found[group["reason"]] += group["count"]
-    return dict(found)
+def groups_of(stack: Stack) -> list[list[Any]]:
+    """Return the page's groups of the quarantine from SQL: the most frequent ones, truncated."""
+    names = ", ".join(
+        f"leftUTF8(toString({name}), 200) AS {name[0]}" for name in ("reason", "pointer", "source")
+    )
+    return Tables(stack.clickhouse_url).rows(
+        f"SELECT {names}, count() AS n FROM tapcart.quarantine WHERE reason != 'probe'"
+        " GROUP BY r, p, s ORDER BY n DESC, r, p, s LIMIT 20"
+    )
 
 
 def test_the_numbers_are_those_of_sql(stack: Stack, live: Live) -> None:
     """Total, every type of the window, and the quarantine; a duplicate counts once."""
     twice = event("AppOpened")
     post(stack, twice, event("AppOpened"), event("ProductViewed", event_type="WishlistShared"))
-    assert httpx.post(stack.ingest_url, content=twice).status_code == 200
-    assert httpx.post(stack.ingest_url, content=b"{").status_code == 400
+    assert WEB.post(stack.ingest_url, content=twice).status_code == 200
+    assert WEB.post(stack.ingest_url, content=b"{").status_code == 400
     state = settled(live)
     by_type = types_since(stack, state["window"]["start_ms"])
-    by_reason = table(stack, "SELECT reason, count() FROM tapcart.quarantine GROUP BY reason")
+    shown = types_shown(state)
+    groups = [
+        [one[name] for name in ("reason", "pointer", "source", "count")]
+        for one in state["quarantine"]["groups"]
+    ]
 
     assert state["total"]["count"] == int(sql(stack, "SELECT count() FROM tapcart.events"))
-    assert types_shown(state) == by_type
-    assert {"AppOpened", "WishlistShared"} <= by_type.keys()
+    assert shown == {name: by_type[name] for name in shown}
+    assert {"AppOpened", "ProductViewed"} <= shown.keys()
+    assert state["window"]["other"] == sum(by_type.values()) - sum(shown.values())
     assert state["window"]["count"] == sum(by_type.values()) == sum(state["window"]["buckets"])
-    assert sums(state["quarantine"]["groups"]) == by_reason
+    assert groups == groups_of(stack) != []
     assert state["freshness"]["age_ms"] == 0
     assert {one["health"] for one in state["components"]} == {"up"}
 
@@ -83,8 +98,8 @@ def test_where_todays_events_are_adds_up(stack: Stack, live: Live) -> None:
     before = settled(live)["balance"]
     twice = event("AppOpened")
     post(stack, twice, event("AppOpened"))
-    assert httpx.post(stack.ingest_url, content=twice).status_code == 200
-    assert httpx.post(stack.ingest_url, content=event("AppOpened", event_id="")).status_code == 422
+    assert WEB.post(stack.ingest_url, content=twice).status_code == 200
+    assert WEB.post(stack.ingest_url, content=event("AppOpened", event_id="")).status_code == 422
     assert eventually(lambda: settled(live)["balance"]["turned_away"] == before["turned_away"] + 1)
     after = settled(live)["balance"]
     today = f"received_at >= fromUnixTimestamp64Milli({after['start_ms']}, 'UTC')"
@@ -119,7 +134,7 @@ def test_the_newest_event_comes_first_and_whole(stack: Stack, live: Live) -> Non
     sent = json.loads(event("ProductViewed"))
     post(stack, json.dumps(sent).encode())
     keys = [one["key"] for one in settled(live)["newest"]]
-    newest = [httpx.get(f"{live.url}/api/events/{key}").json() for key in keys]
+    newest = [WEB.get(f"{live.url}/api/events/{key}").json() for key in keys]
     (shown,) = (fields for fields in newest if fields["event_id"] == sent["event_id"])
 
     assert shown["event_properties.product_title"] == sent["event_properties"]["product_title"]
@@ -129,19 +144,20 @@ def test_the_newest_event_comes_first_and_whole(stack: Stack, live: Live) -> Non
 
 def test_a_sample_tells_what_was_sent(stack: Stack, live: Live) -> None:
     """The newest body of each fault, with the place of the fault."""
-    assert httpx.post(stack.ingest_url, content=event("AppOpened", event_id=7)).status_code == 422
+    assert WEB.post(stack.ingest_url, content=event("AppOpened", event_id=7)).status_code == 422
     groups = settled(live)["quarantine"]["groups"]
     (group,) = (one for one in groups if one["pointer"] == "/event_id")
-    sample = json.loads(httpx.get(f"{live.url}/api/samples/{group['sample']}").json()["text"])
+    sample = json.loads(WEB.get(f"{live.url}/api/samples/{group['sample']}").json()["text"])
 
     assert (group["reason"], group["source"], sample["event_id"]) == ("invalid_field", "ingest", 7)
 
 
 def test_lag_and_freshness_are_kafkas(stack: Stack, live: Live) -> None:
     """While the loader hangs, records wait and the oldest one ages; then it catches up."""
+    catch_up(stack.kafka)
     with hanging(stack, "warehouse"):
         for _ in range(3):
-            assert httpx.post(stack.ingest_url, content=event("AppOpened")).status_code == 200
+            assert WEB.post(stack.ingest_url, content=event("AppOpened")).status_code == 200
         eventually(lambda: live.snapshot()["lag"]["records"] == 3)
         eventually(lambda: (live.snapshot()["freshness"]["age_ms"] or 0) > 1000)
         lags = {one["partition"]: one["lag"] for one in live.snapshot()["lag"]["partitions"] if one["lag"]}
@@ -154,7 +170,7 @@ def test_lag_and_freshness_are_kafkas(stack: Stack, live: Live) -> None:
 
 def test_says_that_clickhouse_hangs_and_recovers(stack: Stack, live: Live) -> None:
     """Meanwhile the page continues, with the last numbers and their time."""
-    before = live.snapshot()["total"]
+    before = settled(live)["total"]
     with hanging(stack, "clickhouse"):
         eventually(lambda: live.health("clickhouse") == "down")
         state = live.snapshot()
@@ -162,7 +178,7 @@ def test_says_that_clickhouse_hangs_and_recovers(stack: Stack, live: Live) -> No
         assert state["total"]["count"] == before["count"]
         assert state["now_ms"] > state["total"]["as_of_ms"] + 1000
         assert live.health("kafka") == "up"
-        assert httpx.get(f"{live.url}/readyz").json()["away"] == {"clickhouse": "does not answer"}
+        assert WEB.get(f"{live.url}/readyz").json()["away"] == {"clickhouse": "does not answer"}
     eventually(lambda: live.health("clickhouse") == "up")
 
 
@@ -224,7 +240,7 @@ def test_is_not_open_to_others_without_a_token(stack: Stack) -> None:
     )
     page = Live(stack, LIVE_HOST="127.0.0.1", LIVE_TOKEN=SESAME)
     answers = [
-        httpx.get(f"{page.url}/api/snapshot", auth=auth).status_code
+        WEB.get(f"{page.url}/api/snapshot", auth=auth).status_code
         for auth in (None, httpx.BasicAuth("me", "wrong"), httpx.BasicAuth("me", SESAME))
     ]
     page.stop()
@@ -236,4 +252,4 @@ def test_is_not_open_to_others_without_a_token(stack: Stack) -> None:
 def metric(live: Live, name: str) -> float:
     """Return a metric of the live page."""
     found: Callable[[str], bool] = lambda line: line.startswith(f"{name} ")  # noqa: E731 - a type for mypy
-    return float(next(filter(found, httpx.get(f"{live.url}/metrics").text.splitlines())).rsplit(" ", 1)[1])
+    return float(next(filter(found, WEB.get(f"{live.url}/metrics").text.splitlines())).rsplit(" ", 1)[1])

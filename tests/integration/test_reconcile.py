@@ -18,7 +18,7 @@ from schemas.catalog.table_names import table_name
 from schemas.catalog.wire import HEADER_BYTES, prefix
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
-from tests.support.warehouse import CATALOG, SAMPLES, Loader, Sender, Tables, body, crc, value
+from tests.support.warehouse import CATALOG, SAMPLES, Loader, Sender, Tables, body, catch_up, crc, value
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +31,7 @@ class Site:
         self.tables = Tables(stack.clickhouse_url)
         self.loader = Loader(stack.kafka, stack.clickhouse_url, folder)
         self.loader.start()
+        catch_up(stack.kafka)
         self.app = f"app-{uuid.uuid4()}"
 
     def run(self, *arguments: str, **env: str) -> tuple[int, str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from runtime.kafka import topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
-from tests.clients.events import COUNT, TYPES, Reading, bodies, differences, plain, post, reading
+from tests.clients.events import TYPES, Reading, bodies, differences, plain, post, reading
 from tests.support.process import Ingest
 from tests.support.stack import Stack
 from tests.support.topic import end_offsets, messages_since, value_of
@@ -31,6 +31,7 @@ from tests.support.waiting import eventually
 CATALOG = Catalog.load()
 CONTEXT = SerializationContext(topics.EVENTS, MessageField.VALUE)
 SUBJECT = "tapcart.events-AppOpened"
+_COUNT = 1000
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,25 @@ class Sent:
     end: dict[int, int]
     events: list[bytes]
 
+    @property
+    def records(self) -> int:
+        """How many records the topic got; a busy broker may have an event twice."""
+        return sum(self.end.values()) - sum(self.start.values())
+
+    def differences(self, readings: Sequence[Reading]) -> list[str]:
+        """Return the differences of a client's readings of all records."""
+        return [*differences(self.events, readings, again=self.records - _COUNT)]
+
 
 @pytest.fixture(scope="module")
 def sent(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
-    """Ten thousand events of all types, acknowledged."""
+    """A thousand events of all types, acknowledged; `make test-clients` reads ten thousand."""
     ingest = Ingest(services.kafka, tmp_path_factory.mktemp("ingest")).start()
     assert eventually(ingest.direct)
-    start, events = eventually(lambda: end_offsets(services.kafka, topics.EVENTS)), bodies()
+    start, events = eventually(lambda: end_offsets(services.kafka, topics.EVENTS)), bodies()[:_COUNT]
     url = f"http://127.0.0.1:{ingest.port}"
     asyncio.run(post(f"{url}/tapcart_webhooks/secret-of-the-tests", events))
+    eventually(ingest.direct)
     registry = f"http://127.0.0.1:{ingest.admin_port}/registry"
     yield Sent(services.kafka, registry, start, end_offsets(services.kafka, topics.EVENTS), events)
     assert ingest.stop() == 0
@@ -78,17 +89,15 @@ def test_the_deserializer_reads_every_event(sent: Sent, client: SchemaRegistryCl
     messages = messages_since(sent.kafka, topics.EVENTS, sent.start)
     readings = [read(message, decode(message.value(), CONTEXT)) for message in messages]
 
-    assert len(readings) == COUNT
     assert {one.record for one in readings} >= TYPES
-    assert [*differences(sent.events, readings)] == []
+    assert sent.differences(readings) == []
 
 
 def test_the_asynchronous_deserializer_reads_every_event(sent: Sent) -> None:
     """`AIOConsumer`, `AsyncSchemaRegistryClient` and `AsyncAvroDeserializer`: the same."""
     readings = asyncio.run(_read_asynchronously(sent))
 
-    assert len(readings) == COUNT
-    assert [*differences(sent.events, readings)] == []
+    assert sent.differences(readings) == []
 
 
 async def _read_asynchronously(sent: Sent) -> list[Reading]:
@@ -98,7 +107,7 @@ async def _read_asynchronously(sent: Sent) -> list[Reading]:
     await consumer.assign([TopicPartition(topics.EVENTS, p, offset) for p, offset in sent.start.items()])
     readings: list[Reading] = []
     async with asyncio.timeout(60):
-        while len(readings) < COUNT:
+        while len(readings) < sent.records:
             for message in await consumer.consume(1000, 1.0):
                 assert message.error() is None
                 readings.append(read(message, await decode(message.value(), CONTEXT)))

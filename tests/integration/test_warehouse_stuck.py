@@ -13,7 +13,7 @@ from consumers.warehouse.tables import Options, tables
 from tests.support.refusing import LOST, Refusing
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
-from tests.support.warehouse import CATALOG, Loader, Sender, Tables, body
+from tests.support.warehouse import CATALOG, Loader, Sender, Tables, body, catch_up
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +53,7 @@ def behind(services: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     Sender(services.kafka)
     with Refusing(services.clickhouse_url) as proxy:
         loader = Loader(services.kafka, proxy.url, tmp_path_factory.mktemp("stuck"), ENV).start()
+        catch_up(services.kafka)
         yield proxy, loader
         assert loader.stop() == 0
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from runtime.process import Process
 
+_ENDS_SECONDS = 2.0  # a thread of ours runs Python code more often
 _TASKS: dict[str, asyncio.Task[None]] = {}
 
 
@@ -56,12 +57,16 @@ def _inject(part: str) -> bool:
     elif part in _TASKS:
         _TASKS[part].get_loop().call_soon_threadsafe(_fail, _TASKS[part])
     else:
-        threads = [one for one in threading.enumerate() if one.name == part]
-        for thread in threads:
-            number = ctypes.c_ulong(thread.ident or 0)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(InjectedError))
-        return bool(threads)
+        return any(map(_end, [one for one in threading.enumerate() if one.name == part]))
     return True
+
+
+def _end(thread: threading.Thread) -> bool:
+    """Inject the exception into a thread; return whether it ended: logging, for one, swallows exceptions."""
+    number = ctypes.c_ulong(thread.ident or 0)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(InjectedError))
+    thread.join(_ENDS_SECONDS)
+    return not thread.is_alive()
 
 
 def _break(part: str) -> None:

@@ -17,6 +17,9 @@ from deploy.demo.samples import FOLDER
 from tests.support.process import free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
+from tests.support.web import WEB
+
+_DAY_SECONDS, _TEST_SECONDS = 86_400, 60
 
 
 class Live:
@@ -43,11 +46,11 @@ class Live:
         """Start it, on the same port each time."""
         self.process = subprocess.Popen([sys.executable, "-m", "consumers.live"], cwd=ROOT, env=self._env)
         ready = {"ready": True, "away": {}}
-        assert eventually(lambda: httpx.get(f"{self.url}/readyz").json() == ready), self.snapshot()
+        assert eventually(lambda: WEB.get(f"{self.url}/readyz").json() == ready), self.snapshot()
 
     def snapshot(self) -> dict[str, Any]:
         """Return the current state of the page."""
-        answer: dict[str, Any] = httpx.get(f"{self.url}/api/snapshot").raise_for_status().json()
+        answer: dict[str, Any] = WEB.get(f"{self.url}/api/snapshot").raise_for_status().json()
         return answer
 
     def health(self, name: str) -> str:
@@ -61,6 +64,13 @@ class Live:
         return self.process.wait(10)
 
 
+def within_a_day() -> None:
+    """Wait for midnight, UTC, if it is so near that the page's day could end during a test."""
+    eventually(
+        lambda: time.time() % _DAY_SECONDS < _DAY_SECONDS - _TEST_SECONDS, _TEST_SECONDS + 5, "midnight"
+    )
+
+
 def event(name: str, **changes: Any) -> bytes:
     """Return a sample with its own id."""
     sample: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
@@ -69,15 +79,17 @@ def event(name: str, **changes: Any) -> bytes:
 
 def post(stack: Stack, *bodies: bytes) -> None:
     """Send events, and wait until SQL finds them all."""
-    before = int(sql(stack, "SELECT count() FROM tapcart.events"))
     for body in bodies:
-        assert httpx.post(stack.ingest_url, content=body).status_code == 200
-    eventually(lambda: int(sql(stack, "SELECT count() FROM tapcart.events")) >= before + len(set(bodies)))
+        assert WEB.post(stack.ingest_url, content=body).status_code == 200
+    ids = {json.loads(body)["event_id"] for body in bodies}
+    listed = ", ".join(f"'{one}'" for one in ids)
+    found = f"SELECT uniqExact(event_id) FROM tapcart.events WHERE event_id IN ({listed})"
+    eventually(lambda: int(sql(stack, found)) == len(ids))
 
 
 def sql(stack: Stack, query: str) -> str:
     """Return ClickHouse's answer."""
-    return httpx.post(stack.clickhouse_url, content=query.encode(), timeout=20).raise_for_status().text
+    return WEB.post(stack.clickhouse_url, content=query.encode(), timeout=20).raise_for_status().text
 
 
 def lines(stream: httpx.Response) -> Iterator[str]:

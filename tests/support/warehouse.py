@@ -17,6 +17,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from consumers.kit.record import Place
+from consumers.warehouse.repair.offset_reader import OffsetReader, PartitionOffsets
 from runtime.kafka import record_headers, topic_contract, topics
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
@@ -27,6 +29,7 @@ from tests.support.waiting import eventually
 CATALOG = Catalog.load()
 SAMPLES = {path.stem: path.read_bytes() for path in sorted((ROOT / "deploy/samples/mobile").glob("*.json"))}
 NOW_MS = 1_795_000_000_000
+GROUP = "tapline.warehouse"
 _DECODER = EventDecoder(CATALOG)
 
 Headers = list[tuple[str, bytes | None]]
@@ -152,6 +155,39 @@ def make_topics(kafka: str) -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+
+
+def logs(kafka: str) -> dict[Place, PartitionOffsets]:
+    """Return the topics' offsets, and those that the loaders' group has committed."""
+    reader = OffsetReader({"bootstrap.servers": kafka}, GROUP)
+    try:
+        return reader.logs()
+    finally:
+        reader.close()
+
+
+def committed(kafka: str) -> dict[Place, int]:
+    """Return the committed offsets of the loaders' group in the events topic."""
+    return {place: log.committed for place, log in logs(kafka).items() if place[0] == topics.EVENTS}
+
+
+def lag(kafka: str) -> int:
+    """Return the number of records that the loaders' group has not committed."""
+    return sum(log.high - log.committed for log in logs(kafka).values())
+
+
+def catch_up(kafka: str) -> None:
+    """Wait until the running loaders have loaded everything, such as the records of earlier tests."""
+    eventually(lambda: lag(kafka) == 0, 60, "the end of the backlog")
+
+
+def load_backlog(kafka: str, clickhouse: str, folder: Path) -> None:
+    """Load the records that earlier tests left, so that none waits when a test begins."""
+    make_topics(kafka)
+    if lag(kafka):
+        loader = Loader(kafka, clickhouse, folder).start()
+        catch_up(kafka)
+        assert loader.stop() == 0
 
 
 @dataclass

@@ -28,6 +28,7 @@ from tests.faults.harness.sender import Arguments
 from tests.faults.harness.world import World
 from tests.support.process import Child
 from tests.support.stack import ROOT
+from tests.support.web import WEB
 
 # Waits for a dead loader's session (45 s by default); a batch full of poison takes many inserts.
 _STANDING_SECONDS_MAX = 180.0
@@ -231,7 +232,7 @@ class Run:
         event = msgspec.json.decode((ROOT / "deploy" / "samples" / "mobile" / "AppOpened.json").read_bytes())
         event |= {"app_id": FRESH_APP, "event_id": f"fresh-{time.time_ns()}"}
         began = time.monotonic()
-        answer = httpx.post(self._world.stack.ingest_url, json=event, timeout=30)
+        answer = WEB.post(self._world.stack.ingest_url, json=event, timeout=30)
         if answer.status_code != 200:
             self._outcome.complaints.append(f"an event after all faults was answered {answer.status_code}")
         query = f"SELECT count() FROM tapcart.app_opened WHERE event_id = '{event['event_id']}'"

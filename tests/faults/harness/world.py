@@ -20,6 +20,7 @@ import httpx
 from tests.faults.harness.cluster import Cluster
 from tests.support.process import Child
 from tests.support.stack import ROOT, Stack
+from tests.support.web import WEB
 
 _SERVICES = "clickhouse,kafka,warehouse,ingest,live"
 CRASHED = ("ingest", "warehouse", "live")
@@ -156,7 +157,7 @@ class World:
         """Return what ClickHouse answers. Raises: httpx.HTTPError."""
         # As a body, because it may be longer than a URL.
         params, content = ({"query": query}, data) if data else ({}, query.encode())
-        answer = httpx.post(self.stack.clickhouse_url, params=params, content=content, timeout=seconds_max)
+        answer = WEB.post(self.stack.clickhouse_url, params=params, content=content, timeout=seconds_max)
         if answer.is_error:
             raise httpx.HTTPError(f"{query[:300]}: {answer.text[:1000]}")
         return answer.content
@@ -164,7 +165,7 @@ class World:
     def metric(self, name: str) -> float:
         """Return the sum of a metric of ingest, or of the live page. Raises: httpx.HTTPError."""
         base = self.stack.live_url if name.startswith("tapline_live") else self.stack.admin_url
-        lines = httpx.get(f"{base}/metrics", timeout=5).text.splitlines()
+        lines = WEB.get(f"{base}/metrics", timeout=5).text.splitlines()
         return sum(
             float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
         )
