@@ -3,14 +3,17 @@
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
-import httpx
 import pytest
 
+from runtime.kafka import topic_contract, topics
 from tests.support.process import SAMPLES, Child
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
+from tests.support.warehouse import Sender
+from tests.support.web import WEB
 
 README = (ROOT / "README.md").read_text()
 # `make run` is the fixture itself, `make test` runs this file.
@@ -43,11 +46,15 @@ def located(text: str, stack: Stack) -> str:
 
 @pytest.fixture(scope="module")
 def loaded(stack: Stack) -> Stack:
-    """A running stack with at least one event of each type."""
+    """A running stack with at least one event of each type, behind a record of another producer."""
+    sender = Sender(stack.kafka, time.time_ns() // 1_000_000)
+    for partition in range(topic_contract.PARTITIONS[topics.EVENTS]):
+        sender.put(b"of another producer", headers=[], partition=partition)
+    sender.flush()
     for path in SAMPLES.glob("*.json"):
-        assert httpx.post(stack.ingest_url, content=path.read_bytes()).status_code == 200
+        assert WEB.post(stack.ingest_url, content=path.read_bytes()).status_code == 200
     count = "SELECT uniqExact(event_type) FROM tapcart.events"
-    assert eventually(lambda: int(httpx.post(stack.clickhouse_url, content=count).text) >= 14)
+    assert eventually(lambda: int(WEB.post(stack.clickhouse_url, content=count).text) >= 14)
     return stack
 
 
@@ -75,7 +82,7 @@ QUERIES = blocks("sql") + blocks("sql", (ROOT / "docs/queries.md").read_text())
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.splitlines()[0].strip("- "))
 def test_a_query_of_readme_works(loaded: Stack, query: str) -> None:
     """It is valid, and finds something unless the samples lack it."""
-    answer = httpx.post(loaded.clickhouse_url, content=query)
+    answer = WEB.post(loaded.clickhouse_url, content=query)
 
     assert answer.status_code == 200, answer.text
     if "extra" not in query and "quarantine" not in query:

@@ -25,6 +25,7 @@ from tests.support.process import free_port
 from tests.support.registry import StandIn
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
+from tests.support.web import WEB
 
 _FOLDER = HERE / "apicurio"
 _UNPACKED = program.cached(_FOLDER).with_name("apicurio-unpacked")
@@ -109,7 +110,7 @@ def _running(folder: Path) -> Iterator[str]:
 def _is_up(url: str, process: "subprocess.Popen[bytes]") -> bool:
     assert process.poll() is None, "Apicurio ended"
     try:
-        return httpx.get(f"{url}/subjects").status_code == 200
+        return WEB.get(f"{url}/subjects").status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -25,7 +25,9 @@ func main() {
 		check(fetches.Err())
 		for _, record := range fetches.Records() {
 			id, body, err := new(sr.ConfluentHeader).DecodeID(record.Value)
-			check(err)
+			if err != nil {
+				continue // it does not start with byte 0
+			}
 			if schemas[id] == nil {
 				schema, err := registry.SchemaByID(ctx, id)
 				check(err)

@@ -29,6 +29,9 @@ class Read {
       while (true) {
         for (var record : consumer.poll(Duration.ofSeconds(1))) {
           byte[] value = record.value();
+          if (value == null || value.length == 0 || value[0] != 0) {
+            continue;
+          }
           Schema schema = schema(ByteBuffer.wrap(value, 1, 4).getInt());
           var decoder = DecoderFactory.get().binaryDecoder(value, 5, value.length - 5, null);
           System.out.println(new GenericDatumReader<Object>(schema).read(null, decoder));

@@ -11,5 +11,7 @@ consumer.on("ready", () => {
   consumer.subscribe(["tapcart.events"]);
   consumer.consume();
 });
-consumer.on("data", async (message) => console.log(JSON.stringify(await registry.decode(message.value))));
+consumer.on("data", async (message) => {
+  if (message.value?.[0] === 0) console.log(JSON.stringify(await registry.decode(message.value)));
+});
 consumer.connect();

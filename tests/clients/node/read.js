@@ -9,7 +9,9 @@ async function main() {
   await consumer.connect();
   await consumer.subscribe({ topic: "tapcart.events", fromBeginning: true });
   await consumer.run({
-    eachMessage: async ({ message }) => console.log(JSON.stringify(await registry.decode(message.value))),
+    eachMessage: async ({ message }) => {
+      if (message.value?.[0] === 0) console.log(JSON.stringify(await registry.decode(message.value)));
+    },
   });
 }
 

@@ -15,7 +15,8 @@ async def main() -> None:
     )
     async with consumer:
         async for message in consumer:
-            print(json.dumps(decode(message.value), default=str), flush=True)
+            if message.value and message.value[0] == 0:
+                print(json.dumps(decode(message.value), default=str), flush=True)
 
 
 asyncio.run(main())

@@ -22,5 +22,7 @@ while True:
         continue
     if message.error():
         raise SystemExit(message.error())
-    event = decode(message.value(), SerializationContext("tapcart.events", MessageField.VALUE))
-    print(json.dumps(event, default=str), flush=True)
+    value = message.value()
+    if value and value[0] == 0:
+        event = decode(value, SerializationContext("tapcart.events", MessageField.VALUE))
+        print(json.dumps(event, default=str), flush=True)

@@ -11,4 +11,5 @@ consumer = KafkaConsumer(
     auto_offset_reset="earliest",
 )
 for message in consumer:
-    print(json.dumps(decode(message.value), default=str), flush=True)
+    if message.value and message.value[0] == 0:
+        print(json.dumps(decode(message.value), default=str), flush=True)

@@ -12,4 +12,6 @@ COMMAND = ("kcat", "-C", "-q", "-u", "-b", KAFKA, "-t", "tapcart.events", "-o", 
 with subprocess.Popen(COMMAND, stdout=subprocess.PIPE) as kcat:
     assert kcat.stdout
     while length := kcat.stdout.readline():
-        print(json.dumps(decode(kcat.stdout.read(int(length))), default=str), flush=True)
+        value = kcat.stdout.read(max(0, int(length)))  # -1: no value
+        if value and value[0] == 0:
+            print(json.dumps(decode(value), default=str), flush=True)
