@@ -8,31 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
-import msgspec
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from consumers.live.intake import IngestStatus, SpoolStatus
-from consumers.live.page_state import ALL, PageState
-from consumers.live.queries import window
-from consumers.live.state import (
-    CLICKHOUSE,
-    INGEST,
-    KAFKA,
-    ClickHouseStatus,
-    KafkaStatus,
-    QuarantineSummary,
-    Total,
-)
 from deploy.demo.samples import FOLDER
 from tests.support.browser import DESKTOP, NO_BROWSER, PATH, PHONE, Scheme, chromium, opened, violations
 from tests.support.hostile import HOSTILE as UNREADABLE
 from tests.support.hostile import is_harmless
-from tests.support.live import Live, event, hanging, post, settled, sql
+from tests.support.live import Live, event, hanging, post, settled, sql, within_a_day
 from tests.support.quarantine import quarantine
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
+from tests.support.web import WEB
 
 if PATH is None:
     pytest.skip(NO_BROWSER, allow_module_level=True)
@@ -47,6 +34,12 @@ def browser() -> Iterator[Browser]:
     """One browser; each test has its own profile in it."""
     with chromium() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _day() -> None:
+    """The page's numbers of today stay those of one day."""
+    within_a_day()
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +81,8 @@ def test_the_numbers_are_those_of_sql(stack: Stack, live: Live, browser: Browser
     """Key figures, types, the balance, and the quarantine, as a reader sees them."""
     twice = event("AppOpened")
     post(stack, twice, event("ProductViewed"), event("ProductViewed"))
-    assert httpx.post(stack.ingest_url, content=twice).status_code == 200
-    assert httpx.post(stack.ingest_url, content=b"{").status_code == 400
+    assert WEB.post(stack.ingest_url, content=twice).status_code == 200
+    assert WEB.post(stack.ingest_url, content=b"{").status_code == 400
     state = settled(live)
     today = f"received_at >= fromUnixTimestamp64Milli({state['balance']['start_ms']}, 'UTC')"
     since = f"received_at >= fromUnixTimestamp64Milli({state['window']['start_ms']}, 'UTC')"
@@ -244,7 +237,7 @@ def test_says_what_is_away_and_recovers(stack: Stack, live: Live, browser: Brows
         with hanging(stack, "kafka"):
             expect(page.locator(notices)).to_contain_text("Kafka: ")
             expect(page.locator("#strip .down")).to_contain_text("Kafka")
-            assert httpx.post(stack.ingest_url, content=event("AppOpened"), timeout=10).status_code == 200
+            assert WEB.post(stack.ingest_url, content=event("AppOpened"), timeout=10).status_code == 200
             expect(page.locator("#spool-text")).to_contain_text("record")
         is_live(page)
         expect(page.locator("#spool-text")).to_contain_text("Spool: empty")
@@ -264,7 +257,7 @@ def test_everybody_can_read_it(
     stack: Stack, live: Live, browser: Browser, size: tuple[int, int], scheme: Scheme
 ) -> None:
     """With everything open, axe finds nothing against WCAG A and AA, and nothing exceeds the screen."""
-    assert httpx.post(stack.ingest_url, content=event("AppOpened", app_id="")).status_code == 422
+    assert WEB.post(stack.ingest_url, content=event("AppOpened", app_id="")).status_code == 422
     with opened(browser, live.url, size, scheme) as page:
         is_live(page)
         page.locator("#types button").first.click()
@@ -282,7 +275,7 @@ def test_everybody_can_read_it(
 
 def test_everything_can_be_done_by_keyboard(stack: Stack, live: Live, browser: Browser) -> None:
     """Tab reaches each control in page order; Enter opens, Escape closes, and focus returns."""
-    assert httpx.post(stack.ingest_url, content=event("AppOpened", event_id="")).status_code == 422
+    assert WEB.post(stack.ingest_url, content=event("AppOpened", event_id="")).status_code == 422
     with opened(browser, live.url) as page:
         is_live(page)
         page.keyboard.press("Tab")
@@ -300,44 +293,3 @@ def test_everything_can_be_done_by_keyboard(stack: Stack, live: Live, browser: B
         page.keyboard.press("Escape")
         expect(page.locator("#ask")).to_be_hidden()
         expect(button).to_be_focused()
-
-
-def test_problems_of_topics_are_notices(live: Live, browser: Browser) -> None:
-    """In ingest's own text."""
-    page_state = PageState(ALL, 1_800_000_000_000, 1000)
-    problems = ("tapcart.events has one replica. Give it three replicas, or set flush.messages=1.",)
-    page_state.saw(
-        INGEST, IngestStatus("accepts events", SpoolStatus(0, 0, 10, None, 0), 0, problems), 1_800_000_000_000
-    )
-    stream = b"event: state\ndata: " + msgspec.json.encode(page_state.state(1_800_000_000_000)) + b"\n\n"
-
-    with opened(browser, "about:blank", DESKTOP) as page:
-        page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=stream))
-        page.goto(live.url)
-        expect(page.locator("#notices")).to_contain_text(problems[0])
-
-
-def test_the_first_view_says_what_to_do(live: Live, browser: Browser) -> None:
-    """Before the first event: the next steps, and nothing of the secret."""
-    page_state = PageState(ALL, 1_800_000_000_000, 1000)
-    nothing = window([(1, 1, "", 0, 0, 0, ([], []), (0.0, 0.0))], ["AppOpened"], 1_800_000_000_000)
-    empty = ClickHouseStatus(nothing, Total(0, None, 0), quarantine=QuarantineSummary(0, 0, (), 0))
-    page_state.saw(CLICKHOUSE, empty, 1_800_000_000_000)
-    page_state.saw(KAFKA, KafkaStatus((), 1, None, 0), 1_800_000_000_000)
-    page_state.saw(
-        INGEST, IngestStatus("accepts events", SpoolStatus(0, 0, 10, None, 0), 0), 1_800_000_000_000
-    )
-    stream = b"event: state\ndata: " + msgspec.json.encode(page_state.state(1_800_000_000_000)) + b"\n\n"
-
-    def answer(route: Route) -> None:
-        route.fulfill(content_type="text/event-stream", body=stream)
-
-    with opened(browser, "about:blank", PHONE) as page:
-        page.route("**/events", answer)
-        page.goto(live.url)
-        expect(page.get_by_role("heading", name="No events yet")).to_be_visible()
-        expect(page.locator("#empty")).to_contain_text("make demo")
-        expect(page.locator("#rate-chart")).to_be_hidden()
-
-        assert violations(page) == ""
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
