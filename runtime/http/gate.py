@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple, Protocol
 
-_WATCH_SECONDS = 1.0
 _SILENT_SHARE = 4  # a quarter of the places suffices for connections whose first request is on its way
 _EVICTED_TOGETHER = 16  # a sixteenth at a time, because finding them scans all connections
 
@@ -26,6 +25,7 @@ class ConnectionLimits:
     request_seconds_max: float = 20.0  # from a request's first byte to its last
     headers_max: int = 100
     head_bytes_max: int = 64 * 1024  # bytes received between two pieces of bodies
+    check_seconds: float = 1.0  # how often time limits are checked
 
 
 class RefusedRequest(NamedTuple):
@@ -40,7 +40,7 @@ class Guarded(Protocol):
     """A connection, as its gate sees it."""
 
     def check(self, now: float) -> None:
-        """Close this connection if it is late; called once a second."""
+        """Close this connection if it is late; called every `check_seconds`."""
 
     def idle_since(self) -> tuple[bool, float] | None:
         """Return whether it had a request before, and a sort key; None while a request is handled."""
@@ -80,7 +80,7 @@ class Gate:
         """Close late and silent connections, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_WATCH_SECONDS)
+            await asyncio.sleep(self.limits.check_seconds)
             now = loop.time()
             for connection in tuple(self.connections):
                 connection.check(now)

@@ -200,7 +200,7 @@ class _Connection(HttpToolsProtocol):
     # Bounds
 
     def check(self, now: float) -> None:
-        """Close this connection if it is late; called once a second."""
+        """Close this connection if it is late; called every `check_seconds`."""
         if self._ended and now - self._ended > _LINGER_SECONDS:
             self.transport.abort()
         if self._idle_since and now - self._idle_since > self.timeout_keep_alive:
