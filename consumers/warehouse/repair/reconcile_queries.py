@@ -1,14 +1,11 @@
 """Queries of `reconcile` to ClickHouse: which offsets, identities and bodies have a row.
 
-Invariant: only reads. Every method raises: TransientError.
+Invariant: only reads.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from clickhouse_connect.driver.client import Client
 
 from consumers.kit.record import Place
 from consumers.warehouse.clickhouse import connect, querying
@@ -63,10 +60,11 @@ Key = tuple[Any, ...]
 
 
 class ReconcileQueries:
-    """Runs the queries."""
+    """Runs the queries. Every method raises: TransientError."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        with querying():
+            self._client = connect(url, _SECONDS_MAX, max_query_size=2 * _QUERY_BYTES_MAX)
 
     def gaps(
         self, topic: str, tables: Sequence[str], logs: Mapping[int, PartitionOffsets]
@@ -123,10 +121,6 @@ class ReconcileQueries:
     def _rows(self, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
         with querying():
             return self._client.query(sql, parameters=parameters).result_rows
-
-    @cached_property
-    def _client(self) -> Client:
-        return connect(self._url, _SECONDS_MAX, max_query_size=2 * _QUERY_BYTES_MAX)
 
 
 def _log_of(partitions: Iterable[PartitionOffsets]) -> int:
