@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
-from tests.support.stack import Stack
+from tests.support.stack import ROOT, Stack
+
+_SHARED = ("services", "stack")  # fixtures of the session
 
 # Busy machines are slow at times, so a deadline per example would only measure that.
 settings.register_profile("tapline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,6 +23,22 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A broker lives for a minute here; optimising its code would double the start.
     os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1"
+
+
+class ByStack(LoadFileScheduling):  # type: ignore[misc]
+    """Gives all files that share a stack to one worker, so that each stack starts once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        text = (ROOT / file).read_text()
+        shared = (one for one in _SHARED if f"{one}: Stack" in text and f"def {one}(" not in text)
+        return next(shared, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStack:
+    """Return how tests are given to workers."""
+    return ByStack(config, log)
 
 
 @pytest.hookimpl(trylast=True)
@@ -42,7 +61,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def _running(folder: Path, only: str) -> Iterator[Stack]:
-    running = Stack(folder, only).start()
+    # Most tests wait for a single event to be queryable.
+    running = Stack(folder, only, {"WAREHOUSE_BATCH_AGE_SECONDS_MAX": "0.1"}).start()
     try:
         yield running
     finally:

@@ -20,6 +20,7 @@ from tests.support.prometheus import Prometheus
 from tests.support.stack import ROOT, Stack
 from tests.support.tls import Authority, Server, serving
 from tests.support.waiting import eventually
+from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
 
@@ -184,7 +185,7 @@ def test_troubles_of_their_own_are_alerts_of_their_own(
     prometheus.wait(*expected)
 
     for number in range(30):
-        assert httpx.post(stack.ingest_url, content=json.dumps({"number": number})).status_code == 422
+        assert WEB.post(stack.ingest_url, content=json.dumps({"number": number})).status_code == 422
     expected.append(("TaplineQuarantine", ""))
     prometheus.wait(*expected)
 
@@ -233,7 +234,7 @@ def test_apps_beyond_the_limit_count_together(stack: Stack) -> None:
 
     def counts() -> list[list[str]]:
         parameters = {f"param_{name}": str(value) for name, value in asked.items()}
-        answer = httpx.post(stack.clickhouse_url, params=parameters, content=app_activity.APPS)
+        answer = WEB.post(stack.clickhouse_url, params=parameters, content=app_activity.APPS)
         return [line.split("\t") for line in answer.raise_for_status().text.splitlines()]
 
     assert eventually(lambda: sum(json.loads(row[1])[2] for row in counts()) >= 503)

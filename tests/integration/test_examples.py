@@ -25,6 +25,7 @@ from tests.support.stack import ROOT, Stack
 from tests.support.topic import end_offsets, messages_since
 from tests.support.waiting import eventually
 from tests.support.warehouse import Sender, body, crc, decoded
+from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +70,7 @@ class Site:
 
         def has_read() -> bool:
             try:
-                text = httpx.get(f"http://127.0.0.1:{self.port}/metrics").text
+                text = WEB.get(f"http://127.0.0.1:{self.port}/metrics").text
             except httpx.HTTPError:
                 return False
             lags = re.findall(r"^tapline_kit_lag_records{.*} (.*)$", text, re.MULTILINE)

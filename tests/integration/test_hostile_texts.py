@@ -12,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.hostile import HOSTILE, is_harmless
@@ -20,6 +19,7 @@ from tests.support.process import SAMPLES, Child
 from tests.support.quarantine import quarantine
 from tests.support.stack import ROOT, Stack
 from tests.support.warehouse import Tables
+from tests.support.web import WEB
 
 # A name only has characters that JSON text may hold raw: JSON escapes C0 controls anyway.
 NAME = HOSTILE.translate(dict.fromkeys(range(32)))
@@ -50,7 +50,7 @@ def app(stack: Stack) -> str:
         event("AppOpened", app_id=name, event_type="Hostile", event_properties={NAME: [HOSTILE]}),
     ]
     for one in sent:
-        assert httpx.post(stack.ingest_url, json=one).status_code == 200
+        assert WEB.post(stack.ingest_url, json=one).status_code == 200
     for source in (HOSTILE, "ingest"):
         quarantine(stack, f'{{"{uuid.uuid4()}": "{NAME}"}}'.encode(), app_id=name, source=source, reason=LONG,
                    detail=LONG, pointer=LONG, record=f"{HOSTILE}/0/0")  # fmt: skip
@@ -224,7 +224,7 @@ def test_logs_and_metrics(stack: Stack, app: str) -> None:
     for name in ("ingest", "warehouse", "live"):
         log = (stack.data_dir / "log" / f"{name}.log").read_text()
         assert is_harmless(log), name
-    assert is_harmless(httpx.get(f"{stack.live_url}/metrics").text)
-    state = httpx.get(f"{stack.live_url}/api/snapshot").text
+    assert is_harmless(WEB.get(f"{stack.live_url}/metrics").text)
+    state = WEB.get(f"{stack.live_url}/api/snapshot").text
     assert len(state) < 100_000
     assert app not in state

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 from confluent_kafka import Message, Producer, TopicPartition
@@ -33,6 +32,7 @@ from tests.support.stack import ROOT, Stack
 from tests.support.topic import consumer, end_offsets, messages_since, value_of
 from tests.support.waiting import eventually
 from tests.support.warehouse import CATALOG, Sender, body, crc, decoded, value
+from tests.support.web import WEB
 
 COUNT = 12
 
@@ -368,8 +368,8 @@ def test_a_signal_ends_the_loop_in_order(site: Site, number: signal.Signals) -> 
         assert process.stdout
         found = [process.stdout.readline().split()[0] for _ in range(3)]
         url = f"http://127.0.0.1:{port}"
-        eventually(lambda: "tapline_kit_lag_records" in httpx.get(f"{url}/metrics").text, what="lag")
-        ready = httpx.get(f"{url}/readyz").status_code
+        eventually(lambda: "tapline_kit_lag_records" in WEB.get(f"{url}/metrics").text, what="lag")
+        ready = WEB.get(f"{url}/readyz").status_code
         process.send_signal(number)
         rest = process.stdout.read()
         status = process.wait(20)

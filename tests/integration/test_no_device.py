@@ -6,13 +6,13 @@ import sys
 import uuid
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.process import SAMPLES
 from tests.support.quarantine import quarantine
 from tests.support.stack import ROOT, Stack
 from tests.support.warehouse import Tables
+from tests.support.web import WEB
 
 SENT_MS = 1_790_000_000_000
 
@@ -58,9 +58,9 @@ def app(stack: Stack) -> str:
                 session_id="s-1",
             )
             for _ in range(2):
-                assert httpx.post(stack.ingest_url, json=sent).status_code == 200
+                assert WEB.post(stack.ingest_url, json=sent).status_code == 200
     purchase = event("PurchaseCompleted", app_id=name, device_id=..., session_id=...)
-    assert httpx.post(stack.ingest_url, json=purchase).status_code == 200
+    assert WEB.post(stack.ingest_url, json=purchase).status_code == 200
     Tables(stack.clickhouse_url).wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{name}'", 21)
     return name
 

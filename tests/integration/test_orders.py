@@ -11,6 +11,7 @@ import pytest
 from tests.support.process import SAMPLES
 from tests.support.stack import Stack
 from tests.support.warehouse import Tables
+from tests.support.web import WEB
 
 # A day of its own, at noon UTC.
 NOON_MS = 1_789_992_000_000
@@ -192,7 +193,7 @@ def test_the_samples_are_one_order(stack: Stack) -> None:
     app = f"samples-{uuid.uuid4().hex[:12]}"
     for name in ("AppOpened", "OrderCreated", "PurchaseCompleted"):
         sent = json.loads((SAMPLES / f"{name}.json").read_text())
-        assert httpx.post(stack.ingest_url, json=sent | {"app_id": app}).status_code == 200
+        assert WEB.post(stack.ingest_url, json=sent | {"app_id": app}).status_code == 200
     tables = Tables(stack.clickhouse_url)
     tables.wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{app}'", 3)
     answers = {
@@ -222,7 +223,7 @@ def test_currency_codes_are_one_however_they_are_written(stack: Stack) -> None:
     app = f"currency-{uuid.uuid4().hex[:12]}"
     for minute, code in enumerate(("USD", " usd", "Usd\t", "EUR")):
         sent = paid(minute, f"{minute}", of={"currency_code": code}, app_id=app)
-        assert httpx.post(stack.ingest_url, json=sent).status_code == 200
+        assert WEB.post(stack.ingest_url, json=sent).status_code == 200
     tables = Tables(stack.clickhouse_url)
     tables.wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{app}'", 4)
     sql = "SELECT currency_code, orders, toString(revenue) FROM tapcart.revenue_daily"

@@ -22,6 +22,7 @@ from tests.support.process import SAMPLES
 from tests.support.site import Site
 from tests.support.stack import ROOT
 from tests.support.topic import messages_since
+from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
 
@@ -101,7 +102,7 @@ def test_a_planted_value_is_nowhere(site: Site) -> None:
     site.tables.wait(f"SELECT count() FROM tapcart.events WHERE app_id = '{app}'", 6, 60)
     site.tables.wait(f"SELECT count() FROM tapcart.clickstream WHERE app_id = '{app}'", 1)
     site.tables.wait("SELECT count() >= 2 FROM tapcart.quarantine", 1)
-    page = httpx.get(f"{site.stack.live_url}/api/snapshot").text
+    page = WEB.get(f"{site.stack.live_url}/api/snapshot").text
     start = dict.fromkeys(range(12), 0)
     found = messages_since(site.stack.kafka, topics.EVENTS, start)
     found += messages_since(site.stack.kafka, topics.QUARANTINE, {0: 0})

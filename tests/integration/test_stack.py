@@ -209,14 +209,6 @@ def test_brings_back_what_was_killed(services: Stack) -> None:
     assert all(services.pid(name) != pid for name, pid in before.items())
 
 
-def test_every_process_of_ours_shows_its_metrics(stack: Stack) -> None:
-    """ingest, loader and live page, each on a port."""
-    ports = {"ingest": "INGEST_ADMIN_PORT", "warehouse": "WAREHOUSE_METRICS_PORT", "live": "LIVE_PORT"}
-    for name, variable in ports.items():
-        with urllib.request.urlopen(f"http://127.0.0.1:{stack.env[variable]}/metrics", timeout=10) as answer:
-            assert f"tapline_{name}_".encode() in answer.read()
-
-
 @pytest.mark.slow
 def test_the_loader_without_a_port_for_metrics_says_so(services: Stack, tmp_path: Path) -> None:
     """A second stack on a machine starts anyway."""

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_a_stack_that_is_well_is_one_screen(stack: Stack) -> None:
         assert f" {stack.pid(name)} " in row(said, name)
     for name in ("freshness", "events", "lag", "spool", "topics", "quarantine", "disk", "alerts"):
         assert row(said, name)
+
+
+def test_every_process_of_ours_shows_its_metrics(stack: Stack) -> None:
+    """ingest, loader and live page, each on a port."""
+    ports = {"ingest": "INGEST_ADMIN_PORT", "warehouse": "WAREHOUSE_METRICS_PORT", "live": "LIVE_PORT"}
+    for name, variable in ports.items():
+        with urllib.request.urlopen(f"http://127.0.0.1:{stack.env[variable]}/metrics", timeout=10) as answer:
+            assert f"tapline_{name}_".encode() in answer.read()
 
 
 @pytest.mark.parametrize("name", ["ingest", "kafka", "warehouse", "clickhouse", "live"])

@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.process import SAMPLES
 from tests.support.stack import Stack
 from tests.support.warehouse import Tables
+from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
 
@@ -59,12 +59,10 @@ def test_a_thousand_members_of_mixed_kinds_cost_no_other_app_anything(stack: Sta
     for number in range(20):
         properties = {f"m{index}": rng.choice(KINDS) for index in range(1000)}
         body = event("AppOpened", app_id="wild", event_type=f"Wild{number % 3}", event_properties=properties)
-        answer = httpx.post(
-            stack.ingest_url, content=gzip.compress(body), headers={"content-encoding": "gzip"}
-        )
+        answer = WEB.post(stack.ingest_url, content=gzip.compress(body), headers={"content-encoding": "gzip"})
         assert answer.status_code == 200
     for _ in range(20):
-        assert httpx.post(stack.ingest_url, content=event("OrderCreated", app_id="tame")).status_code == 200
+        assert WEB.post(stack.ingest_url, content=event("OrderCreated", app_id="tame")).status_code == 200
     tables.wait("SELECT count() FROM tapcart.events WHERE app_id = 'tame'", 20, 120)
     tables.wait("SELECT count() FROM tapcart.unmodelled WHERE app_id = 'wild'", 20, 120)
     tables.run("OPTIMIZE TABLE tapcart_raw.unmodelled FINAL")

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 
 from deploy.local import starts, supervise
@@ -21,6 +20,7 @@ from tests.support.process import TOKEN, Ingest, free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
 from tests.support.warehouse import Loader, Sender, Tables, body
+from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +72,7 @@ def injected(folder: Path, module: str, env: Mapping[str, str]) -> Iterator[Inje
 
 def answers(url: str) -> bool:
     """Return whether a process has started."""
-    return httpx.get(url, timeout=1).status_code == 200
+    return WEB.get(url, timeout=1).status_code == 200
 
 
 @pytest.fixture
@@ -197,9 +197,7 @@ def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
     """Its pending data is not answered 200."""
     with ingest(tmp_path) as (running, made):
         running.break_part("ingest.delivery.segment_writer:SegmentWriter.write")
-        eventually(
-            lambda: httpx.post(made.url, content=body()).status_code == 500, what="the writer is broken"
-        )
+        eventually(lambda: WEB.post(made.url, content=body()).status_code == 500, what="the writer is broken")
 
         assert running.process.wait(30) == 1
         assert "InjectedError" in running.log

@@ -8,13 +8,13 @@ import sysconfig
 import venv
 from pathlib import Path
 
-import httpx
 import pytest
 
 from runtime.version import VERSION
 from tests.support.process import SAMPLES, Child, Ingest, free_port
 from tests.support.stack import ROOT
 from tests.support.waiting import eventually
+from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
 
@@ -56,9 +56,9 @@ def test_an_installed_process_keeps_events(installed: Path, tmp_path: Path) -> N
     ingest = Ingest(f"127.0.0.1:{free_port()}", tmp_path)
     env = os.environ | ingest.settings | {"DATA_DIR": str(tmp_path)}
     with Child([str(installed / "tapline"), "ingest"], cwd=tmp_path, env=env) as process:
-        eventually(lambda: httpx.get(f"{ingest.admin_url}/readyz").status_code == 200)
-        answer = httpx.post(ingest.url, content=(SAMPLES / "AppOpened.json").read_bytes())
-        metrics = httpx.get(f"{ingest.admin_url}/metrics").text
+        eventually(lambda: WEB.get(f"{ingest.admin_url}/readyz").status_code == 200)
+        answer = WEB.post(ingest.url, content=(SAMPLES / "AppOpened.json").read_bytes())
+        metrics = WEB.get(f"{ingest.admin_url}/metrics").text
         process.terminate()
 
     assert (answer.status_code, answer.json()) == (200, {"kept": "spool"})

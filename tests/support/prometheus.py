@@ -18,6 +18,7 @@ from deploy.prometheus.config import write
 from tests.support.process import free_port
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
+from tests.support.web import WEB
 
 # Shipped text -> text for tests. A missing text fails the test, which would otherwise test something else.
 _INTERVALS = {
@@ -99,7 +100,7 @@ class Prometheus:
             nonlocal seen
             # Watching makes the page poll ClickHouse in every round.
             with suppress(httpx.HTTPError):
-                httpx.get(f"{self._stack.live_url}/api/snapshot", timeout=0.3)
+                WEB.get(f"{self._stack.live_url}/api/snapshot", timeout=0.3)
             # Nothing fires or is pending: the next test starts healthy.
             seen = self.active("firing") if expected else self.active("firing", "pending")
             return seen == set(expected)

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 from confluent_kafka import Producer
 
 from runtime.kafka import record_headers, topics
@@ -12,6 +11,7 @@ from schemas.catalog.wire import checksum
 from schemas.codec.events import encode_quarantine
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
+from tests.support.web import WEB
 
 _CATALOG = Catalog.load()
 
@@ -29,4 +29,4 @@ def quarantine(stack: Stack, body: bytes, **fields: Any) -> None:
     producer.produce(topics.QUARANTINE, value, headers=[(record_headers.CRC32, checksum(value))])
     assert producer.flush(10) == 0
     query = f"SELECT count() FROM tapcart.quarantine WHERE body = unhex('{body.hex()}')"
-    assert eventually(lambda: httpx.post(stack.clickhouse_url, content=query).text == "1\n")
+    assert eventually(lambda: WEB.post(stack.clickhouse_url, content=query).text == "1\n")

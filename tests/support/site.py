@@ -12,6 +12,7 @@ import httpx
 from schemas.catalog.catalog import HERE
 from tests.support.stack import ROOT, Stack
 from tests.support.warehouse import Tables
+from tests.support.web import WEB
 
 ARRIVAL = ("app_id", "received_at", "app_properties.app_id")
 
@@ -36,7 +37,7 @@ class Site:
     def metric(self, process: str, name: str) -> float:
         """Return a metric of `ingest` or `warehouse`, summed over labels."""
         port = {"ingest": "INGEST_ADMIN_PORT", "warehouse": "WAREHOUSE_METRICS_PORT"}[process]
-        lines = httpx.get(f"http://127.0.0.1:{self.stack.env[port]}/metrics").text.splitlines()
+        lines = WEB.get(f"http://127.0.0.1:{self.stack.env[port]}/metrics").text.splitlines()
         name = f"tapline_{process}_{name}"
         return sum(
             float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))

@@ -8,6 +8,7 @@ import httpx
 from confluent_kafka import KafkaException
 
 _T = TypeVar("_T")
+_PAUSE_SECONDS_MAX = 0.2  # queries without a pause would take the cores from the processes awaited
 
 
 def eventually(ask: Callable[[], _T], seconds_max: float = 30, what: str = "") -> _T:
@@ -15,7 +16,7 @@ def eventually(ask: Callable[[], _T], seconds_max: float = 30, what: str = "") -
 
     Raises: AssertionError at the deadline, with the last result or error.
     """
-    deadline = time.monotonic() + seconds_max
+    deadline, pause = time.monotonic() + seconds_max, 0.01
     while True:
         try:
             answer = ask()
@@ -26,4 +27,5 @@ def eventually(ask: Callable[[], _T], seconds_max: float = 30, what: str = "") -
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds_max} s: {what or 'what was awaited'}; last: {last!r}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.5, _PAUSE_SECONDS_MAX)

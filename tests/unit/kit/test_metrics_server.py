@@ -1,11 +1,11 @@
 """The port of a consumer's metrics."""
 
-import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
 from consumers.kit.metrics_server import ListenAddress, serve
 from tests.support.stack import free_pairs
+from tests.support.web import WEB
 
 
 @pytest.fixture
@@ -22,17 +22,17 @@ def url() -> str:
 def test_a_loopback_port_answers_to_no_other_name(url: str, host: str) -> None:
     """A site may point its name at 127.0.0.1, but the browser still sends that name."""
     for path in ("/metrics", "/healthz"):
-        assert httpx.get(url + path, headers={"host": host}).status_code == 403
+        assert WEB.get(url + path, headers={"host": host}).status_code == 403
 
 
 def test_a_page_of_another_site_is_refused(url: str) -> None:
     """A browser reports it, whatever name it used."""
     for site, status in {"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200}.items():
-        assert httpx.get(f"{url}/metrics", headers={"sec-fetch-site": site}).status_code == status
+        assert WEB.get(f"{url}/metrics", headers={"sec-fetch-site": site}).status_code == status
 
 
 @pytest.mark.parametrize("host", ["localhost:8082", "127.0.0.1", "[::1]:8082"])
 def test_a_loopback_port_answers_to_its_own_names(url: str, host: str) -> None:
     """The names that Prometheus and probes use."""
-    assert httpx.get(f"{url}/metrics", headers={"host": host}).status_code == 200
-    assert httpx.get(f"{url}/readyz", headers={"host": host}).status_code == 503
+    assert WEB.get(f"{url}/metrics", headers={"host": host}).status_code == 200
+    assert WEB.get(f"{url}/readyz", headers={"host": host}).status_code == 503
