@@ -143,7 +143,7 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "identity_without_app": Mutant(
         "consumers/warehouse/tables.py",
-        {'_IDENTITY = "app_id, ': '_IDENTITY = "'},
+        {'IDENTITY = "app_id, ': 'IDENTITY = "'},
         "stop warehouse",
         _LOST,
         seconds=10.0,
