@@ -18,6 +18,7 @@ from runtime.http.gate import EVICTED, SILENT
 
 _PREFIX = "tapline_ingest"
 REASONS = ("not_json", "invalid_field", "time_out_of_range", "content_encoding", "refused", "damaged")
+_STATUSES = (200, 400, 422, 500)  # the usual ones
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 
 
@@ -74,6 +75,8 @@ class Metrics:
         self._plain: list[Counts | Durations] = []
         self.registry.register(self)
         self.requests = self._counts("requests", "Answers of the public port, by HTTP status.", "status")
+        for status in _STATUSES:
+            self.requests[status,] = 0  # Prometheus misses the first rise otherwise
         self.admin_refused = self._counts(
             "admin_refused", "Requests to the admin port that no route answered, by HTTP status.", "status"
         )
@@ -85,7 +88,7 @@ class Metrics:
         )
         self.quarantined = self._counts("quarantined", "Bodies kept in the quarantine, by reason.", "reason")
         for reason in REASONS:
-            self.quarantined[reason,] = 0  # Prometheus misses the first rise otherwise
+            self.quarantined[reason,] = 0
         self.probes = self._counter("probes", "Probes, which are kept apart from events: see `make doctor`.")
         self.odd_fields = self._counts(
             "odd_fields", "Known fields whose value did not fit their schema.", "event_type", "field"

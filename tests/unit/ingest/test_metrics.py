@@ -25,6 +25,7 @@ def test_reasons_start_at_zero() -> None:
     """Prometheus cannot see the rise of a counter that starts at 1."""
     value = Metrics().registry.get_sample_value
 
+    assert value("tapline_ingest_requests_total", {"status": "200"}) == 0
     assert value("tapline_ingest_quarantined_total", {"reason": "not_json"}) == 0
     assert value("tapline_ingest_connections_closed_total", {"reason": "silent"}) == 0
 
