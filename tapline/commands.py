@@ -27,6 +27,9 @@ COMMANDS = (
     Command("reconcile", "consumers.reconcile", "prove that every Kafka offset has its row", is_client=True),
     Command("replay", "consumers.replay", "replay quarantined events", is_client=True),
     Command("export", "consumers.export", "export everything held about one person", is_client=True),
+    Command(
+        "retention", "consumers.retention", "show what topics and tables hold, and until when", is_client=True
+    ),
     Command("report", "deploy.report", "write a merchant's week as one HTML page with plots"),
     Command("spool", "ingest.spool", "list the files that ingest keeps on disk", is_client=True),
     Command("tokens", "ingest.tokens", "rotate the tokens of the webhook's URL"),

@@ -4,6 +4,7 @@ Invariants: only this module of the loader reads the environment; no secret show
 Source: docs/settings.md; the reason for a bound stands beside it.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
@@ -16,6 +17,25 @@ from runtime import environment
 from schemas.catalog.catalog import HERE
 
 _MEBIBYTE = 1024 * 1024
+
+
+_DAYS_MAX = 20_000  # a DateTime ends in 2106; after that, ClickHouse takes a row for expired
+
+
+def _days_by_table(value: object) -> object:
+    """Parse `product_viewed=90,quarantine=30`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    days = {name.strip(): text.strip() for name, _, text in pairs}
+    is_valid = all(
+        re.fullmatch(r"\w+", name) and re.fullmatch(r"[0-9]{1,5}", text) for name, text in days.items()
+    )
+    if not is_valid or len(days) < len(pairs) or any(int(text) > _DAYS_MAX for text in days.values()):
+        raise ValueError(
+            f"must be `table=days`, comma separated, each table once, at most {_DAYS_MAX:,} days"
+        )
+    return {name: int(text) for name, text in days.items()}
 
 
 def _url(value: object) -> object:
@@ -149,10 +169,18 @@ class Settings(BaseModel):
         0,
         alias="WAREHOUSE_TTL_DAYS",
         ge=0,
-        le=20_000,  # a DateTime ends in 2106; after that, ClickHouse takes a row for expired
+        le=_DAYS_MAX,
         description=(
             "How long rows are kept, by the event's time; the quarantine by its time of receipt. A change "
             "holds for existing tables at the loader's next start. 0: forever, or as long as a table says."
+        ),
+    )
+    ttl_days_by_table: Annotated[dict[str, int], BeforeValidator(_days_by_table)] = Field(
+        {},
+        alias="WAREHOUSE_TTL_DAYS_BY_TABLE",
+        description=(
+            "The same for single tables (`product_viewed=90,quarantine=30`), which WAREHOUSE_TTL_DAYS then "
+            "does not change. `tapline retention` shows what each table keeps."
         ),
     )
     settle_seconds: int = Field(
@@ -199,6 +227,7 @@ class Settings(BaseModel):
         """Return what these settings say about tables and views."""
         return Options(
             ttl_days=self.ttl_days,
+            ttl_days_by_table=self.ttl_days_by_table,
             settle_seconds=self.settle_seconds,
             cluster=self.cluster,
             time_zone=self.time_zone,

@@ -93,8 +93,9 @@ def retentions(found: Iterable[Table], engines: Mapping[str, str], options: Opti
     for table in found:
         name = physical(table, options)[0]
         engine = engines.get(name, "")
-        wanted = f" TTL toDateTime({table.ttl_of}) + toIntervalDay({options.ttl_days}) "
-        if not (engine and options.ttl_days and table.ttl_of) or wanted in engine:
+        days = options.ttl_days_of(table.name)
+        wanted = f" TTL toDateTime({table.ttl_of}) + toIntervalDay({days}) "
+        if not (engine and days and table.ttl_of) or wanted in engine:
             continue
         altering = f"ALTER TABLE {RAW}.{name}{on_cluster(options)} MODIFY"
         if table.partition_by and "ttl_only_drop_parts" not in engine:

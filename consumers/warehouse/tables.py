@@ -5,7 +5,7 @@ never of its arrival, so a duplicate meets its twin. Source: docs/decisions/0018
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog, Release
@@ -36,11 +36,16 @@ class Options:
     """The operator's decisions about tables."""
 
     ttl_days: int = 0  # 0: kept forever
+    ttl_days_by_table: Mapping[str, int] = field(default_factory=dict)  # of tables with their own
     settle_seconds: int = 600
     cluster: str = ""  # "": one server
     time_zone: str = "UTC"  # the days of the analytics views are days of this zone
     match_minutes: int = 30  # two events of one purchase are at most this far apart
     environments_excluded: tuple[str, ...] = ()  # from the analytics views
+
+    def ttl_days_of(self, table: str) -> int:
+        """Return how many days a table keeps its rows; 0: forever."""
+        return self.ttl_days_by_table.get(table, self.ttl_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +179,7 @@ def _creation(table: Table, options: Options) -> Iterator[str]:
     if table.partition_by:
         clauses.append(f"PARTITION BY {table.partition_by}")
     clauses.append(f"ORDER BY ({table.order_by})")
-    if options.ttl_days and table.ttl_of:
+    if options.ttl_days_of(table.name) and table.ttl_of:
         clauses.append(ttl(table, options))
     clauses.append(f"SETTINGS {_settings(table, options)}")
     yield f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{everywhere} (\n  {lines}\n)\n" + "\n".join(clauses)
@@ -185,7 +190,7 @@ def _creation(table: Table, options: Options) -> Iterator[str]:
 
 def ttl(table: Table, options: Options) -> str:
     """Return the clause that deletes rows after their time."""
-    return f"TTL toDateTime({table.ttl_of}) + INTERVAL {options.ttl_days} DAY"
+    return f"TTL toDateTime({table.ttl_of}) + INTERVAL {options.ttl_days_of(table.name)} DAY"
 
 
 def _indices(table: Table) -> list[str]:
@@ -201,7 +206,7 @@ def _settings(table: Table, options: Options) -> str:
         "min_age_to_force_merge_on_partition_only": 1,
         **SMALL_PARTS,
     }
-    if options.ttl_days and table.partition_by:
+    if options.ttl_days_of(table.name) and table.partition_by:
         settings["ttl_only_drop_parts"] = 1
     if has_json(table):
         settings |= COMPACT

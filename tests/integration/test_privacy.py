@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (folder / "key").write_text(_KEY)
     (folder / "key").chmod(0o600)
     env = {"INGEST_REDACT": str(folder / "rules.toml"), "INGEST_REDACT_KEY_FILE": str(folder / "key")}
+    env |= {"WAREHOUSE_TTL_DAYS": "400", "WAREHOUSE_TTL_DAYS_BY_TABLE": "cart_viewed=30,quarantine=0"}
     running = Site(folder, "", **env)
     running.stack.start()
     try:
@@ -121,6 +124,28 @@ def test_a_planted_value_is_nowhere(site: Site) -> None:
     assert {name for name, text in texts.items() if b"planted" in text} == set()
     assert {str(path) for path in files if b"planted" in _bytes_of(path)} == set()
     assert hashing(_KEY.encode())(_PLANTED).encode() in rows
+
+
+def test_a_table_keeps_its_rows_for_as_long_as_agreed(site: Site) -> None:
+    """The command shows each retention; what is gone is expired, not missing."""
+    days_ago_40 = round((time.time() - 40 * 86_400) * 1000)
+    old = {"timestamp": days_ago_40, "app_id": "app-of-retention"}
+    viewed = json.loads((SAMPLES / "CartViewed.json").read_text())
+    site.post(event(**old), viewed | old | {"event_id": str(uuid.uuid4())})
+    site.run("consumers.reconcile")  # waits for the loader
+    site.tables.run("OPTIMIZE TABLE tapcart_raw.cart_viewed FINAL")
+    report = json.loads(site.run("consumers.reconcile", "--json"))
+    words = [line.split() for line in site.run("consumers.retention").splitlines() if line]
+    lines = {name: " ".join(rest) for name, *rest in words}
+    goes = (datetime.now(UTC) + timedelta(days=360)).strftime("%Y-%m-%d")
+
+    assert report["totals"]["missing"] == 0
+    assert report["totals"]["expired"] == 1
+    assert lines["app_opened"].endswith(f"400 days {goes}")
+    assert lines["cart_viewed"] == "0 0.0 30 days"
+    assert lines["quarantine_replays"] == "0 0.0 forever"
+    assert lines["tapcart.events"] == "720 hours"
+    assert "forever" in lines["quarantine"]
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -83,7 +83,7 @@ class Reconciliation:
         self._parts = LoaderParts(settings, reloader)
         self._kafka = OffsetReader(settings.kafka, settings.group)
         self._lookup = ReconcileQueries(settings.clickhouse_url.get_secret_value())
-        self._ttl_days = settings.ttl_days
+        self._options = settings.table_options
 
     @property
     def _tables(self) -> dict[str, list[str]]:
@@ -188,7 +188,7 @@ class Reconciliation:
         checked = self._parts.bindings.check(place[0], record)
         value = record.value() or b""
         if isinstance(checked, Refusal):
-            return _Found(place, offset, _digests(value, checked.body))
+            return _Found(place, offset, _digests(value, checked.body), timestamp_ms=checked.received_at_ms)
         form, body = checked
         datum = self._parts.bindings.datum(form, body)
         if place[0] == topics.QUARANTINE:
@@ -212,8 +212,13 @@ class Reconciliation:
         return (form.table, table_name(typed.name)) if typed else (form.table,)
 
     def _is_expired(self, one: _Found, now_ms: int) -> bool:
+        """Return whether a table that may have had the record has deleted it by its age."""
         at = one.timestamp_ms
-        return bool(self._ttl_days) and at is not None and at < now_ms - self._ttl_days * _DAY_MS
+        if at is None:
+            return False
+        tables = one.tables or (table_name(self._parts.schemas.catalog.quarantine.name),)
+        kept = map(self._options.ttl_days_of, tables)
+        return any(days and at < now_ms - days * _DAY_MS for days in kept)
 
 
 def _digests(*bodies: bytes) -> frozenset[bytes]:

@@ -43,6 +43,24 @@ def test_password_shows_nowhere() -> None:
     assert "hunter2" not in str(raised.value)
 
 
+def test_single_tables_have_a_retention_of_their_own() -> None:
+    """By name."""
+    name = "WAREHOUSE_TTL_DAYS_BY_TABLE"
+    options = Settings.from_env(ENOUGH | {name: " quarantine = 0, app_opened=9,"}).table_options
+
+    assert (options.ttl_days_of("app_opened"), options.ttl_days_of("quarantine")) == (9, 0)
+    assert Settings.from_env(ENOUGH | {name: ""}).ttl_days_by_table == {}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["a", "a=", "=1", "a=-1", "a=1.5", "a=20001", "a=1,a=2", "a b=1", "a=\u0661"]
+)
+def test_a_wrong_retention_is_an_error(wrong: str) -> None:
+    """It says what is right."""
+    with pytest.raises(SettingsError, match="WAREHOUSE_TTL_DAYS_BY_TABLE: must be `table=days`"):
+        Settings.from_env(ENOUGH | {"WAREHOUSE_TTL_DAYS_BY_TABLE": wrong})
+
+
 def test_the_longest_retention_ends_before_clickhouse_runs_out_of_time() -> None:
     """A DateTime ends in February 2106, and continues in 1970: every row would have expired."""
     longest = Settings.from_env(ENOUGH | {"WAREHOUSE_TTL_DAYS": "20000"}).ttl_days

@@ -121,6 +121,20 @@ def test_an_existing_table_gets_another_retention() -> None:
     assert [*retentions(ALL, engines, Options())] == []
 
 
+def test_a_table_may_have_a_retention_of_its_own() -> None:
+    """Shorter than the others', or forever."""
+    options = Options(ttl_days=400, ttl_days_by_table={"app_opened": 9, "quarantine": 0})
+    made = {sql.split("tapcart_raw.")[1].split()[0]: sql for sql in creations(ALL, options) if "TABLE" in sql}
+    engines = dict.fromkeys(made, "ReplacingMergeTree SETTINGS a = 1")
+    changed = " ".join(retentions(ALL, engines, options))
+
+    assert "TTL toDateTime(timestamp) + INTERVAL 9 DAY" in made["app_opened"]
+    assert "TTL toDateTime(timestamp) + INTERVAL 400 DAY" in made["app_installed"]
+    assert "TTL" not in made["quarantine"]
+    assert "app_opened MODIFY TTL toDateTime(timestamp) + INTERVAL 9 DAY" in changed
+    assert "quarantine" not in changed
+
+
 def test_cluster_makes_replicated_and_distributed_tables() -> None:
     """One setting: replicated local tables, and tables with the plain names over all shards."""
     made = list(creations(ALL, Options(cluster="prod")))
