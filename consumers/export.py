@@ -25,6 +25,7 @@ from consumers.warehouse.privacy.held_rows import HeldRows
 from consumers.warehouse.privacy.person import DEVICE, SESSION, SHOPPER, Person
 from consumers.warehouse.settings import Settings
 from runtime import command
+from runtime.kafka.audit import audited
 from runtime.printable import printable
 from schemas.codec.redaction import hashing
 
@@ -44,8 +45,10 @@ def main(arguments: Sequence[str]) -> int:
     if settings.redact_key_file:
         person = person.with_hashes(hashing(settings.redact_key_file.read_bytes().strip()))
     held = HeldRows(settings.clickhouse_url.get_secret_value())
-    with output(options.out) as out:
+    kinds = ", ".join(f"{len(ids)} x {kind}" for kind, ids in person.ids.items() if ids)
+    with audited(settings.kafka, "export", kinds) as outcome, output(options.out) as out:
         counts = _write(held.rows(person), out)
+        outcome.count = counts.total()
     sys.stderr.writelines(f"{line}\n" for line in _summary(counts, held.linked(person)))
     return 0
 

@@ -28,6 +28,7 @@ from consumers.warehouse.repair.reconciliation import PartitionCounts, Reconcili
 from consumers.warehouse.repair.replayer import IngestAccess
 from consumers.warehouse.settings import Settings
 from runtime import command
+from runtime.kafka.audit import audited
 from runtime.printable import printable
 from schemas.catalog.schema_reloader import strict_reloader
 
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     logs = accounting.wait(options.wait)
     report = accounting.report(logs, _now_ms())
     if options.repair and report.missing:
-        sys.stderr.write(f"loaded {accounting.repair(report.missing)} missing records\n")
+        with audited(settings.kafka, "repair", "reconcile --repair") as outcome:
+            outcome.count = accounting.repair(report.missing)
+        sys.stderr.write(f"loaded {outcome.count} missing records\n")
         # The loader must still load the records that the repair sent to the quarantine.
         logs = accounting.wait(options.wait)
         report = accounting.report(logs, _now_ms())

@@ -41,6 +41,7 @@ from consumers.warehouse.repair.replayer import (
 from consumers.warehouse.repair.retype import Retyper, UntypedRows, sources, together
 from consumers.warehouse.settings import Settings
 from runtime import command
+from runtime.kafka.audit import audited
 from runtime.printable import printable
 from runtime.retry import RetryPolicy, retrying
 from runtime.waiting import wait_until
@@ -57,15 +58,12 @@ _SCHEMAS = re.compile(r"^tapline_ingest_schemas ([0-9.]+)$", re.MULTILINE)
 _MARKED_TOGETHER = 500
 
 
-def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: bool) -> int:
-    """Replay the matching rows; return the exit status. Raises: TransientError, SettingsError."""
+_Done = tuple[int, int]  # how many, and the exit status
+
+
+def replay(settings: Settings, access: IngestAccess, where: str) -> _Done:
+    """Replay the matching rows. Raises: TransientError, SettingsError."""
     quarantine = QuarantineTable(settings.clickhouse_url.get_secret_value())
-    if dry_run:
-        found = Counter((row.source, row.reason) for row in quarantine.rows(where))
-        for (source, reason), rows in found.most_common():
-            print(f"{rows} rows rejected by {printable(source)}: {printable(reason)}")
-        print(f"{found.total()} rows would be replayed; this was a dry run")
-        return 0
     replayer = Replayer(
         LoaderParts(settings, strict_reloader(settings.schemas_dir, settings.schema_registry)), access
     )
@@ -80,7 +78,7 @@ def replay(settings: Settings, access: IngestAccess, where: str, *, dry_run: boo
     print(f"{placed} put back, {replayer.stays.total()} stay")
     for reason, count in replayer.stays.most_common():
         print(f"  {count}: {printable(reason)}")
-    return 1 if replayer.stays else 0
+    return placed, 1 if replayer.stays else 0
 
 
 def _putting_back(replayer: Replayer) -> Callable[[QuarantineRow], bool]:
@@ -106,11 +104,8 @@ def _putting_back(replayer: Replayer) -> Callable[[QuarantineRow], bool]:
     return put_back
 
 
-def reload(settings: Settings, start: datetime, end: datetime) -> int:
-    """Reload the records that Kafka received between two moments; return the exit status.
-
-    Raises: TransientError.
-    """
+def reload(settings: Settings, start: datetime, end: datetime) -> _Done:
+    """Reload the records that Kafka received between two moments. Raises: TransientError."""
     kafka = OffsetReader(settings.kafka, settings.group)
     logs = kafka.topic_ids().logs
     ranges = kafka.received(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
@@ -122,25 +117,37 @@ def reload(settings: Settings, start: datetime, end: datetime) -> int:
         print(f"{done} of about {records} records loaded", file=sys.stderr)
     kafka.close()
     print(f"{done} records reloaded")
-    return _give_columns(settings, None)
+    _, status = _give_columns(settings, None)
+    return done, status
 
 
-def untyped(settings: Settings, access: IngestAccess, event_type: str | None, *, dry_run: bool) -> int:
-    """Type untyped rows; return the exit status. Raises: TransientError."""
+def untyped(settings: Settings, access: IngestAccess, event_type: str | None) -> _Done:
+    """Type untyped rows. Raises: TransientError."""
     reloader = strict_reloader(settings.schemas_dir, settings.schema_registry)
-    if dry_run:
-        untyped = _untyped(settings, reloader)
-        for source in sources(reloader.catalog, event_type):
-            if rows := sum(untyped.days(source).values()):
-                print(f"{source.event_type}: {rows} rows of {source.table} would be typed")
-        return 0
     if not _is_used(access, len(reloader.catalog.releases)):
         print("ingest does not use all releases yet: repeat this once it does", file=sys.stderr)
     Reconciliation(settings, reloader).wait(_WAIT_SECONDS_MAX)
     return _give_columns(settings, event_type)
 
 
-def _give_columns(settings: Settings, event_type: str | None) -> int:
+def _dry_run(settings: Settings, options: argparse.Namespace) -> int:
+    """Print what would be replayed. Raises: TransientError, SettingsError."""
+    if options.where is not None:
+        rows_found = QuarantineTable(settings.clickhouse_url.get_secret_value()).rows(options.where)
+        found = Counter((row.source, row.reason) for row in rows_found)
+        for (source, reason), rows in found.most_common():
+            print(f"{rows} rows rejected by {printable(source)}: {printable(reason)}")
+        print(f"{found.total()} rows would be replayed; this was a dry run")
+        return 0
+    reloader = strict_reloader(settings.schemas_dir, settings.schema_registry)
+    untyped = _untyped(settings, reloader)
+    for one in sources(reloader.catalog, options.event_type):
+        if rows := sum(untyped.days(one).values()):
+            print(f"{one.event_type}: {rows} rows of {one.table} would be typed")
+    return 0
+
+
+def _give_columns(settings: Settings, event_type: str | None) -> _Done:
     reloader = strict_reloader(settings.schemas_dir, settings.schema_registry)
     untyped = _untyped(settings, reloader)
     written: Counter[UntypedRows] = Counter()
@@ -157,7 +164,7 @@ def _give_columns(settings: Settings, event_type: str | None) -> int:
         print(f"{source.event_type}: {rows} rows {words}")
     for reason, count in refused.most_common():
         print(f"  {count} stay: {printable(reason)}")
-    return 1 if refused else 0
+    return written.total(), 1 if refused else 0
 
 
 def _untyped(settings: Settings, reloader: SchemaReloader) -> Retyper:
@@ -187,11 +194,25 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command in `arguments`; return the exit status. Raises: TransientError, SettingsError."""
     options = _options(arguments)
     settings, access = Settings.from_env(os.environ), IngestAccess.from_env(os.environ)
+    if options.dry_run:
+        return _dry_run(settings, options)
+    with audited(settings.kafka, "replay", _named(options)) as outcome:
+        if options.untyped:
+            outcome.count, status = untyped(settings, access, options.event_type)
+        elif options.where is None:
+            outcome.count, status = reload(settings, options.start, options.end)
+        else:
+            outcome.count, status = replay(settings, access, options.where)
+    return status
+
+
+def _named(options: argparse.Namespace) -> str:
+    """Return what is replayed; not the condition, which may hold ids."""
     if options.untyped:
-        return untyped(settings, access, options.event_type, dry_run=options.dry_run)
+        return f"untyped {options.event_type or 'events'}"
     if options.where is None:
-        return reload(settings, options.start, options.end)
-    return replay(settings, access, options.where, dry_run=options.dry_run)
+        return f"received from {options.start.isoformat()} to {options.end.isoformat()}"
+    return "the quarantine"
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -212,6 +233,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     ways = (options.where is not None, options.untyped, options.start is not None)
     if sum(ways) != 1 or (options.start is None) != (options.end is None):
         parser.error("give either --where, or --untyped, or --from and --to")
+    if options.dry_run and options.start is not None:
+        parser.error("--dry-run is for --where and --untyped")
     return options
 
 

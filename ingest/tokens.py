@@ -15,6 +15,8 @@ from pathlib import Path
 
 from ingest.token_file import TokenFile, TokensError, id_of
 from runtime import command
+from runtime.kafka import topics
+from runtime.kafka.audit import AuditRecord, noted
 
 _NOTE = "a running ingest reloads it within 3 seconds"
 
@@ -29,12 +31,20 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     if options.command == "new":
         print(file.add(options.app, datetime.now(UTC)))
         print(f"tokens: added to {file.path}; {_NOTE}", file=sys.stderr)
+        _note(env, "added")
     elif options.command == "revoke":
         token = file.revoke(options.id)
         print(f"tokens: {id_of(token)} is revoked; {_NOTE}", file=sys.stderr)
+        _note(env, f"revoked {id_of(token)}")
     else:
         _list(file)
     return 0
+
+
+def _note(env: Mapping[str, str], detail: str) -> None:
+    record = AuditRecord(action="tokens", count=1, detail=detail)
+    if problem := noted(topics.client_properties(env), record):
+        print(f"tokens: {problem}", file=sys.stderr)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

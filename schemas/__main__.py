@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime import command
+from runtime.kafka import topics
+from runtime.kafka.audit import AuditRecord, noted
 from runtime.printable import printable, printable_lines
 from schemas.catalog import evolution, page, version
 from schemas.catalog.add import add, write
@@ -140,8 +142,14 @@ def _add(given: argparse.Namespace) -> int:
     files = [
         file for path in given.files for file in (sorted(path.rglob("*.avsc")) if path.is_dir() else [path])
     ]
-    for release in add(given.root, files):
+    released = add(given.root, files)
+    for release in released:
         print(f"released {release.schema_id} as {release.wire_id}; its table is {table_name(release.name)}")
+    if released:
+        names = ", ".join(release.schema_id for release in released)
+        record = AuditRecord(action="schemas", count=len(released), detail=f"released {names}")
+        if problem := noted(topics.client_properties(os.environ), record):
+            print(f"schemas: {problem}", file=sys.stderr)
     return 0
 
 

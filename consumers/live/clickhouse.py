@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from consumers.live import app_activity, queries
 from consumers.live.app_activity import AppActivity, DiskSpace
 from consumers.live.poller import SourceAwayError
-from consumers.live.state import ClickHouseStatus, QuarantineSummary, ShopSummary
+from consumers.live.state import AuditedAction, ClickHouseStatus, QuarantineSummary, ShopSummary
 from runtime import clickhouse
 
 _CONNECT_SECONDS_MAX = 2
@@ -27,7 +27,7 @@ _SAMPLES_MAX = 200
 # Portions of the share of all queries; they add up to 1.
 _PARTS = {
     "window": 0.36, "day": 0.2, "shop": 0.15, "total": 0.1, "quarantine": 0.1, "apps": 0.03, "disk": 0.01,
-    "insert_share": 0.05,
+    "insert_share": 0.03, "audit": 0.02,
 }  # fmt: skip
 _UNKNOWN_TABLE = 60
 # And UNKNOWN_DATABASE, CANNOT_EXTRACT_TABLE_STRUCTURE: before the loader's first start.
@@ -114,7 +114,7 @@ class ClickHouseSource:
                 }
             case "shop":
                 return {"shop": _shop(client, now_ms, self._time_zone)}
-            case "apps" | "disk" | "insert_share":
+            case "apps" | "audit" | "disk" | "insert_share":
                 return {name: self._watched(client, name, now_ms)}
             case _:
                 found = queries.quarantine(_rows(client, queries.QUARANTINE, {}), now_ms)
@@ -122,7 +122,9 @@ class ClickHouseSource:
 
     def _watched(
         self, client: Client, name: str, now_ms: int
-    ) -> tuple[AppActivity, ...] | DiskSpace | float | None:
+    ) -> tuple[AppActivity, ...] | tuple[AuditedAction, ...] | DiskSpace | float | None:
+        if name == "audit":
+            return queries.audit(_rows(client, queries.AUDIT, {}))
         if name == "disk":
             return app_activity.disk(_rows(client, app_activity.DISK, {}))
         if name == "insert_share":

@@ -99,6 +99,7 @@ class PageState:
             balance=self._balance(),
             quarantine=self._tables.quarantine,
             shop=self._tables.shop,
+            audit=self._tables.audit,
             troubles=self._tables.troubles,
             lag=_lag(log) if log else None,
             spool=intake.spool if intake else None,

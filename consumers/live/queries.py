@@ -19,6 +19,7 @@ from consumers.live.state import (
     BUCKET_MS,
     BUCKETS,
     WINDOW_MS,
+    AuditedAction,
     Day,
     EventType,
     Funnel,
@@ -109,6 +110,17 @@ FROM tapcart_raw.quarantine
 WHERE body_hash IN (SELECT toFixedString(unhex(arrayJoin({{samples:Array(String)}})), 16))
 LIMIT 1 BY body_hash
 """  # noqa: S608 - our own number
+
+AUDIT = """
+SELECT
+    leftUTF8(audit_id, 40), toUnixTimestamp64Milli(max(at) AS newest), leftUTF8(toString(any(action)), 40),
+    leftUTF8(toString(argMax(state, (at, state != 'started'))), 20), leftUTF8(any(actor), 100),
+    max(count), leftUTF8(argMax(detail, (at, state != 'started')), 300)
+FROM tapcart_raw.audit_trail
+GROUP BY audit_id
+ORDER BY newest DESC, audit_id
+LIMIT 8
+"""
 
 FUNNEL = """
 SELECT toString(day), leftUTF8(toString(app_id), 80), opened, viewed, added, checkout, ordered
@@ -218,6 +230,11 @@ def quarantine(rows: Sequence[Sequence[Any]], now_ms: int) -> QuarantineSummary:
         for _, reason, pointer, source, count, waiting, newest_ms, detail, sample in rows[1:]
     )
     return QuarantineSummary(overall[4], overall[5], groups, now_ms)
+
+
+def audit(rows: Sequence[Sequence[Any]]) -> tuple[AuditedAction, ...]:
+    """Build the newest actions of the audit trail."""
+    return tuple(AuditedAction(*row) for row in rows)
 
 
 def funnel(rows: Sequence[Sequence[Any]]) -> tuple[Funnel, ...]:

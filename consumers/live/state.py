@@ -118,6 +118,18 @@ class ShopSummary(Struct, frozen=True):
     as_of_ms: int
 
 
+class AuditedAction(Struct, frozen=True):
+    """One line of the audit trail: an action, and how it stands."""
+
+    audit_id: str
+    at_ms: int  # of its last step
+    action: str
+    state: str  # started | done | failed
+    actor: str
+    count: int | None
+    detail: str
+
+
 class ClickHouseStatus(Struct, frozen=True):
     """The answers of ClickHouse."""
 
@@ -126,6 +138,7 @@ class ClickHouseStatus(Struct, frozen=True):
     day: Day | None = None
     quarantine: QuarantineSummary | None = None
     shop: ShopSummary | None = None
+    audit: tuple[AuditedAction, ...] | None = None  # the newest first
     apps: tuple[AppActivity, ...] = ()
     disk: DiskSpace | None = None  # the fullest
     insert_share: float | None = None  # of the last seconds, in which ClickHouse was executing inserts
@@ -289,6 +302,7 @@ class PageSnapshot(Struct, frozen=True):
     balance: Balance | None
     quarantine: QuarantineSummary | None
     shop: ShopSummary | None
+    audit: tuple[AuditedAction, ...] | None  # None: unknown
     troubles: dict[str, str]  # as in Tables
     lag: Lag | None
     spool: SpoolStatus | None

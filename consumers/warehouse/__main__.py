@@ -7,6 +7,7 @@ import gc
 import os
 
 from consumers.kit.metrics_server import ListenAddress, serve
+from consumers.warehouse import audit_copier
 from consumers.warehouse.load import topic_watch
 from consumers.warehouse.load.wiring import LoaderParts, make_loader
 from consumers.warehouse.settings import Settings
@@ -28,6 +29,7 @@ def _load(process: Process) -> None:
             lambda: loader.is_ready,
         )
     topic_watch.start(settings.kafka)
+    audit_copier.start(settings.kafka, settings.clickhouse_url.get_secret_value(), settings.group)
     # Records come by the thousand and make no cycles; garbage collection took a fifth of the loop's time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -81,13 +81,29 @@ REPLAYS = Table(
     sharding="sipHash64(body_hash)",
     version="replayed_at",
 )
+# Filled from `tapcart.audit` by `audit_copier`. Kept forever: the rows are few, and name no shopper.
+AUDIT_TRAIL = Table(
+    "audit_trail",
+    (
+        Column("audit_id", "String", "One action; its steps have the same."),
+        Column("at", MOMENT, "When."),
+        Column("action", "LowCardinality(String)", "What was done."),
+        Column("state", "LowCardinality(String)", "started, done or failed."),
+        Column("actor", "String", "The user and host that did it."),
+        Column("count", "Nullable(UInt64)", "How many rows, records, releases or tokens."),
+        Column("detail", "String", "The rest, without ids."),
+        Column("_loaded_at", MOMENT, "When the row was written.", default="now64(3)"),
+    ),
+    order_by="at, audit_id, state",
+    sharding="cityHash64(audit_id)",
+)
 
 
 def tables(catalog: Catalog) -> tuple[Table, ...]:
     """Return every table."""
     names = dict.fromkeys((release.family, release.name) for release in catalog.releases)
     releases = [[r for r in catalog.releases if (r.family, r.name) == name] for name in names]
-    return (*map(_table, releases), REPLAYS)
+    return (*map(_table, releases), REPLAYS, AUDIT_TRAIL)
 
 
 def creations(found: Iterable[Table], options: Options) -> Iterator[str]:

@@ -7,7 +7,7 @@ ones, are listed, because `*` omits the latter. Source: docs/decisions/0018-clic
 
 from collections.abc import Iterator, Sequence
 
-from consumers.warehouse.tables import PUBLIC, RAW, Options, Table, literal, on_cluster, quoted
+from consumers.warehouse.tables import PUBLIC, RAW, REPLAYS, Options, Table, literal, on_cluster, quoted
 from runtime import probe
 from schemas.catalog.columns import Column
 
@@ -28,7 +28,7 @@ def views(tables: Sequence[Table], options: Options) -> Iterator[str]:
     for table in tables:
         if table.name == "quarantine":
             yield _quarantine(table, options)
-        elif table.ttl_of:
+        elif table is not REPLAYS:
             yield _view(table.name, _public(table.columns), f"{RAW}.{table.name} {_FINAL}", options)
     yield from _events([table for table in tables if table.partition_by], options)
 

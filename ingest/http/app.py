@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp
 
 from ingest import redaction_file
+from ingest.delivery.audit_notes import AuditNotes
 from ingest.delivery.producer import KafkaProducer
 from ingest.delivery.publisher import Publisher
 from ingest.delivery.rescue import Rescue
@@ -69,11 +70,15 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
     reloader.on_refused = metrics.schemas_refused.inc
     tokens.on_refused = metrics.tokens_refused.inc
 
+    notes = AuditNotes(settings.kafka, tokens.tokens, reloader.catalog.schema_ids)
+
     def use_tokens(changed: tuple[Token, ...]) -> None:
         webhook.access = SenderAccess(changed, settings.addresses, settings.proxies)
+        notes.tokens(changed)
 
     def use_schemas() -> None:
         webhook.receiver = Receiver(reloader.catalog, redaction)  # used from the next event on
+        notes.schemas(reloader.catalog.schema_ids)
 
     return IngestService(
         webhook,
@@ -94,6 +99,7 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
             "topics": keeper.watch(),
             "schemas": reloader.watch(use_schemas),
             "tokens": tokens.follow(use_tokens),
+            "audit": notes.run(),
         },
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 EVENTS = "tapcart.events"
 QUARANTINE = "tapcart.quarantine"
+AUDIT = "tapcart.audit"  # created when first needed, and read by nothing but the copier of the loader
 ALL = (EVENTS, QUARANTINE)  # only the cluster knows their number of partitions
 UNKNOWN_LOG = 0  # of a record that was not just read from its topic, see `runtime.kafka.log_ids`
 

@@ -96,6 +96,11 @@ class Catalog:
         return cls(tuple(releases))
 
     @property
+    def schema_ids(self) -> tuple[str, ...]:
+        """The schema ids of all releases."""
+        return tuple(self._by_schema_id)
+
+    @property
     def is_complete(self) -> bool:
         """Whether the registry, if there is one, has every release."""
         return self.ids is None or len(self.ids) == len(self.releases)

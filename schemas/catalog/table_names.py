@@ -20,7 +20,7 @@ ANALYTICS_VIEWS = (
     "carts_abandoned_after",
     "carts_abandoned",
 )
-_RESERVED = frozenset({"events", "quarantine_replays", "visits", *ANALYTICS_VIEWS})
+_RESERVED = frozenset({"audit_trail", "events", "quarantine_replays", "visits", *ANALYTICS_VIEWS})
 
 
 def table_name(name: str) -> str:

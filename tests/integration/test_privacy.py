@@ -24,6 +24,7 @@ from tests.support.process import SAMPLES
 from tests.support.site import Site
 from tests.support.stack import ROOT
 from tests.support.topic import messages_since
+from tests.support.waiting import eventually
 from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
@@ -146,6 +147,39 @@ def test_a_table_keeps_its_rows_for_as_long_as_agreed(site: Site) -> None:
     assert lines["quarantine_replays"] == "0 0.0 forever"
     assert lines["tapcart.events"] == "720 hours"
     assert "forever" in lines["quarantine"]
+
+
+def test_every_action_is_in_the_audit_trail(site: Site, tmp_path: Path) -> None:
+    """In the topic, the table and on the page: who, when and how many; no id."""
+    planted = "id-planted-for-the-audit"
+    site.post(event(device_id=planted))
+    site.run("consumers.reconcile")  # waits for the loader
+    site.run("consumers.export", "--device-id", planted, "--out", tmp_path / "person.jsonl")
+    site.run("consumers.replay", "--where", f"body = '{planted}'")
+    known = json.loads((site.schemas / "avro/mobile/CartViewed/5_0_0.avsc").read_text())
+    (tmp_path / "Planted.avsc").write_text(json.dumps(known | {"name": "Planted"}))
+    site.run("schemas", "add", tmp_path / "Planted.avsc")
+    revoked = site.run("ingest.tokens", "new", "--app", "elsewhere")
+    sql = "SELECT count() >= {} FROM tapcart.audit_trail WHERE action = '{}'"
+    for action, rows in (("export", 2), ("replay", 2), ("schemas", 2), ("tokens", 2)):
+        site.tables.wait(sql.format(rows, action), 1, 60)
+    trail = "SELECT count, detail FROM tapcart.audit_trail WHERE action = 'export' AND state = 'done'"
+    text = site.tables.run("SELECT * FROM tapcart.audit_trail FORMAT JSONEachRow")
+    page = eventually(lambda: _audit_of(site), 60)
+    values = b"".join(one.value() or b"" for one in messages_since(site.stack.kafka, topics.AUDIT, {0: 0}))
+
+    assert site.tables.rows(trail)[-1] == [1, "1 x device_id"]
+    assert {"export", "replay", "schemas", "tokens"} <= {one["action"] for one in page}
+    assert "Event_Planted_5_0_0" in text or "Event_Planted" in text
+    assert planted not in text
+    assert planted.encode() not in values
+    assert revoked.strip() not in text
+
+
+def _audit_of(site: Site) -> list[dict[str, Any]]:
+    """Return the page's audit trail, once it has all kinds of actions."""
+    found: list[dict[str, Any]] = httpx.get(f"{site.stack.live_url}/api/snapshot").json()["audit"] or []
+    return found if len({one["action"] for one in found}) >= 4 else []
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -1,5 +1,6 @@
 // States from /events (server-sent events) -> the page; and recovery when none arrive.
 
+import { showAudit } from "./audit.js";
 import { showCharts } from "./charts.js";
 import { byId, put } from "./dom.js";
 import { showBalance, showFigures } from "./figures.js";
@@ -28,6 +29,7 @@ function show(state) {
   showQuarantine(state);
   showLag(state);
   showHealth(state, true);
+  showAudit(state);
   showNotices(state, null);
 }
 

@@ -50,7 +50,8 @@ def held(url: str) -> Iterator[Held]:
     with querying():
         client = connect(url, _SECONDS_MAX, readonly=2)
         found: Any = client.query(_TABLES, parameters={"database": RAW}).result_rows
-        times: dict[str, str] = dict(client.query(_TIMES, parameters={"database": RAW}).result_rows)
+        of_time: Any = client.query(_TIMES, parameters={"database": RAW}).result_rows
+        times: dict[str, str] = dict(of_time)
         for name, rows, size, ttl, days in found:
             oldest = None
             if rows and name in times:

@@ -67,6 +67,7 @@ def test_partition_is_a_function_of_the_event() -> None:
 
         assert not re.search(r"received_at|_loaded_at|_appended_at|_offset|now\(", key)
     assert {table.name for table in ALL if not table.partition_by} == {
+        "audit_trail",
         "clickstream",
         "quarantine",
         "quarantine_replays",
@@ -94,6 +95,7 @@ def test_ttl_is_the_events_own_time() -> None:
     assert "TTL toDateTime(timestamp) + INTERVAL 30 DAY" in made["app_opened"]
     assert "TTL toDateTime(received_at) + INTERVAL 30 DAY" in made["quarantine"]
     assert "TTL" not in made["quarantine_replays"]
+    assert "TTL" not in made["audit_trail"]
     assert not any("TTL" in sql for sql in creations(ALL, Options()))
 
 
