@@ -54,7 +54,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class Outcome:
+class ActionOutcome:
     """What an audited action did; the action sets it."""
 
     count: int | None = None
@@ -62,9 +62,9 @@ class Outcome:
 
 
 @contextmanager
-def audited(kafka: Mapping[str, str], action: str, detail: str) -> Iterator[Outcome]:
+def audited(kafka: Mapping[str, str], action: str, detail: str) -> Iterator[ActionOutcome]:
     """Record that an action starts, and then whether it was done. Raises: AuditError, before the action."""
-    outcome, begun = Outcome(), AuditRecord(action=action, state=STARTED, detail=detail)
+    outcome, begun = ActionOutcome(), AuditRecord(action=action, state=STARTED, detail=detail)
 
     def ended(state: str) -> AuditRecord:
         return AuditRecord(

@@ -1,7 +1,7 @@
 """ClickHouse -> what each table of `tapcart_raw` keeps, and for how long.
 
 Invariant: read-only, and from the tables themselves, so that a TTL altered by hand shows too.
-Source: deploy/privacy.md, "What is kept where, and for how long".
+Source: deploy/privacy.md, "What is kept where".
 """
 
 from collections.abc import Iterator

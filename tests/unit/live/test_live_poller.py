@@ -60,20 +60,18 @@ def test_a_look_that_hangs_is_named_until_it_goes_on() -> None:
     )
     running, metrics = poller({KAFKA: kafka, INGEST: ingest})
 
-    async def story() -> tuple[str, ...]:
+    async def story() -> None:
         tasks = [asyncio.create_task(part) for part in running.parts(0.01).values()]
         await until(lambda: metrics.freshness_at._value.get() == NOW / 1000)
         kafka.hangs.set()
-        await until(lambda: bool(running.stalled()))
-        stalled = running.stalled()
+        await until(lambda: running.stalled() == (KAFKA,))  # on a busy machine, others are late at first
         kafka.hangs.clear()
         kafka.goes_on.set()
         await until(lambda: not running.stalled())
         for task in tasks:
             task.cancel()
-        return stalled
 
-    assert asyncio.run(story()) == (KAFKA,)
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("is_watched", [True, False])
