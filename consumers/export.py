@@ -42,10 +42,10 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     settings = Settings.from_env(os.environ)
     person = Person({kind: tuple(getattr(options, kind)) for kind in _KINDS}, options.app_id)
+    kinds = ", ".join(f"{len(ids)} x {kind}" for kind, ids in person.ids.items() if ids)
     if settings.redact_key_file:
         person = person.with_hashes(hashing(settings.redact_key_file.read_bytes().strip()))
     held = HeldRows(settings.clickhouse_url.get_secret_value())
-    kinds = ", ".join(f"{len(ids)} x {kind}" for kind, ids in person.ids.items() if ids)
     with audited(settings.kafka, "export", kinds) as outcome, output(options.out) as out:
         counts = _write(held.rows(person), out)
         outcome.count = counts.total()
