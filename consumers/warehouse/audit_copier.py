@@ -42,7 +42,7 @@ def start(kafka: Mapping[str, str], clickhouse_url: str, group: str) -> None:
 
 
 def _copy(kafka: Mapping[str, str], clickhouse_url: str, group: str) -> None:
-    with closing(client.consumer(kafka, group, _log, **_PROPERTIES)) as consumer:
+    with closing(client.consumer(kafka, group, **_PROPERTIES)) as consumer:
         consumer.assign([TopicPartition(topics.AUDIT, 0, OFFSET_BEGINNING)])
         while True:
             if found := _records(consumer):

@@ -6,7 +6,6 @@ Source: deploy/privacy.md, "The audit trail".
 """
 
 import getpass
-import logging
 import os
 import socket
 import time
@@ -19,10 +18,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import NewTopic
 
 from runtime.command import CommandError
-from runtime.kafka import topic_reader, topics
+from runtime.kafka import client_log, topic_reader, topics
 from runtime.kafka.topic_contract import TopicContract, new_topic_config
-
-_log = logging.getLogger("librdkafka")
 
 SECONDS_MAX = 10.0
 _NOTED_SECONDS_MAX = 3.0  # a token must be revoked at once, also while Kafka is away
@@ -116,7 +113,7 @@ def _make_topic(kafka: Mapping[str, str], seconds_max: float) -> None:
     contract = TopicContract()
     brokers = len(topic_reader.answer(admin.describe_cluster(request_timeout=seconds_max), seconds_max).nodes)
     replicas = contract.replicas(brokers, topic_reader.default_replicas(admin, seconds_max))
-    config = new_topic_config(replicas, contract) | {"retention.ms": "-1"}
+    config = new_topic_config(topics.AUDIT, replicas, contract) | {"retention.ms": "-1"}
     new = NewTopic(topics.AUDIT, 1, replicas, config=config)
     try:
         topic_reader.answer(
@@ -134,7 +131,7 @@ def _produce(kafka: Mapping[str, str], value: bytes, seconds_max: float) -> None
         answers.append(error)
 
     needed = {"acks": "all", "message.timeout.ms": round(seconds_max * 1000), "linger.ms": 0}
-    producer = Producer({**kafka, **needed}, logger=_log)
+    producer = Producer({**kafka, **needed}, logger=client_log.LOG)
     producer.produce(topics.AUDIT, value, partition=0, on_delivery=answered)
     producer.flush(seconds_max + 1)
     if answers != [None]:

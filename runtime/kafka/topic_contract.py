@@ -12,7 +12,11 @@ from enum import StrEnum
 from runtime.kafka import topics
 from runtime.kafka.retention import HOUR_MS, Retention
 
-PARTITIONS = {topics.EVENTS: 12, topics.QUARANTINE: 1}  # of new topics; nothing may rely on these numbers
+PARTITIONS = {
+    topics.EVENTS: 12,
+    topics.QUARANTINE: 1,
+    topics.AUDIT: 1,
+}  # of new topics; nothing may rely on these numbers
 _REPLICAS, _MIN_INSYNC = 3, 2
 _DAY_MS = 86_400_000
 UNBOUNDED_MS = 2**63 - 1
