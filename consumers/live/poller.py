@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 _CAUSE_LENGTH_MAX = 500
 # While no page is open, a poll waits this much longer than usual.
-_IDLE_SECONDS = {CLICKHOUSE: 10.0, KAFKA: 5.0, INGEST: 5.0}
+_IDLE_SECONDS = {CLICKHOUSE: 30.0, KAFKA: 5.0, INGEST: 5.0}
 _PAGE = "page"
 
 

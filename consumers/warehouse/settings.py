@@ -62,9 +62,9 @@ class Settings(BaseModel):
         min_length=1,
         description="Consumer group. Loaders of one group share the partitions.",
     )
-    # A batch is inserted when one of these is reached. Rows and bytes: an insert takes about a second, and
-    # three batches (filling, being sent, encoded) fit in 200 MB. Age: it is most of the time from POST to a
-    # query's answer.
+    # A batch is inserted when one of these is reached. Rows and bytes bound it while the loader catches up:
+    # an insert takes about two seconds, and the loader 250 MiB (docs/decisions/0016-loader.md). Age: it is
+    # most of the time from POST to a query's answer.
     batch_rows_max: int = Field(
         100_000,
         alias="WAREHOUSE_BATCH_ROWS_MAX",
@@ -73,7 +73,7 @@ class Settings(BaseModel):
         description="Rows of a batch. A batch is inserted when its rows, bytes or age reach their limit.",
     )
     batch_bytes_max: int = Field(
-        32 * _MEBIBYTE,
+        64 * _MEBIBYTE,
         alias="WAREHOUSE_BATCH_BYTES_MAX",
         ge=1024,
         le=512 * _MEBIBYTE,

@@ -114,8 +114,7 @@ def _wait(supervisor: subprocess.Popen[bytes], *, with_parent: bool) -> None:
     while supervisor.poll() is None:
         if with_parent and parent_handles(signal.SIGINT):
             raise _Stopped
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            supervisor.wait(_CHECK_SECONDS)
+        time.sleep(_CHECK_SECONDS)  # `wait` with a timeout would look twenty times a second
 
 
 def _keeper(settings: Settings, names: set[str]) -> SocketKeeper | None:

@@ -51,6 +51,8 @@ log.cleaner.dedupe.buffer.size=16777216
 # Lets a crashed broker rejoin at once, not after nine seconds.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
+# Without it, the controller writes and syncs an empty record twice a second.
+metadata.max.idle.interval.ms=60000
 """
 
 _LOGGING = """\

@@ -117,7 +117,7 @@ def test_repair_inserts_many_days_together(site: Site) -> None:
     first_ms = json.loads(SAMPLES["AppOpened"])["timestamp"]
     site.send(*(body("AppOpened", app_id=site.app, timestamp=first_ms - n * 86_400_000) for n in range(days)))
     site.delete("app_opened", "1")
-    _, _, said = site.run("--repair", WAREHOUSE_BATCH_ROWS_MAX=f"{days // 4}")
+    _, _, said = site.run("--repair", WAREHOUSE_BATCH_ROWS_MAX=f"{days // 2}")
 
     assert f"loaded {days} missing records" in said
     inserts = (

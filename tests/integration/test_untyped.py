@@ -284,14 +284,14 @@ def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
 
 def _move_killed(untyped: Retyper, source: UntypedRows, line: int) -> bool:
     """Move, and die before the line of that number in the moving code; return whether it was reached."""
-    lines = 0
+    lines: set[tuple[str, int]] = set()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal lines
         if (frame.f_globals.get("__name__"), frame.f_code.co_name) not in _DEADLY:
             return None
-        lines += event == "line"
-        if lines > line:
+        if event == "line":
+            lines.add((frame.f_code.co_name, frame.f_lineno))
+        if len(lines) > line:
             raise DeathError
         return trace
 

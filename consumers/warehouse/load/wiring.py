@@ -18,7 +18,7 @@ from schemas.catalog.schema_reloader import SchemaReloader
 
 # Records that are read again are of many days, and a batch makes a part for each day and type. No other batch
 # fills meanwhile, as it does in the loop.
-_LARGER = 4
+_LARGER = 2
 _REQUEST_SECONDS_MAX = 10.0
 
 
