@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel serve image test-image install-systemd test-systemd faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel serve image test-image install-systemd test-systemd faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -30,6 +30,12 @@ restart: $(STAMP) ## restart ingest of the running stack, refusing no post; ARGS
 
 status: $(STAMP) ## show the state of the stack on one screen
 	@$(TAPLINE) status
+
+backup: $(STAMP) ## back the running stack up; ARGS="--base NAME" adds only what that backup lacks
+	@$(TAPLINE) backup $(ARGS)
+
+restore: $(STAMP) ## restore a backup into an empty data folder; ARGS=data/backups/NAME
+	@$(TAPLINE) restore $(ARGS)
 
 url: $(STAMP) ## print the webhook URL and a mail to Tapcart; ARGS=https://your.host
 	@$(TAPLINE) url $(ARGS)

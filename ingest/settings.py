@@ -278,7 +278,8 @@ class Settings(BaseModel):
         ge=1,
         description=(
             "How long Kafka keeps the records of both topics. If it is set, existing topics follow at "
-            "ingest's next start. `KAFKA_RETENTION_HOURS` is another name for it."
+            "ingest's next start, which takes the right AlterConfigs. `KAFKA_RETENTION_HOURS` is another "
+            "name for it."
         ),
     )
     retention_bytes: int | None = Field(

@@ -36,6 +36,10 @@ _SERVER_CONFIG = """\
   </default></users>
   <quotas><default/></quotas>
   <user_directories><users_xml><path>{config}</path></users_xml></user_directories>
+  <storage_configuration><disks>
+    <backups><type>local</type><path>{backups}/</path></backups>
+  </disks></storage_configuration>
+  <backups><allowed_disk>backups</allowed_disk></backups>
 </clickhouse>
 """
 
@@ -50,6 +54,17 @@ def command(settings: Settings, say: Callable[[str], None]) -> list[str]:
         return [sys.executable, "-m", "deploy.local.clickhouse"]
     engine_version.claim(server, _version(binary))
     return [binary, "server", f"--config-file={_config(settings, server)}"]
+
+
+def installed() -> engine_version.Version | None:
+    """Return the version that a new data folder gets; None: unknown. Raises: StackError."""
+    binary = shutil.which("clickhouse")
+    if binary and (version := _version(binary)) >= engine_version.MINIMUM:
+        return version
+    try:
+        return engine_version.parse(package_version(_ENGINE))
+    except PackageNotFoundError:
+        return None
 
 
 def _binary(server: Path, embedded: Path, say: Callable[[str], None]) -> str | None:
@@ -107,6 +122,7 @@ def _config(settings: Settings, folder: Path) -> Path:
         port=settings.clickhouse_port,
         path=escape(str(folder)),
         config=escape(str(config)),
+        backups=escape(str(settings.data_dir / "backups")),
         password=escape(settings.clickhouse_password.get_secret_value()),
     )
     config.touch(mode=0o600)

@@ -35,6 +35,7 @@ ARGUMENTS = {
     "consumers.replay": ("--where", "1"),
     "consumers.examples.abandoned_carts": ("http://127.0.0.1:9",),
     "consumers.examples.parquet": ("folder",),
+    "deploy.backup.restore": ("nowhere",),
     "deploy.doctor": ("http://127.0.0.1:9",),
     "deploy.edge": ("events.example.com",),
     "deploy.local.child": ("nowhere", "it", "SIGTERM", "PATH", "", "nothing"),
