@@ -21,15 +21,15 @@ from typing import BinaryIO
 import msgspec
 
 from consumers.warehouse.errors import FAILURES
+from consumers.warehouse.privacy import options as people_options
 from consumers.warehouse.privacy.held_rows import HeldRows
-from consumers.warehouse.privacy.person import DEVICE, SESSION, SHOPPER, Person
+from consumers.warehouse.privacy.people import People
 from consumers.warehouse.settings import Settings
-from runtime import command
+from runtime import command, secret_key
 from runtime.kafka.audit import audited
 from runtime.printable import printable
 from schemas.codec.redaction import hashing
 
-_KINDS = (DEVICE, SHOPPER, SESSION)
 _SHOWN_MAX = 20
 _LATER = (
     "Kafka may hold records that are not loaded yet, and holds the loaded ones until their retention ends; "
@@ -39,17 +39,19 @@ _LATER = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command in `arguments`; return the exit status. Raises: TransientError, SettingsError."""
-    options = _options(arguments)
+    options, person = _options(arguments)
     settings = Settings.from_env(os.environ)
-    person = Person({kind: tuple(getattr(options, kind)) for kind in _KINDS}, options.app_id)
-    kinds = ", ".join(f"{len(ids)} x {kind}" for kind, ids in person.ids.items() if ids)
+    kinds = person.kinds
     if settings.redact_key_file:
-        person = person.with_hashes(hashing(settings.redact_key_file.read_bytes().strip()))
+        person = person.with_hashes(
+            hashing(secret_key.read("INGEST_REDACT_KEY_FILE", settings.redact_key_file))
+        )
     held = HeldRows(settings.clickhouse_url.get_secret_value())
+    found = held.filter_of(person)
     with audited(settings.kafka, "export", kinds) as outcome, output(options.out) as out:
-        counts = _write(held.rows(person), out)
+        counts = _write(held.rows(found), out)
         outcome.count = counts.total()
-    sys.stderr.writelines(f"{line}\n" for line in _summary(counts, held.linked(person)))
+    sys.stderr.writelines(f"{line}\n" for line in _summary(counts, held.linked(found, person)))
     return 0
 
 
@@ -87,28 +89,14 @@ def _summary(counts: Counter[str], linked: Mapping[str, set[str]]) -> Iterator[s
     yield _LATER
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, People]:
     parser = argparse.ArgumentParser(
         prog="tapline export", description="Export everything held about one person."
     )
-    for kind in _KINDS:
-        parser.add_argument(
-            f"--{kind.replace('_', '-')}", dest=kind, action="append", default=[], type=_id, metavar="ID"
-        )
-    parser.add_argument(
-        "--app-id", default="", metavar="ID", help="only rows of this app, or of an unknown one"
-    )
+    people_options.add(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="a new file; default: standard output")
     options = parser.parse_args(arguments)
-    if not any(getattr(options, kind) for kind in _KINDS):
-        parser.error("give at least one id of the person")
-    return options
-
-
-def _id(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("must not be empty")
-    return text
+    return options, People(people_options.ids(parser, options), options.app_id)
 
 
 if __name__ == "__main__":

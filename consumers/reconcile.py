@@ -32,7 +32,7 @@ from runtime.kafka.audit import audited
 from runtime.printable import printable
 from schemas.catalog.schema_reloader import strict_reloader
 
-_COUNTS = ("rows", "merged", "quarantined", "expired", "empty", "missing")
+_COUNTS = ("rows", "merged", "quarantined", "erased", "expired", "empty", "missing")
 _NAME_CHARS_MAX = 32  # width of the event type column
 _TYPES_MAX = 200
 _NOTE = "kafka: records it still has; raw: rows, including old versions not merged yet; view: events"

@@ -64,9 +64,8 @@ _Done = tuple[int, int]  # how many, and the exit status
 def replay(settings: Settings, access: IngestAccess, where: str) -> _Done:
     """Replay the matching rows. Raises: TransientError, SettingsError."""
     quarantine = QuarantineTable(settings.clickhouse_url.get_secret_value())
-    replayer = Replayer(
-        LoaderParts(settings, strict_reloader(settings.schemas_dir, settings.schema_registry)), access
-    )
+    parts = LoaderParts(settings, strict_reloader(settings.schemas_dir, settings.schema_registry))
+    replayer = Replayer(parts, access, parts.erasures)
     put_back = _putting_back(replayer)
     placed = 0
     for some in _together(quarantine.rows(where)):

@@ -23,6 +23,9 @@ from rich.text import Text
 
 from consumers.kit import client, offsets
 from consumers.kit.decode import InvalidRecordError, fields_of, header, sound
+from consumers.kit.erasures.erased_ids import ErasedIds
+from consumers.kit.erasures.follower import ErasureFollower
+from consumers.kit.errors import TransientError
 from consumers.kit.event_filter import EventFilter, event_filter, typed
 from consumers.kit.record import Place
 from consumers.kit.settings import Settings
@@ -37,6 +40,8 @@ from schemas.catalog.wire_ids import release_of
 
 if TYPE_CHECKING:
     from consumers.kit.record import Record
+
+_GROUP = "tapline.tail"
 
 _REQUEST_SECONDS_MAX = 2.0
 _FOLLOW_SECONDS_MAX = 0.5  # events wait meanwhile
@@ -56,10 +61,15 @@ def main(arguments: Sequence[str]) -> int:
     reloader = lenient_reloader(settings.schemas_dir, settings.schema_registry)
     chosen = event_filter(reloader.catalog, options.type, options.app)
     _check_fields(reloader.catalog, chosen, options.fields)
-    consumer = client.consumer({**settings.kafka, "log_level": "0"}, "tapline.tail")
+    consumer = client.consumer({**settings.kafka, "log_level": "0"}, _GROUP)
+    erasures = ErasureFollower(settings.kafka, _GROUP, settings.erasure_key)
     try:
-        for event, record in _events(consumer, reloader, chosen, options.since):
-            _print(event, record, options)
+        for some in _events(consumer, reloader, chosen, options.since):
+            erased = _current(erasures)
+            for event, record in some:
+                if not erased.stops(event):
+                    _print(event, record, options)
+            sys.stdout.flush()
     except BrokenPipeError:
         command.discard_output()
     return 0
@@ -67,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _events(
     consumer: Consumer, reloader: SchemaReloader, chosen: EventFilter, since: datetime | None
-) -> Iterator[tuple[dict[str, Any], Message]]:
+) -> Iterator[list[tuple[dict[str, Any], Message]]]:
     places = _begin(consumer, since)
     is_away = False
     while True:
@@ -81,11 +91,23 @@ def _events(
         if reloader.is_due:
             _reload(reloader)
             places = _follow(consumer, places)
-        for record in sorted(records, key=lambda one: one.timestamp()[1]):
-            event = _event(reloader.catalog, chosen, record)
-            if event is not None:
-                yield event, record
-        sys.stdout.flush()
+        records.sort(key=lambda one: one.timestamp()[1])
+        read = ((_event(reloader.catalog, chosen, record), record) for record in records)
+        if some := [(event, record) for event, record in read if event is not None]:
+            yield some
+
+
+def _current(erasures: ErasureFollower) -> ErasedIds:
+    """Return who is erased; waits for Kafka."""
+    is_away = False
+    while True:
+        try:
+            return erasures.current()
+        except TransientError as error:
+            if not is_away:
+                _say(f"{error}; waiting")
+            is_away = True
+        time.sleep(_POLL_SECONDS_MAX)
 
 
 def _begin(consumer: Consumer, since: datetime | None) -> frozenset[Place]:

@@ -12,19 +12,18 @@ member, a name with a dot of its own is quoted.
 """
 
 import logging
-import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any
 
 from ingest.settings import Settings
+from runtime import secret_key
 from runtime.environment import SettingsError
 from schemas.codec.redaction import ACTIONS, HASH, Path, Redaction, RedactionRules, Rules
 
 _LOG = logging.getLogger(__name__)
 
-_KEY_BYTES_MIN = 32
 # An event without these cannot be placed, found or read.
 _NEEDED = frozenset({"event", "event_type", "event_id", "app_id", "timestamp", "timestamp_iso"})
 _NEEDED_INSIDE = frozenset(
@@ -99,13 +98,7 @@ def _key(path: FilePath | None, problems: list[str]) -> bytes:
         problems.append("INGEST_REDACT_KEY_FILE: needed, because a rule hashes")
         return b""
     try:
-        others = path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-        key = path.read_bytes().strip()
-    except OSError as error:
-        problems.append(f"INGEST_REDACT_KEY_FILE: {path}: {error.strerror}")
+        return secret_key.read("INGEST_REDACT_KEY_FILE", path)
+    except SettingsError as error:
+        problems += str(error).splitlines()
         return b""
-    if others:
-        problems.append(f"INGEST_REDACT_KEY_FILE: {path}: others may use it: chmod 600")
-    if len(key) < _KEY_BYTES_MIN:
-        problems.append(f"INGEST_REDACT_KEY_FILE: {path}: must have {_KEY_BYTES_MIN} bytes or more")
-    return key

@@ -32,6 +32,9 @@ COMMANDS = (
     Command(
         "retention", "consumers.retention", "show what topics and tables hold, and until when", is_client=True
     ),
+    Command(
+        "erase", "consumers.erase", "erase people, in ClickHouse and for every later load", is_client=True
+    ),
     Command("report", "deploy.report", "write a merchant's week as one HTML page with plots"),
     Command("spool", "ingest.spool", "list the files that ingest keeps on disk", is_client=True),
     Command("tokens", "ingest.tokens", "rotate the tokens of the webhook's URL", is_client=True),

@@ -8,7 +8,7 @@ import io
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import fastavro
 from fastavro.types import Schema
@@ -34,6 +34,7 @@ DAMAGED, UNKNOWN_SCHEMA, WRONG_TOPIC, INVALID, NO_VALUE, REFUSED, SET_ASIDE = (
 
 _MAY_BE_EMPTY = OPTIONAL | {"detail"}
 _BOUNDED = frozenset({*IDS, "event"})  # `event` is a clickstream event's type
+_TIMES = ("timestamp", "received_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +72,19 @@ def sound(value: bytes | None, given: bytes | None) -> bytes:
 def fields_of(release: Release, value: bytes) -> dict[str, Any]:
     """Decode a value that `release` wrote. Raises: InvalidRecordError."""
     stream = io.BytesIO(value)
-    stream.seek(HEADER_BYTES)
-    try:
-        datum = fastavro.schemaless_reader(stream, plain(release.text), None)
-    except (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError) as error:
-        raise InvalidRecordError(
-            DAMAGED, f"the value is undecodable: {type(error).__name__}: {error}"[:500]
-        ) from error
-    rest = len(value) - stream.tell()
-    if rest or not isinstance(datum, dict):
+    datum = _read(plain(release.text), stream)
+    if rest := len(value) - stream.tell():
         raise InvalidRecordError(DAMAGED, f"{rest} bytes follow the end of the value")
     return datum
+
+
+def times_of(release: Release, value: bytes) -> tuple[int | None, int]:
+    """Return an event's own time, if it has one, and its time of receipt, in milliseconds since 1970.
+
+    Only the fields up to them are decoded. Raises: InvalidRecordError.
+    """
+    datum = _read(_beginning(release.text), io.BytesIO(value))
+    return datum.get("timestamp"), datum.get("received_at", 0)
 
 
 def require(release: Release, datum: dict[str, Any]) -> None:
@@ -141,6 +144,15 @@ def plain(schema: str) -> Schema:
     return fastavro.parse_schema(_plain(json.loads(schema)))
 
 
+@lru_cache(maxsize=256)
+def _beginning(schema: str) -> Schema:
+    """Parse a release's schema text up to the last of its times."""
+    record = _plain(json.loads(schema))
+    names = [field["name"] for field in record["fields"]]
+    last = max((names.index(name) for name in _TIMES if name in names), default=-1)
+    return fastavro.parse_schema({**record, "fields": record["fields"][: last + 1]})
+
+
 def is_registered(record: Record) -> bool:
     """Return whether the value starts with a registry's schema id."""
     return record_headers.own_prefix(record.headers()) is not None
@@ -157,6 +169,17 @@ def text(given: bytes | None) -> str | None:
         return None
     # A byte that is not UTF-8 becomes a character of three bytes.
     return given[:ID_BYTES_MAX].decode(errors="replace").encode()[:ID_BYTES_MAX].decode(errors="ignore")
+
+
+def _read(schema: Schema, stream: io.BytesIO) -> dict[str, Any]:
+    stream.seek(HEADER_BYTES)
+    try:
+        datum = fastavro.schemaless_reader(stream, schema, None)
+    except (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError) as error:
+        raise InvalidRecordError(
+            DAMAGED, f"the value is undecodable: {type(error).__name__}: {error}"[:500]
+        ) from error
+    return cast("dict[str, Any]", datum)
 
 
 def _plain(avro: Any) -> Any:

@@ -18,7 +18,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         version.publish(self.registry)
         self.events = self._counter("events", "Events passed to the loop, by schema.", "event_type")
-        self.passed = self._counter("passed_records", "Records skipped by the filter.")
+        self.passed = self._counter(
+            "passed_records", "Records skipped by the filter, or because they are of somebody erased."
+        )
         self.quarantined = self._counter(
             "quarantined", "Invalid records sent to the quarantine, by reason.", "reason"
         )

@@ -24,6 +24,8 @@ from consumers.kit.decode import (
     require,
     sound,
 )
+from consumers.kit.erasures.erased_ids import ErasedIds
+from consumers.kit.erasures.follower import ErasureFollower
 from consumers.kit.errors import TransientError
 from consumers.kit.event_filter import EventFilter, typed
 from consumers.kit.group_consumer import GroupConsumer, Membership
@@ -51,6 +53,7 @@ _RETRY_SECONDS_MAX = 5.0
 _CLOSE_SECONDS_MAX = 15.0
 # The schemas folder may be updated later here than at ingest: wait this long for a schema, once per id.
 _SCHEMA_SECONDS_MAX = 15.0
+_ERASURES_SECONDS = 0.5  # pause while Kafka does not tell who is erased
 _ALIVE_SECONDS_MAX = 300.0  # Kafka's own limit between two polls (max.poll.interval.ms)
 _KEPT_BYTES_MAX = 1 << 20  # of a body that is too large for the quarantine topic
 
@@ -88,6 +91,7 @@ class Reader:
         self._ingest = settings.ingest_urls
         self._quarantine = QuarantineWriter(settings.kafka, reloader)
         self._patience = SchemaPatience(_SCHEMA_SECONDS_MAX)
+        self._erasures = ErasureFollower(settings.kafka, membership.group, settings.erasure_key)
         self._committed_at = self._lag_at = 0.0
         self._turned_at = time.monotonic()
         self._consumer = GroupConsumer(settings.kafka, membership, self._revoked, metrics.commits_failed.inc)
@@ -105,11 +109,18 @@ class Reader:
     def take(self, seconds_max: float) -> list[Arrival]:
         """Return events that arrive within `seconds_max`. Raises: any permanent error."""
         self._note(time.monotonic())
+        try:
+            erased = self._erasures.current()
+        except TransientError as error:
+            self._metrics.retries.labels("erasures").inc()
+            _log.warning("retrying", extra={"target": "erasures", "error": str(error)})
+            self._stopping.wait(_ERASURES_SECONDS)
+            return []
         arrivals: list[Arrival] = []
         passed = 0
         for record in self._consumer.poll(seconds_max, _RECORDS_MAX, _BYTES_MAX):
             place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
-            found = self._read(place[0], record) if self._filter.admits(record) else None
+            found = self._read(place[0], record, erased) if self._filter.admits(record) else None
             if isinstance(found, Refusal):
                 if not self._keep(found):
                     return arrivals
@@ -141,8 +152,8 @@ class Reader:
         self._consumer.commit(self._tracker.due())
         self._tracker.forget(places)
 
-    def _read(self, topic: str, record: Record) -> tuple[str, Any] | Refusal | None:
-        """Return the schema's name and the event; None if it does not match."""
+    def _read(self, topic: str, record: Record, erased: ErasedIds) -> tuple[str, Any] | Refusal | None:
+        """Return the schema's name and the event; None if it does not match, or is of somebody erased."""
         try:
             value = sound(record.value(), header(record, record_headers.CRC32))
             release = self._release(value, record)
@@ -153,8 +164,10 @@ class Reader:
                 require(release, datum)
             release, datum = typed(self._reloader.catalog, release, datum)
         except InvalidRecordError as error:
-            return refusal_of(error, topic, record, "kit")
-        event = self._filter.event(release, datum)
+            refusal = refusal_of(error, topic, record, "kit")
+            stops = erased.stops_body(refusal.body, refusal.received_at_ms, refusal.app_id or "")
+            return None if stops else refusal
+        event = None if erased.stops(datum) else self._filter.event(release, datum)
         return None if event is None else (release.name, event)
 
     def _release(self, value: bytes, record: Record) -> Release:

@@ -9,6 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
+from consumers.kit.erasures.key_file import key_of
 from runtime import environment
 from schemas.catalog.catalog import HERE
 
@@ -29,6 +30,16 @@ class Settings(BaseModel):
     # The admin ports of all ingest processes, for `read_until_ms`, because their spools may hold events.
     # `none` if they are unreachable: then only Kafka counts.
     ingest_urls: environment.BaseUrls = Field(_INGEST, alias="INGEST_ADMIN_URL")
+    erasure_key_file: Path | None = Field(
+        None,
+        alias="ERASURE_KEY_FILE",
+        description=(
+            "Key of erased people's ids (HMAC-SHA-256), 32 bytes or more, readable only by its owner: "
+            "the same for `tapline erase` and for everyone who reads events. Required once somebody was "
+            "erased. Default: `$DATA_DIR/erasure.key`, if it exists; `make run` creates it."
+        ),
+    )
+    data_dir: Path = Field(Path("data"), alias="DATA_DIR")
     metrics_port: int = Field(
         0,
         alias="KIT_METRICS_PORT",
@@ -40,6 +51,11 @@ class Settings(BaseModel):
         ),
     )
     metrics_host: str = Field("127.0.0.1", alias="KIT_METRICS_HOST", description="Address of that port.")
+
+    @property
+    def erasure_key(self) -> bytes | None:
+        """Return the key of erasures, if there is one. Raises: SettingsError."""
+        return key_of(self.erasure_key_file, self.data_dir)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -33,6 +33,9 @@ class Metrics:
         )
         for reason in _REASONS:
             self.quarantined.labels(reason)  # at 0: Prometheus misses the first rise otherwise
+        self.erased_rows = self._counter(
+            "erased_rows", "Rows that were not inserted, because they are of somebody erased."
+        )
         self.retries = self._counter("retries", "Retries after a transient error, by target.", "target")
         self.broken_answers = self._counter(
             "broken_answers",

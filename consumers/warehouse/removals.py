@@ -1,4 +1,4 @@
-"""Rows to remove -> one DELETE for each partition, started together and awaited once.
+"""Rows to remove -> one DELETE for each partition, or one mutation, started together and awaited once.
 
 A DELETE for a whole table rewrites every part of it, and those of one table run one after the other. With a
 partition it touches only that partition's parts, and many run at a time.
@@ -58,6 +58,15 @@ class Removals:
                 self._client.command(sql, parameters={**parameters, "partition": partition})
             self._started += 1
             self._tables.add(local(table, self._options))
+
+    def start_rewriting(self, table: str, where: str) -> None:
+        """Start to remove the matching rows from the table's files; parts without any are not rewritten."""
+        name = local(table, self._options)
+        altered = f"ALTER TABLE {RAW}.{quoted(name)}{on_cluster(self._options)}"
+        with querying():
+            self._client.command(f"{altered} DELETE WHERE {where} SETTINGS mutations_sync = 0")
+        self._started += 1
+        self._tables.add(name)
 
     def wait(self) -> None:
         """Return once everything that was started is removed."""

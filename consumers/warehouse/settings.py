@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
+from consumers.kit.erasures.key_file import key_of
 from consumers.warehouse.tables import Options
 from runtime import environment
 from schemas.catalog.catalog import HERE
@@ -100,6 +101,8 @@ class Settings(BaseModel):
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
     # The key of ingest's hashes, for commands that look for a person.
     redact_key_file: Path | None = Field(None, alias="INGEST_REDACT_KEY_FILE")
+    erasure_key_file: Path | None = Field(None, alias="ERASURE_KEY_FILE")
+    data_dir: Path = Field(Path("data"), alias="DATA_DIR")
     schema_seconds_max: float = Field(
         15.0,
         alias="WAREHOUSE_SCHEMA_SECONDS_MAX",
@@ -234,6 +237,11 @@ class Settings(BaseModel):
             match_minutes=self.purchase_match_minutes,
             environments_excluded=tuple(filter(None, map(str.strip, self.environments_excluded.split(",")))),
         )
+
+    @property
+    def erasure_key(self) -> bytes | None:
+        """Return the key of erasures, if there is one. Raises: SettingsError."""
+        return key_of(self.erasure_key_file, self.data_dir)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

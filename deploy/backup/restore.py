@@ -59,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         TableBackup(url).read(given.name)
         print("tables: restored")
         print(_set_offsets(kafka, manifest) if kafka else _OTHER_KAFKA)
+    print(_ERASED)
     return 0
 
 
@@ -66,6 +67,9 @@ _OTHER_KAFKA = (
     "Kafka: has none of the backup's records, so the loader begins at its start. Records that were in Kafka "
     "and not loaded when the backup was written are lost with it."
 )
+
+
+_ERASED = "erased people: if there are any, start the stack and run `tapline erase --restored`"
 
 
 def _targets(settings: Settings) -> dict[str, Path]:

@@ -84,6 +84,7 @@ def _run(settings: Settings, only: set[str], *, with_parent: bool) -> None:
         ports = services.ports(settings, names)
         _check_ports(ports)
         tokens = secret.keep(settings)
+        secret.keep_erasure_key(settings)
         data_folder.write_password(folder, settings.clickhouse_password.get_secret_value())
         if (limit := descriptors.raise_limit()) < descriptors.NEEDED:
             _say(

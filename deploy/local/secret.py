@@ -1,4 +1,4 @@
-"""Settings of the stack -> ingest's tokens file, and the secret in the webhook URL.
+"""Settings of the stack -> ingest's tokens file, the secret in the webhook URL, and the key of erasures.
 
 Invariant: services get tokens by file, never by environment, which other processes of the user may read.
 """
@@ -6,12 +6,13 @@ Invariant: services get tokens by file, never by environment, which other proces
 import secrets
 from pathlib import Path
 
+from consumers.kit.erasures import key_file
 from deploy.local.errors import WrongSettingsError
 from deploy.local.settings import Settings
 from ingest.token_file import write_secret
 from runtime.tokens import Token, parse
 
-_RANDOM_BYTES = 24
+_RANDOM_BYTES, _KEY_BYTES = 24, 32
 
 
 def path(settings: Settings) -> Path:
@@ -30,6 +31,13 @@ def keep(settings: Settings) -> Path:
         write_secret(file, secrets.token_urlsafe(_RANDOM_BYTES) + "\n")
     _parsed("INGEST_TOKENS" if given else str(file), file.read_text())
     return file
+
+
+def keep_erasure_key(settings: Settings) -> None:
+    """Create the key of erasures in the data folder, unless there is one. Raises: OSError."""
+    file = settings.data_dir / key_file.NAME
+    if not file.exists():
+        write_secret(file, secrets.token_hex(_KEY_BYTES) + "\n")
 
 
 def secret(settings: Settings) -> str:

@@ -49,7 +49,7 @@ class TopicContract:
 
     def partitions_of(self, topic: str) -> int:
         """Return the number of partitions of a new topic."""
-        return (self.partitions if topic == topics.EVENTS else None) or PARTITIONS[topic]
+        return (self.partitions if topic == topics.EVENTS else None) or PARTITIONS.get(topic, 1)
 
     def replicas(self, brokers: int, default: int = 1) -> int:
         """Return the number of replicas of a new topic; `default`: the brokers' default."""

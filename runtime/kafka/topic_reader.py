@@ -49,6 +49,16 @@ def read(admin: AdminClient, seconds_max: float) -> Cluster:
     )
 
 
+def configuration(admin: AdminClient, topic: str, seconds_max: float) -> Mapping[str, str] | None:
+    """Read the configuration of one topic; None: there is no such topic. Raises: KafkaException."""
+    try:
+        return _configs(admin, ResourceType.TOPIC, [topic], seconds_max)[topic] or {}
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+        return None
+
+
 def missing(admin: AdminClient, seconds_max: float) -> list[str]:
     """Return our topics that do not exist. Raises: KafkaException."""
     found = _partitions(admin, seconds_max)

@@ -13,6 +13,7 @@ QUARANTINE = "tapcart.quarantine"
 AUDIT = "tapcart.audit"  # created when first needed, and read by nothing but the copier of the loader
 ALL = (EVENTS, QUARANTINE)  # only the cluster knows their number of partitions
 UNKNOWN_LOG = 0  # of a record that was not just read from its topic, see `runtime.kafka.log_ids`
+ERASURES = "tapcart.erasures"  # compacted, and created by the first erasure; its records are no events
 
 PARTITIONER = "murmur2_random"
 # The limit of brokers, after compression: bodies have at most 2 MiB, and larger records compress well.

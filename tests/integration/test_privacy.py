@@ -16,8 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from consumers.kit.erasures.erased_ids import SESSION
 from consumers.warehouse.privacy.held_rows import HeldRows
-from consumers.warehouse.privacy.person import SESSION, Person
+from consumers.warehouse.privacy.people import People
 from runtime.kafka import topics
 from schemas.codec.redaction import hashing
 from tests.support.process import SAMPLES
@@ -110,8 +111,9 @@ def test_a_planted_value_is_nowhere(site: Site) -> None:
     start = dict.fromkeys(range(12), 0)
     found = messages_since(site.stack.kafka, topics.EVENTS, start)
     found += messages_since(site.stack.kafka, topics.QUARANTINE, {0: 0})
-    held = HeldRows(site.stack.clickhouse_url).rows(Person({SESSION: (_OPENED["session_id"],)}))
-    rows = b"".join(row for _, row in held)
+    held = HeldRows(site.stack.clickhouse_url)
+    of_session = held.filter_of(People({SESSION: (_OPENED["session_id"],)}))
+    rows = b"".join(row for _, row in held.rows(of_session))
     files = [path for path in site.stack.data_dir.rglob("*") if path.is_file()]
     messages = b"".join((one.value() or b"") + repr(one.headers()).encode() for one in found)
     texts = {"page": page.encode(), "rows": rows, "spool": spooled, "messages": messages}

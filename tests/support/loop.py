@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from consumers.kit.decode import Refusal
+from consumers.kit.erasures.follower import NobodyErased
 from consumers.kit.group_consumer import GroupConsumer
 from consumers.kit.record import Place, Record
 from consumers.warehouse.load.batch import Batch, BatchLimits
@@ -89,7 +90,7 @@ def run_loader(
 
     metrics = Metrics()
     schemas = CurrentBindings(_SCHEMAS, metrics)
-    flusher = Flusher(store, store, schemas, Policy(0.0, 1000, 0.0), metrics)
+    flusher = Flusher(store, store, schemas, Policy(0.0, 1000, 0.0), metrics, NobodyErased())
     loader = Loader(
         consumer,
         lambda: Batch(limits, schemas.bindings),

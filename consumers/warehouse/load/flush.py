@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from consumers.kit.decode import DAMAGED, UNKNOWN_SCHEMA, Refusal
+from consumers.kit.erasures.follower import Erasures
 from consumers.kit.errors import TransientError
 from consumers.kit.schema_patience import SchemaPatience
 from consumers.warehouse.errors import PermanentError, TooManyRefusedError
@@ -61,6 +62,7 @@ class Flusher:
         schemas: CurrentBindings,
         policy: Policy,
         metrics: Metrics,
+        erasures: Erasures,
     ) -> None:
         self.give_up = threading.Event()
         self._warehouse = warehouse
@@ -68,8 +70,9 @@ class Flusher:
         self.schemas = schemas
         self._policy = policy
         self._metrics = metrics
-        self.inserts = Inserts(warehouse, policy, metrics, self.give_up)
+        self.inserts = Inserts(warehouse, policy, metrics, self.give_up, erasures)
         self._patience = SchemaPatience(policy.schema_seconds_max)
+        self._erasures = erasures
 
     def make_tables(self) -> None:
         """Create missing tables and columns. Raises: TransientError once given up."""
@@ -89,7 +92,7 @@ class Flusher:
             refused = self._load(group, refused_max)
             refused_max -= sum(refusal.reason != DAMAGED for refusal in refused)
             refusals += refused
-        if refusals:
+        if refusals := self._of_nobody_erased(refusals):
             self._keep(refusals)
         self.inserts.reset()
 
@@ -152,6 +155,14 @@ class Flusher:
         body, head = group.parts[2 * row : 2 * row + 2]
         refusal = self.schemas.bindings.refused(group.form, group.topic, (body, head), error.detail)
         return replace(refusal, reason=error.reason)
+
+    def _of_nobody_erased(self, refusals: list[Refusal]) -> list[Refusal]:
+        if not refusals:
+            return []
+        erased = self._retry("erasures")(self._erasures.current)
+        kept = [r for r in refusals if not erased.stops_body(r.body, r.received_at_ms, r.app_id or "")]
+        self._metrics.erased_rows.inc(len(refusals) - len(kept))
+        return kept
 
     def _keep(self, refusals: Sequence[Refusal]) -> None:
         large = self._retry("quarantine")(self._quarantine.write, refusals)

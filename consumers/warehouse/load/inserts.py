@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumers.kit.decode import InvalidRecordError
+from consumers.kit.erasures.erased_ids import ErasedIds
+from consumers.kit.erasures.follower import Erasures
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import (
     BrokenError,
@@ -37,8 +39,10 @@ from consumers.warehouse.errors import (
 from consumers.warehouse.load.batch import RowGroup
 from consumers.warehouse.load.bisect import refused_rows
 from consumers.warehouse.load.container import Format, container
+from consumers.warehouse.load.erased_rows import without_erased
 from consumers.warehouse.load.schema_bindings import SchemaBindings
 from consumers.warehouse.metrics import Metrics
+from runtime.retry import retrying_until
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +92,16 @@ class _Failure:
 class Inserts:
     """Inserts batch after batch."""
 
-    def __init__(self, store: Store, policy: Policy, metrics: Metrics, give_up: threading.Event) -> None:
+    def __init__(
+        self,
+        store: Store,
+        policy: Policy,
+        metrics: Metrics,
+        give_up: threading.Event,
+        erasures: Erasures,
+    ) -> None:
         self._store, self._policy, self._metrics, self._give_up = store, policy, metrics, give_up
+        self._erasures = erasures
         self._stuck = ""  # the reason why this batch is divided
 
     def reset(self) -> None:
@@ -127,12 +139,12 @@ class Inserts:
         return refused_rows(len(parts) // 2, insert, damaged, refused_max)
 
     def _insert(self, form: Format, parts: Sequence[bytes], bindings: SchemaBindings) -> None:
-        """Store rows (bodies and heads, alternating), all or none.
+        """Store rows (bodies and heads, alternating), all or none, but those of people erased meanwhile.
 
         Raises: PermanentError, SetAsideError; for several rows StuckError, InsertTooLargeError; once given up
         TransientError.
         """
-        rows, data = len(parts) // 2, container(form, parts)
+        rows = len(parts) // 2
         failure: _Failure | None = None
         rounds = 0
         while True:
@@ -142,10 +154,8 @@ class Inserts:
                 continue
             is_judged = failure is not None and rows == 1 and bool(self._stuck)
             another_is_stored = is_judged and self._store.stores_another(form, bindings.day(form, parts[0]))
-            error = self._tried(form, data)
+            error = self._tried(form, parts)
             if error is None:
-                self._metrics.rows.labels(form.table).inc(rows)
-                self._metrics.bytes.inc(len(data))
                 return
             if self._give_up.is_set() or (rows > 1 and isinstance(error, InsertTooLargeError)):
                 raise error
@@ -156,7 +166,13 @@ class Inserts:
             self._judge(failure, rows)
             self._pause(form, failure, is_judged=bool(self._stuck) and rows == 1)
 
-    def _tried(self, form: Format, data: bytes) -> TransientError | None:
+    def _tried(self, form: Format, parts: Sequence[bytes]) -> TransientError | None:
+        # Again before each attempt: an insert may be retried for hours.
+        kept = without_erased(self._current_erasures(), form, parts)
+        self._metrics.erased_rows.inc((len(parts) - len(kept)) // 2)
+        if not kept:
+            return None
+        data = container(form, kept)
         began = time.monotonic()
         try:
             self._store.insert(form, data)
@@ -167,7 +183,19 @@ class Inserts:
             raise
         finally:
             self._metrics.insert_seconds.observe(time.monotonic() - began)
+        self._metrics.rows.labels(form.table).inc(len(kept) // 2)
+        self._metrics.bytes.inc(len(data))
         return None
+
+    def _current_erasures(self) -> ErasedIds:
+        """Return the tombstones, waiting for Kafka: that is no fault of an insert. Raises: TransientError."""
+
+        def note(attempts: int, error: str) -> None:
+            self._metrics.retries.labels("erasures").inc()
+            _log.warning("retrying", extra={"target": "erasures", "attempt": attempts, "error": error})
+
+        retry = retrying_until(self._give_up, TransientError, self._policy.retry_seconds_max, note)
+        return retry(self._erasures.current)
 
     def _tables_made_again(self, lacking: TablesError) -> TransientError:
         _log.warning("tables_made_again", exc_info=lacking)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from consumers.kit.erasures.follower import ErasureFollower
 from consumers.kit.group_consumer import GroupConsumer, Membership
 from consumers.kit.quarantine import QuarantineWriter
 from consumers.kit.record import Record
@@ -28,6 +29,7 @@ class LoaderParts:
     def __init__(self, settings: Settings, reloader: SchemaReloader) -> None:
         self.metrics = Metrics()
         self.schemas = CurrentBindings(reloader, self.metrics)
+        self.erasures = ErasureFollower(settings.kafka, settings.group, settings.erasure_key)
         self._limits = BatchLimits(
             settings.batch_rows_max, settings.batch_bytes_max, settings.batch_age_seconds_max
         )
@@ -49,6 +51,7 @@ class LoaderParts:
                 settings.stuck_seconds_max,
             ),
             self.metrics,
+            self.erasures,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""One person -> the rows about them, in every table of ClickHouse.
+"""People -> the rows about them, in every table of ClickHouse; and their erasure.
 
-Imports: `consumers.warehouse.clickhouse`, `schemas.codec.redaction`. No writes.
+Imports: `consumers.kit.erasures`, `consumers.warehouse` (clickhouse, tables, analytics), `runtime.kafka`.
 """

@@ -2,7 +2,8 @@
 
 A record is accounted for if its offset has a row from this log of the topic; or its identity has one (a merge
 removed the duplicate's row), for a type that had no schema also in the table of its new schema (`replay
---untyped` moved it); or the quarantine has its body; or it is past the TTL.
+--untyped` moved it); or the quarantine has its body; or it is of somebody
+erased; or it is past the TTL.
 
 Invariants: only offsets without a row are read from Kafka again; memory does not grow with their number;
 committed offsets are never moved.
@@ -15,6 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from consumers.kit.decode import Refusal
+from consumers.kit.errors import TransientError
 from consumers.kit.record import Place, Record
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.load.flush import remains_of
@@ -23,6 +25,7 @@ from consumers.warehouse.repair.offset_reader import OffsetRange, OffsetReader, 
 from consumers.warehouse.repair.reconcile_queries import Key, ReconcileQueries
 from consumers.warehouse.settings import Settings
 from runtime.kafka import topics
+from runtime.retry import RetryPolicy, retrying
 from runtime.waiting import wait_until
 from schemas.catalog.schema_reloader import SchemaReloader
 from schemas.catalog.table_names import table_name
@@ -31,6 +34,7 @@ _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 # Records checked together.
 _TOGETHER, _TOGETHER_BYTES = 10_000, 64 * 1024 * 1024
 _WAIT_SECONDS = 0.2
+_RETRY_SECONDS_MAX, _PAUSE_SECONDS_MAX = 20.0, 2.0
 _EVENT_KEY = ("app_id", "hour", "device_id", "event_id", "event_type")
 _CLICKSTREAM_KEY = ("app_id", "event_id")
 
@@ -45,6 +49,7 @@ class PartitionCounts:
     rows: int = 0  # offsets with a row
     merged: int = 0  # duplicates whose identity has a row
     quarantined: int = 0  # without their own row, but the quarantine has the body
+    erased: int = 0  # of somebody erased
     expired: int = 0  # past the TTL
     empty: int = 0  # offsets without a record
     missing: int = 0
@@ -74,6 +79,7 @@ class _Found:
     columns: tuple[str, ...] = ()
     key: Key = ()
     timestamp_ms: int | None = None
+    is_erased: bool = False
 
 
 class Reconciliation:
@@ -114,7 +120,7 @@ class Reconciliation:
         for gap in gaps:
             without_row[gap.topic, gap.partition] += gap.end - gap.start
         for place, counts in report.partitions.items():
-            with_record = counts.merged + counts.quarantined + counts.expired + counts.missing
+            with_record = counts.merged + counts.quarantined + counts.erased + counts.expired + counts.missing
             counts.empty = without_row[place] - with_record
         return report
 
@@ -177,6 +183,8 @@ class Reconciliation:
             partition = report.partitions[one.place]
             if not kept.isdisjoint(one.digests):
                 partition.quarantined += 1
+            elif one.is_erased:
+                partition.erased += 1
             elif self._is_expired(one, now_ms):
                 partition.expired += 1
             else:
@@ -187,12 +195,26 @@ class Reconciliation:
         place, offset = (record.topic() or "", record.partition() or 0), record.offset() or 0
         checked = self._parts.bindings.check(place[0], record)
         value = record.value() or b""
+        erased = _retry()(self._parts.erasures.current)
         if isinstance(checked, Refusal):
-            return _Found(place, offset, _digests(value, checked.body), timestamp_ms=checked.received_at_ms)
+            at_ms = checked.received_at_ms
+            return _Found(
+                place,
+                offset,
+                _digests(value, checked.body),
+                timestamp_ms=at_ms,
+                is_erased=erased.stops_body(checked.body, at_ms, checked.app_id or ""),
+            )
         form, body = checked
         datum = self._parts.bindings.datum(form, body)
         if place[0] == topics.QUARANTINE:
-            return _Found(place, offset, _digests(value, datum["body"]), timestamp_ms=datum["received_at"])
+            return _Found(
+                place,
+                offset,
+                _digests(value, datum["body"]),
+                timestamp_ms=datum["received_at"],
+                is_erased=erased.stops(datum),
+            )
         columns = _EVENT_KEY if "timestamp" in datum else _CLICKSTREAM_KEY
         return _Found(
             place,
@@ -203,6 +225,7 @@ class Reconciliation:
             columns,
             tuple(_value(datum, column) for column in columns),
             datum.get("timestamp", datum["received_at"]),
+            erased.stops(datum),
         )
 
     def _tables_of(self, form: Format, datum: Mapping[str, Any]) -> tuple[str, ...]:
@@ -219,6 +242,10 @@ class Reconciliation:
         tables = one.tables or (table_name(self._parts.schemas.catalog.quarantine.name),)
         kept = map(self._options.ttl_days_of, tables)
         return any(days and at < now_ms - days * _DAY_MS for days in kept)
+
+
+def _retry() -> RetryPolicy:
+    return retrying(TransientError, _PAUSE_SECONDS_MAX, seconds_max=_RETRY_SECONDS_MAX)
 
 
 def _digests(*bodies: bytes) -> frozenset[bytes]:

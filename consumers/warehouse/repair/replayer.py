@@ -19,6 +19,7 @@ import urllib3
 from pydantic import BaseModel, Field, SecretStr
 
 from consumers.kit.decode import DAMAGED, Refusal
+from consumers.kit.erasures.follower import Erasures
 from consumers.kit.errors import TransientError
 from consumers.warehouse.clickhouse import connect, querying
 from consumers.warehouse.errors import PermanentError
@@ -148,15 +149,19 @@ class QuarantineTable:
 class Replayer:
     """Replays rows, each by its original path. `stays` counts the reasons of rows that stay."""
 
-    def __init__(self, parts: LoaderParts, access: IngestAccess) -> None:
+    def __init__(self, parts: LoaderParts, access: IngestAccess, erasures: Erasures) -> None:
         self.stays: Counter[str] = Counter()
         self._parts = parts
         self._access = access
+        self._erasures = erasures
         self._http = urllib3.PoolManager(timeout=_POST_SECONDS_MAX, retries=False)
 
     def put_back(self, row: QuarantineRow) -> bool:
         """Replay `row`; return whether it is an event now. Raises: TransientError, SettingsError."""
-        reason = self._post(row) if row.source == "ingest" else self._load(row)
+        if self._erasures.current().stops_body(row.body, row.received_at_ms, row.app_id):
+            reason = "of somebody erased"
+        else:
+            reason = self._post(row) if row.source == "ingest" else self._load(row)
         if reason:
             self.stays[reason] += 1
         return not reason

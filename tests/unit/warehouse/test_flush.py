@@ -7,6 +7,7 @@ from typing import Any, cast
 import fastavro
 
 from consumers.kit.decode import Refusal, encode_refusal
+from consumers.kit.erasures.follower import NobodyErased
 from consumers.warehouse.errors import PermanentError, SetAsideError
 from consumers.warehouse.load.batch import Batch, BatchLimits
 from consumers.warehouse.load.container import Format
@@ -56,7 +57,7 @@ def write(store: _Store, *messages: Message) -> Metrics:
     schemas = CurrentBindings(_SCHEMAS, metrics)
     batch = Batch(BatchLimits(1000, 1 << 30, 0.0), schemas.bindings)
     batch.add(messages, 0.0, {})
-    Flusher(store, store, schemas, Policy(0.0, 1000, 0.0), metrics).write(batch)
+    Flusher(store, store, schemas, Policy(0.0, 1000, 0.0), metrics, NobodyErased()).write(batch)
     return metrics
 
 

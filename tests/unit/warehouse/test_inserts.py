@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import fastavro
 import pytest
 
+from consumers.kit.erasures.follower import NobodyErased
 from consumers.kit.errors import TransientError
 from consumers.warehouse.errors import InsertTooLargeError, ServerError, SetAsideError
 from consumers.warehouse.load import inserts
@@ -105,7 +106,7 @@ def offsets(data: bytes) -> set[int]:
 def load(store: Store, clock: Clock, rows: int, policy: Policy = POLICY) -> tuple[set[int], Metrics]:
     """Load rows like the flusher; return those set aside."""
     metrics = Metrics()
-    writer = Inserts(store, policy, metrics, clock)
+    writer = Inserts(store, policy, metrics, clock, NobodyErased())
     group = RowGroup(FORM, topics.EVENTS)
     group.parts += (part for row in range(rows) for part in (BODY, long(0) + long(0) + long(row) + long(0)))
     found = writer.insert(group, BINDINGS, 1000)

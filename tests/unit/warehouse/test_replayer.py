@@ -12,6 +12,7 @@ import fastavro
 import pytest
 
 from consumers import replay
+from consumers.kit.erasures.follower import NobodyErased
 from consumers.kit.errors import TransientError
 from consumers.warehouse.load.schema_bindings import SchemaBindings
 from consumers.warehouse.repair.replayer import IngestAccess, QuarantineRow, Replayer, RowFailedError
@@ -56,7 +57,9 @@ class Ingest:
         url = f"http://127.0.0.1:{server.server_port}"
         try:
             yield Replayer(
-                cast("LoaderParts", None), IngestAccess.from_env({"INGEST_URL": url, "INGEST_TOKENS": tokens})
+                cast("LoaderParts", None),
+                IngestAccess.from_env({"INGEST_URL": url, "INGEST_TOKENS": tokens}),
+                NobodyErased(),
             )
         finally:
             server.shutdown()
@@ -98,7 +101,7 @@ def test_nobody_answers() -> None:
     """No row is to blame."""
     access = IngestAccess.from_env({"INGEST_URL": "http://127.0.0.1:9", "INGEST_TOKENS": "secret-of-a-test"})
     with pytest.raises(TransientError, match="does not answer"):
-        Replayer(cast("LoaderParts", None), access).put_back(row())
+        Replayer(cast("LoaderParts", None), access, NobodyErased()).put_back(row())
 
 
 def test_a_row_whose_app_no_token_may_speak_for_stays() -> None:
@@ -198,7 +201,7 @@ def test_a_refused_record_is_loaded_at_its_own_place() -> None:
     bindings = SchemaBindings(CATALOG)
     warehouse = SimpleNamespace(insert=lambda _form, data: inserted.append(data))
     parts = cast("LoaderParts", SimpleNamespace(bindings=bindings, warehouse=warehouse))
-    replayer = Replayer(parts, IngestAccess.from_env({}))
+    replayer = Replayer(parts, IngestAccess.from_env({}), NobodyErased())
     given = {"source": "warehouse", "record": "tapcart.events/3/14", "received_at_ms": NOW_MS - 5}
     wrong = row(body=b"\x01", reason="unknown_schema", **given)
 

@@ -11,6 +11,7 @@ import fastavro
 import pytest
 
 from consumers.kit.decode import Refusal
+from consumers.kit.erasures.follower import NobodyErased
 from consumers.warehouse.errors import TooManyRefusedError
 from consumers.warehouse.load.batch import Batch, BatchLimits
 from consumers.warehouse.load.container import Format
@@ -74,7 +75,7 @@ class Site:
         self.reloader = SchemaReloader(tree.root)
         self.schemas = CurrentBindings(self.reloader, self.metrics)
         policy = Policy(0.01, 2, schema_seconds_max)
-        self.flusher = Flusher(self.world, self.world, self.schemas, policy, self.metrics)
+        self.flusher = Flusher(self.world, self.world, self.schemas, policy, self.metrics, NobodyErased())
 
     def batch(self, *messages: Message) -> Batch:
         """Return a batch with the current bindings."""
