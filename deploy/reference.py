@@ -64,7 +64,7 @@ def settings_page() -> str:
     described: dict[str, str] = {}
     sections: dict[str, list[str]] = {}
     for title, settings in SETTINGS:
-        for field in settings.model_fields.values():
+        for field in _fields(settings):
             if not field.description:
                 continue
             if field.alias in described:
@@ -94,6 +94,12 @@ def metrics_page() -> str:
 def variables() -> set[str]:
     """Return the names of all settings."""
     return {str(field.alias) for _, settings in SETTINGS for field in settings.model_fields.values()}
+
+
+def _fields(settings: type[BaseModel]) -> list[FieldInfo]:
+    """Return the settings of a class, its own before those of a part."""
+    fields = settings.model_fields
+    return [fields[name] for name in sorted(fields, key=lambda name: name not in settings.__annotations__)]
 
 
 def _sections(found: Mapping[str, Iterable[str]]) -> str:

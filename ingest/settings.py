@@ -1,6 +1,7 @@
 """Environment -> one frozen `Settings`, or all its problems at once.
 
-Invariants: only this module of ingest reads the environment; no secret has a default or shows in a repr.
+Invariants: only this module and the two that it imports read ingest's environment; no secret has a default or
+shows in a repr.
 Source: docs/settings.md. Comments explain the bounds.
 """
 
@@ -9,11 +10,11 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, IPvAnyNetwork, model_validator
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, model_validator
 
+from ingest.spool_settings import spool_dir
+from ingest.topic_settings import TopicSettings, retention
 from runtime import environment
-from runtime.kafka.retention import Retention
-from runtime.kafka.topic_contract import TopicContract
 from runtime.tokens import Token, parse
 from schemas.catalog.catalog import HERE
 
@@ -32,10 +33,8 @@ def _tokens(value: object) -> object:
     return parse(value) if isinstance(value, str) else value
 
 
-class Settings(BaseModel):
+class Settings(TopicSettings):
     """The settings of an ingest process; aliases are the names of environment variables."""
-
-    model_config = environment.CONFIG
 
     host: str = Field("127.0.0.1", alias="INGEST_HOST", description="Address of the public port.")
     port: int = Field(
@@ -243,57 +242,6 @@ class Settings(BaseModel):
             "verbatim in the quarantine, or `drop` them and keep the reason, the length and the SHA-256."
         ),
     )
-    # For topics that ingest creates; existing topics are compared with these. Unset: 12 partitions, three
-    # replicas with two in sync, or as many as there are brokers.
-    topic_partitions: int | None = Field(
-        None,
-        alias="INGEST_TOPIC_PARTITIONS",
-        ge=1,
-        le=100_000,
-        description="Partitions of `tapcart.events` if ingest creates it. Default: 12.",
-    )
-    topic_replication: int | None = Field(
-        None,
-        alias="INGEST_TOPIC_REPLICATION",
-        ge=1,
-        le=100,
-        description=(
-            "Replicas of the topics that ingest creates. Default: 3, or as many as there are brokers. "
-            "Set it in production: while a cluster starts, some brokers may be absent."
-        ),
-    )
-    topic_min_insync: int | None = Field(
-        None,
-        alias="INGEST_TOPIC_MIN_INSYNC",
-        ge=1,
-        le=100,
-        description=(
-            "How many replicas must have a record before Kafka acknowledges it. Default: 2, or as "
-            "many as there are brokers. Set it in production."
-        ),
-    )
-    retention_hours: int = Field(
-        720,
-        alias="INGEST_RETENTION_HOURS",
-        ge=1,
-        description=(
-            "How long Kafka keeps the records of both topics. If it is set, existing topics follow at "
-            "ingest's next start, which takes the right AlterConfigs. `KAFKA_RETENTION_HOURS` is another "
-            "name for it."
-        ),
-    )
-    retention_bytes: int | None = Field(
-        None,
-        alias="INGEST_RETENTION_BYTES",
-        ge=0,
-        description=(
-            "How many bytes Kafka keeps of both topics, in one copy; existing topics follow at ingest's next "
-            "start. The quarantine gets a tenth, each partition of the events an equal part of the rest: "
-            "Kafka deletes the oldest records beyond that, loaded or not. 0: no bound. Default: topics "
-            "stay as they are; with the Kafka of `make run`, half of the disk space that is free or already "
-            "Kafka's. `KAFKA_RETENTION_BYTES` is another name for it."
-        ),
-    )
     kafka: environment.KafkaProperties = Field(
         alias="KAFKA_BOOTSTRAP_SERVERS",
         description=(
@@ -304,20 +252,6 @@ class Settings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _keeps_writing(self) -> Self:
-        if self.topic_replication and (self.topic_min_insync or 0) > self.topic_replication:
-            raise ValueError("INGEST_TOPIC_MIN_INSYNC: must not be more than INGEST_TOPIC_REPLICATION")
-        return self
-
-    @property
-    def topics(self) -> TopicContract:
-        """The contract of our topics."""
-        retention = Retention(
-            self.retention_hours, self.retention_bytes, "retention_hours" in self.model_fields_set
-        )
-        return TopicContract(self.topic_partitions, self.topic_replication, self.topic_min_insync, retention)
-
-    @model_validator(mode="after")
     def _needs_tokens(self) -> Self:
         if not self.tokens and not self.tokens_file:
             raise ValueError("INGEST_TOKENS_FILE: a file with tokens is needed, or INGEST_TOKENS")
@@ -326,27 +260,5 @@ class Settings(BaseModel):
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Return the settings in `env`. Raises: SettingsError, listing every problem by variable name."""
-        retention = {
-            f"INGEST_{name}": env[f"KAFKA_{name}"]
-            for name in ("RETENTION_HOURS", "RETENTION_BYTES")
-            if env.get(f"KAFKA_{name}")
-        }
-        return environment.read(cls, env, defaults={"INGEST_SPOOL_DIR": _spool_dir(env), **retention})
-
-
-class SpoolSettings(BaseModel):
-    """The settings of `python -m ingest.spool`."""
-
-    model_config = environment.CONFIG
-
-    spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")
-    kafka: environment.AnyKafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")  # empty: unset
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Return the settings in `env`. Raises: SettingsError."""
-        return environment.read(cls, env, defaults={"INGEST_SPOOL_DIR": _spool_dir(env)})
-
-
-def _spool_dir(env: Mapping[str, str]) -> Path:
-    return Path(env.get("DATA_DIR") or "data") / "spool"
+        defaults = {"INGEST_SPOOL_DIR": spool_dir(env), **retention(env)}
+        return environment.read(cls, env, defaults=defaults)

@@ -21,7 +21,7 @@ from ingest.delivery.segment import Contents, parse
 from ingest.delivery.segment_writer import SUFFIX
 from ingest.delivery.set_aside import FOLDER
 from ingest.delivery.set_aside import SUFFIX as ASIDE
-from ingest.settings import SpoolSettings
+from ingest.spool_settings import SpoolSettings
 from runtime import command
 from runtime.environment import SettingsError
 from runtime.kafka import record_headers
