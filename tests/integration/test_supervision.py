@@ -190,7 +190,7 @@ def test_a_part_of_ingest_that_fails_ends_it(tmp_path: Path, part: str) -> None:
 
         assert running.process.wait(30) == 1
         assert '"event": "part_failed"' in running.log
-        assert "InjectedError" in running.log
+        assert "InjectedError" in running.log, running.log
 
 
 def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
         eventually(lambda: WEB.post(made.url, content=body()).status_code == 500, what="the writer is broken")
 
         assert running.process.wait(30) == 1
-        assert "InjectedError" in running.log
+        assert "InjectedError" in running.log, running.log
 
 
 def test_what_ingest_began_to_take_is_kept_when_a_part_fails(tmp_path: Path) -> None:
