@@ -26,7 +26,7 @@ from deploy.backup.table_backup import TableBackup
 from deploy.local import secret, services
 from deploy.local.errors import StackError
 from deploy.local.settings import Settings
-from ingest.settings import SpoolSettings
+from ingest.spool_settings import SpoolSettings
 from runtime import command
 from runtime.version import VERSION
 

@@ -29,7 +29,7 @@ from deploy.local import clickhouse_command, engine_version, secret, services
 from deploy.local import folder as data_folder
 from deploy.local.errors import StackError
 from deploy.local.settings import ROOT, Settings
-from ingest.settings import SpoolSettings
+from ingest.spool_settings import SpoolSettings
 from runtime import command
 from runtime.kafka import log_ids
 from runtime.retry import retrying
