@@ -28,6 +28,7 @@ from deploy.local.errors import StackError
 from deploy.local.settings import Settings
 from ingest.spool_settings import SpoolSettings
 from runtime import command
+from runtime.kafka.audit import audited
 from runtime.version import VERSION
 
 _NAME = re.compile(r"[\w-]+")
@@ -42,20 +43,22 @@ def main(arguments: Sequence[str]) -> int:
         raise StackError("CLICKHOUSE_URL names a server outside of the stack: use its own BACKUP")
     folder = settings.data_dir.resolve() / "backups" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
     base = _base(folder.parent, options.base) if options.base else None
-    manifest = write(settings, folder, base)
+    at = services.addresses(settings)
+    env = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": at.kafka, "CLICKHOUSE_URL": at.clickhouse_login}
+    warehouse = WarehouseSettings.from_env(env)
+    with audited(warehouse.kafka, "backup", folder.name):
+        manifest = _write(settings, warehouse, folder, base)
     size = sum((folder / path).stat().st_size for path in manifest.files)
     print(f"{folder}: {len(manifest.files)} files, {size:,} bytes" + (f", on {base.name}" if base else ""))
     return 0
 
 
-def write(settings: Settings, folder: Path, base: Base | None) -> Manifest:
+def _write(settings: Settings, warehouse: WarehouseSettings, folder: Path, base: Base | None) -> Manifest:
     """Write a backup into a new folder, and return its manifest."""
-    at = services.addresses(settings)
-    env = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": at.kafka, "CLICKHOUSE_URL": at.clickhouse_login}
-    warehouse, spool = WarehouseSettings.from_env(env), SpoolSettings.from_env(env)
-    kafka, tables = OffsetReader(warehouse.kafka, warehouse.group), TableBackup(at.clickhouse_login)
+    kafka = OffsetReader(warehouse.kafka, warehouse.group)
+    tables = TableBackup(warehouse.clickhouse_url.get_secret_value())
     folder.mkdir(parents=True)
-    _copy(spool.spool_dir, folder / SPOOL)
+    _copy(SpoolSettings.from_env(os.environ).spool_dir, folder / SPOOL)
     created_at, ids, logs = datetime.now(UTC), kafka.topic_ids(), kafka.logs()
     offsets: dict[str, dict[str, int]] = {}
     for (topic, partition), log in logs.items():

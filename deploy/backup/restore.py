@@ -32,6 +32,7 @@ from deploy.local.settings import ROOT, Settings
 from ingest.spool_settings import SpoolSettings
 from runtime import command
 from runtime.kafka import log_ids
+from runtime.kafka.audit import AuditRecord, noted
 from runtime.retry import retrying
 
 _KAFKA_SECONDS_MAX, _PAUSE_SECONDS_MAX = 30.0, 2.0
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str]) -> int:
         TableBackup(url).read(given.name)
         print("tables: restored")
         print(_set_offsets(kafka, manifest) if kafka else _OTHER_KAFKA)
+        if kafka and (problem := noted(_properties(kafka), AuditRecord(action="restore", detail=given.name))):
+            print(problem, file=sys.stderr)
     print(_ERASED)
     return 0
 
@@ -162,8 +165,7 @@ def _running(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _set_offsets(servers: str, manifest: Manifest) -> str:
     """Commit the backup's offsets, if Kafka has its logs; return what was done. Raises: StackError."""
-    env = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": servers}
-    kafka = WarehouseSettings.from_env(env).kafka
+    kafka = _properties(servers)
     try:
         logs = log_ids.read(kafka, manifest.logs, _KAFKA_SECONDS_MAX).logs
         found = {
@@ -183,6 +185,10 @@ def _set_offsets(servers: str, manifest: Manifest) -> str:
             "`tapline reconcile --repair` loads what is missing."
         ) from None
     return f"Kafka: the loader loads again what arrived after {manifest.created_at}"
+
+
+def _properties(servers: str) -> dict[str, str]:
+    return WarehouseSettings.from_env({**os.environ, "KAFKA_BOOTSTRAP_SERVERS": servers}).kafka
 
 
 if __name__ == "__main__":

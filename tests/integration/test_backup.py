@@ -129,7 +129,13 @@ def test_everything_is_back_once(drill: Drill) -> None:
     report = json.loads(drill.said["make reconcile ARGS=--json"])
     stored = {row[0] for row in tables.rows("SELECT event_id FROM tapcart.app_opened")}
 
+    tables.wait("SELECT countIf(action = 'restore') FROM tapcart.audit_trail", 1)
+    audited = tables.rows(
+        "SELECT action, count() FROM tapcart.audit_trail WHERE state = 'done' GROUP BY action ORDER BY action"
+    )
+
     assert stored == drill.acknowledged
+    assert audited == [["backup", 2], ["restore", 1]]
     assert (report["missing"], report["gone"], report["totals"]["missing"]) == ([], [], 0)
     assert "the loader loads again what arrived after" in drill.said[LOSS[1]]
     assert httpx.post(drill.stack.ingest_url, content=event("CartViewed")).status_code == 200
