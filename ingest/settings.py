@@ -244,6 +244,7 @@ class Settings(TopicSettings):
     )
     kafka: environment.KafkaProperties = Field(
         alias="KAFKA_BOOTSTRAP_SERVERS",
+        repr=False,
         description=(
             "Kafka: `host:port`, comma separated. `make run` starts a broker at 127.0.0.1:9092 if "
             "this is unset. Every other `KAFKA_*` variable but KAFKA_PORT and KAFKA_RETENTION_* is a "

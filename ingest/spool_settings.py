@@ -15,7 +15,7 @@ class SpoolSettings(BaseModel):
     model_config = environment.CONFIG
 
     spool_dir: Path = Field(alias="INGEST_SPOOL_DIR")
-    kafka: environment.AnyKafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")  # empty: unset
+    kafka: environment.AnyKafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS", repr=False)  # empty: unset
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -8,17 +8,20 @@ fields.
 import logging
 from collections.abc import Mapping
 from itertools import islice
-from typing import Annotated, Any, TypeVar, cast
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast, get_args
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from runtime import secret_files
 from runtime.command import CommandError
-from runtime.kafka import topics
+from runtime.kafka import property_checks, topics
 
 CONFIG = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -36,26 +39,6 @@ class StartError(CommandError):
 
 class SettingsError(StartError, ValueError):
     """The environment holds invalid settings; the text lists all of them, one per line."""
-
-
-def _needs_servers(properties: dict[str, str]) -> dict[str, str]:
-    if "bootstrap.servers" not in properties:
-        raise ValueError("must be `host:port`, comma separated")
-    return properties
-
-
-def _needs_known_properties(properties: dict[str, str]) -> dict[str, str]:
-    """Have librdkafka check them as producer and as consumer properties, without connecting."""
-    from confluent_kafka import Consumer, KafkaException, Producer  # noqa: PLC0415 - takes 0.1 s, only with Kafka
-
-    own = {name: value for name, value in properties.items() if name != "bootstrap.servers"}
-    quiet: dict[str, Any] = {**own, "log_level": "0"}
-    try:
-        Producer({**quiet, "enable.idempotence": "true"})
-        Consumer({**quiet, "group.id": "tapline"}).close()
-    except KafkaException as error:
-        raise ValueError(f"KAFKA_*: {error.args[0].str()}") from None
-    return properties
 
 
 def _is_url(text: str) -> bool:
@@ -88,6 +71,22 @@ def _needs_url(properties: dict[str, str]) -> dict[str, str]:
     return properties
 
 
+def _clickhouse_url(value: object) -> object:
+    """Check `http[s]://[user:password@]host:port[/?ca_cert=FILE]`."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    parts = urlsplit(text)
+    if not _is_url(text):
+        raise ValueError("must be `http://[user:password@]host:port` or the same with https")
+    for name, given in parse_qsl(parts.query, keep_blank_values=True):
+        if name != "ca_cert" or parts.scheme != "https":
+            raise ValueError("may have only `?ca_cert=FILE`, and only with https")
+        try:
+            Path(given).open("rb").close()
+        except OSError as error:
+            raise ValueError(f"ca_cert: {given}: {error.strerror}") from None
+    return SecretStr(text.strip())
+
+
 def _needs_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError("must be a name of the time zone database, such as Europe/Berlin")
@@ -98,9 +97,11 @@ def _needs_zone(name: str) -> str:
 TimeZone = Annotated[str, AfterValidator(_needs_zone)]
 # Base URLs of several processes, comma separated.
 BaseUrls = Annotated[tuple[str, ...], BeforeValidator(_base_urls)]
+# ClickHouse, with a login, and the file of a private authority.
+ClickHouseUrl = Annotated[SecretStr, BeforeValidator(_clickhouse_url)]
 # librdkafka properties from the environment; the alias of such a field is KAFKA_BOOTSTRAP_SERVERS.
-AnyKafkaProperties = Annotated[dict[str, str], AfterValidator(_needs_known_properties)]
-KafkaProperties = Annotated[AnyKafkaProperties, AfterValidator(_needs_servers)]
+AnyKafkaProperties = Annotated[dict[str, str], AfterValidator(property_checks.are_usable)]
+KafkaProperties = Annotated[AnyKafkaProperties, AfterValidator(property_checks.has_servers)]
 # Properties of Confluent's registry client; the field's alias is SCHEMA_REGISTRY_URL. Empty: no registry.
 RegistryProperties = Annotated[dict[str, str], AfterValidator(_needs_url)]
 _PROPERTIES = {"KAFKA_BOOTSTRAP_SERVERS": "KAFKA_", "SCHEMA_REGISTRY_URL": "SCHEMA_REGISTRY_"}
@@ -111,16 +112,46 @@ def read(
 ) -> _Settings:
     """Read `env` into `settings`, whose aliases are variable names. Empty variables count as unset.
 
-    Raises: SettingsError.
+    A secret setting may be in the file that `<its name>_FILE` names. Raises: SettingsError.
     """
+    env, unreadable = secret_files.resolved(env, lambda name: has_file_form(settings, name))
     given: dict[str, Any] = {**(defaults or {}), **{name: value for name, value in env.items() if value}}
     for field in settings.model_fields.values():
-        if field.annotation == dict[str, str] and field.alias:
-            given[field.alias] = topics.client_properties(env, _PROPERTIES[field.alias])
+        if _is_properties(field):
+            given[str(field.alias)] = topics.client_properties(env, _PROPERTIES[str(field.alias)])
+    problems = [*unreadable.values()]
     try:
-        return settings.model_validate(given)
+        found = settings.model_validate(given)
     except ValidationError as error:
-        raise SettingsError("\n".join(dict.fromkeys(map(_line, error.errors())))) from None
+        others = [one for one in error.errors() if not set(one["loc"]) & unreadable.keys()]
+        problems += map(_line, others)
+    if problems:
+        raise SettingsError("\n".join(dict.fromkeys(problems)))
+    return found
+
+
+def has_file_form(settings: type[BaseModel], name: str) -> bool:
+    """Return whether `name` is a secret setting that `read` also takes from the file `<name>_FILE`."""
+    fields = settings.model_fields.values()
+    aliases = {field.alias for field in fields}
+    if name + secret_files.SUFFIX in aliases:  # the process reads, and perhaps reloads, the file itself
+        return False
+    prefixes = tuple(prefix_of(field) for field in fields if _is_properties(field))
+    return name.startswith(prefixes) or any(field.alias == name and is_secret(field) for field in fields)
+
+
+def prefix_of(field: FieldInfo) -> str:
+    """Return the prefix of the variables that make up a field; empty for one variable."""
+    return _PROPERTIES[str(field.alias)] if _is_properties(field) else ""
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Return whether a field holds a secret."""
+    return SecretStr in (field.annotation, *get_args(field.annotation)) or not field.repr
+
+
+def _is_properties(field: FieldInfo) -> bool:
+    return field.annotation == dict[str, str] and field.alias is not None
 
 
 class _BoundedFormatter(JsonFormatter):
@@ -168,5 +199,5 @@ def log_as_json() -> None:
 def _line(problem: ErrorDetails) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     # A rule about several settings names them in its message.
-    is_named = message.startswith("KAFKA_*: ") or not problem["loc"]
+    is_named = message.startswith("KAFKA_") or not problem["loc"]
     return message if is_named else f"{problem['loc'][0]}: {message}"

@@ -21,7 +21,9 @@ class Settings(BaseModel):
     # Holds registry.json and avro/.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     # `infer` reads the events from here.
-    clickhouse_url: SecretStr = Field(SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL")
+    clickhouse_url: environment.ClickHouseUrl = Field(
+        SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
+    )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

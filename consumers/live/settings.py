@@ -99,7 +99,7 @@ class Settings(BaseModel):
         min_length=1,
         description="Consumer group whose lag the page shows.",
     )
-    clickhouse_url: Annotated[SecretStr, BeforeValidator(_base_url)] = Field(
+    clickhouse_url: environment.ClickHouseUrl = Field(
         SecretStr("http://127.0.0.1:8123"), alias="CLICKHOUSE_URL"
     )
     # Time zone of today's funnel and revenue; must be the loader's, which the views use.
@@ -107,7 +107,7 @@ class Settings(BaseModel):
     # Holds registry.json and avro/, for decoding the newest events.
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
-    kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
+    kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS", repr=False)
 
     @model_validator(mode="after")
     def _needs_token(self) -> Self:

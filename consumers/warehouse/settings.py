@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
@@ -39,23 +38,19 @@ def _days_by_table(value: object) -> object:
     return {name: int(text) for name, text in days.items()}
 
 
-def _url(value: object) -> object:
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be `http://[user:password@]host:port` or the same with https")
-    return value
-
-
 class Settings(BaseModel):
     """Settings of a loader process; field names are ours, aliases are the environment's."""
 
     model_config = environment.CONFIG
 
-    kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS")
-    clickhouse_url: Annotated[SecretStr, BeforeValidator(_url)] = Field(
+    kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS", repr=False)
+    clickhouse_url: environment.ClickHouseUrl = Field(
         SecretStr("http://127.0.0.1:8123"),
         alias="CLICKHOUSE_URL",
-        description="ClickHouse: `http://[user:password@]host:port`. `make run` starts one if this is unset.",
+        description=(
+            "ClickHouse: `http://[user:password@]host:port`; with TLS and a private authority "
+            "`https://user:password@host:port/?ca_cert=FILE`. `make run` starts one if this is unset."
+        ),
     )
     group: str = Field(
         "tapline.warehouse",

@@ -25,6 +25,7 @@ _CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {
 }
 
 _BY_FILE = frozenset({"CLICKHOUSE_PASSWORD", "INGEST_TOKENS"})
+_REPLACED = _BY_FILE | {"CLICKHOUSE_URL_FILE", "KAFKA_BOOTSTRAP_SERVERS_FILE"}  # by other variables
 # For services that run third-party code: the prefixes of the variables that they need.
 _ALLOWED = {
     "clickhouse": ("CLICKHOUSE_", "DATA_DIR", "LANG", "LC_", "PATH", "PYTHON", "TZ"),
@@ -50,7 +51,7 @@ def variables(service: str, env: Mapping[str, str]) -> list[str]:
 
 def of_services(env: Mapping[str, str], data_dir: str, tokens: Path, at: Addresses) -> dict[str, str]:
     """Return the services' environment: `env` without secrets passed by file, plus all addresses."""
-    return {name: value for name, value in env.items() if name not in _BY_FILE} | {
+    return {name: value for name, value in env.items() if name not in _REPLACED} | {
         "DATA_DIR": data_dir,
         "INGEST_TOKENS_FILE": str(tokens),
         "CLICKHOUSE_URL": at.clickhouse_login,

@@ -16,6 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from deploy.local import admin_port, clickhouse_command, kafka
 from deploy.local.settings import Settings
+from runtime import tls
 
 NAMES = ("clickhouse", "kafka", "live", "warehouse", "ingest")
 
@@ -48,13 +49,13 @@ class Addresses:
 
 def addresses(settings: Settings) -> Addresses:
     """Return the addresses; external services keep theirs."""
-    login = settings.clickhouse_url or _clickhouse_login(settings)
+    login = settings.clickhouse_url.get_secret_value() or _clickhouse_login(settings)
     host = urlsplit(login).netloc.rpartition("@")[2]
     return Addresses(
         ingest=f"http://{_reachable(settings.ingest_host)}:{settings.ingest_port}",
         ingest_admin=f"http://{_reachable(settings.ingest_admin_host)}:{admin_port.of(settings)}",
         live=f"http://{_reachable(settings.live_host)}:{settings.live_port}",
-        clickhouse=urlsplit(login)._replace(netloc=host).geturl().rstrip("/"),
+        clickhouse=urlsplit(login)._replace(netloc=host, query="").geturl().rstrip("/"),
         clickhouse_login=login,
         kafka=settings.kafka_bootstrap_servers or f"{_reachable(settings.kafka_host)}:{settings.kafka_port}",
     )
@@ -83,7 +84,7 @@ def ports(settings: Settings, names: set[str]) -> list[tuple[str, int, str]]:
 
 def started(settings: Settings, only: set[str]) -> set[str]:
     """Return the services of `only` that are not external."""
-    outside = {"clickhouse"} if settings.clickhouse_url else set()
+    outside = {"clickhouse"} if settings.clickhouse_url.get_secret_value() else set()
     if settings.kafka_bootstrap_servers:
         outside.add("kafka")
     return only - outside
@@ -141,7 +142,8 @@ def _loads(at: Addresses) -> bool:
     if login.username:
         request.add_header("X-ClickHouse-User", unquote(login.username))
         request.add_header("X-ClickHouse-Key", unquote(login.password or ""))
-    with urllib.request.urlopen(request, timeout=_PROBE_SECONDS) as answer:  # noqa: S310
+    trusted = tls.context(tls.ca_file(at.clickhouse_login)) if login.scheme == "https" else None
+    with urllib.request.urlopen(request, timeout=_PROBE_SECONDS, context=trusted) as answer:  # noqa: S310
         return bool(answer.read() == b"1\n")
 
 

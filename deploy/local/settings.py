@@ -50,7 +50,7 @@ class Settings(BaseModel):
     clickhouse_port: int = Field(8123, alias="CLICKHOUSE_PORT", ge=1, le=65535)
     clickhouse_password: SecretStr = Field(SecretStr(""), alias="CLICKHOUSE_PASSWORD")
     # Set: use an external ClickHouse, and start none.
-    clickhouse_url: str = Field("", alias="CLICKHOUSE_URL")
+    clickhouse_url: environment.ClickHouseUrl = Field(SecretStr(""), alias="CLICKHOUSE_URL")
     # Not KAFKA_HOST, because every KAFKA_* except the port is a property of the Kafka clients.
     kafka_host: str = Field(
         "127.0.0.1", alias="TAPLINE_KAFKA_HOST", description="Address of the stack's Kafka."
