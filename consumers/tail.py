@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -32,6 +33,7 @@ from consumers.kit.settings import Settings
 from runtime import command
 from runtime.environment import SettingsError
 from runtime.kafka import record_headers, topics
+from runtime.kafka.diagnosis import Diagnosis, read_rights
 from runtime.printable import printable
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, CatalogError
@@ -48,10 +50,19 @@ _FOLLOW_SECONDS_MAX = 0.5  # events wait meanwhile
 _POLL_SECONDS_MAX = 0.2
 _RECORDS_MAX = 500
 _LINE_CHARS_MAX = 2_000
+_GROUP = "tapline.tail"  # never joined
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ENVELOPE = frozenset(("event_type", "event_id", "app_id", "device_id", "session_id", "timestamp"))
 _TIMES = frozenset(("timestamp_iso", "received_at"))
 _STYLES = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where to begin, and what explains why that fails."""
+
+    since: datetime | None
+    diagnosis: Diagnosis
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,8 +74,9 @@ def main(arguments: Sequence[str]) -> int:
     _check_fields(reloader.catalog, chosen, options.fields)
     consumer = client.consumer({**settings.kafka, "log_level": "0"}, _GROUP)
     erasures = ErasureFollower(settings.kafka, _GROUP, settings.erasure_key)
+    start = _Start(options.since, Diagnosis(settings.kafka, read_rights((topics.EVENTS,), _GROUP)))
     try:
-        for some in _events(consumer, reloader, chosen, options.since):
+        for some in _events(consumer, reloader, chosen, start):
             erased = _current(erasures)
             for event, record in some:
                 if not erased.stops(event):
@@ -76,15 +88,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _events(
-    consumer: Consumer, reloader: SchemaReloader, chosen: EventFilter, since: datetime | None
+    consumer: Consumer, reloader: SchemaReloader, chosen: EventFilter, start: _Start
 ) -> Iterator[list[tuple[dict[str, Any], Message]]]:
-    places = _begin(consumer, since)
+    places = _begin(consumer, start)
     is_away = False
     while True:
         found = consumer.consume(_RECORDS_MAX, _POLL_SECONDS_MAX)
         for error in filter(None, (one.error() for one in found)):
             if not is_away:
-                _say(f"Kafka: {error.str()}; waiting")
+                _say(f"{start.diagnosis.sentence(error) or f'Kafka: {error.str()};'} waiting")
             is_away = True
         records = client.readable(one for one in found if one.error() is None)
         is_away = is_away and not records
@@ -110,9 +122,9 @@ def _current(erasures: ErasureFollower) -> ErasedIds:
         time.sleep(_POLL_SECONDS_MAX)
 
 
-def _begin(consumer: Consumer, since: datetime | None) -> frozenset[Place]:
+def _begin(consumer: Consumer, start: _Start) -> frozenset[Place]:
     """Assign every partition at its start offset and return them; waits for Kafka and for the topic."""
-    said = ""
+    said, since = "", start.since
     while True:
         try:
             places = offsets.places(consumer, (topics.EVENTS,), _REQUEST_SECONDS_MAX)
@@ -124,9 +136,10 @@ def _begin(consumer: Consumer, since: datetime | None) -> frozenset[Place]:
             consumer.assign([TopicPartition(*place, offset) for place, offset in begun.items()])
             return frozenset(places)
         except KafkaException as error:
-            why = error.args[0].str()
+            fault = error.args[0]
+            why = start.diagnosis.sentence(fault) or f"Kafka: {fault.str()};"
         if said != why:
-            _say(f"Kafka: {why}; waiting")
+            _say(f"{why} waiting")
         said = why
         time.sleep(_POLL_SECONDS_MAX)
 

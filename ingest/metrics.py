@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from ingest.delivery.state import DeliveryState
-from runtime import version
+from runtime import certificates, version
 from runtime.http.gate import EVICTED, SILENT
 
 _PREFIX = "tapline_ingest"
@@ -72,6 +72,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         version.publish(self.registry)
+        self.certificates = certificates.gauge(self.registry)
         self._plain: list[Counts | Durations] = []
         self.registry.register(self)
         self.requests = self._counts("requests", "Answers of the public port, by HTTP status.", "status")

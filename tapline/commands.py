@@ -38,6 +38,7 @@ COMMANDS = (
     Command("report", "deploy.report", "write a merchant's week as one HTML page with plots"),
     Command("spool", "ingest.spool", "list the files that ingest keeps on disk", is_client=True),
     Command("tokens", "ingest.tokens", "rotate the tokens of the webhook's URL", is_client=True),
+    Command("secure", "deploy.security", "make certificates, and users of Kafka and ClickHouse"),
     Command(
         "prometheus", "deploy.prometheus", "watch the stack with Prometheus, until Ctrl-C", has_options=False
     ),

@@ -30,6 +30,7 @@ from consumers.kit.errors import TopicReplacedError
 from consumers.kit.record import Place, Record
 from consumers.kit.topic_ends import TopicEnds
 from runtime.kafka import log_ids, topics
+from runtime.kafka.diagnosis import Diagnosis, read_rights
 from runtime.retry import retrying
 
 _log = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ class GroupConsumer:
         self._gone: set[Place] = set()  # since the last record arrived
         self._bytes_per_record = 1_000.0
         self._paused = False
+        self._diagnosis = Diagnosis(kafka, read_rights(membership.topics, membership.group))
+        self._denial = ""  # the last one; stays until records arrive
         self.joined = False  # whether the group has assigned partitions, even if none
         self.owned: set[Place] = set()
         self.logs: dict[str, int] = {}  # the log of each topic, see `runtime.kafka.log_ids`
@@ -113,11 +116,26 @@ class GroupConsumer:
         found = self._fetch(seconds_max, count)
         records = client.readable(record for record in found if record.error() is None)
         for error in filter(None, (record.error() for record in found)):
-            _log.warning("kafka_error", extra={"code": error.name(), "error": error.str()})
+            self._note(error)
         if records:
+            self._denial = ""
             size = sum(len(record) for record in records) / len(records)
             self._bytes_per_record = max(size, 100.0)
         return cast("list[Record]", records)
+
+    @property
+    def problem(self) -> str:
+        """Why Kafka cannot be used; empty: it can, or the reason is unknown."""
+        return self.ends.problem or self._denial
+
+    def _note(self, error: KafkaError) -> None:
+        """Log an error; a denial, which comes again and again, only once."""
+        denial = self._diagnosis.denial(error)
+        if not denial:
+            _log.warning("kafka_error", extra={"code": error.name(), "error": error.str()})
+        elif denial != self._denial:
+            self._denial = denial
+            _log.error("kafka_unusable", extra={"problem": denial})
 
     def _fetch(self, seconds_max: float, count: int) -> list[Message]:
         """Wait for one record, then take those already fetched: the queue's limit bounds these, too."""

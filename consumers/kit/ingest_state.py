@@ -38,6 +38,7 @@ class Readiness(msgspec.Struct, frozen=True):
     # Kafka has every event received before this moment; None: unknown.
     delivered_until_ms: int | None = None
     topic_problems: tuple[TopicProblem, ...] | None = None  # None: unknown
+    kafka_problem: str | None = None  # why ingest cannot use Kafka, if that is known
     state: str = ""  # of delivery: a key of WAYS; empty for older versions of ingest
     set_aside_files: int = 0  # records that no topic accepts
     set_aside_bytes: int = 0

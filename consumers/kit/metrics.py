@@ -5,7 +5,7 @@ Invariant: every label is bounded: partitions, reasons, names of releases.
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
-from runtime import version
+from runtime import certificates, version
 
 _PREFIX = "tapline_kit"
 
@@ -17,6 +17,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         version.publish(self.registry)
+        self.certificates = certificates.gauge(self.registry)
         self.events = self._counter("events", "Events passed to the loop, by schema.", "event_type")
         self.passed = self._counter(
             "passed_records", "Records skipped by the filter, or because they are of somebody erased."

@@ -35,8 +35,12 @@ def serve(
     where: ListenAddress,
     is_alive: Callable[[], bool],
     is_ready: Callable[[], bool],
+    problem: Callable[[], str],
 ) -> None:
-    """Serve `/metrics`, `/healthz` and `/readyz` until the process ends, if the port is free."""
+    """Serve `/metrics`, `/healthz` and `/readyz` until the process ends, if the port is free.
+
+    `problem`: why it is not ready, or not fully; empty: unknown.
+    """
     exposition = make_wsgi_app(registry)
     questions = {"/healthz": is_alive, "/readyz": is_ready}
 
@@ -48,9 +52,10 @@ def serve(
         ask = questions.get(environ.get("PATH_INFO", ""))
         if ask is None:
             return cast("Iterable[bytes]", exposition(environ, start_response))
-        status, word = ("200 OK", b"ok\n") if ask() else ("503 Service Unavailable", b"not yet\n")
+        status, word = ("200 OK", "ok") if ask() else ("503 Service Unavailable", "not yet")
+        why = problem() if ask is is_ready else ""
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [word]
+        return [f"{word}: {why}\n".encode() if why else f"{word}\n".encode()]
 
     try:
         server = make_server(where.host, where.port, app, WSGIServer, _SilentHandler)

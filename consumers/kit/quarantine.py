@@ -14,6 +14,7 @@ from consumers.kit.decode import Refusal, encode_refusal
 from consumers.kit.errors import TransientError
 from runtime.environment import SettingsError
 from runtime.kafka import client_log, topics
+from runtime.kafka.diagnosis import Diagnosis
 from runtime.kafka.record_headers import RecordHeaders
 from schemas.catalog import wire
 from schemas.catalog.catalog import CatalogError
@@ -36,6 +37,7 @@ class QuarantineWriter:
 
     def __init__(self, kafka: Mapping[str, str], reloader: SchemaReloader) -> None:
         self._kafka = kafka
+        self._diagnosis = Diagnosis(kafka, f"Write on the topic {topics.QUARANTINE}")
         self._reloader = reloader
         self._producer: Producer | None = None
 
@@ -60,7 +62,7 @@ class QuarantineWriter:
             producer.flush(_ACKNOWLEDGE_SECONDS_MAX)
         except KafkaException as error:  # fatal
             self._producer = None
-            raise TransientError(f"the quarantine topic: {error.args[0].str()}") from error
+            raise TransientError(f"the quarantine topic: {self._why(error.args[0])}") from error
         too_large = [index for index, error in answers.items() if error and error.code() in _TOO_LARGE]
         failed = [error for index, error in answers.items() if error and index not in too_large]
         if failed or len(answers) < len(refusals):
@@ -68,9 +70,12 @@ class QuarantineWriter:
             producer.flush(0)
             # Use new connections next: librdkafka does not drop a silent one whose requests were purged.
             self._producer = None
-            why = failed[0].str() if failed else "no acknowledgement in time"
+            why = self._why(failed[0]) if failed else "no acknowledgement in time"
             raise TransientError(f"the quarantine topic: {why}")
         return [refusals[index] for index in too_large]
+
+    def _why(self, error: KafkaError) -> str:
+        return self._diagnosis.denial(error) or error.str()
 
     def _produce(self, producer: Producer, refusal: Refusal, delivered: _Delivered) -> None:
         value, own_prefix = self._encoded(refusal)

@@ -106,6 +106,11 @@ class Reader:
         """Whether the group has assigned partitions."""
         return self._consumer.joined
 
+    @property
+    def problem(self) -> str:
+        """Why Kafka cannot be used; empty: it can, or the reason is unknown."""
+        return self._consumer.problem
+
     def take(self, seconds_max: float) -> list[Arrival]:
         """Return events that arrive within `seconds_max`. Raises: any permanent error."""
         self._note(time.monotonic())

@@ -21,6 +21,7 @@ from consumers.kit.metrics_server import ListenAddress, serve
 from consumers.kit.offset_tracker import Hold
 from consumers.kit.reader import Arrival, Reader
 from consumers.kit.settings import Settings
+from runtime import certificates
 from runtime.kafka import topics
 from schemas.catalog.schema_reloader import lenient_reloader
 
@@ -175,6 +176,7 @@ def events(
     reloader = lenient_reloader(settings.schemas_dir, settings.schema_registry)
     membership = Membership(group, (topics.EVENTS,), _since_ms(since))
     chosen, metrics = event_filter(reloader.catalog, types, app_id), Metrics()
+    certificates.watch_files(metrics.certificates, settings.kafka, settings.schema_registry)
     readers: list[Reader] = []
 
     def open_reader(stopping: threading.Event) -> Reader:
@@ -187,6 +189,7 @@ def events(
             ListenAddress(settings.metrics_host, settings.metrics_port, "KIT_METRICS_PORT"),
             lambda: not readers or readers[0].is_alive,
             lambda: any(reader.is_ready for reader in readers),
+            lambda: readers[0].problem if readers else "",
         )
     return Events(open_reader)
 

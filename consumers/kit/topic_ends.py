@@ -17,6 +17,7 @@ from consumers.kit import client, ingest_state, offsets
 from consumers.kit.ingest_state import IngestAwayError
 from consumers.kit.received_until import DeliverySnapshot
 from consumers.kit.record import Place
+from runtime.kafka.diagnosis import Diagnosis, read_rights
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class TopicEnds:
         self._known: tuple[float, dict[Place, int]] = (float("-inf"), {})  # time of the query, and ends
         self._snapshots: deque[DeliverySnapshot] = deque(maxlen=_SNAPSHOTS_MAX)
         self._said = ""
+        self.problem = ""  # why Kafka cannot be used; empty: it can, or the reason is unknown
+        self._diagnosis = Diagnosis(kafka, read_rights(topics, group))
         self._failure: Exception | None = None
         self._stopping = threading.Event()
         consumer = client.consumer({**kafka, "log_level": "0"}, group)
@@ -82,7 +85,9 @@ class TopicEnds:
             ends = offsets.ends(consumer, places, _REQUEST_SECONDS_MAX)
         except KafkaException as error:
             why = f"Kafka: {error.args[0].str()}"
+            self._note(self._diagnosis.sentence(error.args[0]))
         else:
+            self._note("")
             self._known = asked_at, ends
             if until_ms is not None:
                 self._snapshots.append(DeliverySnapshot(until_ms, ends))
@@ -97,6 +102,12 @@ class TopicEnds:
         if None in found:
             raise IngestAwayError("cannot read its spool")
         return min((until_ms for until_ms in found if until_ms is not None), default=now_ms)
+
+    def _note(self, problem: str) -> None:
+        """Log each reason why Kafka cannot be used once."""
+        if problem and problem != self.problem:
+            _log.error("kafka_unusable", extra={"problem": problem})
+        self.problem = problem
 
     def _say(self, why: str) -> None:
         """Log each reason that stops the moment once, and its end once."""

@@ -25,6 +25,7 @@ from consumers.live.replays import Replays
 from consumers.live.samples import Samples
 from consumers.live.settings import Settings
 from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
+from runtime import certificates
 from runtime.http.server import Port, bind, serve
 from runtime.process import Process, main
 from schemas.catalog.schema_reloader import SchemaReloader, lenient_reloader
@@ -67,6 +68,7 @@ async def _run(process: Process, settings: Settings, reloader: SchemaReloader, s
     running = poller.parts(settings.refresh_seconds) | {"schemas": reloader.watch()}
     if settings.public_url:
         running["certificate"] = _watch_certificate(settings, metrics)
+    running["server_certificates"] = _watch_servers(settings, metrics)
     serving = serve([Port(app.build(parts), sockets)], stopping, timeout_graceful_shutdown=_STOP_SECONDS_MAX)
     await process.keep(serving, stop, running, 2 * _STOP_SECONDS_MAX)
     _log.info("live_stopped")
@@ -81,6 +83,17 @@ async def _watch_certificate(settings: Settings, metrics: Metrics) -> None:
         if status.fault != logged:
             logged = status.fault
             _log.warning("certificate_seen", extra={"url": url, "fault": status.fault or None})
+        await asyncio.sleep(_CERTIFICATE_ROUNDS * settings.refresh_seconds)
+
+
+async def _watch_servers(settings: Settings, metrics: Metrics) -> None:
+    """Check the certificates of Kafka and ClickHouse again and again."""
+    url = settings.clickhouse_url.get_secret_value()
+    certificates.watch_files(metrics.certificates, settings.kafka, settings.schema_registry, url)
+    while True:
+        found = await asyncio.to_thread(certificate.of_servers, settings.kafka, url)
+        for name, expires_at_seconds in found.items():
+            metrics.certificates.labels(name).set(expires_at_seconds)
         await asyncio.sleep(_CERTIFICATE_ROUNDS * settings.refresh_seconds)
 
 

@@ -19,6 +19,7 @@ from consumers.live.app_activity import AppActivity, DiskSpace
 from consumers.live.poller import SourceAwayError
 from consumers.live.state import AuditedAction, ClickHouseStatus, QuarantineSummary, ShopSummary
 from runtime import clickhouse
+from runtime.clickhouse import AccessError
 
 _CONNECT_SECONDS_MAX = 2
 _MEMORY_BYTES_MAX = 1_000_000_000
@@ -91,6 +92,8 @@ class ClickHouseSource:
                 self._client = _connect(self._url, self._limits.query_seconds_max)
                 started = monotonic()  # connecting needs no pause
             changes = self._answer(self._client, name, now_ms)
+        except AccessError as error:
+            raise SourceAwayError(str(error)) from error
         except ClickHouseError as error:
             if not isinstance(error, Error) or error.code is None:
                 raise SourceAwayError("does not answer") from error

@@ -20,6 +20,7 @@ from consumers.live.newest import Arrival, Newest
 from consumers.live.poller import SourceAwayError
 from consumers.live.state import KafkaStatus, Mark, PartitionPosition, Today
 from runtime.kafka import client_log, topic_reader, topics
+from runtime.kafka.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
     from runtime.kafka.record_headers import Headers
@@ -52,6 +53,10 @@ _STALE = frozenset(
 )
 
 
+def _rights(group: str) -> str:
+    return f"Read on the topics {' and '.join(topics.ALL)}, and Describe on the group {group}"
+
+
 class KafkaSource:
     """Polls the topics. Not thread-safe: one call at a time."""
 
@@ -66,6 +71,7 @@ class KafkaSource:
         common: dict[str, Any] = {"reconnect.backoff.max.ms": 1_000, **properties, "log_level": 0}
         self._admin_properties = common
         self._admin = AdminClient(common, logger=client_log.LOG)
+        self._diagnosis = Diagnosis(properties, _rights(group))
         self._consumer = client.consumer(
             common,
             group,
@@ -94,11 +100,15 @@ class KafkaSource:
                 newest=self._newest.read(self._arrivals(events)),
             )
         except KafkaException as error:
-            raise _away(error) from error
+            raise self._away(error.args[0]) from error
 
     def close(self) -> None:
         """Close the connections."""
         self._consumer.close()
+
+    def _away(self, fault: KafkaError) -> SourceAwayError:
+        silence = "does not answer" if fault.code() in _SILENCE else f"is not ready: {fault.str()}"
+        return SourceAwayError(self._diagnosis.sentence(fault) or silence)
 
     def _partitions_of_now(self) -> tuple[PartitionPosition, ...]:
         try:
@@ -200,8 +210,3 @@ class KafkaSource:
 
     def _offsets_at(self, moment_ms: int, ends: Mapping[Place, int]) -> dict[Place, int]:
         return offsets.first_at(self._consumer, ends, moment_ms, _REQUEST_SECONDS_MAX)
-
-
-def _away(error: KafkaException) -> SourceAwayError:
-    fault = error.args[0]
-    return SourceAwayError("does not answer" if fault.code() in _SILENCE else f"is not ready: {fault.str()}")

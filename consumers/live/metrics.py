@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from consumers.live.certificate import CertificateStatus
 from consumers.live.state import KAFKA, ClickHouseStatus, ComponentHealth, PageSnapshot
-from runtime import version
+from runtime import certificates, version
 
 _PREFIX = "tapline_live"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -21,6 +21,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         version.publish(self.registry)
+        self.certificates = certificates.gauge(self.registry)
         self.pages = Gauge(f"{_PREFIX}_pages", "Connected pages.", registry=self.registry)
         self.states = Counter(f"{_PREFIX}_states", "States sent to all pages.", registry=self.registry)
         self.skipped = Counter(

@@ -27,6 +27,7 @@ def _load(process: Process) -> None:
             ListenAddress(settings.metrics_host, settings.metrics_port, "WAREHOUSE_METRICS_PORT"),
             lambda: loader.is_alive,
             lambda: loader.is_ready,
+            lambda: loader.problem,
         )
     topic_watch.start(settings.kafka)
     audit_copier.start(settings.kafka, settings.clickhouse_url.get_secret_value(), settings.group)

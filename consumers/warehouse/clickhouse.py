@@ -29,6 +29,8 @@ from consumers.warehouse.errors import (
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.tables import RAW, Options, Table
 from runtime import clickhouse
+from runtime.clickhouse import AccessError
+from runtime.clickhouse_faults import ACCESS_CODES
 from schemas.catalog.columns import JSON
 
 _log = logging.getLogger(__name__)
@@ -111,6 +113,7 @@ _TRANSIENT = frozenset(
         319,  # UNKNOWN_STATUS_OF_INSERT
         394,  # QUERY_WAS_CANCELLED
         999,  # KEEPER_EXCEPTION
+        *ACCESS_CODES,
     }
 )
 # Faults of the server itself, reported as such.
@@ -278,7 +281,8 @@ def querying() -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
-        raise TransientError(f"ClickHouse: {str(error)[:500]}") from error
+        text = str(error)[:500]
+        raise TransientError(text if isinstance(error, AccessError) else f"ClickHouse: {text}") from error
 
 
 def mapped(error: ClickHouseError) -> TransientError | PermanentError:

@@ -8,7 +8,7 @@ a restart.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from consumers.kit.decode import DAMAGED, INVALID, NO_VALUE, REFUSED, SET_ASIDE, UNKNOWN_SCHEMA, WRONG_TOPIC
-from runtime import version
+from runtime import certificates, version
 
 _PREFIX = "tapline_warehouse"
 _REASONS = (DAMAGED, INVALID, NO_VALUE, REFUSED, SET_ASIDE, UNKNOWN_SCHEMA, WRONG_TOPIC)
@@ -22,6 +22,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         version.publish(self.registry)
+        self.certificates = certificates.gauge(self.registry)
         self.flushes = self._counter("flushes", "Inserted batches, by reason of the flush.", "reason")
         self.rows = self._counter("rows", "Rows inserted, by table; repeated inserts count again.", "table")
         self.bytes = self._counter("bytes", "Bytes of containers inserted.")

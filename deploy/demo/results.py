@@ -6,9 +6,11 @@ views are read.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 import httpx
 
+from runtime import clickhouse_faults, tls
 from runtime.command import CommandError
 
 QUERIES = {
@@ -75,10 +77,16 @@ class QueryError(CommandError):
 
 
 class QueryClient:
-    """ClickHouse's HTTP interface; the URL may contain a login."""
+    """ClickHouse's HTTP interface; the URL may contain a login and the file of a private authority."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=_REQUEST_SECONDS_MAX, trust_env=False)
+        self._url = url
+        self._client = httpx.Client(
+            base_url=urlsplit(url)._replace(query="").geturl(),
+            timeout=_REQUEST_SECONDS_MAX,
+            trust_env=False,
+            verify=tls.context(tls.ca_file(url)),
+        )
 
     def ask(self, sql: str, format_name: str = "TabSeparated") -> str:
         """Return the answer's text. Raises: QueryError."""
@@ -86,9 +94,11 @@ class QueryClient:
         try:
             answer = self._client.post("/", params=settings, content=sql.encode())
         except httpx.HTTPError as error:
-            raise QueryError(f"ClickHouse does not answer: {error}") from error
+            why = clickhouse_faults.sentence(error, self._url)
+            raise QueryError(why or f"ClickHouse does not answer: {error}") from error
         if answer.is_error:
-            raise QueryError(answer.text.strip())
+            refused = QueryError(answer.text.strip())
+            raise QueryError(clickhouse_faults.sentence(refused, self._url) or str(refused))
         return answer.text
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -14,7 +15,7 @@ _POLL_SECONDS = 0.2
 
 def arrived(login: str, event_ids: Sequence[str], seconds_max: float, *, spooled: bool) -> Finding:
     """Wait until the quarantine table has all probes, for at most `seconds_max`."""
-    where = login.rpartition("@")[2].removeprefix("http://").removeprefix("https://")
+    where = urlsplit(login).netloc.rpartition("@")[2]
     clickhouse = QueryClient(login)
     began = time.monotonic()
     try:

@@ -15,6 +15,9 @@ def findings(admin: str) -> Iterator[Finding]:
     except IngestAwayError as error:
         yield skipped(_CHECK, f"not checked: {admin} {error}")
         return
+    if found.kafka_problem:
+        yield warning(_CHECK, found.kafka_problem, "Events wait in the spool until then.")
+        return
     if found.topic_problems is None:
         yield skipped(_CHECK, "ingest could not check them: Kafka does not answer")
         return

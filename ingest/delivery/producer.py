@@ -22,6 +22,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from ingest.delivery.producer_port import NotAcknowledgedError, RefusedError
 from ingest.delivery.record import OutgoingRecord
 from runtime.kafka import client_log, topics
+from runtime.kafka.diagnosis import Diagnosis, write_rights
 
 _LOG = logging.getLogger(__name__)
 # A partition without a leader delays the others by at most this. With 0.01, a Kafka that takes 20 ms
@@ -29,6 +30,9 @@ _LOG = logging.getLogger(__name__)
 # whose thread then spins.
 _COLLECT_SECONDS_MAX = 0.05
 _POLL_SECONDS_MAX = 0.1
+
+_REPLACE_LOG_SECONDS = 60.0
+_REPLACE_SECONDS = 2.0  # a producer that fails at once is not replaced more often
 
 # The message itself is at fault, so no retry can succeed.
 _REFUSALS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
@@ -40,7 +44,9 @@ class KafkaProducer:
     def __init__(self, properties: Mapping[str, str]) -> None:
         self._loop = asyncio.get_running_loop()
         self._properties = {**DEFAULTS, **properties, **_REQUIRED}
+        self._diagnosis = Diagnosis(properties, write_rights(*topics.ALL))
         self._producer = self._new()
+        self._replaced_at, self._replaced_for = float("-inf"), ""
         self._pending: dict[asyncio.Future[None], float] = {}  # future -> produced at
         self._unsent: list[tuple[asyncio.Future[None], OutgoingRecord]] = []  # in order; sent by `_next`
         self._next: asyncio.Handle
@@ -118,9 +124,13 @@ class KafkaProducer:
             except BufferError:
                 self._end(future, NotAcknowledgedError("librdkafka's queue is full"))
             except KafkaException as error:
-                self._end(future, _failure(error.args[0]))
+                self._end(future, self._failure(error.args[0]))
             except (TypeError, ValueError, OverflowError) as error:
                 self._end(future, RefusedError(str(error)))
+
+    def _failure(self, error: KafkaError) -> Exception:
+        kind = RefusedError if error.code() in _REFUSALS else NotAcknowledgedError
+        return kind(self._diagnosis.denial(error) or error.str())
 
     def _new(self) -> Producer:
         return Producer(self._properties, logger=client_log.LOG)
@@ -129,7 +139,11 @@ class KafkaProducer:
         """Replace the librdkafka producer after a fatal error: it accepts no more records."""
         if failed is not self._producer:
             return
-        _LOG.error("kafka_producer_replaced", extra={"reason": reason, "pending": self.pending})
+        # A missing right is fatal to each producer in turn.
+        since_last = self._loop.time() - self._replaced_at
+        if reason != self._replaced_for or since_last > _REPLACE_LOG_SECONDS:
+            _LOG.error("kafka_producer_replaced", extra={"reason": reason, "pending": self.pending})
+        self._replaced_at, self._replaced_for = self._loop.time(), reason
         self._retired.append(failed)
         self._producer = self._new()
         self._unsent.clear()
@@ -157,7 +171,10 @@ class KafkaProducer:
             try:
                 producer.poll(_POLL_SECONDS_MAX)
             except KafkaException as error:  # fatal
-                self._loop.call_soon_threadsafe(self._replace, producer, error.args[0].str())
+                fault = error.args[0]
+                self._stopping.wait(self._replaced_at + _REPLACE_SECONDS - self._loop.time())
+                reason = self._diagnosis.denial(fault) or fault.str()
+                self._loop.call_soon_threadsafe(self._replace, producer, reason)
             del producer
             self._retired.clear()  # here, because closing a producer may block
             if self._reports:
@@ -166,7 +183,7 @@ class KafkaProducer:
 
     def _settle(self, reports: list[tuple[asyncio.Future[None], KafkaError | None]]) -> None:
         for future, error in reports:
-            self._end(future, None if error is None else _failure(error))
+            self._end(future, None if error is None else self._failure(error))
         if self._unsent and not len(self._producer):
             self._next.cancel()
             self._send()
@@ -190,8 +207,3 @@ _REQUIRED = {
     "partitioner": topics.PARTITIONER,
     "message.max.bytes": str(topics.RECORD_BYTES_MAX),
 }
-
-
-def _failure(error: KafkaError) -> Exception:
-    kind = RefusedError if error.code() in _REFUSALS else NotAcknowledgedError
-    return kind(error.str())

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from ingest.metrics import Metrics
 from runtime.kafka import topic_reader, topics
+from runtime.kafka.diagnosis import Diagnosis, write_rights
 from runtime.kafka.topic_contract import (
     Cluster,
     Problem,
@@ -46,7 +47,9 @@ class TopicKeeper:
         self._metrics = metrics
         self._seconds_max = seconds_max
         self._readable: frozenset[tuple[str, Problem]] = frozenset()
+        self._diagnosis = Diagnosis(properties, write_rights(*topics.ALL))
         self.findings: tuple[TopicFinding, ...] | None = None  # None: unknown
+        self.kafka_problem = ""  # why Kafka cannot be used; empty: it can, or the reason is unknown
         self._log = TopicLog(contract)
         self._is_retention_set = False
         self._show()
@@ -54,9 +57,10 @@ class TopicKeeper:
     async def ensure(self) -> None:
         """Create our missing topics. Raises: TopicsNotReadyError."""
         try:
-            await asyncio.to_thread(_make, self._properties, self._contract, self._seconds_max)
+            await asyncio.to_thread(create_missing, self._properties, self._contract, self._seconds_max)
         except KafkaException as error:
-            raise TopicsNotReadyError(error.args[0].str()) from error
+            fault = error.args[0]
+            raise TopicsNotReadyError(self._diagnosis.denial(fault) or fault.str()) from error
 
     async def watch(self) -> None:
         """Compare once a minute, or sooner while a topic is missing or unknown, until cancelled.
@@ -72,18 +76,23 @@ class TopicKeeper:
 
     async def check(self) -> None:
         """Create missing topics, compare all of them, and log and publish the findings."""
+        problem = ""
         try:
-            await self.ensure()
+            await asyncio.to_thread(create_missing, self._properties, self._contract, self._seconds_max)
             cluster = await asyncio.to_thread(_read, self._properties)
             if not self._is_retention_set:
                 self._is_retention_set = True
                 if await asyncio.to_thread(_set_retention, self._properties, cluster, self._contract):
                     cluster = await asyncio.to_thread(_read, self._properties)
-        except (TopicsNotReadyError, KafkaException):
+        except KafkaException as error:
             # The publisher reports that Kafka is unavailable.
+            problem = await asyncio.to_thread(self._diagnosis.sentence, error.args[0])
             self.findings, self._readable = None, frozenset()
         else:
             self.findings, self._readable = self._log.take(cluster), readable(cluster)
+        if problem and problem != self.kafka_problem:
+            _LOG.error("kafka_unusable", extra={"problem": problem})
+        self.kafka_problem = problem
         self._show()
 
     def _show(self) -> None:
@@ -120,7 +129,7 @@ def _set_retention(properties: Mapping[str, str], cluster: Cluster, contract: To
     return bool(changes)
 
 
-def _make(properties: Mapping[str, str], contract: TopicContract, seconds_max: float) -> None:
+def create_missing(properties: Mapping[str, str], contract: TopicContract, seconds_max: float) -> None:
     """Create missing topics. Raises: KafkaException."""
     admin = topic_reader.client(properties)
     missing = topic_reader.missing(admin, seconds_max)

@@ -25,7 +25,7 @@ from ingest.http.webhook import Webhook
 from ingest.metrics import Metrics
 from ingest.registry_api.registry import RegistryApi
 from ingest.settings import Settings
-from runtime import descriptors
+from runtime import certificates, descriptors
 from runtime.http.gate import ConnectionLimits, Gate
 from runtime.process import Part
 from runtime.tokens import Token
@@ -49,6 +49,7 @@ class IngestService:
 def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -> IngestService:
     """Wire up the service on a running event loop, without starting it."""
     metrics = Metrics()
+    certificates.watch_files(metrics.certificates, settings.kafka, settings.schema_registry)
     keeper = TopicKeeper(settings.kafka, settings.topics, metrics, settings.acknowledge_seconds_max)
     publisher = _publisher(settings, keeper, reloader, metrics)
     access = SenderAccess(tokens.tokens, settings.addresses, settings.proxies)

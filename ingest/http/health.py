@@ -51,6 +51,7 @@ class Health:
             "spool_unavailable": spool.unavailable or None,
             "delivered_until_ms": self._publisher.delivered_until_ms(time.time_ns() // 1_000_000),
             "topic_problems": self._topics.findings,  # None: unknown
+            "kafka_problem": self._topics.kafka_problem or None,
             "set_aside_files": set_aside.files,
             "set_aside_bytes": set_aside.bytes,
             "set_aside_bytes_max": set_aside.bytes_max,

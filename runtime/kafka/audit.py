@@ -19,6 +19,7 @@ from confluent_kafka.admin import NewTopic
 
 from runtime.command import CommandError
 from runtime.kafka import client_log, topic_reader, topics
+from runtime.kafka.diagnosis import Diagnosis, write_rights
 from runtime.kafka.topic_contract import TopicContract, new_topic_config
 
 SECONDS_MAX = 10.0
@@ -102,8 +103,9 @@ def write(kafka: Mapping[str, str], record: AuditRecord, seconds_max: float = SE
         _make_topic(kafka, seconds_max)
         _produce(kafka, msgspec.json.encode(record), seconds_max)
     except KafkaException as error:
-        words = f"the audit trail ({topics.AUDIT}) cannot be written: Kafka: {error.args[0].str()}"
-        raise AuditError(words) from error
+        why = Diagnosis(kafka, write_rights(topics.AUDIT)).sentence(error.args[0])
+        why = why or f"Kafka: {error.args[0].str()}"
+        raise AuditError(f"the audit trail ({topics.AUDIT}) cannot be written: {why}") from error
 
 
 def _make_topic(kafka: Mapping[str, str], seconds_max: float) -> None:

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from runtime import clickhouse
+from runtime.clickhouse import AccessError
 from runtime.environment import StartError
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.table_names import table_name
@@ -57,6 +58,8 @@ def arrivals(url: str, catalog: Catalog, question: Question) -> Iterator[tuple[s
             yield from _arrivals(client, catalog, question)
         finally:
             client.close()
+    except AccessError as error:
+        raise AwayError(str(error)) from error
     except ClickHouseError as error:
         raise AwayError(f"ClickHouse: {str(error)[:500]}") from error
 

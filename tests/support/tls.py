@@ -1,9 +1,11 @@
 """A certificate authority for tests, and a server that uses its certificates."""
 
+import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -89,3 +91,46 @@ def serving(certificate: Path, handler: type[BaseHTTPRequestHandler]) -> Iterato
         server.http.shutdown()
         server.http.server_close()
         thread.join()
+
+
+@contextmanager
+def tls_front(certificate: Path, upstream: int) -> Iterator[int]:
+    """Yield a port that ends TLS and passes all bytes on to a port of this machine, and back."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    class Handler(socketserver.BaseRequestHandler):
+        """One connection."""
+
+        def handle(self) -> None:
+            """Pass bytes on until one side ends."""
+            with (
+                suppress(OSError),
+                context.wrap_socket(self.request, server_side=True) as secured,
+                socket.create_connection(("127.0.0.1", upstream)) as plain,
+            ):
+                back = threading.Thread(target=_pass_on, args=(plain, secured), daemon=True)
+                back.start()
+                _pass_on(secured, plain)
+                back.join()
+
+    class Front(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    with Front(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)

@@ -42,6 +42,7 @@ ARGUMENTS = {
     "deploy.local.child": ("nowhere", "it", "SIGTERM", "PATH", "", "nothing"),
     "deploy.local.supervisord": ("-c", "nowhere.conf"),
     "deploy.reference": ("--check",),
+    "deploy.security": ("kafka", "folder"),
     "ingest.spool": ("requeue", "nothing.aside"),
     "ingest.tokens": ("list",),
     "schemas": ("infer",),

@@ -65,6 +65,7 @@ class Flusher:
         erasures: Erasures,
     ) -> None:
         self.give_up = threading.Event()
+        self.problem = ""  # why the tables cannot be created, while they cannot
         self._warehouse = warehouse
         self._quarantine = quarantine
         self.schemas = schemas
@@ -77,6 +78,7 @@ class Flusher:
     def make_tables(self) -> None:
         """Create missing tables and columns. Raises: TransientError once given up."""
         self._retry("tables")(self._make_tables)
+        self.problem = ""
 
     def reload_schemas(self) -> None:
         """Use newly released schemas; creates tables before their first row. Raises: TransientError."""
@@ -197,6 +199,7 @@ class Flusher:
 
         def note(attempts: int, error: str) -> None:
             self._metrics.retries.labels(target).inc()
+            self.problem = error if target == "tables" else self.problem
             _log.warning("retrying", extra={"target": target, "attempt": attempts, "error": error})
 
         return retrying_until(self.give_up, TransientError, self._policy.retry_seconds_max, note)

@@ -92,6 +92,11 @@ class Loader:
         """Whether new events are being loaded."""
         return self._tables_made and self._consumer.joined
 
+    @property
+    def problem(self) -> str:
+        """Why Kafka or ClickHouse cannot be used; empty: they can, or the reason is unknown."""
+        return self._consumer.problem or self._flusher.problem
+
     def stop(self) -> None:
         """End `run` in an orderly way."""
         self._stopping.set()

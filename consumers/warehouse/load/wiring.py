@@ -14,6 +14,7 @@ from consumers.warehouse.load.loader import Bounds, Loader
 from consumers.warehouse.load.schema_bindings import CurrentBindings, SchemaBindings
 from consumers.warehouse.metrics import Metrics
 from consumers.warehouse.settings import Settings
+from runtime import certificates
 from runtime.kafka import log_ids, topics
 from schemas.catalog.schema_reloader import SchemaReloader
 
@@ -28,13 +29,15 @@ class LoaderParts:
 
     def __init__(self, settings: Settings, reloader: SchemaReloader) -> None:
         self.metrics = Metrics()
+        url = settings.clickhouse_url.get_secret_value()
+        certificates.watch_files(self.metrics.certificates, settings.kafka, settings.schema_registry, url)
         self.schemas = CurrentBindings(reloader, self.metrics)
         self.erasures = ErasureFollower(settings.kafka, settings.group, settings.erasure_key)
         self._limits = BatchLimits(
             settings.batch_rows_max, settings.batch_bytes_max, settings.batch_age_seconds_max
         )
         self.warehouse = ClickHouseStore(
-            settings.clickhouse_url.get_secret_value(),
+            url,
             self.bindings.tables,
             settings.table_options,
             settings.insert_seconds_max,

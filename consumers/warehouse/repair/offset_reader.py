@@ -17,7 +17,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from consumers.kit import client, offsets
 from consumers.kit.errors import TransientError
 from consumers.kit.record import Place, Record
+from runtime.command import CommandError
 from runtime.kafka import log_ids, topics
+from runtime.kafka.diagnosis import Diagnosis, read_rights
 from runtime.kafka.log_ids import TopicIds
 from runtime.retry import RetryPolicy, retrying
 
@@ -52,12 +54,22 @@ class PartitionOffsets:
     committed: int  # the loader's next; `low` if it has none
 
 
+class KafkaUnusableError(CommandError):
+    """Kafka refuses us until the operator changes something."""
+
+    exit_status = 2
+
+
 class OffsetReader:
-    """Reads the topics from outside the group. Raises: SettingsError; every method: TransientError."""
+    """Reads the topics from outside the group.
+
+    Raises: SettingsError; every method: TransientError, KafkaUnusableError.
+    """
 
     def __init__(self, kafka: Mapping[str, str], group: str) -> None:
         self._kafka = kafka
         self._consumer = client.consumer(kafka, group, enable_partition_eof=True, fetch_wait_max_ms=20)
+        self._diagnosis = Diagnosis(kafka, read_rights(topics.ALL, group))
 
     def logs(self) -> dict[Place, PartitionOffsets]:
         """Return the offsets of every partition of our topics."""
@@ -94,12 +106,12 @@ class OffsetReader:
         self._consumer.close()
 
     def _topic_ids(self) -> TopicIds:
-        with _as_transient():
+        with self._as_transient():
             return log_ids.read(self._kafka, topics.ALL, _SECONDS_MAX)
 
     def _logs(self) -> dict[Place, PartitionOffsets]:
         logs = self._topic_ids().logs
-        with _as_transient():
+        with self._as_transient():
             places = offsets.places(self._consumer, topics.ALL, _SECONDS_MAX)
             # In this order, so that committed offsets are within the ends.
             committed = offsets.committed(self._consumer, places, _SECONDS_MAX)
@@ -116,7 +128,7 @@ class OffsetReader:
         return _retry()(self._first_at, moment_ms, {place: log.high for place, log in logs.items()})
 
     def _first_at(self, moment_ms: int, ends: Mapping[Place, int]) -> dict[Place, int]:
-        with _as_transient():
+        with self._as_transient():
             return offsets.first_at(self._consumer, ends, moment_ms, _SECONDS_MAX)
 
     def _read(self, near: Sequence[OffsetRange]) -> Iterator[list[Record]]:
@@ -140,10 +152,24 @@ class OffsetReader:
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - has no public name
                     next_offset = end
                 else:
-                    raise TransientError(f"Kafka: {error.str()}")
+                    raise self._explained(error)
             # Nothing comes from before the first range; thousands of ranges may be near each other.
             yield [r for r in records if (r.offset() or 0) < near[bisect(starts, r.offset() or 0) - 1].end]
         self._consumer.unassign()
+
+    @contextmanager
+    def _as_transient(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            raise self._explained(error.args[0]) from error
+
+    def _explained(self, error: KafkaError) -> Exception:
+        """Return what to raise: only what may pass is worth a retry."""
+        problem = self._diagnosis.explain(error)
+        if problem is None:
+            return TransientError(f"Kafka: {error.str()}")
+        return TransientError(problem.text) if problem.may_pass else KafkaUnusableError(problem.text)
 
 
 def slices(ranges: Collection[OffsetRange], records_max: int) -> list[list[OffsetRange]]:
@@ -163,14 +189,6 @@ def slices(ranges: Collection[OffsetRange], records_max: int) -> list[list[Offse
             done[place] += end - start
             start = end
     return found
-
-
-@contextmanager
-def _as_transient() -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as error:
-        raise TransientError(f"Kafka: {error.args[0].str()}") from error
 
 
 def _retry() -> RetryPolicy:

@@ -13,7 +13,11 @@ def url() -> str:
     """A server on a loopback address, until this process ends."""
     (port,) = free_pairs(1)
     serve(
-        CollectorRegistry(), ListenAddress("127.0.0.1", port, "KIT_METRICS_PORT"), lambda: True, lambda: False
+        CollectorRegistry(),
+        ListenAddress("127.0.0.1", port, "KIT_METRICS_PORT"),
+        lambda: True,
+        lambda: False,
+        lambda: "Kafka is away",
     )
     return f"http://127.0.0.1:{port}"
 
@@ -35,4 +39,5 @@ def test_a_page_of_another_site_is_refused(url: str) -> None:
 def test_a_loopback_port_answers_to_its_own_names(url: str, host: str) -> None:
     """The names that Prometheus and probes use."""
     assert WEB.get(f"{url}/metrics", headers={"host": host}).status_code == 200
-    assert WEB.get(f"{url}/readyz", headers={"host": host}).status_code == 503
+    answer = WEB.get(f"{url}/readyz", headers={"host": host})
+    assert (answer.status_code, answer.text) == (503, "not yet: Kafka is away\n")
