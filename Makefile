@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel serve image test-image install-systemd test-systemd faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel serve image test-image test-compose test-pods install-systemd test-systemd faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -104,6 +104,12 @@ image: wheel ## build the container image localhost/tapline, with buildah, podma
 
 test-image: wheel ## build the image twice, and run it (Debian, root)
 	@$(BIN)/python -m tests.image
+
+test-compose: wheel ## bring up deploy/compose.yaml by podman-compose, and kill each service (Debian, root)
+	@$(BIN)/python -m tests.compose
+
+test-pods: wheel ## run the pods of deploy/kubernetes by podman kube play (Debian, root)
+	@$(BIN)/python -m tests.pods
 
 test-systemd: wheel ## boot the systemd services in a container (Debian, root), and restart them under load
 	@$(BIN)/python -m tests.systemd
