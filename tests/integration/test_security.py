@@ -165,7 +165,7 @@ def told(site: Site, expected: str) -> None:
     assert site.processes["reconcile"].wait(40) == 2
     for name in ALL:
         lines = [line for line in site.log(name).splitlines() if expected in line]
-        assert len(lines) == (name != "live") or name == "live", site.log(name)
+        assert 1 <= len(lines) <= 2, site.log(name)  # a topic and a group may be denied
         assert "password-of-" not in site.log(name)
     site.start("doctor")
     site.processes["doctor"].wait(40)
@@ -240,9 +240,9 @@ def test_a_group_or_a_write_that_is_denied_is_named(
 
     group = "(GROUP_AUTHORIZATION_FAILED): grant Read on the topics tapcart.events and tapcart.quarantine, "
     eventually(lambda: f"{group}and Read on the group tapline.warehouse" in site.readiness("warehouse"), 40)
+    assert eventually(lambda: site.post(SAMPLES["AppOpened"]), 40)["kept"] == "spool"
     denied = "Kafka denies the user `loader` a right (TOPIC_AUTHORIZATION_FAILED): grant Create, "
-    eventually(lambda: denied in site.log("ingest"), 40)
-    assert site.post(SAMPLES["AppOpened"])["kept"] == "spool"
+    assert denied in site.log("ingest")
 
 
 def test_events_flow_over_tls_with_the_least_rights(
@@ -298,8 +298,8 @@ def write(broker: SecureKafka, user: str, topic: str) -> int | None:
     return codes[0]
 
 
-def read(broker: SecureKafka, user: str, topic: str, group: str = "") -> int | None:
-    """Return the code of the first error of a group's member, or of a reader without one."""
+def read(broker: SecureKafka, user: str, topic: str, group: str = "") -> int:
+    """Return the code of the first error of a group's member, or of a reader that joins none."""
     consumer = Consumer({**broker.properties(user), "group.id": group or "none", "log_level": 0})
     if group:
         consumer.subscribe([topic])
@@ -309,11 +309,11 @@ def read(broker: SecureKafka, user: str, topic: str, group: str = "") -> int | N
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             message = consumer.poll(1)
-            if message is not None:
-                error = message.error()
-                return error.code() if error else None
+            error = message.error() if message is not None else None
+            if error and (group or error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED):
+                return int(error.code())
     except KafkaException as error:
         return int(error.args[0].code())
     finally:
         consumer.close()
-    raise AssertionError(f"neither a record nor an error for {user}")
+    raise AssertionError(f"no error for {user}")
