@@ -64,17 +64,18 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         *_on(_TOPIC, topics.ALL, _CREATE, _WRITE, _CONFIGS, _ALTER),
         *_on(_TOPIC, [topics.AUDIT], _CREATE, _WRITE),
     ),
-    # Also reconcile, replay and export.
+    # Also reconcile, replay, export and erase.
     "loader": (
         *_on(_TOPIC, topics.ALL, _READ, _CONFIGS),
         *_on(_TOPIC, [topics.QUARANTINE], _WRITE),
         *_on(_TOPIC, [topics.AUDIT], _CREATE, _READ, _WRITE),
+        *_on(_TOPIC, [topics.ERASURES], _CREATE, _READ, _WRITE, _CONFIGS),
         *_on(_GROUP, [LOADER_GROUP], _READ),
     ),
-    "live": (*_on(_TOPIC, topics.ALL, _READ), *_on(_GROUP, [LOADER_GROUP], _DESCRIBE)),
+    "live": (*_on(_TOPIC, [*topics.ALL, topics.ERASURES], _READ), *_on(_GROUP, [LOADER_GROUP], _DESCRIBE)),
     # Consumers of the kit, tail, and programs of your own.
     "consumer": (
-        *_on(_TOPIC, [topics.EVENTS], _READ),
+        *_on(_TOPIC, [topics.EVENTS, topics.ERASURES], _READ),
         *_on(_TOPIC, [topics.QUARANTINE], _WRITE),
         *_on(_GROUP, [_TAIL_GROUP], _DESCRIBE),
         Right(_READ, _GROUP, CONSUMER_GROUPS, ResourcePatternType.PREFIXED),

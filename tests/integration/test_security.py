@@ -174,7 +174,7 @@ def told(site: Site, expected: str) -> None:
 
 @pytest.mark.parametrize("fault", ["password", "mechanism", "authority", "plaintext", "address", "expired"])
 def test_every_process_says_in_one_sentence_why_kafka_cannot_be_used(
-    broker: SecureKafka, fault: str, tmp_path: Path, sites: ExitStack
+    broker: SecureKafka, engine: Stack, fault: str, tmp_path: Path, sites: ExitStack
 ) -> None:
     """With the setting to change; ingest keeps events in its spool meanwhile."""
     authority = Authority(tmp_path)
@@ -207,7 +207,7 @@ def test_every_process_says_in_one_sentence_why_kafka_cannot_be_used(
     if fault == "expired":
         old = sites.enter_context(serving(authority.issue(-1), BaseHTTPRequestHandler))
         changes["KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{old.port}"
-    site = Site(tmp_path, env_of(broker, **changes))
+    site = Site(tmp_path, env_of(broker, **changes), engine.clickhouse_url)
     sites.callback(site.stop)
 
     told(site, expected)
@@ -215,14 +215,14 @@ def test_every_process_says_in_one_sentence_why_kafka_cannot_be_used(
 
 
 def test_every_process_says_which_right_is_missing(
-    broker: SecureKafka, tmp_path: Path, sites: ExitStack
+    broker: SecureKafka, engine: Stack, tmp_path: Path, sites: ExitStack
 ) -> None:
     """A user without any right: topic, group, and the cluster's right to idempotent writes."""
     nobody = {
         "KAFKA_SASL_USERNAME": "nobody",
         "KAFKA_SASL_PASSWORD_FILE": str(broker.folder / "nobody.password"),
     }
-    site = Site(tmp_path, env_of(broker, **nobody))
+    site = Site(tmp_path, env_of(broker, **nobody), engine.clickhouse_url)
     sites.callback(site.stop)
 
     told(site, "Kafka denies the user `nobody` a right (")

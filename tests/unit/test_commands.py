@@ -154,7 +154,7 @@ def test_another_wrong_setting(module: str, status: int, said: str, tmp_path: Pa
         (
             "consumers.replay",
             1,
-            "could not replay: the audit trail (tapcart.audit) cannot be written: Kafka: ",
+            "could not replay: the audit trail (tapcart.audit) cannot be written: Kafka at ",
         ),
         ("deploy.doctor", 1, ""),
         ("deploy.report", 1, "report: ClickHouse does not answer"),
