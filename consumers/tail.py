@@ -96,7 +96,7 @@ def _events(
         found = consumer.consume(_RECORDS_MAX, _POLL_SECONDS_MAX)
         for error in filter(None, (one.error() for one in found)):
             if not is_away:
-                _say(f"{start.diagnosis.sentence(error) or f'Kafka: {error.str()};'} waiting")
+                _say(f"{start.diagnosis.sentence(error) or f'Kafka: {error.str()}.'} Waiting.")
             is_away = True
         records = client.readable(one for one in found if one.error() is None)
         is_away = is_away and not records
@@ -117,7 +117,7 @@ def _current(erasures: ErasureFollower) -> ErasedIds:
             return erasures.current()
         except TransientError as error:
             if not is_away:
-                _say(f"{error}; waiting")
+                _say(f"{error}. Waiting.")
             is_away = True
         time.sleep(_POLL_SECONDS_MAX)
 
@@ -139,7 +139,7 @@ def _begin(consumer: Consumer, start: _Start) -> frozenset[Place]:
             fault = error.args[0]
             why = start.diagnosis.sentence(fault) or f"Kafka: {fault.str()};"
         if said != why:
-            _say(f"{why} waiting")
+            _say(f"{why} Waiting.")
         said = why
         time.sleep(_POLL_SECONDS_MAX)
 

@@ -118,8 +118,8 @@ def test_waits_for_kafka_and_says_so() -> None:
         first = process.stderr.readline()
         stopped(process)
 
-    assert first.startswith("tail: Kafka: ")
-    assert first.endswith("; waiting\n")
+    assert first.startswith("tail: Kafka at ")
+    assert first.endswith("KAFKA_BOOTSTRAP_SERVERS. Waiting.\n")
 
 
 @pytest.mark.parametrize(

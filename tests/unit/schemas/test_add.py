@@ -109,7 +109,8 @@ def test_several_files_are_released_together(tree: Tree) -> None:
 
     status, said, told = command(tree, "add", folder)
 
-    assert (status, told) == (0, "")
+    assert status == 0
+    assert told.startswith("schemas: KAFKA_BOOTSTRAP_SERVERS is not set, so this is not in the audit trail")
     assert [line.split()[1] for line in said.splitlines()] == ["Event_AppOpened_5_1_0", "Event_Wished_1_0_0"]
 
 
