@@ -137,7 +137,7 @@ def _begin(consumer: Consumer, start: _Start) -> frozenset[Place]:
             return frozenset(places)
         except KafkaException as error:
             fault = error.args[0]
-            why = start.diagnosis.sentence(fault) or f"Kafka: {fault.str()};"
+            why = start.diagnosis.sentence(fault) or f"Kafka: {fault.str()}."
         if said != why:
             _say(f"{why} Waiting.")
         said = why
