@@ -99,7 +99,9 @@ def test_where_todays_events_are_adds_up(stack: Stack, live: Live) -> None:
     twice = event("AppOpened")
     post(stack, twice, event("AppOpened"))
     assert WEB.post(stack.ingest_url, content=twice).status_code == 200
-    assert WEB.post(stack.ingest_url, content=event("AppOpened", event_id="")).status_code == 422
+    # A body of its own: the quarantine keeps equal ones, which another test may have sent, once.
+    rejected = event("AppOpened", event_id="", app_id=f"app-{uuid4()}")
+    assert WEB.post(stack.ingest_url, content=rejected).status_code == 422
     assert eventually(lambda: settled(live)["balance"]["turned_away"] == before["turned_away"] + 1)
     after = settled(live)["balance"]
     today = f"received_at >= fromUnixTimestamp64Milli({after['start_ms']}, 'UTC')"
@@ -135,7 +137,7 @@ def test_the_newest_event_comes_first_and_whole(stack: Stack, live: Live) -> Non
     post(stack, json.dumps(sent).encode())
     keys = [one["key"] for one in settled(live)["newest"]]
     newest = [WEB.get(f"{live.url}/api/events/{key}").json() for key in keys]
-    (shown,) = (fields for fields in newest if fields["event_id"] == sent["event_id"])
+    (shown,) = (fields for fields in newest if fields.get("event_id") == sent["event_id"])
 
     assert shown["event_properties.product_title"] == sent["event_properties"]["product_title"]
     assert shown["device_id"] == f"{sent['device_id'][:4]}…"
