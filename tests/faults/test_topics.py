@@ -200,7 +200,8 @@ def test_existing_topics_follow_the_retention(cluster: Cluster, admin: AdminClie
         assert topic.config is not None
         return int(topic.config[name])
 
-    with configured(admin, topics.QUARANTINE, {"retention.ms": "3600000"}):
+    hour = {"retention.ms": "3600000"}
+    with configured(admin, topics.EVENTS, hour), configured(admin, topics.QUARANTINE, hour):
         with forbidden(admin, topics.QUARANTINE, AclOperation.ALTER_CONFIGS):
             ingest = started(cluster.secured, tmp_path, **_LOGIN, **asked)
             found = states(ingest)[topics.QUARANTINE, Problem.RETENTION]

@@ -263,6 +263,10 @@ def test_ends_with_make(tmp_path: Path, number: signal.Signals) -> None:
         make.communicate()
 
 
+# Of a stand-in for the binary.
+_VERSION = '[ "$2" = --version ] && echo "ClickHouse server version 26.9.1.1 (official build)." && exit\n'
+
+
 @pytest.mark.slow
 def test_uses_a_clickhouse_on_path(tmp_path: Path) -> None:
     """Instead of the engine: as a server, on the same port, with its own folder."""
@@ -270,7 +274,7 @@ def test_uses_a_clickhouse_on_path(tmp_path: Path) -> None:
     binary.parent.mkdir()
     # A stand-in for the binary, of which only the command line is checked.
     binary.write_text(
-        f'#!/bin/sh\necho "called: $@"\nexec {ROOT}/.venv/bin/python -m deploy.local.clickhouse\n'
+        f'#!/bin/sh\n{_VERSION}echo "called: $@"\nexec {ROOT}/.venv/bin/python -m deploy.local.clickhouse\n'
     )
     binary.chmod(0o755)
     path = f"{binary.parent}:{os.environ['PATH']}"
@@ -298,7 +302,7 @@ def test_gives_up_on_what_ends_as_it_starts(tmp_path: Path) -> None:
     """With the end of the log, before the time for a start is over."""
     binary = tmp_path / "bin" / "clickhouse"
     binary.parent.mkdir()
-    binary.write_text("#!/bin/sh\necho no way\nexit 7\n")
+    binary.write_text(f"#!/bin/sh\n{_VERSION}echo no way\nexit 7\n")
     binary.chmod(0o755)
     path = f"{binary.parent}:{os.environ['PATH']}"
     said = refused(Stack(tmp_path / "data", "clickhouse", {"PATH": path}))

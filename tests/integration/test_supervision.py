@@ -24,7 +24,10 @@ from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
 
-LIVE = {"look_at_kafka", "look_at_clickhouse", "look_at_ingest", "publish", "schemas", "certificate"}
+LIVE = {
+    "look_at_kafka", "look_at_clickhouse", "look_at_ingest", "publish", "schemas", "certificate",
+    "server_certificates",
+}  # fmt: skip
 
 
 class Injected:
@@ -162,7 +165,7 @@ def test_a_port_for_metrics_that_is_taken_does_not_keep_the_loader_from_loading(
     )
 
 
-INGEST = {"publisher", "schemas", "tokens", "topics"}
+INGEST = {"audit", "publisher", "schemas", "tokens", "topics"}
 OF_INGEST = [
     *sorted(INGEST),
     "kafka-poll",  # a thread
