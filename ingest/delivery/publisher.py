@@ -14,6 +14,7 @@ docs/decisions/0004-delivery-states.md.
 import asyncio
 import itertools
 import logging
+from collections import deque
 from typing import Literal, Protocol
 
 from ingest.delivery.hand_over import HandOver
@@ -37,7 +38,7 @@ _TAIL_DISK_SECONDS_MAX = 1.0  # longer than an append, so any disk that can spoo
 _RETRY_SECONDS_MAX = 2.0  # between two attempts to catch up
 _OPEN_AGAIN_SECONDS = 1.0
 _OPEN_SECONDS_MAX = 10.0  # after this, an unreadable spool no longer keeps events from Kafka
-
+_REASONS_MAX = 16  # different ones of an outage that are remembered, so that each is logged once
 
 _TRANSIENT = (NotAcknowledgedError, SpoolUnavailableError, TopicsNotReadyError)
 
@@ -81,6 +82,7 @@ class Publisher:
         self._indirect = asyncio.Event()  # set while the state is not direct
         self._indirect.set()
         self._overtakes_after = 0.0  # loop time after which an unreadable spool no longer holds records back
+        self._logged_reasons = deque[str](maxlen=_REASONS_MAX)  # since Kafka was last used directly
         self.state = DeliveryState.SPOOLING
         self._metrics.delivery_state(self.state)
 
@@ -258,9 +260,12 @@ class Publisher:
 
     def _go(self, event: DeliveryEvent, reason: str = "") -> None:
         before, self.state = self.state, after(self.state, event)
-        if self.state is before:
+        # An outage may begin before Kafka was ever used directly, and its reason may change.
+        if self.state is before and (not reason or reason in self._logged_reasons):
             return
+        self._logged_reasons.append(reason)
         if self.state is DeliveryState.DIRECT:
+            self._logged_reasons.clear()
             self._indirect.clear()
         else:
             self._indirect.set()
