@@ -123,7 +123,7 @@ faults-mutants: $(STAMP) ## break our own code, and check that `faults` detects 
 fuzz: $(STAMP) ## attack every port of a separate stack, for minutes; ARGS="--requests 1000000 --rate 2000"
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-bench: $(STAMP) ## measure Tapline and alternatives; ARGS="--only receivers --rounds 3" for a part
+bench: $(STAMP) ## measure Tapline and alternatives, in a quarter of an hour; ARGS="--only receivers" for a part
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(STAMP) ## pin the requirements again

@@ -1,69 +1,78 @@
-"""`make bench`: Tapline beside other programs for its work, in one run on this machine -> RESULTS.md.
+"""`make bench`: Tapline beside other programs for its work, on this machine -> RESULTS.md, plots, history.
 
-`ARGS="--only receivers --rounds 3"` measures a part. `ARGS=--smoke` measures nothing: within a minute it
-shows that all contenders run and store what they acknowledge. Exit status: 0; 1 if one does not.
+It takes about a quarter of an hour on 2 quiet cores. Each part runs in a process of its own, with a limit of
+time, and its results are written as soon as it ends. Started again, it measures only the parts that have no
+results for this commit; `--again` measures all, `--again noisy` those measured while the machine was not
+quiet. `ARGS="--only receivers --rounds 7"` measures a part, `--long` the full amounts, for hours.
+`ARGS=--smoke` measures nothing: it shows that all contenders run and store what they acknowledge.
+Exit status: 0; 1 if a part failed.
 """
 
 import argparse
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from tests.bench import (
-    compare_loaders,
-    compare_queries,
-    compare_receivers,
-    doubling,
-    growth,
-    memory,
-    sizes,
-    spooling,
-    starting,
-    system,
-)
+from tests.bench import history, part, quiet
 from tests.bench.options import Options
-from tests.bench.report import Section, say, write
+from tests.bench.part import PARTS
+from tests.bench.report import Section, say
+from tests.bench.results import NOISY, Outcome, Results, run_all
 
-PARTS: dict[str, Callable[[Options], Section]] = {
-    "receivers": compare_receivers.run,
-    "loaders": compare_loaders.run,
-    "queries": compare_queries.run,
-    "growth": growth.run,
-    "sizes": sizes.run,
-    "start": starting.run,
-    "system": system.run,
-    "two": doubling.run,
-    "spool": spooling.run,
-    "memory": memory.run,
-}
+_LOOK_SECONDS = 3.0
+_ALL = "all"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the chosen parts; return the exit status."""
-    arguments = _arguments()
-    options = Options(1 if arguments.smoke else arguments.rounds, smoke=arguments.smoke)
-    for name in arguments.only:
-        say(f"--- {name}")
-        try:
-            section = PARTS[name](options)
-        except AssertionError as error:
-            say(f"{name}: {error}")
-            return 1
-        if not options.smoke:
-            write(section, f"make bench ARGS='--only {name} --rounds {options.rounds}'")
-        say("\n".join(section.lines))
-    return 0
+    given = _arguments(arguments)
+
+    def measure(name: str) -> Section:
+        rounds = 1 if given.smoke else given.rounds or PARTS[name].rounds
+        return part.measure(name, Options(rounds, smoke=given.smoke, long=given.long))
+
+    if given.smoke:
+        return 1 if run_all(given.only, measure, lambda _: None) else 0
+    results = Results(history.commit(), given.long)
+    wanted = given.only if given.again == _ALL else results.missing(given.only, given.again)
+    for name in given.only:
+        if name not in wanted:
+            say(f"--- {name}: measured on {results.commit} already; --again measures it again")
+    before = quiet.look(_LOOK_SECONDS)
+    say(f"before: {before.words}")
+    if not before.is_quiet:
+        say("The machine is not quiet: end what else runs on it, or do not trust the figures.")
+
+    def record(outcome: Outcome) -> None:
+        options = ["--only", outcome.section.name, *(["--long"] if given.long else [])]
+        options += ["--rounds", str(given.rounds)] if given.rounds else []
+        results.record(outcome, f"make bench ARGS={shlex.quote(' '.join(options))}")
+
+    failed = run_all(wanted, measure, record)
+    for name, why in failed.items():
+        say(f"FAILED {name}: {why}; started again, the bench measures it again")
+    return 1 if failed else 0
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description="Measure Tapline beside others."
     )
     parser.add_argument(
         "--only", type=_names, default=[*PARTS], help=f"of {', '.join(PARTS)}; comma separated"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="how often each figure is measured (5)")
+    parser.add_argument("--rounds", type=int, help="how often each figure is measured")
     parser.add_argument("--smoke", action="store_true", help="show that all works; write nothing")
-    return parser.parse_args()
+    parser.add_argument("--long", action="store_true", help="the full amounts; takes hours")
+    parser.add_argument(
+        "--again",
+        nargs="?",
+        const=_ALL,
+        default="",
+        choices=(_ALL, NOISY),
+        help="measure parts that have results for this commit: all, or those of a machine that was not quiet",
+    )
+    return parser.parse_args(arguments)
 
 
 def _names(text: str) -> list[str]:

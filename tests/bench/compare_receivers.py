@@ -15,7 +15,7 @@ from tests.bench.load import Load, closed, opened
 from tests.bench.options import Options
 from tests.bench.payloads import Payload, payloads
 from tests.bench.receiving import Receiver
-from tests.bench.report import GOALS, Section, goal, say, spread, table
+from tests.bench.report import Goal, Section, goal, say, spread, table
 from tests.support.topic import end_offsets
 
 _BARE = "bare produce"
@@ -55,35 +55,50 @@ _MAIN, _SINGLE = Case("AppOpened", 64), Case("AppOpened", 1)
 _CLOSED = (_MAIN, Case("PurchaseCompleted", 64), Case("mix", 64), _SINGLE, Case("AppOpened", 256))
 _OPENED = tuple(Case("AppOpened", rate=rate) for rate in _RATES)
 _SMOKE = (_MAIN, Case("mix", 64), _SINGLE, _OPENED[0])
+# In a usual run; a long one measures all receivers in all cases.
+_CORE = ("passthrough batched", "benthos", "tapline")
+_USUAL = {
+    _MAIN: ("limit", "passthrough", "usual", "naive", *_CORE),
+    Case("PurchaseCompleted", 64): _CORE,
+    Case("mix", 64): _CORE,
+    _SINGLE: _CORE,
+}
 
 
 def run(options: Options) -> Section:
     """Measure all receivers. Raises: LostError."""
     names = receiving.names(builds=not options.smoke)
+    everybody = dict.fromkeys(_SMOKE if options.smoke else (*_CLOSED, *_OPENED), names)
+    cases = everybody if options.smoke or options.long else _USUAL
+    names = [name for name in names if any(name in shown for shown in cases.values())]
     with (
         services.running("kafka") as (stack, folder),
         cores.on(cores.OTHERS),
         receiving.running(stack.kafka, folder, names) as receivers,
     ):
-        measured, bare = _measure(stack.kafka, folder, receivers, options)
+        measured, bare = _measure(stack.kafka, folder, receivers, cases, options)
     if not options.smoke:
         values = {name: spread(one.rate for one in found) for name, found in measured[_MAIN].items()}
         title = "Receivers: acknowledged requests/s on one core, from 64 connections"
         plots.bars("receivers", title, "requests/s", values)
-    return Section("receivers", "Receivers", [*_lines(measured, bare, options)])
+    about = f"{options.rounds} rounds of {options.seconds:g} s each; one process on one core each."
+    return Section("receivers", "Receivers", about, [*_goals(measured, bare)], [*_lines(measured, bare)])
 
 
 def _measure(
-    kafka: str, folder: Path, receivers: Mapping[str, Receiver], options: Options
+    kafka: str,
+    folder: Path,
+    receivers: Mapping[str, Receiver],
+    cases: Mapping[Case, Sequence[str]],
+    options: Options,
 ) -> tuple[Measured, list[float]]:
-    sent, bare = payloads(), []
-    cases = _SMOKE if options.smoke else (*_CLOSED, *_OPENED)
+    sent, bare = payloads(), list[float]()
     measured: Measured = {case: {} for case in cases}
     for receiver in receivers.values():
         closed(receiver.target, sent["mix"], 64, _WARM_SECONDS)
     for number in range(1, options.rounds + 1):
-        for case in cases:
-            for receiver in receivers.values():
+        for case, shown in cases.items():
+            for receiver in (receivers[name] for name in shown if name in receivers):
                 if case.rate and receiver.name.startswith("naive"):
                     continue  # it cannot follow any of these rates
                 figures = _figures(kafka, receiver, sent[case.payload], case, options)
@@ -132,18 +147,16 @@ def _words(figures: Figures) -> str:
     return f"{figures.rate:,.0f}/s, {figures.cpu * _MICRO:.0f} us of CPU, {waits}"
 
 
-def _lines(measured: Measured, bare: Sequence[float], options: Options) -> Iterator[str]:
-    yield f"{options.rounds} rounds of {options.seconds:g} s each; one process on one core each."
-    yield ""
-    yield from table(GOALS, _goals(measured, bare))
+def _lines(measured: Measured, bare: Sequence[float]) -> Iterator[str]:
     for case, found in measured.items():
         sending = max(figures.sending for rounds in found.values() for figures in rounds)
-        yield from ("", f"**{case}** (the load took {sending:.0%} of the other core at most)", "")
+        yield from (f"**{case}** (the load took {sending:.0%} of the other core at most)", "")
         yield from table(
             ("receiver", "requests/s", "CPU per request, us", "p50, ms", "p99, ms"),
             [_row(name, rounds) for name, rounds in found.items()],
         )
-    yield from ("", f"{_BARE} with its delivery report: {spread(_all(bare, _MILLI)).text(2)} ms")
+        yield ""
+    yield f"{_BARE} with its delivery report: {spread(_all(bare, _MILLI)).text(2)} ms"
 
 
 def _row(name: str, rounds: Sequence[Figures]) -> list[str]:
@@ -156,7 +169,7 @@ def _row(name: str, rounds: Sequence[Figures]) -> list[str]:
     ]
 
 
-def _goals(measured: Measured, bare: Sequence[float]) -> Iterator[list[str]]:
+def _goals(measured: Measured, bare: Sequence[float]) -> Iterator[Goal]:
     found = measured[_MAIN]
     rates = {name: spread(one.rate for one in rounds) for name, rounds in found.items()}
     cpu = {name: spread(one.cpu for one in rounds) for name, rounds in found.items()}

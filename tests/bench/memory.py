@@ -14,12 +14,12 @@ from tests.bench import cores, receiving, records, services
 from tests.bench.load import closed
 from tests.bench.options import Options
 from tests.bench.payloads import payloads
-from tests.bench.report import GOALS, Section, goal, say, spread, table
+from tests.bench.report import Section, goal, say, spread, table
 from tests.support.waiting import eventually
 from tests.support.warehouse import Loader
 
-_REQUESTS, _ROWS = 1_000_000, 10_000_000
-_SMOKE = 3_000
+# Of a smoke run, a usual one, a long one.
+_REQUESTS, _ROWS = (3_000, 150_000, 1_000_000), (3_000, 1_000_000, 10_000_000)
 _STEPS = 10
 _MEBIBYTE = 1024 * 1024
 _SECONDS_MAX = 1800.0
@@ -41,9 +41,20 @@ class Held:
 
 def run(options: Options) -> Section:
     """Measure both. Raises: LostError."""
-    ingest = _ingest(_SMOKE if options.smoke else _REQUESTS, options)
-    loader = _loader(_SMOKE if options.smoke else _ROWS)
-    return Section("memory", "Memory", [*_lines(ingest, loader)])
+    ingest = _ingest(options.pick(*_REQUESTS), options)
+    loader = _loader(options.pick(*_ROWS))
+    about = "ingest: 64 connections, a mix of all types. loader: sizes of 1 to 40 KB, its peak so far."
+    goals = [
+        goal(f"ingest after {options.pick(*_REQUESTS):,} requests, MiB", spread(ingest.steps[-1:]), most=150),
+        goal("ingest after all of them to a fifth of them", spread([ingest.growth]), most=1.1),
+        goal(f"loader over {loader.done:,} rows, MiB", spread(loader.steps[-1:]), most=400),
+        goal("loader's peak to that of a fifth of the rows", spread([loader.growth]), most=1.1),
+    ]
+    steps = [f"{step * 100 // _STEPS}%" for step in range(1, _STEPS + 1)]
+    lines = table(
+        ("MiB after", *steps), [[one.who, *(f"{mib:.0f}" for mib in one.steps)] for one in (ingest, loader)]
+    )
+    return Section("memory", "Memory", about, goals, lines)
 
 
 def _ingest(requests: int, options: Options) -> Held:
@@ -97,22 +108,3 @@ def _peak_mib(pid: int) -> float:
     """Return the peak memory of a process. Source: proc_pid_status(5)."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def _lines(ingest: Held, loader: Held) -> Iterator[str]:
-    yield "ingest: 64 connections, a mix of all types. loader: sizes of 1 to 40 KB, its peak so far."
-    yield ""
-    yield from table(
-        GOALS,
-        [
-            goal(f"ingest after {ingest.done:,} requests, MiB", spread(ingest.steps[-1:]), most=150),
-            goal("the same to a fifth of them", spread([ingest.growth]), most=1.1),
-            goal(f"loader over {loader.done:,} rows, MiB", spread(loader.steps[-1:]), most=400),
-            goal("the same to a fifth of them", spread([loader.growth]), most=1.1),
-        ],
-    )
-    yield ""
-    steps = [f"{step * 100 // _STEPS}%" for step in range(1, _STEPS + 1)]
-    yield from table(
-        ("MiB after", *steps), [[one.who, *(f"{mib:.0f}" for mib in one.steps)] for one in (ingest, loader)]
-    )

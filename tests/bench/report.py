@@ -1,8 +1,8 @@
 """Measurements -> words, tables, and RESULTS.md, part by part.
 
 Invariant: a part that is measured again replaces its own section alone; the others stay as they were, each
-with its own date, machine and command. All figures are medians over interleaved rounds; the spread is from
-their lowest to their highest.
+with its own date, machine, commit and command. All figures are medians over interleaved rounds; the spread
+is from their lowest to their highest. A figure measured on a machine that was not quiet ends with "?".
 """
 
 import os
@@ -22,22 +22,15 @@ from deploy.local.kafka import VERSION
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
-_ORDER = ("receivers", "loaders", "spool", "memory", "system")
+_ORDER = ("receivers", "loaders", "spool", "memory", "system", "idle", "highest")
 _PACKAGES = ("chdb", "confluent-kafka", "uvicorn", "starlette", "fastapi", "msgspec", "fastavro")
 _HEAD = """# Results of the bench
 
 Written by `make bench`; [docs/benchmarks.md](../../docs/benchmarks.md) says what is measured and how.
-Figures are medians over interleaved rounds, with the lowest and the highest in brackets.
+Figures are medians over interleaved rounds, with the lowest and the highest in brackets. A "?" marks figures
+of a machine that was not quiet. [goals.svg](plots/goals.svg) shows all goals,
+[history.svg](plots/history.svg) their medians by commit.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One part's results."""
-
-    name: str  # the part's
-    title: str
-    lines: Sequence[str]  # Markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +55,46 @@ class Spread:
         """Return the ratio to `other`, round by round, so that other load of a round affects both."""
         return Spread(tuple(ours / theirs for ours, theirs in zip(self.values, other.values, strict=True)))
 
+    def times(self, factor: float) -> "Spread":
+        """Return it in another unit."""
+        return Spread(tuple(value * factor for value in self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A target and the figure measured for it."""
+
+    name: str
+    wanted: float
+    is_least: bool  # else `wanted` is the most
+    measured: Spread
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the median reaches the target."""
+        return self.miss(self.measured.median) <= 1
+
+    def miss(self, value: float) -> float:
+        """Return how far `value` is from the target: 1 is just met, 2 is twice as bad, 0.5 twice as good."""
+        over, under = (self.wanted, value) if self.is_least else (value, self.wanted)
+        return over / under if under else float("inf")
+
+    @property
+    def words(self) -> str:
+        """The target in words."""
+        return f"{'>=' if self.is_least else '<='} {self.wanted:,g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part's results."""
+
+    name: str  # the part's
+    title: str
+    about: str  # the amount of measuring, one sentence
+    goals: Sequence[Goal]
+    lines: Sequence[str]  # all figures: Markdown
+
 
 def spread(values: Iterable[float]) -> Spread:
     """Return one figure of all rounds."""
@@ -74,14 +107,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (header, marks, *rows)]
 
 
-def goal(words: str, value: Spread, least: float | None = None, most: float | None = None) -> list[str]:
-    """Return the row of a goal: the target, the measured figure, and whether it is met."""
-    met = value.median >= least if least is not None else value.median <= (most or 0.0)
-    wanted = f">= {least:g}" if least is not None else f"<= {most:g}"
-    return [words, wanted, value.text(2), "yes" if met else "**no**"]
+def goal(name: str, value: Spread, least: float | None = None, most: float = 0.0) -> Goal:
+    """Return a goal: `value` is to be `least` or more, or else `most` or less."""
+    return Goal(name, most if least is None else least, least is not None, value)
 
 
-GOALS = ("goal", "wanted", "measured", "met")
+def goals_table(goals: Iterable[Goal], mark: str = "") -> list[str]:
+    """Return the table of goals; `mark` follows each measured figure."""
+    rows = [
+        [one.name, one.words, one.measured.text(2) + mark, ("yes" if one.is_met else "**no**") + mark]
+        for one in goals
+    ]
+    return table(("goal", "wanted", "measured", "met"), rows) if rows else []
 
 
 def machine() -> str:
@@ -102,19 +139,19 @@ def versions() -> str:
     return ", ".join(found)
 
 
-def write(section: Section, command: str, path: Path = RESULTS) -> None:
-    """Put a section into the page, in place of its older version."""
+def write(section: Section, source: str, doubt: str = "", path: Path = RESULTS) -> None:
+    """Put a section into the page, in place of its older version.
+
+    `source`: the commit and the command. `doubt`: why its figures are not to be trusted, if they are not.
+    """
     made = datetime.now(UTC).strftime("%Y-%m-%d")
-    head = [
-        f"## {section.title}",
-        "",
-        f"{made}. {machine()}; {versions()}.",
-        "",
-        f"    {command}",
-        "",
-    ]
+    text = [f"## {section.title}", "", f"{made}. {machine()}; {versions()}.", "", f"    {source}", ""]
+    text += [f"**{doubt}**", ""] if doubt else []
+    text += [section.about, "", *goals_table(section.goals, " ?" if doubt else "")]
+    if section.goals:
+        text += ["", f"![Goals: {section.title}](plots/goals-{section.name}.svg)"]
     sections = _sections(path.read_text() if path.exists() else "")
-    sections[section.name] = "\n".join([*head, *section.lines]).rstrip() + "\n"
+    sections[section.name] = "\n".join([*text, "", *section.lines]).rstrip() + "\n"
     known = [name for name in _ORDER if name in sections]
     rest = sorted(sections.keys() - known)
     parts = [f"{_mark(name)}\n{sections[name]}" for name in (*known, *rest)]

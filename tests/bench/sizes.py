@@ -39,7 +39,7 @@ _CODECS = (
     ("lz4", "-1", "gzip"),
     ("none", "-1", "gzip"),
 )
-_RATE, _SECONDS, _FAST = 1000, 20, 300_000
+_RATE = 1000
 _SAMPLE = 50_000
 _PARTS_SQL = (
     "SELECT table, sum(rows), sum(bytes_on_disk) / sum(rows) FROM system.parts"
@@ -49,7 +49,7 @@ _PARTS_SQL = (
 
 def run(options: Options) -> Section:
     """Measure both."""
-    seconds, fast, rows = (1, 2_000, 20_000) if options.smoke else (_SECONDS, _FAST, 1_000_000)
+    seconds, fast, rows = options.pick((1, 2_000, 20_000), (2, 40_000, 150_000), (20, 300_000, 1_000_000))
     with services.running("kafka,clickhouse", on=cores.ALL) as (stack, _):
         kafka = [*_kafka(stack, seconds, fast)]
         data = DataSet(stack.clickhouse_url, Shape(days=3, rows=rows))
@@ -64,9 +64,8 @@ def run(options: Options) -> Section:
         [name, f"{count:,}", f"{size:.0f}"]
         for name, count, size in (*found, ("all, to an event", events, every))
     ]
+    about = f"An event is {_body_bytes():,.0f} bytes of JSON on average (invented shoppers)."
     lines = [
-        f"An event is {_body_bytes():,.0f} bytes of JSON on average (invented shoppers).",
-        "",
         *table(("Kafka: codec, rate", "bytes per event", "producer, us of CPU", "broker", "consumer"), kafka),
         "",
         *table(
@@ -74,7 +73,7 @@ def run(options: Options) -> Section:
             rows_of,
         ),
     ]
-    return Section("sizes", "Bytes per event", lines)
+    return Section("sizes", "Bytes per event", about, [], lines)
 
 
 def _kafka(stack: Stack, seconds: int, fast: int) -> Iterator[list[str]]:

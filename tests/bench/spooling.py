@@ -15,7 +15,7 @@ from tests.bench.load import Load, closed
 from tests.bench.options import Options
 from tests.bench.payloads import payloads
 from tests.bench.receiving import Receiver
-from tests.bench.report import GOALS, Section, goal, say, spread, table
+from tests.bench.report import Section, goal, say, spread, table
 from tests.support.stack import Stack
 from tests.support.topic import end_offsets
 from tests.support.waiting import eventually
@@ -52,17 +52,12 @@ def run(options: Options) -> Section:
             say(f"round {number} of {options.rounds}: {words}")
     direct, spooled = spread(one.direct for one in found), spread(one.spooled for one in found)
     drained = spread(one.drained for one in found)
+    about = f"{options.rounds} rounds; AppOpened, {_CONNECTIONS} connections; one process on one core."
+    goals = [
+        goal("acknowledged/s without Kafka to with it", spooled.ratio(direct), least=0.5),
+        goal("drained/s to acknowledged/s without Kafka", drained.ratio(spooled), least=2.0),
+    ]
     lines = [
-        f"{options.rounds} rounds; AppOpened, {_CONNECTIONS} connections; one process on one core.",
-        "",
-        *table(
-            GOALS,
-            [
-                goal("acknowledged/s without Kafka to with it", spooled.ratio(direct), least=0.5),
-                goal("drained/s to acknowledged/s without Kafka", drained.ratio(spooled), least=2.0),
-            ],
-        ),
-        "",
         *table(
             ("spool", "events/s"),
             [
@@ -74,7 +69,7 @@ def run(options: Options) -> Section:
         "",
         f"p99 of an answer while Kafka is away: {spread(one.p99_ms for one in found).text(1)} ms",
     ]
-    return Section("spool", "Spool", lines)
+    return Section("spool", "Spool", about, goals, lines)
 
 
 def _round(stack: Stack, receiver: Receiver, options: Options) -> Figures:

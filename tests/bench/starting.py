@@ -15,7 +15,7 @@ import httpx
 import psutil
 
 from tests.bench.options import Options
-from tests.bench.report import GOALS, Section, goal, say, spread, table
+from tests.bench.report import Section, goal, say, spread
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from tests.support.warehouse import Tables, body
@@ -47,7 +47,7 @@ def run(options: Options) -> Section:
         goal("warm, to ready, s", spread(warm), most=_WARM_MOST),
         goal("after kill -9 of everything, s", spread(killed), most=_KILLED_MOST),
     ]
-    return Section("start", "Start", [f"{options.rounds} rounds.", "", *table(GOALS, goals)])
+    return Section("start", "Start", f"{options.rounds} rounds.", goals, [])
 
 
 def _started(stack: Stack) -> float:

@@ -7,6 +7,9 @@ core: ten queries a second were half of ClickHouse's work.) A marker counts from
 the end of the first answer that has it: at most one query (its pause and its duration) too late, never too
 early.
 
+A run that is to show whether a rate is too high ends at the first marker that is too late: nobody has to wait
+for a backlog.
+
 Invariants: bodies are those of `deploy.demo` (50 apps by Zipf, 14 types in a shop's mix) with an id and a
 time of their own; markers are spread over twelve apps.
 """
@@ -17,6 +20,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from urllib.parse import urlsplit
 
 import httpx
@@ -45,7 +49,7 @@ class Seen:
     answers: list[float] = field(default_factory=list)  # seconds, of answers 200
     refused: Counter[int] = field(default_factory=Counter)  # by status; 0: no answer
     queryable: list[float] = field(default_factory=list)  # seconds, of markers
-    missing: int = 0  # acknowledged markers that never came
+    missing: int = 0  # acknowledged markers that never came, or for which the run did not wait
     questions: list[float] = field(default_factory=list)  # seconds each took
     late: float = 0.0  # the longest delay of a post after it was due: the sender's own fault
 
@@ -53,7 +57,9 @@ class Seen:
 class Traffic:
     """One run against one stack."""
 
-    def __init__(self, ingest_url: str, clickhouse_url: str) -> None:
+    def __init__(self, ingest_url: str, clickhouse_url: str, late_seconds_max: float = inf) -> None:
+        self._late_seconds_max = late_seconds_max
+        self._is_late = False  # a marker is
         url = urlsplit(ingest_url)
         self._path = url.path
         self._free = deque(Connection(url.hostname or "", url.port or 0) for _ in range(_CONNECTIONS))
@@ -72,6 +78,8 @@ class Traffic:
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for number in range(round(rate * seconds)):
+                if self._is_late:
+                    break
                 due = began + number / rate
                 if (early := due - time.perf_counter()) > 0:
                     await asyncio.sleep(early)
@@ -111,7 +119,7 @@ class Traffic:
     async def _ask(self) -> None:
         apps = ", ".join(f"'{app}'" for app in _MARKER_APPS)
         async with httpx.AsyncClient(base_url=self._clickhouse, timeout=_ANSWER_SECONDS_MAX) as client:
-            while self._due or not self._last.is_set():
+            while (self._due and not self._is_late) or not self._last.is_set():
                 await asyncio.sleep(_QUESTION_PAUSE_SECONDS)
                 if not self._due:
                     continue
@@ -130,6 +138,8 @@ class Traffic:
                     due, _ = self._due.pop(event_id, (0.0, 0))
                     if due:
                         self._seen.queryable.append(now - due)
+                oldest = min((due for due, _ in self._due.values()), default=now)
+                self._is_late = self._is_late or now - oldest > self._late_seconds_max
 
 
 def percentile(seconds: Sequence[float], share: float) -> float:
