@@ -26,6 +26,7 @@ _ALL = "all"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the chosen parts; return the exit status."""
     given = _arguments(arguments)
+    given.only = given.only or [name for name, one in PARTS.items() if one.is_usual or given.long]
 
     def measure(name: str) -> Section:
         rounds = 1 if given.smoke else given.rounds or PARTS[name].rounds
@@ -58,9 +59,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description="Measure Tapline beside others."
     )
-    parser.add_argument(
-        "--only", type=_names, default=[*PARTS], help=f"of {', '.join(PARTS)}; comma separated"
-    )
+    parser.add_argument("--only", type=_names, help=f"of {', '.join(PARTS)}; comma separated")
     parser.add_argument("--rounds", type=int, help="how often each figure is measured")
     parser.add_argument("--smoke", action="store_true", help="show that all works; write nothing")
     parser.add_argument("--long", action="store_true", help="the full amounts; takes hours")

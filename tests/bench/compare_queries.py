@@ -20,7 +20,7 @@ _ENGINE = {
     "CLICKHOUSE_QUERY_MEMORY_BYTES_MAX": str(4 << 30),
     "CLICKHOUSE_MEMORY_BYTES_MAX": str(6 << 30),
 }
-_ROWS = 4_000_000, 20_000_000  # of a usual run, a long one
+_ROWS = 3_000_000, 20_000_000  # of a usual run, a long one
 _SETTLED_MOST, _OPEN_MOST = 1.1, 3.0
 _EXTRA, _EXTRA_SETTLED_MOST = "extra != ''", 1.5
 _MILLI = 1e3

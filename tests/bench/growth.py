@@ -23,7 +23,7 @@ from tests.support.stack import Stack
 from tests.support.waiting import eventually
 from tests.support.warehouse import Loader, Tables, make_topics
 
-_EVENTS = 2_000, 60_000, 200_000  # of a smoke run, a usual one, a long one
+_EVENTS = 2_000, 40_000, 200_000  # of a smoke run, a usual one, a long one
 _FEW, _MANY, _SMOKE_MANY = 1_000_000, 20_000_000, 20_000
 _APPS = 10_000
 _LOADED_SECONDS_MAX = 600.0
@@ -85,8 +85,8 @@ def run(options: Options) -> Section:
         make_topics(stack.kafka)
         for case in cases:
             data = DataSet(stack.clickhouse_url, Shape(rows=_rows(case, options), open_days=0))
-            data.make_sample()
             if case.rows:
+                data.make_sample()
                 data.fill(range(data.shape.days), 1)
                 data.settle(range(data.shape.days))
             for number in range(1, options.rounds + 1):

@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 from tests.support.warehouse import Loader
 
 # Of a smoke run, a usual one, a long one.
-_REQUESTS, _ROWS = (3_000, 150_000, 1_000_000), (3_000, 1_000_000, 10_000_000)
+_REQUESTS, _ROWS = (3_000, 100_000, 1_000_000), (3_000, 600_000, 10_000_000)
 _STEPS = 10
 _MEBIBYTE = 1024 * 1024
 _SECONDS_MAX = 1800.0

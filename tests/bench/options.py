@@ -21,7 +21,7 @@ class Options:
     @property
     def seconds(self) -> float:
         """Duration of the measurement of one figure."""
-        return self.pick(0.3, 0.8, 2.0)
+        return self.pick(0.3, 0.5, 2.0)
 
     def pick(self, smoke: _T, usual: _T, long: _T) -> _T:
         """Return the amount for this kind of run."""

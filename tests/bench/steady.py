@@ -122,6 +122,10 @@ def figures(cases: Sequence[Sequence[Run]]) -> list[str]:
             "one question for markers, p50, ms",
             *(_three([r.seen.questions for r in runs], 1e3).split(",")[0] for runs in cases),
         ],
+        [
+            "questions for markers, per s",
+            *(f"{sum(len(r.seen.questions) / r.seconds for r in runs) / len(runs):.1f}" for runs in cases),
+        ],
         ["a post sent late, at most, ms", *(f"{max(r.seen.late for r in runs) * 1e3:.0f}" for runs in cases)],
         ["machine", *(spread(r.usage.machine * 100 for r in runs).text() + "%" for runs in cases)],
         ["disk", *(spread(r.usage.disk * 100 for r in runs).text() + "%" for runs in cases)],

@@ -16,7 +16,7 @@ from tests.bench.traffic import percentile
 
 _FEW, _SOME, _MANY = 20, 200, 1000  # events/s
 # By rate: seconds of a smoke run, a usual one, a long one.
-_SECONDS = {_FEW: (0, 20, 120), _SOME: (0, 15, 120), _MANY: (3, 30, 600)}
+_SECONDS = {_FEW: (0, 15, 120), _SOME: (0, 10, 120), _MANY: (3, 25, 600)}
 _SMOKE_RATE = 50
 
 

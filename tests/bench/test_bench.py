@@ -10,7 +10,7 @@ from tests.support.stack import ROOT
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("part", ["receivers", "loaders", "spool", "queries", "system", "two"])
+@pytest.mark.parametrize("part", ["receivers", "loaders", "spool", "queries", "system", "two", "days"])
 def test_every_contender_stores_what_it_acknowledges(part: str) -> None:
     """It exits with 0: a contender that loses an event ends it with 1."""
     command = [sys.executable, "-m", "tests.bench", "--smoke", "--only", part]

@@ -1,7 +1,8 @@
 """What a run of the bench writes, and which parts the next run measures."""
 
+import signal
+import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,8 @@ from tests.bench.part import PartFailedError
 from tests.bench.quiet import Conditions
 from tests.bench.report import Section, goal, spread
 from tests.bench.results import NOISY, Outcome, Results, run_all
+from tests.support.stack import ROOT
+from tests.support.waiting import eventually
 
 QUIET, LOUD = Conditions(0.01, 0.0), Conditions(0.7, 0.2)
 
@@ -113,18 +116,41 @@ def test_a_part_that_fails_says_so() -> None:
         part.end([sys.executable, "-c", "import sys; sys.exit(3)"], 60)
 
 
-def test_a_part_that_takes_too_long_is_stopped_with_all_that_it_started() -> None:
-    """It may clean up first; what it leaves is killed."""
-    script = (
-        "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "time.sleep(600)\n"
-    )
-    before = {one.pid for one in psutil.Process().children(recursive=True)}
-    began = time.monotonic()
-    with pytest.raises(PartFailedError, match="its limit"):
-        part.end([sys.executable, "-c", script], 2)
+def test_a_part_that_takes_too_long_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
+    """What it leaves is killed."""
+    said = tmp_path / "child"
+    command = f"sleep 600 & echo $! > {said}.new; mv {said}.new {said}; wait"
+    process = subprocess.Popen(["sh", "-c", command])
+    eventually(said.exists, 60, "its child")
+    child = psutil.Process(int(said.read_text()))
+    part.stop(process)
 
-    assert time.monotonic() - began < 60
-    left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
-    assert [one for one in left if one.status() != psutil.STATUS_ZOMBIE] == []
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    with pytest.raises(PartFailedError, match="its limit"):
+        part.end(["sleep", "600"], 0.1)
+
+
+def test_a_part_that_is_stopped_stops_what_it_started(tmp_path: Path) -> None:
+    """Its `finally` blocks run to their end, also where interrupts are ignored, as in the background."""
+    script = (
+        "import signal, sys, time, pathlib\n"
+        "from tests.bench import part\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "def work(options):\n"
+        "    try:\n"
+        "        (folder / 'started').touch()\n"
+        "        time.sleep(600)\n"
+        "    finally:\n"
+        "        time.sleep(0.2)\n"
+        "        (folder / 'stopped').touch()\n"
+        "part.PARTS['spool'] = part.Part(work, 1, 1)\n"
+        "sys.argv = ['part', 'spool', '--out', '/dev/null', '--rounds', '1']\n"
+        "sys.exit(part.main())\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    eventually((tmp_path / "started").exists, 120, "the part's start")
+    part.stop(process)
+
+    assert (tmp_path / "stopped").exists()
+    assert process.returncode == 128 + signal.SIGTERM
