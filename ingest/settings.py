@@ -218,6 +218,15 @@ class Settings(TopicSettings):
             "`SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO` is `basic.auth.user.info`."
         ),
     )
+    key: Literal["app_id", "app_id,device_id"] = Field(
+        "app_id",
+        alias="INGEST_KEY",
+        description=(
+            "Key of the events in Kafka. `app_id`: one app is one partition, in order. `app_id,device_id` "
+            "spreads an app over all partitions and keeps the order of each device; the same for every "
+            "ingest process. See deploy/scale.md."
+        ),
+    )
     redact: Path | None = Field(
         None,
         alias="INGEST_REDACT",

@@ -24,7 +24,7 @@ from ingest.delivery.set_aside import SUFFIX as ASIDE
 from ingest.spool_settings import SpoolSettings
 from runtime import command
 from runtime.environment import SettingsError
-from runtime.kafka import record_headers
+from runtime.kafka import record_headers, record_key
 from runtime.printable import printable
 
 _ACKNOWLEDGE_SECONDS_MAX = 30.0
@@ -69,7 +69,8 @@ def _list(folder: Path) -> int:
 def _words(record: OutgoingRecord) -> str:
     named = dict(record.headers)
     event = named.get(record_headers.EVENT_TYPE, b"").decode(errors="replace") or "a body"
-    return f"{event} of {record.key.decode(errors='replace') or 'no app'} for {record.topic}"
+    app = (record_key.app_id_of(record.key) or b"").decode(errors="replace")
+    return f"{event} of {app or 'no app'} for {record.topic}"
 
 
 def _show(path: Path) -> int:

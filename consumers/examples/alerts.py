@@ -4,7 +4,8 @@
 it sends one, it is kept untyped under its own name. PushNotificationDisabled is the closest documented event.
 Events that an alert may still need are held: uninstalls for an hour, and each app's last event. A restart
 therefore reads them again, and an alert may be repeated. The current time is the moment until which
-everything was read, so neither lag nor an outage of Kafka counts as silence.
+everything was read, so neither lag nor an outage of Kafka counts as silence. With INGEST_KEY=app_id,device_id
+run one process: of several, each would count a part of an app.
 """
 
 import json

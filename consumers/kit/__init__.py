@@ -24,7 +24,8 @@ Guaranteed, even across SIGKILL:
 - `log` is a number of the topic's log: another one once the topic, or Kafka with its data, was created again.
   Only (log, partition, offset) names a record for good. A running loop ends with TopicReplacedError then; the
   next start reads the new log from its beginning.
-- Events arrive in the order of their partition, and an app belongs to one partition.
+- Events arrive in the order of their partition, and an app belongs to one partition. With
+  INGEST_KEY=app_id,device_id a device does, and events without a device lie in the app's own.
 - `since` applies to partitions without a committed offset. It is committed before the first event, so a
   restart starts there too. Reading starts with the first record received since then; no record is skipped,
   and older ones behind it are read too. Kafka forgets the commits of a group that is away for long (7 days by
@@ -36,7 +37,7 @@ Guaranteed, even across SIGKILL:
 
 Not guaranteed: that an event arrives only once, or that an event whose body takes over five minutes
 (KAFKA_MAX_POLL_INTERVAL_MS) is not repeated elsewhere meanwhile. When the topic gets more partitions, an app
-may move to one of another member, but what you remember of the app does not move with it. `read_until_ms`
+or a device may move to one of another member, but what you remember of it does not move. `read_until_ms`
 relies on ingest's clocks, and is off by as much as one is set back; if INGEST_ADMIN_URL is `none`, it ignores
 spools.
 """

@@ -14,7 +14,7 @@ import fastavro
 from fastavro.types import Schema
 
 from consumers.kit.record import Record
-from runtime.kafka import record_headers
+from runtime.kafka import record_headers, record_key
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.event_time import EVENT_MS_MAX, EVENT_MS_MIN, SHOWN_MS_MAX, SHOWN_MS_MIN
 from schemas.catalog.schema_model import ID_BYTES_MAX, IDS, OPTIONAL
@@ -115,7 +115,7 @@ def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: st
         body=own + value[HEADER_BYTES:] if own and value else value or b"",
         received_at_ms=min(max(record.timestamp()[1], 0), SHOWN_MS_MAX),
         record=f"{topic}/{record.partition()}/{record.offset()}",
-        app_id=text(record.key()),
+        app_id=text(record_key.app_id_of(record.key())),
         event_id=text(header(record, record_headers.EVENT_ID)),
         is_ours=is_ours,
         source=source,

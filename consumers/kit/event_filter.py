@@ -15,7 +15,7 @@ import msgspec
 from consumers.kit.decode import INVALID, InvalidRecordError, fields_of, header
 from consumers.kit.record import Record
 from runtime.environment import SettingsError
-from runtime.kafka import record_headers
+from runtime.kafka import record_headers, record_key
 from schemas.catalog import schema_model
 from schemas.catalog.catalog import Catalog, Release
 from schemas.codec.events import EventDecoder
@@ -32,7 +32,7 @@ class EventFilter:
 
     def admits(self, record: Record) -> bool:
         """Return whether the record may match."""
-        if self.app_id is not None and record.key() not in {None, self.app_id.encode()}:
+        if self.app_id is not None and not record_key.may_be_of(record.key(), self.app_id):
             return False
         name = header(record, record_headers.EVENT_TYPE) if self.names else None
         return not name or name in self.names

@@ -3,7 +3,7 @@
 import msgspec
 
 from ingest.delivery.record import OutgoingRecord
-from runtime.kafka import record_headers, topics
+from runtime.kafka import record_headers, record_key, topics
 from runtime.kafka.record_headers import RecordHeaders
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
@@ -70,7 +70,7 @@ def of_refused(catalog: Catalog, refused: OutgoingRecord, detail: str) -> Outgoi
     cause = QuarantineCause(
         "refused",
         detail,
-        app_id=refused.key.decode(errors="replace"),
+        app_id=(record_key.app_id_of(refused.key) or b"").decode(errors="replace"),
         event_id=named.get(record_headers.EVENT_ID, b"").decode(errors="replace") or None,
         event_type=named.get(record_headers.EVENT_TYPE, b"").decode(errors="replace") or None,
         source="spool",

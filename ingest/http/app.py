@@ -27,6 +27,7 @@ from ingest.registry_api.registry import RegistryApi
 from ingest.settings import Settings
 from runtime import certificates, descriptors
 from runtime.http.gate import ConnectionLimits, Gate
+from runtime.kafka import record_key
 from runtime.process import Part
 from runtime.tokens import Token
 from schemas.catalog.schema_reloader import SchemaReloader
@@ -54,7 +55,8 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
     publisher = _publisher(settings, keeper, reloader, metrics)
     access = SenderAccess(tokens.tokens, settings.addresses, settings.proxies)
     redaction = redaction_file.of_settings(settings)
-    webhook = Webhook(settings, Receiver(reloader.catalog, redaction), access, publisher, metrics)
+    key_of = record_key.KEYS[settings.key]
+    webhook = Webhook(settings, Receiver(reloader.catalog, redaction, key_of), access, publisher, metrics)
     refusals = Refusals(metrics.admin_refused)
     metrics.watch("schemas", "Schema releases in use.", lambda: len(reloader.catalog.releases))
     metrics.watch("requests_under_way", "POSTs being handled.", lambda: webhook.requests)
@@ -78,7 +80,7 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
         notes.tokens(changed)
 
     def use_schemas() -> None:
-        webhook.receiver = Receiver(reloader.catalog, redaction)  # used from the next event on
+        webhook.receiver = Receiver(reloader.catalog, redaction, key_of)  # used from the next event on
         notes.schemas(reloader.catalog.schema_ids)
 
     return IngestService(

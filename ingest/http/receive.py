@@ -12,7 +12,7 @@ import msgspec
 from ingest.delivery.quarantined import QuarantineCause, quarantine_record
 from ingest.delivery.record import OutgoingRecord
 from runtime import probe
-from runtime.kafka import topics
+from runtime.kafka import record_key, topics
 from runtime.kafka.record_headers import RecordHeaders
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
@@ -66,9 +66,15 @@ _UNBOUND = BodyOrigin()
 class Receiver:
     """The rules of acceptance, compiled once from the released schemas."""
 
-    def __init__(self, catalog: Catalog, redaction: Redaction | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        redaction: Redaction | None = None,
+        key_of: record_key.KeyOf = record_key.of_app,
+    ) -> None:
         self._catalog = catalog
         self._redaction = redaction
+        self._key_of = key_of
         self._decoder = EventDecoder(catalog, redaction=redaction)
 
     def receive(
@@ -109,7 +115,8 @@ class Receiver:
         headers = RecordHeaders(
             event.schema_id, now_ms, wire.checksum(value), event.event_type, event.event_id, own_prefix
         )
-        return OutgoingRecord(topics.EVENTS, event.app_id.encode(), value, headers.pairs(), now_ms)
+        key = self._key_of(event.app_id, event.event.device_id)
+        return OutgoingRecord(topics.EVENTS, key, value, headers.pairs(), now_ms)
 
     def _invalid(self, body: bytes, error: Invalid, reason: str, now_ms: int, origin: BodyOrigin) -> Rejected:
         detail = "; ".join(f"{fault.pointer or '(whole body)'}: {fault.detail}" for fault in error.faults)

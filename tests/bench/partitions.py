@@ -3,9 +3,10 @@
 A key is one partition, by Kafka's own murmur2, so the greatest merchant limits the gain from partitions. The
 model: each merchant has its share of the rate. A loader takes `LOADER_PER_SECOND` and owns as many partitions
 as every other one; a loader that gets more falls behind for as long as the peak lasts. "Split": a merchant of
-more than a quarter of a fair part has several keys, distinguished by a number after its app id. Invariant:
-pure but for the file it writes; the same seed gives the same plot. Shares are Zipf's: the merchant of rank r
-has a share of 1 / r^s.
+more than a quarter of a fair part has several keys, distinguished by a number after its app id. "Hot": one
+app has 80% of the events, with a key of the app or of the device (INGEST_KEY). Invariant: pure but for the
+file it writes; the same seed gives the same plot. Shares are Zipf's: the merchant of rank r has a share of
+1 / r^s.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from math import ceil
 
 from matplotlib.figure import Figure
 
+from runtime.kafka.record_key import KEYS, KeyOf
 from tests.bench.plots import save
 from tests.bench.report import table
 
@@ -30,6 +32,7 @@ _FRESH_SECONDS = 1.0  # where no loader falls behind: a batch's age and its inse
 _SHOWN = (*((partitions, False) for partitions in PARTITIONS), (PARTITIONS[-1], True))
 _RATES = (1e3, 1e5, 1e6, 1e7)
 SKEWS = (0.8, 1.0, 1.2)  # Zipf
+HOT_SHARE, HOT_DEVICES = 0.8, 100_000  # of the one hot app
 _MASK = 0xFFFFFFFF
 _SEED, _MULTIPLIER, _SHIFT = 0x9747B28C, 0x5BD1E995, 24
 
@@ -103,6 +106,15 @@ def balance(partitions: int, skew: float, keys: Sequence[bytes], *, split: bool 
     return Balance(partitions, tuple(loads), weights[0] / total)
 
 
+def hot(partitions: int, keys: Sequence[bytes], key_of: KeyOf, devices: int = HOT_DEVICES) -> Balance:
+    """Return the load if the first of `keys` has HOT_SHARE, of equal devices, and Zipf's rest the others."""
+    rest = balance(partitions, 1.0, keys[1:])
+    loads = [load * (1 - HOT_SHARE) for load in rest.loads]
+    for number in range(devices):
+        loads[partition(key_of(keys[0].decode(), f"{number:032x}"), partitions)] += HOT_SHARE / devices
+    return Balance(partitions, tuple(loads), HOT_SHARE)
+
+
 def keys(count: int = MERCHANTS, seed: int = 1) -> list[bytes]:
     """Return app ids that look like Tapcart's: random texts of 24 hexadecimal digits."""
     rng = random.Random(seed)
@@ -123,7 +135,7 @@ def main() -> int:
         for partitions in PARTITIONS
         for split in (False, True)
     }
-    lines = [*_balances(found), "", *_rates(found)]
+    lines = [*_balances(found), "", *_rates(found), "", *_hot(merchants)]
     sys.stdout.write("\n".join(lines) + "\n")
     _plot(found)
     return 0
@@ -161,6 +173,19 @@ def _rates(found: Found) -> list[str]:
             fresh = one.freshness_seconds(PEAK_SECONDS)
             rows.append([f"{rate:,.0f}", name, str(one.loaders), f"{one.worst:.0%}", f"{fresh:,.0f}"])
     header = ("events/s", "partitions", "loaders", "the busiest one", "worst freshness after an hour, s")
+    return table(header, rows)
+
+
+def _hot(merchants: Sequence[bytes]) -> list[str]:
+    rows = []
+    for partitions in PARTITIONS:
+        for name, key_of in KEYS.items():
+            one = hot(partitions, merchants, key_of)
+            most, least = max(one.loads), min(one.loads)
+            rows.append(
+                [name, str(partitions), f"{most:.1%}", f"{least:.1%}", f"{LOADER_PER_SECOND / most:,.0f}"]
+            )
+    header = ("INGEST_KEY", "partitions", "hottest partition", "coolest", "events/s at most")
     return table(header, rows)
 
 

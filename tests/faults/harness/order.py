@@ -13,7 +13,7 @@ import msgspec
 
 from consumers.kit.record import Record
 from consumers.warehouse.repair.offset_reader import OffsetRange, OffsetReader
-from runtime.kafka import record_headers, topics
+from runtime.kafka import record_headers, record_key, topics
 from tests.faults.harness.nemesis import Done
 from tests.faults.harness.world import World
 
@@ -87,11 +87,11 @@ def _records(world: World) -> Iterator[list[Record]]:
 
 def _row(record: Record) -> bytes:
     headers = dict(record.headers() or ())
-    event_id, key = headers.get(record_headers.EVENT_ID), record.key()
-    if not event_id or not key:
+    event_id, app_id = headers.get(record_headers.EVENT_ID), record_key.app_id_of(record.key())
+    if not event_id or not app_id:
         return b""
     row = {
-        "app_id": key.decode(errors="replace"),
+        "app_id": app_id.decode(errors="replace"),
         "event_id": event_id.decode(errors="replace"),
         "partition": record.partition(),
         "offset": record.offset(),

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from consumers.kit.decode import fields_of
+from ingest.delivery.quarantined import of_refused
 from ingest.http.receive import Accepted, BodyOrigin, Receiver, Rejected
-from runtime.kafka import topics
+from runtime.kafka import record_key, topics
 from schemas.catalog.event_time import AHEAD_MS_MAX, EVENT_MS_MIN
 from schemas.catalog.wire import checksum
-from tests.support.warehouse import CATALOG, NOW_MS, body
+from schemas.codec.redaction import HASH, Redaction, RedactionRules
+from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, body
 
 _RECEIVER = Receiver(CATALOG)
 
@@ -60,6 +62,38 @@ def test_an_accepted_event_is_received_now() -> None:
     assert (found.record.topic, found.record.key) == (topics.EVENTS, b"shop")
     assert (found.record.timestamp_ms, found.unknown) == (NOW_MS, 0)
     assert dict(found.record.headers)["crc32"] == checksum(found.record.value)
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_the_key_may_name_the_device(name: str) -> None:
+    """Of every type; an event without a device, and a rejected body, have the app's key."""
+    by_device = Receiver(CATALOG, key_of=record_key.KEYS["app_id,device_id"])
+    sent = json.loads(body(name, app_id="shop", device_id="d-1"))
+
+    assert by_device.receive(json.dumps(sent).encode(), {}, NOW_MS).record.key == b"shop\0d-1"
+    for no_device in ({"device_id": None}, {"device_id": ""}, {"timestamp": 0, "timestamp_iso": None}):
+        assert by_device.receive(json.dumps(sent | no_device).encode(), {}, NOW_MS).record.key == b"shop"
+
+
+def test_a_record_that_kafka_refuses_is_of_its_app() -> None:
+    """Whatever its key adds."""
+    refused = Receiver(CATALOG, key_of=record_key.of_device).receive(body(app_id="shop"), {}, NOW_MS).record
+    assert refused.key != b"shop"
+    kept = fields_of(CATALOG.quarantine, of_refused(CATALOG, refused, "too large").value)
+
+    assert kept["app_id"] == "shop"
+
+
+def test_a_redacted_device_is_not_in_the_key() -> None:
+    """The key holds what the value holds."""
+    redaction = Redaction(RedactionRules({("device_id",): HASH}, {}, b"k" * 32))
+    by_device = Receiver(CATALOG, redaction, record_key.of_device)
+    for sent in (body(device_id="d-1"), body(device_id="d-1", brand_new=1)):
+        record = by_device.receive(sent, {}, NOW_MS).record
+        _, _, device = record.key.partition(b"\0")
+
+        assert device.startswith(b"hmac:")
+        assert device in record.value
 
 
 def test_a_rejected_body_keeps_its_ids_and_its_senders_rights() -> None:

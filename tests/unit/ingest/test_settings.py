@@ -40,6 +40,7 @@ def test_all_problems_are_told_at_once() -> None:
                 "INGEST_TOKENS": "a:",
                 "INGEST_SPOOL_BYTES_MAX": "1",
                 "INGEST_ADDRESSES": "10.0.0.0/8,nowhere",
+                "INGEST_KEY": "device_id",
             }
         )
 
@@ -49,6 +50,7 @@ def test_all_problems_are_told_at_once() -> None:
         "INGEST_TOKENS",
         "INGEST_ADDRESSES",
         "INGEST_SPOOL_BYTES_MAX",
+        "INGEST_KEY",
         "KAFKA_BOOTSTRAP_SERVERS",
     ]
 

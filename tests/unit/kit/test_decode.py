@@ -58,6 +58,13 @@ def test_only_our_own_producers_say_which_schema_a_value_has() -> None:
     assert refusal((record_headers.SCHEMA_REGISTRY, _OWN)).body == _VALUE
 
 
+def test_the_app_of_a_refusal_is_that_of_its_key() -> None:
+    """Without the device that INGEST_KEY may add."""
+    record = cast("Record", Message(_VALUE, key_=b"shop\0d-1"))
+
+    assert refusal_of(InvalidRecordError("unknown_schema", "why"), topics.EVENTS, record).app_id == "shop"
+
+
 @pytest.mark.parametrize("own", [b"", b"\xbc\x97(\x9cX", b"\x00\x07"])
 def test_a_header_that_is_no_schema_id_leaves_the_body_as_it_came(own: bytes) -> None:
     """Once its bytes replaced the first five of the value, so the quarantine had a body that nobody sent."""

@@ -62,8 +62,10 @@ def test_records_of_other_types_and_apps_are_passed_unseen() -> None:
     asked = event_filter(CATALOG, ["AppOpened"], "app")
 
     assert asked.admits(Message(b"", headers_=named("AppOpened"), key_=b"app"))
+    assert asked.admits(Message(b"", headers_=named("AppOpened"), key_=b"app\0d-1"))
     assert asked.admits(Message(b"", headers_=None, key_=None))
     assert not asked.admits(Message(b"", headers_=named("AppOpened"), key_=b"other"))
+    assert not asked.admits(Message(b"", headers_=named("AppOpened"), key_=b"other\0app"))
     assert not asked.admits(Message(b"", headers_=named("CartViewed"), key_=b"app"))
     assert event_filter(CATALOG, ["Unmodelled"], None).admits(Message(b"", headers_=named("Wished")))
 
