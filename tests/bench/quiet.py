@@ -93,8 +93,9 @@ def look(seconds: float) -> Conditions:
 
 def _reading() -> _Reading:
     ticks = [int(text) for text in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    user, nice, system, _, _, _, _, steal = ticks
-    return _Reading((user + nice + system) / _TICKS, steal / _TICKS, _ours())
+    user, nice, system, _, _, irq, softirq, steal = ticks
+    # Most kernels count an interrupt as time of the process that it interrupts, too.
+    return _Reading((user + nice + system + irq + softirq) / _TICKS, steal / _TICKS, _ours())
 
 
 def _ours() -> float:
