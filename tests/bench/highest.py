@@ -17,7 +17,7 @@ from tests.bench.steady import FRESH_SECONDS_MAX, Run, figures, fresh_stack, ste
 _WANTED = 3000
 _STEP, _NEAR = 1.25, 1.2  # a step is the rate times this; a search ends at steps nearer than that
 _HOLD_SECONDS = 3.0, 30.0, 600.0  # of a smoke run, a usual one, a long one
-_STEPS_MAX = 1, 3, 10
+_STEPS_MAX = 1, 4, 10
 _SMOKE_RATE = 40.0
 _LATE_SECONDS_MAX = 2 * FRESH_SECONDS_MAX
 

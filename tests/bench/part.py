@@ -52,12 +52,12 @@ class Part:
 
 
 PARTS: dict[str, Part] = {
-    "receivers": Part(compare_receivers.run, 5, 240),
+    "receivers": Part(compare_receivers.run, 5, 420),  # with building Benthos, once
     "loaders": Part(compare_loaders.run, 2, 240),
     "spool": Part(spooling.run, 3, 120),
     "system": Part(system.run, 2, 270),
     "idle": Part(idle.run, 1, 150),
-    "highest": Part(highest.run, 1, 300, 4 * 3600.0),
+    "highest": Part(highest.run, 1, 330, 4 * 3600.0),
     "days": Part(days.run, 2, 220),
     "start": Part(starting.run, 2, 150),
     "growth": Part(growth.run, 2, 180),
@@ -82,7 +82,10 @@ def measure(name: str, options: Options) -> Section:
         part = PARTS[name]
         # A smoke run measures nothing, so it may run on a busy machine.
         end(command, part.seconds_max if not options.long and not options.smoke else part.long_seconds_max)
-        return msgspec.json.decode(out.read_bytes(), type=Section)
+        try:
+            return msgspec.json.decode(out.read_bytes(), type=Section)
+        except msgspec.MsgspecError as error:  # such as a figure that is infinite
+            raise PartFailedError(f"has results that cannot be read: {error}") from error
 
 
 def end(command: Sequence[str], seconds_max: float) -> None:
@@ -117,8 +120,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    top = psutil.Process(process.pid)
-    return [top, *top.children(recursive=True)]
+    try:
+        top = psutil.Process(process.pid)
+        return [top, *top.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []  # it has just ended
 
 
 def _end_in_order(number: int, _: object) -> None:
