@@ -5,6 +5,7 @@ import pytest
 from tests.fuzz.heaviest import SIZES, USUAL, Recipe, Scale, cart, recipes
 
 _EXCESS_MAX = 1.2  # the bound is 1.0, 20 us per KB where a usual event takes as much; the rest is noise
+_TRIES_MAX = 1500  # 10 s; a busy machine slows many of them, never all of one body's
 _X = '{"event_type":"X","event_id":"e","app_id":"a","timestamp":1'
 _CART, _END = cart("")
 _KNOWN = [
@@ -31,8 +32,7 @@ def test_the_heaviest_bodies_cost_little_more_than_usual_ones(
     scale: Scale, recipe: Recipe, size: int
 ) -> None:
     """The bodies of the corpus, which a search found: the time is bounded by the size, whatever is sent."""
-    # A busy machine slows some tries, never the recipe alone in all of them.
-    assert any(scale.excess(recipe, size, 15) < _EXCESS_MAX for _ in range(5))
+    assert scale.excess(recipe, size, _TRIES_MAX, _EXCESS_MAX) < _EXCESS_MAX
 
 
 def test_a_recipe_grows() -> None:

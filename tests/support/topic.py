@@ -1,11 +1,14 @@
 """The contents of a Kafka topic, read like any consumer does."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from tests.support.waiting import eventually
+
+_READ_SECONDS_MAX = 60.0  # a broker and a client on a busy machine took more than 10 s to begin
 
 
 @contextmanager
@@ -35,20 +38,25 @@ def end_offsets(kafka: str, topic: str) -> dict[int, int]:
 def messages_since(kafka: str, topic: str, offsets: dict[int, int]) -> list[Message]:
     """Return every message from `offsets` to the end."""
     ends = end_offsets(kafka, topic)
-    open_ends = {partition: end for partition, end in ends.items() if end > offsets[partition]}
+    left = {partition for partition, end in ends.items() if end > offsets[partition]}
     found: list[Message] = []
     with consumer(kafka) as client:
-        client.assign([TopicPartition(topic, partition, offsets[partition]) for partition in open_ends])
-        while open_ends:
-            message = client.poll(10)
-            if message is None or message.error():
-                raise AssertionError(f"no end of {topic}: {message and message.error()}")
+        client.assign([TopicPartition(topic, partition, offsets[partition]) for partition in left])
+        deadline = time.monotonic() + _READ_SECONDS_MAX
+        error: object = None
+        while left:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no end of {topic}: {left} of {ends} after {len(found)}: {error}")
+            message = client.poll(1)
+            # Kafka continues after a pause of its own, and the client tries again by itself.
+            if message is None or (error := message.error()):
+                continue
             found.append(message)
             partition, offset = message.partition(), message.offset()
             assert partition is not None
             assert offset is not None
             if offset + 1 >= ends[partition]:
-                open_ends.pop(partition, None)
+                left.discard(partition)
     return found
 
 
