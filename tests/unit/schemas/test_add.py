@@ -15,6 +15,7 @@ from schemas.__main__ import main
 from schemas.catalog.add import add
 from schemas.catalog.catalog import Catalog, unlisted
 from schemas.catalog.page import FILE, page
+from tests.support import kills
 from tests.unit.schemas.tree import OPENED, RELEASED, UNMODELLED, Schema, Tree, field_of
 
 CANNOT_READ = "Event_AppOpened_5_1_0 cannot read data of Event_AppOpened_5_0_0"
@@ -222,9 +223,8 @@ def test_what_is_no_schema_is_refused(tree: Tree, data: str | None, reason: str)
     assert told.startswith(f"{path}: {reason}")
 
 
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_kill_at_any_line_leaves_a_folder_that_loads(tree: Tree, step: int) -> None:
-    """It has the old or the new releases, and adding again completes it. Quick: at every fifth line."""
+def test_a_kill_at_any_line_leaves_a_folder_that_loads(tree: Tree) -> None:
+    """It has the old or the new releases, and adding again completes it. Quick: at some lines."""
     files = [changed(tree, with_mood), wished(tree)]
     (tree.root / FILE).touch()
     loaded = set()
@@ -235,7 +235,7 @@ def test_a_kill_at_any_line_leaves_a_folder_that_loads(tree: Tree, step: int) ->
         loaded.add(len(catalog.releases))
         if len(catalog.releases) == RELEASED + 2:
             tree.register(tree.entries()[:RELEASED])
-        line += step
+        line += kills.stride(8)
     assert line > 50
     assert loaded == {RELEASED, RELEASED + 2}
     assert len(Catalog.load(tree.root).releases) == RELEASED + 2
