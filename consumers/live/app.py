@@ -20,11 +20,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from consumers.live.access import PageAccess
+from consumers.live.answers import QuarantineGroup
 from consumers.live.broadcaster import Broadcaster
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import PageState
 from consumers.live.replays import Replays
-from consumers.live.state import QuarantineGroup
 from schemas.catalog.page import page
 from schemas.catalog.schema_reloader import SchemaReloader
 

@@ -6,8 +6,9 @@ was received before a moment shortly past, by which time all of it has usually b
 Invariant: the parts of a balance add up to `acknowledged`, whenever they were read.
 """
 
+from consumers.live.answers import Day, Mark, Today
 from consumers.live.intake import SpoolStatus
-from consumers.live.state import Balance, Day, Mark, Today
+from consumers.live.state import Balance
 
 _DAY_MS = 86_400_000
 # The moment advances in these steps, this far behind now, so that a healthy loader has caught up with it.

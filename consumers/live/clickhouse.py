@@ -15,9 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.live import app_activity, queries
+from consumers.live.answers import AuditedAction, ClickHouseStatus, QuarantineSummary, ShopSummary
 from consumers.live.app_activity import AppActivity, DiskSpace
 from consumers.live.poller import SourceAwayError
-from consumers.live.state import AuditedAction, ClickHouseStatus, QuarantineSummary, ShopSummary
 from runtime import clickhouse
 from runtime.clickhouse import AccessError
 

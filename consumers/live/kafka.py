@@ -15,10 +15,10 @@ from confluent_kafka.admin import AdminClient
 
 from consumers.kit import client, offsets
 from consumers.kit.record import Place
+from consumers.live.answers import KafkaStatus, Mark, PartitionPosition, Today
 from consumers.live.balance import midnight_ms, settled_ms
 from consumers.live.newest import Arrival, Newest
 from consumers.live.poller import SourceAwayError
-from consumers.live.state import KafkaStatus, Mark, PartitionPosition, Today
 from runtime.kafka import client_log, topic_reader, topics
 from runtime.kafka.diagnosis import Diagnosis
 

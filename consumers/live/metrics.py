@@ -7,8 +7,9 @@ from math import nan
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from consumers.live.answers import ClickHouseStatus
 from consumers.live.certificate import CertificateStatus
-from consumers.live.state import KAFKA, ClickHouseStatus, ComponentHealth, PageSnapshot
+from consumers.live.state import KAFKA, ComponentHealth, PageSnapshot
 from runtime import certificates, version
 
 _PREFIX = "tapline_live"

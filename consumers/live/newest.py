@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from consumers.kit.decode import InvalidRecordError, fields_of
+from consumers.live.answers import RedactedEvent
 from consumers.live.redact import text_shortened, value_shortened
-from consumers.live.state import RedactedEvent
 from runtime.kafka.record_headers import Headers
 from schemas.catalog.catalog import Catalog, Release
 from schemas.catalog.schema_reloader import SchemaReloader

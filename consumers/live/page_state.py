@@ -4,6 +4,13 @@ Invariants: a component that does not answer keeps its last numbers, with their 
 the last poll alone.
 """
 
+from consumers.live.answers import (
+    ClickHouseStatus,
+    Day,
+    KafkaStatus,
+    Mark,
+    RedactedEvent,
+)
 from consumers.live.balance import balance
 from consumers.live.intake import IngestStatus
 from consumers.live.state import (
@@ -13,18 +20,13 @@ from consumers.live.state import (
     LIVE,
     WAREHOUSE,
     Balance,
-    ClickHouseStatus,
     Component,
     ComponentHealth,
-    Day,
     EventLine,
     Freshness,
-    KafkaStatus,
     Lag,
-    Mark,
     PageSnapshot,
     PartitionLag,
-    RedactedEvent,
     Replay,
 )
 

@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 from msgspec import json
 
+from consumers.live.answers import ClickHouseStatus, KafkaStatus
 from consumers.live.broadcaster import Broadcaster
 from consumers.live.intake import IngestStatus
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import PageState
-from consumers.live.state import CLICKHOUSE, INGEST, KAFKA, ClickHouseStatus, KafkaStatus
+from consumers.live.state import CLICKHOUSE, INGEST, KAFKA
 
 _log = logging.getLogger(__name__)
 

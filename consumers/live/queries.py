@@ -13,9 +13,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from consumers.live.balance import midnight_ms, settled_ms
-from consumers.live.redact import text_shortened
-from consumers.live.state import (
+from consumers.live.answers import (
     BUCKET_MS,
     BUCKETS,
     WINDOW_MS,
@@ -29,6 +27,8 @@ from consumers.live.state import (
     Total,
     Window,
 )
+from consumers.live.balance import midnight_ms, settled_ms
+from consumers.live.redact import text_shortened
 
 # The clocks of ingest and ClickHouse may differ by this much without missing an event of the window.
 _SKEW_MS = 300_000

@@ -14,11 +14,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from consumers.live.answers import QuarantineGroup
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import PageState
 from consumers.live.queries import KEY_CHARS_MAX
 from consumers.live.redact import text_shortened
-from consumers.live.state import QuarantineGroup, Replay
+from consumers.live.state import Replay
 
 _log = logging.getLogger(__name__)
 

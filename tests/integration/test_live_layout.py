@@ -9,36 +9,38 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from consumers.live.intake import IngestStatus, SpoolStatus
-from consumers.live.page_state import ALL, PageState
-from consumers.live.queries import window
-from consumers.live.state import (
+from consumers.live.answers import (
     BUCKET_MS,
     BUCKETS,
-    CLICKHOUSE,
-    INGEST,
-    KAFKA,
     WINDOW_MS,
     AuditedAction,
-    Balance,
     ClickHouseStatus,
-    Component,
-    ComponentHealth,
-    EventLine,
     EventType,
-    Freshness,
     Funnel,
     KafkaStatus,
-    Lag,
-    PageSnapshot,
-    PartitionLag,
     QuarantineGroup,
     QuarantineSummary,
-    Replay,
     Revenue,
     ShopSummary,
     Total,
     Window,
+)
+from consumers.live.intake import IngestStatus, SpoolStatus
+from consumers.live.page_state import ALL, PageState
+from consumers.live.queries import window
+from consumers.live.state import (
+    CLICKHOUSE,
+    INGEST,
+    KAFKA,
+    Balance,
+    Component,
+    ComponentHealth,
+    EventLine,
+    Freshness,
+    Lag,
+    PageSnapshot,
+    PartitionLag,
+    Replay,
 )
 from runtime.kafka import topics
 from tests.support.browser import DESKTOP, NO_BROWSER, PATH, PHONE, chromium, opened, violations

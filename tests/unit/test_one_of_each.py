@@ -26,3 +26,11 @@ def test_a_mechanism_is_used_in_its_module_alone(text: str, places: set[str]) ->
     paths = [path for part in _PRODUCT for path in (ROOT / part).rglob("*.py")]
 
     assert {path.relative_to(ROOT).as_posix() for path in paths if text in path.read_text()} == places
+
+
+def test_no_module_is_too_long_to_read() -> None:
+    """At most 300 lines; a longer one has two purposes."""
+    paths = [path for part in _PRODUCT for path in (ROOT / part).rglob("*.py")]
+    lines = {path.relative_to(ROOT).as_posix(): path.read_text().count("\n") for path in paths}
+
+    assert {path: count for path, count in lines.items() if count > 300} == {}

@@ -15,6 +15,13 @@ import pytest
 from starlette.applications import Starlette
 
 from consumers.live import app
+from consumers.live.answers import (
+    ClickHouseStatus,
+    KafkaStatus,
+    QuarantineGroup,
+    QuarantineSummary,
+    RedactedEvent,
+)
 from consumers.live.broadcaster import Broadcaster
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import PageState
@@ -24,11 +31,6 @@ from consumers.live.state import (
     CLICKHOUSE,
     KAFKA,
     WAREHOUSE,
-    ClickHouseStatus,
-    KafkaStatus,
-    QuarantineGroup,
-    QuarantineSummary,
-    RedactedEvent,
 )
 from schemas.catalog.catalog import HERE
 from schemas.catalog.schema_reloader import SchemaReloader

@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.live.answers import Day, Mark, Today
 from consumers.live.balance import balance, midnight_ms, settled_ms
 from consumers.live.intake import SpoolStatus
-from consumers.live.state import Balance, Day, Mark, Today
+from consumers.live.state import Balance
 
 COUNTS = st.integers(0, 1_000_000)
 

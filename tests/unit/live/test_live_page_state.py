@@ -4,6 +4,16 @@ from math import isnan
 
 from msgspec.structs import replace
 
+from consumers.live.answers import (
+    ClickHouseStatus,
+    Day,
+    KafkaStatus,
+    Mark,
+    PartitionPosition,
+    RedactedEvent,
+    Today,
+    Total,
+)
 from consumers.live.intake import IngestStatus, SpoolStatus
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import ALL, PageState
@@ -13,16 +23,8 @@ from consumers.live.state import (
     KAFKA,
     LIVE,
     WAREHOUSE,
-    ClickHouseStatus,
     Component,
     ComponentHealth,
-    Day,
-    KafkaStatus,
-    Mark,
-    PartitionPosition,
-    RedactedEvent,
-    Today,
-    Total,
 )
 
 NOW = 1_000_000

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from consumers.live.answers import KafkaStatus
 from consumers.live.broadcaster import Broadcaster
 from consumers.live.intake import IngestStatus, SpoolStatus
 from consumers.live.metrics import Metrics
 from consumers.live.page_state import ALL, PageState
 from consumers.live.poller import Poller, SourceAwayError
-from consumers.live.state import INGEST, KAFKA, KafkaStatus
+from consumers.live.state import INGEST, KAFKA
 
 NOW = 1_000_000
 

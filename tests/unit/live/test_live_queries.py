@@ -3,7 +3,7 @@
 from typing import Any
 
 from consumers.live import queries
-from consumers.live.state import BUCKET_MS, BUCKETS
+from consumers.live.answers import BUCKET_MS, BUCKETS
 
 NOW = 1_800_000_007_000
 Row = tuple[Any, ...]

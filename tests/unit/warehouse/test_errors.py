@@ -6,7 +6,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, StreamFailureError
 
 from consumers.kit.errors import TransientError
-from consumers.warehouse.clickhouse import mapped
+from consumers.warehouse.clickhouse_errors import mapped
 from consumers.warehouse.errors import (
     BrokenError,
     InsertTooLargeError,
