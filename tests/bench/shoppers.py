@@ -69,15 +69,15 @@ def _bodies(events: Events) -> Iterator[bytes]:
     for number in range(events.count):
         again, place = divmod(number, len(sample))
         event = sample[place]
-        device, session = (f"{event[name]}-{again}" for name in ("device_id", "session_id"))
         day = events.day(number, events.count, rng)
+        # A purchase that the shop's server reports may have neither.
+        people = {name: f"{event[name]}-{again}" for name in ("device_id", "session_id") if name in event}
         yield msgspec.json.encode(
             event
+            | people
             | {
                 "event_id": f"{events.prefix}{number}",
-                "app_id": f"{events.prefix}{app_of[device]}",
-                "device_id": device,
-                "session_id": session,
+                "app_id": f"{events.prefix}{app_of[people.get('device_id', '')]}",
                 "timestamp": event["timestamp"] - START_MS + _FIRST_MS + day * DAY_MS,
             }
         )
