@@ -40,6 +40,7 @@ class Run:
     seen: Seen
     usage: Usage
     parts: list[int]  # the most active parts of one day of one table, read every few seconds
+    asks: bool = True  # whether ClickHouse was queried for events
 
     @property
     def is_lossless(self) -> bool:
@@ -66,14 +67,19 @@ def fresh_stack() -> Iterator[Stack]:
             stack.stop()
 
 
-def steady(stack: Stack, rate: float, seconds: float, late_seconds_max: float = inf) -> Run:
-    """Send that many events per second for that long, or until one is later than that."""
-    say(f"{rate:,.0f} events/s for {seconds:,.0f} s")
-    traffic = Traffic(stack.ingest_url, stack.clickhouse_url, late_seconds_max)
+def steady(
+    stack: Stack, rate: float, seconds: float, late_seconds_max: float = inf, *, asks: bool = True
+) -> Run:
+    """Send that many events per second for that long, or until one is later than that.
+
+    `asks`: query for events, to see when each is there.
+    """
+    say(f"{rate:,.0f} events/s for {seconds:,.0f} s{'' if asks else ', without queries'}")
+    traffic = Traffic(stack.ingest_url, stack.clickhouse_url, late_seconds_max, asks=asks)
     with _parts(stack) as parts:
         meter = Meter(stack)
         seen, usage = asyncio.run(traffic.send(rate, seconds, meter.read))
-    run = Run(rate, seconds, seen, usage, parts)
+    run = Run(rate, seconds, seen, usage, parts, asks)
     say(
         f"  answers p99 {percentile(seen.answers, 0.99) * 1e3:.1f} ms, queryable p99"
         f" {percentile(seen.queryable, 0.99):.2f} s, ClickHouse {usage.cores['clickhouse']:.0%} of a core,"
@@ -113,7 +119,7 @@ def _parts(stack: Stack) -> Iterator[list[int]]:
 def figures(cases: Sequence[Sequence[Run]]) -> list[str]:
     """Return the table of all figures; each case is one rate, with a run per round."""
     names = list(cases[0][0].usage.cores)
-    header = ["", *(f"{runs[0].rate:,.0f}/s, {runs[0].seconds:,.0f} s" for runs in cases)]
+    header = ["", *(_words(runs[0]) for runs in cases)]
     rows = [
         ["answers: p50, p99, max, ms", *(_three([r.seen.answers for r in runs], 1e3) for runs in cases)],
         ["queryable: p50, p99, max, s", *(_three([r.seen.queryable for r in runs], 1) for runs in cases)],
@@ -138,7 +144,13 @@ def figures(cases: Sequence[Sequence[Run]]) -> list[str]:
     return table(header, rows)
 
 
+def _words(run: Run) -> str:
+    return f"{run.rate:,.0f}/s, {run.seconds:,.0f} s{'' if run.asks else ', without queries'}"
+
+
 def _three(rounds: Sequence[Sequence[float]], unit: float) -> str:
+    if not any(rounds):
+        return "-"
     shares = (0.5, 0.99, 1)
     return ", ".join(
         f"{spread(percentile(one, share) for one in rounds).median * unit:.2f}" for share in shares

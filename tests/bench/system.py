@@ -14,32 +14,34 @@ from tests.bench.report import Goal, Section, Spread, goal, say, spread
 from tests.bench.steady import LostError, Run, check, figures, fresh_stack, steady
 from tests.bench.traffic import percentile
 
-_FEW, _SOME, _MANY = 20, 200, 1000  # events/s
-# By rate: seconds of a smoke run, a usual one, a long one.
-_SECONDS = {_FEW: (0, 15, 120), _SOME: (0, 10, 120), _MANY: (3, 25, 600)}
+# Events/s; and whether ClickHouse is queried for them meanwhile.
+_FEW, _FEW_ASKED, _SOME, _MANY = (20, False), (20, True), (200, True), (1000, True)
+# By case: seconds of a smoke run, a usual one, a long one.
+_SECONDS = {_FEW: (1, 12, 120), _FEW_ASKED: (0, 10, 120), _SOME: (0, 10, 120), _MANY: (3, 25, 600)}
 _SMOKE_RATE = 50
 
 
 def run(options: Options) -> Section:
     """Measure the rates by turns on one stack. Raises: LostError."""
-    found: dict[int, list[Run]] = {}
+    found: dict[tuple[int, bool], list[Run]] = {}
     with fresh_stack() as stack:
         for number in range(1, options.rounds + 1):
             say(f"round {number} of {options.rounds}")
-            for rate, amounts in _SECONDS.items():
+            for (rate, asks), amounts in _SECONDS.items():
                 if seconds := options.pick(*amounts):
-                    at = _SMOKE_RATE if options.smoke else rate
-                    found.setdefault(rate, []).append(steady(stack, at, seconds))
+                    at = min(rate, _SMOKE_RATE) if options.smoke else rate
+                    found.setdefault((rate, asks), []).append(steady(stack, at, seconds, asks=asks))
     check([one for runs in found.values() for one in runs])
     about = f"{options.rounds} rounds of each rate; everything on this machine, the sender too."
     lines = figures([*found.values()])
     return Section("system", "Everything on one machine", about, _goals(found), lines)
 
 
-def _goals(found: Mapping[int, Sequence[Run]]) -> list[Goal]:
-    many = found[_MANY]
+def _goals(found: Mapping[tuple[int, bool], Sequence[Run]]) -> list[Goal]:
+    few, many = found[_FEW], found[_MANY]
     rate = f"{many[0].rate:,.0f}/s"
-    goals = [
+    return [
+        goal(f"{few[0].rate:,.0f}/s, without queries: ClickHouse, % of a core", _clickhouse(few), most=10),
         goal(f"{rate}: ClickHouse, % of a core", _clickhouse(many), most=40),
         goal(
             f"{rate}: POST to 200, p99, ms",
@@ -57,9 +59,6 @@ def _goals(found: Mapping[int, Sequence[Run]]) -> list[Goal]:
             most=80,
         ),
     ]
-    if few := found.get(_FEW):
-        goals.append(goal(f"{_FEW}/s: ClickHouse, % of a core", _clickhouse(few), most=10))
-    return goals
 
 
 def _clickhouse(runs: Sequence[Run]) -> Spread:
@@ -75,7 +74,7 @@ def main() -> int:
     """Run one rate; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.system", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--rate", type=float, default=float(_MANY), help="events per second")
+    parser.add_argument("--rate", type=float, default=float(_MANY[0]), help="events per second")
     arguments = parser.parse_args()
     with fresh_stack() as stack:
         found = steady(stack, arguments.rate, arguments.seconds)

@@ -10,6 +10,8 @@ early.
 A run that is to show whether a rate is too high ends at the first marker that is too late: nobody has to wait
 for a backlog.
 
+Ten queries a second take some of ClickHouse's time, so a run may do without.
+
 Invariants: bodies are those of `deploy.demo` (50 apps by Zipf, 14 types in a shop's mix) with an id and a
 time of their own; markers are spread over twelve apps.
 """
@@ -57,8 +59,11 @@ class Seen:
 class Traffic:
     """One run against one stack."""
 
-    def __init__(self, ingest_url: str, clickhouse_url: str, late_seconds_max: float = inf) -> None:
+    def __init__(
+        self, ingest_url: str, clickhouse_url: str, late_seconds_max: float = inf, *, asks: bool = True
+    ) -> None:
         self._late_seconds_max = late_seconds_max
+        self._asks = asks  # for markers
         self._is_late = False  # a marker is
         url = urlsplit(ingest_url)
         self._path = url.path
@@ -102,7 +107,8 @@ class Traffic:
         if number % _MARKER_EVERY == 0:
             events = self._viewed
             changes["app_id"] = _MARKER_APPS[number // _MARKER_EVERY % len(_MARKER_APPS)]
-            self._due[event_id] = due, now_ms
+            if self._asks:
+                self._due[event_id] = due, now_ms
         body = msgspec.json.encode(events[number % len(events)] | changes)
         connection = self._free.popleft() if self._free else Connection(*self._address)
         try:
