@@ -82,18 +82,24 @@ def run(options: Options) -> Section:
     found: dict[str, list[Cost]] = {case.name: [] for case in cases}
     count = options.pick(*_EVENTS)
     with services.running("kafka,clickhouse", _ENGINE, on=cores.ALL) as (stack, folder):
+
+        def measure(case: Case, number: int) -> None:
+            cost = _cost(stack, folder, case, count, number)
+            found[case.name].append(cost)
+            say(f"{case.name}: {cost.cpu * 1e6:.1f} us of CPU per event, {cost.rate:,.0f} rows/s")
+
         make_topics(stack.kafka)
-        for case in cases:
+        for number in range(options.rounds):
+            for case in (one for one in cases if not one.rows):
+                measure(case, number)
+        for case in (one for one in cases if one.rows):
             data = DataSet(stack.clickhouse_url, Shape(rows=_rows(case, options), open_days=0))
-            if case.rows:
-                data.make_sample()
-                data.fill(range(data.shape.days), 1)
-                data.settle(range(data.shape.days))
-            for number in range(1, options.rounds + 1):
-                cost = _cost(stack, folder, case, count, number)
-                found[case.name].append(cost)
-                say(f"{case.name}: {cost.cpu * 1e6:.1f} us of CPU per event, {cost.rate:,.0f} rows/s")
             data.empty()
+            data.make_sample()
+            data.fill(range(data.shape.days), 1)
+            data.settle(range(data.shape.days))
+            for number in range(options.rounds):
+                measure(case, number)
     cpu = {name: spread(cost.cpu for cost in costs) for name, costs in found.items()}
     goals = [
         goal(words, cpu[case].ratio(cpu[base]), most=most)
