@@ -1,20 +1,36 @@
 """Fixtures of all tests: the real stack, whole or only its services, started once for a session."""
 
 import os
+import re
 import signal
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
+from tests.support.process import Ingest
+from tests.support.site import Site
 from tests.support.stack import ROOT, Stack
+from tests.support.waiting import eventually
 
-_SHARED = ("services", "stack")  # fixtures of the session
+_SHARED = ("services", "stack", "breakable", "changing")  # fixtures of the session
+# Of the other files, those that take longest: a folder, or a file of `tests/unit`.
+_LONG = ("bench", "faults", "integration", "test_commands", "test_simulation", "test_http_protocol")
 
 # Busy machines are slow at times, so a deadline per example would only measure that.
-settings.register_profile("tapline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Each run has examples of its own, in CI too; hypothesis prints how to repeat one that fails.
+settings.register_profile(
+    "tapline",
+    max_examples=50,
+    derandomize=False,
+    print_blob=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("tapline"), max_examples=2000)
 settings.load_profile("tapline")
 
 
@@ -30,9 +46,22 @@ class ByStack(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        text = (ROOT / file).read_text()
-        shared = (one for one in _SHARED if f"{one}: Stack" in text and f"def {one}(" not in text)
-        return next(shared, file)
+        return _shared(ROOT / file) or file
+
+
+@cache
+def _shared(path: Path) -> str:
+    """Return the name of the shared stack that a file uses, or ""."""
+    text = path.read_text()
+    return next((one for one in _SHARED if re.search(rf"\b{one}: S", text) and f"def {one}(" not in text), "")
+
+
+def _turn(item: pytest.Item) -> int:
+    """Return when a test's file begins, relative to others."""
+    if _shared(item.path):
+        return -1
+    names = (*item.path.parts, item.path.stem)
+    return next((turn for turn, name in enumerate(_LONG) if name in names), len(_LONG))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -43,9 +72,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStack:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the longest files, so that no worker ends up alone with one; the order within is random."""
-    folders = ("faults", "integration")
-    items.sort(key=lambda item: next((n for n, name in enumerate(folders) if name in item.path.parts), 9))
+    """Start with what takes longest, so that no worker ends up alone with it; the order within is random."""
+    items.sort(key=_turn)
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +86,30 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole stack, as `make run` starts it."""
     yield from _running(tmp_path_factory.mktemp("stack"), "")
+
+
+@pytest.fixture(scope="session")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A Kafka with our topics, to be hung, killed and limited; every test leaves it as it was."""
+    running = Stack(tmp_path_factory.mktemp("breakable"), "kafka").start()
+    try:
+        ingest = Ingest(running.kafka, tmp_path_factory.mktemp("ingest")).start()  # it creates the topics
+        eventually(ingest.direct, 60, "our topics")
+        ingest.stop()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A stack whose schemas change, without the live page."""
+    running = Site(tmp_path_factory.mktemp("changing"), "kafka,clickhouse,warehouse,ingest")
+    running.stack.start()
+    try:
+        yield running
+    finally:
+        running.stack.stop()
 
 
 def _running(folder: Path, only: str) -> Iterator[Stack]:

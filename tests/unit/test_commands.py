@@ -56,6 +56,16 @@ NO_KAFKA = {
     "ingest.tokens",
     "schemas",
 }
+# Of the modules that read Kafka's settings: one for each way to start, and for each class of settings.
+USUAL = {
+    "consumers.examples.alerts",
+    "consumers.live",
+    "consumers.replay",
+    "consumers.tail",
+    "consumers.warehouse",
+    "deploy.local",
+    "ingest",
+}
 QUICK = {"consumers.tail", "ingest.spool", "schemas"}  # of those that could all be tried with `--help`
 SERVERS = {
     ("ingest", "INGEST_PORT"),
@@ -118,7 +128,13 @@ def test_all_are_started_in_one_way(module: str) -> None:
     assert re.search(imported[called[1]], source, re.MULTILINE)
 
 
-@pytest.mark.parametrize("module", sorted(MODULES.keys() - NO_KAFKA))
+@pytest.mark.parametrize(
+    "module",
+    [
+        name if name in USUAL else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(MODULES.keys() - NO_KAFKA)
+    ],
+)
 def test_a_property_that_kafkas_clients_do_not_know(module: str, tmp_path: Path) -> None:
     """With librdkafka's message."""
     said = refused(module, {"KAFKA_SECURITY_PROTOKOLL": "SSL"}, tmp_path, *ARGUMENTS.get(module, ()))

@@ -289,7 +289,7 @@ def release_of(proposal: Proposal) -> Release:
     return Release(wire_id, schema_id, "mobile", proposal.event_type, proposal.version, proposal.schema, "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25)
 @given(bodies=st.lists(events(), min_size=1, max_size=4), event_type=st.sampled_from(["Wished", "AppOpened"]))
 def test_any_proposal_is_sound_and_loses_nothing(bodies: list[bytes], event_type: str) -> None:
     """For any data: it can be released, and re-typed rows equal directly typed ones."""

@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import EventDecoder
@@ -19,7 +19,6 @@ DECODER = EventDecoder(Catalog.load())
 OURS = ("received_at", "extra")
 
 
-@settings(max_examples=200, deadline=None)
 @given(body=events())
 @example(
     body=b'{"event_type":"A","event_id":"e","app_id":"a","device_id":"d","timestamp":1,"event_properties":{"a":'
