@@ -79,6 +79,7 @@ class Loader:
         self._turned_at = time.monotonic()
         self._tables_made = False
         self._rested_at = 0.0  # when a batch may be inserted because of its age
+        self._freed_bytes = 0  # of the batches written since their memory was returned
         self._consumer = make_consumer(self._revoked)
         metrics.held_bytes_max.set(2 * bounds.batch_bytes_max)
 
@@ -118,6 +119,7 @@ class Loader:
     def _turn(self) -> None:
         now = time.monotonic()
         self._end_job()
+        self._return_memory()
         self._start_job(now)
         self._apply_back_pressure()
         seconds = _JOB_SECONDS if self._job else self._seconds_left(now)
@@ -141,9 +143,13 @@ class Loader:
             self._rested_at = job.began + rest_seconds
             self._metrics.checked.inc(job.batch.checked)
             self._consumer.commit(job.batch.offsets)
-            is_large = job.batch.bytes > self._bounds.batch_bytes_max / 8
-            if is_large and not self._batch.full:  # a backlog ends, or grows no more
-                return_freed_memory()
+            self._freed_bytes += job.batch.bytes
+
+    def _return_memory(self) -> None:
+        """Return what written batches held, however small each, once a backlog ends or grows no more."""
+        if self._freed_bytes > self._bounds.batch_bytes_max / 8 and not self._batch.full:
+            return_freed_memory()
+            self._freed_bytes = 0
 
     def _start_job(self, now: float) -> None:
         """If there is no job, start the next one, if any is due."""

@@ -36,20 +36,22 @@ class _SlowStore(StandInStore):
 
 
 class _Trickle(StandInConsumer):
-    """One record every two milliseconds."""
+    """One record each time."""
 
-    _offset = 0
+    def __init__(self, record_seconds: float) -> None:
+        super().__init__()
+        self._offset, self._seconds = 0, record_seconds
 
     def poll(self, seconds_max: float, _records_max: int, _bytes_max: int) -> "list[Record]":
         """Return the next record."""
-        threading.Event().wait(min(seconds_max, 0.002))
+        threading.Event().wait(min(seconds_max, self._seconds))
         self._offset += 1
         return [cast("Record", replace(_RECORD, offset_=self._offset))]
 
 
-def _intervals(limits: BatchLimits, share: float, inserts: int) -> list[float]:
+def _intervals(limits: BatchLimits, share: float, inserts: int, record_seconds: float = 0.002) -> list[float]:
     """Return the seconds between the starts of inserts."""
-    consumer = _Trickle()
+    consumer = _Trickle(record_seconds)
     store = _SlowStore(inserts, consumer)
     run_loader(lambda _revoked: consumer, store, limits, share)
     return [later - earlier for earlier, later in zip(store.began, store.began[1:], strict=False)]
@@ -70,13 +72,17 @@ def test_full_batches_do_not_wait() -> None:
     assert sum(intervals) < 4 * _INSERT_SECONDS / 0.01
 
 
-@pytest.mark.parametrize(("bytes_max", "are_large"), [(20_000, True), (1 << 30, False)])
-def test_memory_is_returned_behind_large_batches(
-    monkeypatch: pytest.MonkeyPatch, bytes_max: int, *, are_large: bool
+@pytest.mark.parametrize(
+    ("bytes_max", "record_seconds", "is_returned"),
+    [(20_000, 0.002, True), (24_000, 0.03, True), (1 << 30, 0.002, False)],
+    ids=["large", "small, together large", "small"],
+)
+def test_the_memory_of_batches_is_returned(
+    monkeypatch: pytest.MonkeyPatch, bytes_max: int, record_seconds: float, *, is_returned: bool
 ) -> None:
-    """Once no further batch is full; after small ones it would only cost time."""
+    """Behind a large batch, or small ones as large together; else it would only cost time."""
     returned: list[None] = []
     monkeypatch.setattr(loader, "return_freed_memory", lambda: returned.append(None))
-    _intervals(BatchLimits(1 << 20, bytes_max, 0.0), 0.5, 5)
+    _intervals(BatchLimits(1 << 20, bytes_max, 0.0), 0.5, 5, record_seconds)
 
-    assert bool(returned) is are_large
+    assert bool(returned) is is_returned
