@@ -1,6 +1,7 @@
 """The environment -> the addresses of the stack that a client command talks to.
 
-A variable that is set wins. Otherwise the ports of `make run` are used, which follow its variables.
+A variable that is set wins, also by the file that `<its name>_FILE` names. Otherwise the ports of `make run`
+are used, which follow its variables.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ def of_stack(env: Mapping[str, str]) -> dict[str, str]:
         "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{env.get('KAFKA_PORT') or 9092}",
         "CLICKHOUSE_URL": f"http://{login}127.0.0.1:{env.get('CLICKHOUSE_PORT') or 8123}",
     }
-    return {name: value for name, value in found.items() if not env.get(name)}
+    return {name: value for name, value in found.items() if not (env.get(name) or env.get(f"{name}_FILE"))}
 
 
 def _admin_port(env: Mapping[str, str]) -> str:

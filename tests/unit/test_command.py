@@ -96,3 +96,10 @@ def test_addresses_follow_the_variables_of_the_stack(tmp_path: Path) -> None:
         "CLICKHOUSE_URL": "http://default:a%2Fb@127.0.0.1:8123",
     }
     assert of_stack({"INGEST_ADMIN_PORT": "1"})["INGEST_ADMIN_URL"] == "http://127.0.0.1:1"
+
+
+def test_an_address_in_a_file_wins() -> None:
+    """The command reads the file, and refuses an address beside it."""
+    files = {"CLICKHOUSE_URL_FILE": "outside.url", "KAFKA_BOOTSTRAP_SERVERS_FILE": "servers"}
+
+    assert of_stack(files).keys() == {"INGEST_URL", "INGEST_ADMIN_URL"}
