@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel serve image test-image test-compose test-pods install-systemd test-systemd faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-pods install-systemd test-systemd faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -91,6 +91,9 @@ spool: $(STAMP) ## list the files that ingest keeps on disk; ARGS="show NAME", A
 
 wheel: $(STAMP) ## build the package with the command `tapline`, into dist/
 	@rm -rf build && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) $(BIN)/uv build --wheel --quiet --offline --no-build-isolation --python $(BIN)/python --out-dir dist
+
+release: $(STAMP) ## write this version's data folder, which the test of upgrades opens from then on
+	@$(BIN)/python -m tests.release
 
 install-systemd: wheel ## install or upgrade Tapline as systemd services on this server, as root
 	@PYTHON=$(PYTHON) deploy/systemd/install
