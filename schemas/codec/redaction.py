@@ -9,10 +9,10 @@ docs/decisions/0032-redaction.md.
 import codecs
 import hashlib
 import re
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Any
 
 import msgspec
@@ -33,10 +33,10 @@ _Transform = Callable[[str], str]
 _Step = tuple[str, str, Callable[[Any], Any]]  # attribute of the block or "", attribute, transformation
 
 _BLOCK_BYTES = 64  # of SHA-256
-_HASHED = re.compile("hmac:[0-9a-f]{64}")
+_MARK = "hmac:"  # before each hash
+_HASHED = re.compile(_MARK + "[0-9a-f]{64}")
 _TEXT_KEPT = 3  # characters that `truncate` keeps of a text that is no address
-_IPV4_BYTES, _IPV6_BYTES, _ADDRESS_BYTES_MAX = 3, 6, 45
-# Texts that repeat, such as ids, are transformed once; longer ones would fill the memory.
+_IPV6_BYTES, _IPV6_REST, _ADDRESS_LENGTH_MAX = 6, bytes(10), 45
 _CACHED_TEXTS, _CACHED_LENGTH_MAX = 8192, 64
 _ELEMENTS_MAX, _NESTED_LISTS_MAX = 1_000, 16  # each element costs 1-3 us
 # A clickstream event has its session there, and its device in a header.
@@ -59,7 +59,7 @@ class Redaction:
 
     def __init__(self, rules: RedactionRules) -> None:
         self._rules = rules
-        self._transforms: dict[str, _Transform] = {HASH: hashing(rules.key), TRUNCATE: _cached(_truncated)}
+        self._transforms: dict[str, _Transform] = {HASH: hashing(rules.key), TRUNCATE: _truncated}
         everywhere = dict(rules.everywhere)
         self._everywhere = _tree(everywhere)
         self._by_event_type = {
@@ -242,11 +242,6 @@ def _each(transform: _Transform, texts: list[str]) -> list[str]:
     return [*map(transform, texts)]
 
 
-def _cached(transform: _Transform) -> _Transform:
-    cached = lru_cache(_CACHED_TEXTS)(transform)
-    return lambda text: cached(text) if len(text) <= _CACHED_LENGTH_MAX else transform(text)
-
-
 def hashing(key: bytes) -> _Transform:
     """Return a function that hashes a text: HMAC-SHA-256 in hex after `hmac:`.
 
@@ -257,23 +252,26 @@ def hashing(key: bytes) -> _Transform:
     inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in key)) for pad in (0x36, 0x5C))
 
     def hashed(text: str) -> str:
-        if not text or _HASHED.fullmatch(text):
+        if not text or (text.startswith(_MARK) and _HASHED.fullmatch(text)):
             return text
         inside, outside = inner.copy(), outer.copy()
         inside.update(text.encode())
         outside.update(inside.digest())
-        return f"hmac:{outside.hexdigest()}"
+        return _MARK + outside.hexdigest()
 
-    return _cached(hashed)
+    # Ids repeat, so each is hashed once; longer texts would fill the memory.
+    cached = lru_cache(_CACHED_TEXTS)(hashed)
+    return lambda text: cached(text) if len(text) <= _CACHED_LENGTH_MAX else hashed(text)
 
 
 def _truncated(text: str) -> str:
     """Keep the /24 of an IPv4 address, the /48 of an IPv6 address, 3 characters of any other text."""
-    if len(text) <= _ADDRESS_BYTES_MAX and text.isascii() and "\0" not in text:
-        family, kept = (socket.AF_INET6, _IPV6_BYTES) if ":" in text else (socket.AF_INET, _IPV4_BYTES)
-        try:
-            packed = socket.inet_pton(family, text)
-        except OSError:
-            return text[:_TEXT_KEPT]
-        return socket.inet_ntop(family, packed[:kept].ljust(len(packed), b"\0"))
+    try:
+        if ":" in text and len(text) <= _ADDRESS_LENGTH_MAX:
+            return inet_ntop(AF_INET6, inet_pton(AF_INET6, text)[:_IPV6_BYTES] + _IPV6_REST)
+        if "." in text and len(text) <= _ADDRESS_LENGTH_MAX:
+            inet_pton(AF_INET, text)
+            return f"{text.rpartition('.')[0]}.0"
+    except (OSError, ValueError):  # no address; not even a C string
+        pass
     return text[:_TEXT_KEPT]
