@@ -12,6 +12,7 @@ from socket import socket
 # Before importing the driver: its C parser hangs or crashes the process on a malformed response.
 os.environ.setdefault("CLICKHOUSE_CONNECT_USE_C", "0")
 
+from consumers.kit.erasures.follower import ErasureFollower
 from consumers.live import app, certificate
 from consumers.live.broadcaster import Broadcaster
 from consumers.live.clickhouse import ClickHouseSource, QueryLimits
@@ -105,9 +106,10 @@ def _sources(settings: Settings, reloader: SchemaReloader) -> dict[str, PolledSo
         settings.query_seconds_max, settings.query_share_max, settings.silent_minutes, settings.apps_max
     )
     url = settings.clickhouse_url.get_secret_value()
+    erasures = ErasureFollower(settings.kafka, settings.group, settings.erasure_key)
     sources: dict[str, PolledSource] = {
         CLICKHOUSE: ClickHouseSource(url, types, limits, Samples(reloader).text, settings.time_zone),
-        KAFKA: KafkaSource(settings.kafka, settings.group, Newest(reloader)),
+        KAFKA: KafkaSource(settings.kafka, settings.group, Newest(reloader, erasures)),
     }
     if settings.ingest_urls:
         sources[INGEST] = IngestSource(settings.ingest_urls)

@@ -2,6 +2,7 @@
 
 Invariants: personal data and device ids are redacted before an event is kept. Memory is bounded, and only a
 few events are decoded per poll, however many arrive. Undecodable values are skipped; the loader reports them.
+Nobody erased is shown: events of before an erasure leave the page, and while erasures are unknown, all do.
 """
 
 import json
@@ -12,6 +13,9 @@ from typing import Any
 import msgspec
 
 from consumers.kit.decode import InvalidRecordError, fields_of
+from consumers.kit.erasures.erased_ids import ErasedIds
+from consumers.kit.erasures.follower import ErasureError, Erasures
+from consumers.kit.errors import TransientError
 from consumers.live.answers import RedactedEvent
 from consumers.live.redact import text_shortened, value_shortened
 from runtime.kafka.record_headers import Headers
@@ -40,37 +44,62 @@ _BLOCKS_AS_TEXT = {
 class Newest:
     """Reads arriving records and remembers the newest."""
 
-    def __init__(self, reloader: SchemaReloader) -> None:
-        self._reloader = reloader
+    def __init__(self, reloader: SchemaReloader, erasures: Erasures) -> None:
+        self._reloader, self._erasures = reloader, erasures
         self._events: tuple[RedactedEvent, ...] = ()
+        self._erased_ms: int | None = None  # the newest erasure of which `_events` knows
+        self._problem = ""
 
     def read(self, arrivals: Sequence[Arrival]) -> tuple[RedactedEvent, ...]:
         """Add `arrivals`; return the newest events, newest first."""
+        erased = self._erased()
+        if erased is None or erased.newest_ms != self._erased_ms:
+            self._events = ()  # redacted already, so nobody can tell whose they are
+        if erased is None:
+            return ()
+        self._erased_ms = erased.newest_ms
         newest = sorted(arrivals, key=lambda arrival: arrival[1])[-_READ_MAX:]
         catalog = self._reloader.catalog
-        read = [_event_if_readable(catalog, arrival) for arrival in newest]
+        read = [_event_if_readable(catalog, arrival, erased) for arrival in newest]
         known = {one.key: one for one in (*self._events, *filter(None, read))}
         ordered = sorted(known.values(), key=lambda one: one.received_at_ms, reverse=True)
         self._events = tuple(ordered[:_KEPT_MAX])
         return self._events
 
+    def _erased(self) -> ErasedIds | None:
+        """Return who is erased; None if that is unknown, which is logged once."""
+        try:
+            erased = self._erasures.current()
+        except (TransientError, ErasureError) as error:
+            if str(error) != self._problem:
+                self._problem = str(error)
+                _log.warning("newest_not_shown", extra={"error": self._problem})
+            return None
+        self._problem = ""
+        return erased
 
-def _event_if_readable(catalog: Catalog, arrival: Arrival) -> RedactedEvent | None:
+
+def _event_if_readable(catalog: Catalog, arrival: Arrival, erased: ErasedIds) -> RedactedEvent | None:
     """Return the event; None on any error, so that the others are still shown."""
     place, received_at_ms, value, headers = arrival
     try:
-        return event(catalog, value, place, received_at_ms, headers)
+        return event(catalog, value, place, received_at_ms, headers, erased)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         _log.exception("record_not_shown", extra={"partition": place[0], "offset": place[1]})
         return None
 
 
 def event(
-    catalog: Catalog, value: bytes, place: tuple[int, int], received_at_ms: int, headers: Headers | None
+    catalog: Catalog,
+    value: bytes,
+    place: tuple[int, int],
+    received_at_ms: int,
+    headers: Headers | None,
+    erased: ErasedIds,
 ) -> RedactedEvent | None:
-    """Decode the event at `place` (partition, offset); None: not a known event."""
+    """Decode the event at `place` (partition, offset); None: not a known event, or of somebody erased."""
     datum = decoded(value, releases_of(catalog, value, headers))
-    if datum is None:
+    if datum is None or erased.stops(datum):
         return None
     return RedactedEvent(
         key=f"{place[0]}-{place[1]}",

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
+from consumers.kit.erasures.key_file import key_of
 from runtime import environment
 from runtime.http import hosts
 from schemas.catalog.catalog import HERE
@@ -108,6 +109,9 @@ class Settings(BaseModel):
     schemas_dir: Path = Field(HERE, alias="SCHEMAS_DIR")
     schema_registry: environment.RegistryProperties = Field({}, alias="SCHEMA_REGISTRY_URL", repr=False)
     kafka: environment.KafkaProperties = Field(alias="KAFKA_BOOTSTRAP_SERVERS", repr=False)
+    # Its owner's: see the kit's settings.
+    erasure_key_file: Path | None = Field(None, alias="ERASURE_KEY_FILE")
+    data_dir: Path = Field(Path("data"), alias="DATA_DIR")
 
     @model_validator(mode="after")
     def _needs_token(self) -> Self:
@@ -119,6 +123,11 @@ class Settings(BaseModel):
     def loopback(self) -> bool:
         """Whether only this machine can reach the port."""
         return hosts.is_loopback(self.host)
+
+    @property
+    def erasure_key(self) -> bytes | None:
+        """Return the key of erasures, if there is one. Raises: SettingsError."""
+        return key_of(self.erasure_key_file, self.data_dir)
 
     def of_replay(self, env: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a replay: this process's, plus ingest's admin port."""

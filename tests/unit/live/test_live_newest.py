@@ -8,6 +8,9 @@ import fastavro
 import pytest
 
 from consumers.kit.decode import fields_of, plain
+from consumers.kit.erasures.erased_ids import DEVICE, ErasedIds, IdHashes
+from consumers.kit.erasures.follower import NobodyErased
+from consumers.kit.errors import TransientError
 from consumers.live.newest import Arrival, Newest, event
 from consumers.live.samples import Samples
 from schemas.catalog.schema_reloader import SchemaReloader
@@ -27,7 +30,7 @@ def value(name: str, **changes: Any) -> bytes:
 
 def fields(name: str, **changes: Any) -> dict[str, Any]:
     """Return the page's fields of a sample."""
-    shown = event(CURRENT.catalog, value(name, **changes), (3, 7), 5, None)
+    shown = event(CURRENT.catalog, value(name, **changes), (3, 7), 5, None, ErasedIds())
     assert shown
     found: dict[str, Any] = json.loads(shown.fields)
     return found
@@ -53,7 +56,7 @@ def test_every_type_can_be_read(path: Any) -> None:
 
 def test_a_line_tells_what_where_and_of_which_device() -> None:
     """The key is the place in Kafka."""
-    shown = event(CURRENT.catalog, value("AppOpened"), (3, 7), 5, None)
+    shown = event(CURRENT.catalog, value("AppOpened"), (3, 7), 5, None, ErasedIds())
 
     assert shown
     assert (shown.key, shown.event_type, shown.received_at_ms) == ("3-7", "AppOpened", 5)
@@ -81,7 +84,7 @@ def test_an_unknown_type_shows_its_properties() -> None:
 )
 def test_what_does_not_decode_is_passed_over(broken: bytes) -> None:
     """The loader will report it; the page continues."""
-    assert event(CURRENT.catalog, broken, (0, 0), 1, None) is None
+    assert event(CURRENT.catalog, broken, (0, 0), 1, None, ErasedIds()) is None
 
 
 def foreign(**changes: Any) -> bytes:
@@ -98,7 +101,7 @@ def test_a_lone_surrogate_of_another_producer_is_shown_as_its_escape() -> None:
     """No encoding can hold it: it once froze the page, and with it the metric for alerts."""
     extra = '{"cut": "\\ud83d", "device_id": "\\ud83d\\ud83d\\ud83d", "\\udfff": [{"\\udc00": 1e999}]}'
     poisoned = (0, 1), 1, foreign(extra=extra), None
-    (shown,) = Newest(CURRENT).read([poisoned])
+    (shown,) = Newest(CURRENT, NobodyErased()).read([poisoned])
     found = json.loads(shown.fields)
 
     assert found["extra.cut"] == "\\ud83d"
@@ -115,12 +118,14 @@ def test_a_record_that_cannot_be_shown_hides_no_other(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("consumers.live.newest._fields", fails)
 
-    assert [one.key for one in Newest(CURRENT).read([arrival(1, 1), arrival(2, 2)])] == ["0-2"]
+    shown = Newest(CURRENT, NobodyErased()).read([arrival(1, 1), arrival(2, 2)])
+
+    assert [one.key for one in shown] == ["0-2"]
 
 
 def test_the_newest_come_first_and_memory_is_bounded() -> None:
     """However many arrive, only a few are read, and the oldest are dropped."""
-    newest = Newest(CURRENT)
+    newest = Newest(CURRENT, NobodyErased())
     first = newest.read([arrival(offset, offset) for offset in range(100)])
     for start in range(100, 2000, 10):
         last = newest.read([arrival(offset, offset) for offset in range(start, start + 10)])
@@ -129,6 +134,37 @@ def test_the_newest_come_first_and_memory_is_bounded() -> None:
     assert last[0].received_at_ms == 1999
     assert len(last) == 1000
     assert newest.read([]) == last
+
+
+class _Erasures:
+    """Somebody is erased from a moment on, or it is unknown who is."""
+
+    def __init__(self) -> None:
+        self.erased = ErasedIds(IdHashes(b"k" * 32))
+        self.is_known = True
+
+    def current(self) -> ErasedIds:
+        """Do what `Erasures` says."""
+        if not self.is_known:
+            raise TransientError("no answer")
+        return self.erased
+
+
+def test_nobody_erased_is_shown() -> None:
+    """Nor is anything from before an erasure, because redacted events do not tell whose they are."""
+    erasures, hashes = _Erasures(), IdHashes(b"k" * 32)
+    newest = Newest(CURRENT, erasures)
+    mine = (0, 5), 5, value("AppOpened", event_id="5", note={"of": "device-of-somebody"}), None
+    shown = newest.read([mine, arrival(6, 6)])
+    erasures.erased.add(hashes.tombstone(DEVICE, "device-of-somebody", 1_900_000_000_000, ""))
+    after = newest.read([])
+    again = newest.read([mine, arrival(7, 7)])
+    erasures.is_known = False
+
+    assert [one.key for one in shown] == ["0-6", "0-5"]
+    assert after == ()
+    assert [one.key for one in again] == ["0-7"]
+    assert newest.read([arrival(8, 8)]) == ()
 
 
 def test_a_body_that_the_loader_refused_is_shown_decoded() -> None:
