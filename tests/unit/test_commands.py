@@ -36,6 +36,7 @@ ARGUMENTS = {
     "consumers.replay": ("--where", "1"),
     "consumers.examples.abandoned_carts": ("http://127.0.0.1:9",),
     "consumers.examples.parquet": ("folder",),
+    "consumers.examples.parquet_erase": ("folder",),
     "deploy.backup.restore": ("nowhere",),
     "deploy.doctor": ("http://127.0.0.1:9",),
     "deploy.edge": ("events.example.com",),
