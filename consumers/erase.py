@@ -10,7 +10,8 @@ First a tombstone for each id goes to the topic `tapcart.erasures`, then the row
 is killed at any line is finished by the next. A tombstone is a hash by the key in ERASURE_KEY_FILE. It stops
 events of before the erasure; later ones of the same id are a new matter. See deploy/privacy.md.
 
-Exit status: 0 nothing is left, 1 something is left, 2 it failed; all else: see `runtime.command`.
+Exit status: 0 nothing is left, 1 something is left or may come, because the loader stands still, 2 it failed;
+all else: see `runtime.command`.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from consumers.kit.erasures.erased_ids import ID_COLUMNS, IdHashes
 from consumers.kit.erasures.follower import STALE_SECONDS_MAX, ErasureFollower
 from consumers.kit.errors import TransientError
+from consumers.kit.record import Place
 from consumers.warehouse.errors import FAILURES
 from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.privacy import options as people_options
@@ -34,11 +36,12 @@ from consumers.warehouse.privacy.held_rows import HeldRows, RowCounts
 from consumers.warehouse.privacy.people import People
 from consumers.warehouse.privacy.restored_ids import restored
 from consumers.warehouse.privacy.row_filter import RowFilter
+from consumers.warehouse.repair.offset_reader import OffsetReader, PartitionOffsets
 from consumers.warehouse.repair.reconciliation import Reconciliation
 from consumers.warehouse.settings import Settings
 from runtime import command, secret_key
 from runtime.environment import SettingsError
-from runtime.kafka.audit import audited
+from runtime.kafka.audit import ActionOutcome, audited
 from runtime.printable import printable
 from runtime.retry import RetryPolicy, retrying
 from schemas.catalog.schema_reloader import strict_reloader
@@ -48,18 +51,24 @@ _SHOWN_MAX = 20
 _ROUNDS_MAX = 3  # of deleting: a batch may have been on its way to ClickHouse
 _PAUSE_SECONDS_MAX, _ATTEMPTS_MAX = 5.0, 5
 _FILES = "ClickHouse deletes the old files within about 8 minutes (old_parts_lifetime)"
-_NOT_COVERED = "not covered: backups, and what your own consumers keep, such as Parquet files"
+_NOT_COVERED = "not covered: backups, and what your own consumers keep. Parquet files: examples.parquet_erase"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command in `arguments`; return the exit status. Raises: TransientError, SettingsError."""
     options, given = _options(arguments)
     settings = Settings.from_env(os.environ)
-    held = HeldRows(settings.clickhouse_url.get_secret_value())
     if options.restored:
-        with audited(settings.kafka, "erase", "everybody again, after a restore") as outcome:
-            outcome.count, rows_left = _erase_again(settings, held)
-        return 1 if rows_left else 0
+        return 1 if erase_again(settings) else 0
+    key = b"" if options.dry_run else _key(settings)
+    with audited(settings.kafka, "erase", _detail(options, given)) as outcome:  # a dry run shows ids, too
+        return _find_and_erase(settings, options, given, IdHashes(key), outcome)
+
+
+def _find_and_erase(
+    settings: Settings, options: argparse.Namespace, given: People, hashes: IdHashes, outcome: ActionOutcome
+) -> int:
+    held = HeldRows(settings.clickhouse_url.get_secret_value())
     people = _with_hashes(given, settings)
     linked = held.linked(held.filter_of(people, only_id_columns=True), people)
     _say(_linked_lines(linked, is_followed=options.follow))
@@ -67,41 +76,53 @@ def main(arguments: Sequence[str]) -> int:
         ids = {kind: (*people.ids.get(kind, ()), *sorted(linked[kind])) for kind in ID_COLUMNS}
         given = replace(given, ids=ids)
         people = _with_hashes(given, settings)
+        outcome.detail = _detail(options, given)
     until_ms = time.time_ns() // 1_000_000
     found = held.filter_of(people, until_ms=until_ms)
     before = held.counts(found)
+    outcome.count = before.total
     _say(f"{table}: {rows} rows" for table, rows in sorted(before.by_table.items()))
     _say([f"{before.total} rows of {sum(map(len, people.ids.values()))} ids"])
     if options.dry_run:
         _say(["nothing is erased; this was a dry run"])
         return 0
-    key = _key(settings)
-    with audited(settings.kafka, "erase", given.kinds) as outcome:
-        _stop_readers(settings, IdHashes(key), people, until_ms, options.wait)
-        left = _erase(settings, held, found, before)
-        outcome.count = before.total
+    goes_on = _stop_readers(settings, hashes, people, until_ms, options.wait)
+    left = _erase(settings, held, found, before)
     _say(_outcome(left, _kafka_line(settings)))
-    return 1 if left.total else 0
+    if not goes_on:
+        _say(["the loader stands still, and may be inserting theirs: run this again once it goes on"])
+    return 0 if goes_on and not left.total else 1
 
 
-def _erase_again(settings: Settings, held: HeldRows) -> tuple[int, int]:
-    """Delete the rows that a backup has brought back; return how many there were, and are left."""
-    follower = ErasureFollower(settings.kafka, settings.group, _key(settings))
-    erased = _retry()(follower.current)
+def erase_again(settings: Settings) -> int:
+    """Delete the rows of erased people that a restore has brought back; return how many are left.
+
+    Raises: TransientError; SettingsError or ErasureError without the key of their tombstones.
+    """
+    erased = _retry()(ErasureFollower(settings.kafka, settings.group, settings.erasure_key).current)
+    if erased.is_empty:
+        _say(["nobody was erased"])
+        return 0
+    held = HeldRows(settings.clickhouse_url.get_secret_value())
     rows = left = 0
-    for at_ms, people in restored(held, erased):
-        found = held.filter_of(people, until_ms=at_ms)
-        before = held.counts(found)
-        rows += before.total
-        left += _erase(settings, held, found, before).total
+    with audited(settings.kafka, "erase", "everybody again, after a restore") as outcome:
+        for at_ms, people in restored(held, erased):
+            found = held.filter_of(people, until_ms=at_ms)
+            before = held.counts(found)
+            rows += before.total
+            left += _erase(settings, held, found, before).total
+        outcome.count = rows
     _say([f"{rows} rows of erased people were back", f"{left} rows are left"])
-    return rows, left
+    return left
 
 
 def _stop_readers(
     settings: Settings, hashes: IdHashes, people: People, until_ms: int, seconds_max: float
-) -> None:
-    """Write the tombstones, and wait until every reader of events knows them."""
+) -> bool:
+    """Write the tombstones, and wait until every reader of events knows them.
+
+    Return whether the loader has inserted what it was about to insert: then it has caught up, or gone on.
+    """
     tombstones = [
         hashes.tombstone(kind, one, until_ms, people.app_id)
         for kind, ids in people.ids.items()
@@ -113,10 +134,20 @@ def _stop_readers(
     # A reader that has not read the topic for this long does not go on.
     threading.Event().wait(STALE_SECONDS_MAX)
     # What it was inserting meanwhile is inserted once its offsets are committed.
+    begun = OffsetReader(settings.kafka, settings.group).logs()
     reloader = strict_reloader(settings.schemas_dir, settings.schema_registry)
     logs = Reconciliation(settings, reloader).wait(seconds_max)
     if lag := sum(max(0, log.high - max(log.committed, log.low)) for log in logs.values()):
         _say([f"the loader is {lag} records behind; it will not load theirs"])
+    return goes_on(begun, logs)
+
+
+def goes_on(begun: Mapping[Place, PartitionOffsets], logs: Mapping[Place, PartitionOffsets]) -> bool:
+    """Return whether every partition of `logs` is loaded, or the loader has committed there since `begun`."""
+    return all(
+        log.committed >= log.high or (place in begun and log.committed > begun[place].committed)
+        for place, log in logs.items()
+    )
 
 
 def _erase(settings: Settings, held: HeldRows, found: RowFilter, left: RowCounts) -> RowCounts:
@@ -131,6 +162,10 @@ def _erase(settings: Settings, held: HeldRows, found: RowFilter, left: RowCounts
         if not left.total:
             break
     return left
+
+
+def _detail(options: argparse.Namespace, people: People) -> str:
+    return f"dry run: {people.kinds}" if options.dry_run else people.kinds
 
 
 def _outcome(left: RowCounts, kafka: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
+from consumers.erase import erase_again
 from consumers.kit import client, offsets
 from consumers.kit.errors import TransientError
 from consumers.warehouse.settings import Settings as WarehouseSettings
@@ -31,6 +32,7 @@ from deploy.local.errors import StackError
 from deploy.local.settings import ROOT, Settings
 from ingest.spool_settings import SpoolSettings
 from runtime import command
+from runtime.environment import StartError
 from runtime.kafka import log_ids
 from runtime.kafka.audit import AuditRecord, noted
 from runtime.retry import retrying
@@ -60,9 +62,13 @@ def main(arguments: Sequence[str]) -> int:
         TableBackup(url).read(given.name)
         print("tables: restored")
         print(_set_offsets(kafka, manifest) if kafka else _OTHER_KAFKA)
-        if kafka and (problem := noted(_properties(kafka), AuditRecord(action="restore", detail=given.name))):
+        audit = AuditRecord(action="restore", detail=given.name)
+        if problem := noted(_properties(kafka) if kafka else {}, audit):
             print(problem, file=sys.stderr)
-    print(_ERASED)
+        if kafka:
+            _erase_again(kafka, url)
+    if not kafka:
+        print(_NOT_ERASED)
     return 0
 
 
@@ -72,7 +78,16 @@ _OTHER_KAFKA = (
 )
 
 
-_ERASED = "erased people: if there are any, start the stack and run `tapline erase --restored`"
+_NOT_ERASED = (
+    "erased people: Kafka knows who they are. If its topic tapcart.erasures survived elsewhere, run `tapline "
+    "erase --restored` before anybody queries; else erase everybody again who was erased since the backup."
+)
+
+
+_STILL_THERE = (
+    "the tables are restored, but erased people may be in them. Run `tapline erase --restored` before "
+    "anybody queries"
+)
 
 
 def _targets(settings: Settings) -> dict[str, Path]:
@@ -185,6 +200,17 @@ def _set_offsets(servers: str, manifest: Manifest) -> str:
             "`tapline reconcile --repair` loads what is missing."
         ) from None
     return f"Kafka: the loader loads again what arrived after {manifest.created_at}"
+
+
+def _erase_again(kafka: str, url: str) -> None:
+    """Erase everybody whose tombstone is in Kafka from the restored tables. Raises: StackError."""
+    env = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": kafka, "CLICKHOUSE_URL": url}
+    try:
+        left = erase_again(WarehouseSettings.from_env(env))
+    except (TransientError, StartError) as error:
+        raise StackError(f"{_STILL_THERE}: {error}") from error
+    if left:
+        raise StackError(f"{_STILL_THERE}: {left} rows are left")
 
 
 def _properties(servers: str) -> dict[str, str]:
