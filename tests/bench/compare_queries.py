@@ -48,7 +48,7 @@ def run(options: Options) -> Section:
             for days in (settled, range(span, shape.days))
         ]
         compared.append({name: sql for name, sql in ready.items() if name not in direct})
-        found = [queries.compare(tables, pid, some, options.rounds) for some in compared]
+        found = [queries.compare(tables, pid, some, options) for some in compared]
         times = analytics_times.measure(tables, _dates(range(shape.days // 2, shape.days))[0], options.rounds)
     about = (
         f"{shape.rows:,} rows over {shape.days} days, {shape.apps} apps, all types; each query over"

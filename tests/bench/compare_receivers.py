@@ -94,7 +94,7 @@ def _measure(
 ) -> tuple[Measured, list[float]]:
     sent, bare = payloads(), list[float]()
     measured: Measured = {case: {} for case in cases}
-    for receiver in receivers.values():
+    for receiver in receivers.values() if options.warm else ():
         closed(receiver.target, sent["mix"], 64, _WARM_SECONDS)
     for number in range(1, options.rounds + 1):
         for case, shown in cases.items():

@@ -23,6 +23,11 @@ class Options:
         """Duration of the measurement of one figure."""
         return self.pick(0.3, 0.5, 2.0)
 
+    @property
+    def warm(self) -> bool:
+        """Whether programs are used for a while before they are measured."""
+        return not self.smoke
+
     def pick(self, smoke: _T, usual: _T, long: _T) -> _T:
         """Return the amount for this kind of run."""
         if self.smoke:

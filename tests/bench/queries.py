@@ -17,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 from consumers.warehouse import views
 from consumers.warehouse.analytics import views as analytics
 from consumers.warehouse.tables import Options, Table
+from tests.bench.options import Options as Asked
 from tests.bench.report import say
 from tests.support.stack import ROOT
 from tests.support.warehouse import Tables
@@ -70,17 +71,17 @@ def of_days(sql: str, first: str, end: str, timed: frozenset[str]) -> str:
     return _FROM.sub(limited, sql)
 
 
-def compare(tables: Tables, pid: int, queries: Mapping[str, str], rounds: int) -> dict[str, list[Cost]]:
+def compare(tables: Tables, pid: int, queries: Mapping[str, str], asked: Asked) -> dict[str, list[Cost]]:
     """Return the cost of each query, round by round; `pid`: ClickHouse's process."""
     engine, found = psutil.Process(pid), {name: list[Cost]() for name in queries}
-    for number in range(rounds + 1):
+    for number in range(0 if asked.warm else 1, asked.rounds + 1):
         for name, sql in queries.items():
             sides = [sql, bare(sql)][:: 1 if number % 2 else -1]  # each side is first by turns
             costs = {side: _seconds(tables, engine, side) for side in sides}
             (view, view_cpu), (raw, raw_cpu) = costs[sql], costs[bare(sql)]
             if number:
                 found[name].append(Cost(view, raw, view_cpu, raw_cpu))
-        say(f"round {number} of {rounds}" if number else "warm")
+        say(f"round {number} of {asked.rounds}" if number else "warm")
     return found
 
 

@@ -21,7 +21,7 @@ from tests.support.stack import ROOT
 
 # Another seed is another run: `TAPLINE_FAULTS_SEED=7 make test-all ARGS=tests/faults/test_harness.py`.
 _SEED = os.environ.get("TAPLINE_FAULTS_SEED", "20")
-_SECONDS = os.environ.get("TAPLINE_FAULTS_SECONDS", "40")
+_SECONDS = os.environ.get("TAPLINE_FAULTS_SECONDS", "25")
 
 
 def test_the_same_seed_gives_the_same_run() -> None:
