@@ -130,7 +130,7 @@ bench: $(STAMP) ## measure Tapline and alternatives, in a quarter of an hour; AR
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(STAMP) ## pin the requirements again
-	@for name in requirements requirements-dev $(CLIENTS:%=tests/clients/%/requirements); do \
+	@for name in requirements requirements-dev deploy/opentelemetry/requirements $(CLIENTS:%=tests/clients/%/requirements); do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
 	    --no-emit-find-links --custom-compile-command 'make lock' $(ARGS) -o $$name.txt $$name.in || exit 1; \
 	done

@@ -251,6 +251,14 @@ class Settings(TopicSettings):
             "verbatim in the quarantine, or `drop` them and keep the reason, the length and the SHA-256."
         ),
     )
+    traces_endpoint: str = Field(
+        "",
+        alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description=(
+            "Where traces of the public port's requests go. It needs more packages and another start "
+            "command: see deploy/opentelemetry."
+        ),
+    )
     kafka: environment.KafkaProperties = Field(
         alias="KAFKA_BOOTSTRAP_SERVERS",
         repr=False,

@@ -50,6 +50,7 @@ class Refusal:
     event_id: str | None = None
     is_ours: bool = False  # its checksum is correct, so one of our producers wrote it
     source: str = "warehouse"  # the component that refused it
+    traceparent: bytes | None = None  # the trace that the record names
 
 
 class InvalidRecordError(Exception):
@@ -119,6 +120,7 @@ def refusal_of(error: InvalidRecordError, topic: str, record: Record, source: st
         event_id=text(header(record, record_headers.EVENT_ID)),
         is_ours=is_ours,
         source=source,
+        traceparent=record_headers.sound_traceparent(header(record, record_headers.TRACEPARENT)),
     )
 
 

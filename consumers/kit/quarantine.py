@@ -85,6 +85,7 @@ class QuarantineWriter:
             wire.checksum(value),
             event_id=refusal.event_id,
             own_prefix=own_prefix,
+            traceparent=refusal.traceparent,
         )
         producer.produce(
             topics.QUARANTINE,

@@ -28,6 +28,7 @@ class QuarantineCause(msgspec.Struct, frozen=True, gc=False):
     record: str | None = None  # topic/partition/offset
     allowed_app_ids: str | None = None  # apps that the sender's token was bound to, separated by `|`
     content_encoding: str | None = None  # encoding that the bytes still have
+    traceparent: bytes | None = None  # the sender's trace
 
 
 def quarantine_record(catalog: Catalog, body: bytes, cause: QuarantineCause, now_ms: int) -> OutgoingRecord:
@@ -54,6 +55,7 @@ def quarantine_record(catalog: Catalog, body: bytes, cause: QuarantineCause, now
         cause.event_type,
         cause.event_id,
         own_prefix,
+        cause.traceparent,
     )
     return OutgoingRecord(topics.QUARANTINE, (cause.app_id or "").encode(), value, headers.pairs(), now_ms)
 
@@ -75,6 +77,7 @@ def of_refused(catalog: Catalog, refused: OutgoingRecord, detail: str) -> Outgoi
         event_type=named.get(record_headers.EVENT_TYPE, b"").decode(errors="replace") or None,
         source="spool",
         record=refused.topic + _NO_PLACE,
+        traceparent=named.get(record_headers.TRACEPARENT),
     )
     value = own + refused.value[wire.HEADER_BYTES :] if own else refused.value
     return quarantine_record(catalog, value, cause, refused.timestamp_ms)

@@ -21,6 +21,7 @@ from ingest.http.health import Health
 from ingest.http.receive import Receiver
 from ingest.http.refusals import Refusals
 from ingest.http.token_follower import TokenFollower
+from ingest.http.tracing import traced
 from ingest.http.webhook import Webhook
 from ingest.metrics import Metrics
 from ingest.registry_api.registry import RegistryApi
@@ -84,7 +85,7 @@ def build(settings: Settings, reloader: SchemaReloader, tokens: TokenFollower) -
         notes.schemas(reloader.catalog.schema_ids)
 
     return IngestService(
-        webhook,
+        traced(webhook, settings.traces_endpoint),
         _gate(settings, webhook, metrics),
         admin(
             Health(publisher, keeper, metrics),

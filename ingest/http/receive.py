@@ -50,6 +50,7 @@ class BodyOrigin(msgspec.Struct, frozen=True, gc=False):
 
     apps: frozenset[str] = frozenset()  # apps that the token may post for; empty: every app
     content_encoding: str = ""  # encoding that the body still has
+    traceparent: bytes | None = None  # the sender's trace, which its record names too
 
 
 class Rejection(msgspec.Struct, frozen=True, gc=False):
@@ -95,7 +96,11 @@ class Receiver:
             known = Invalid((fault,), event.app_id, event.event_id, event.event_type)
             return self._invalid(body, known, "time_out_of_range", now_ms, origin)
         return Accepted(
-            self._event_record(event, now_ms), event.app_id, event.release.name, event.odd, len(event.unknown)
+            self._event_record(event, now_ms, origin),
+            event.app_id,
+            event.release.name,
+            event.odd,
+            len(event.unknown),
         )
 
     def reject(self, body: bytes, why: Rejection, now_ms: int, origin: BodyOrigin) -> Rejected:
@@ -110,10 +115,16 @@ class Receiver:
         record = self._quarantine_record(body, known, why, now_ms, _UNBOUND)
         return Rejected(record, None, why.status, why.reason, why.detail, ())
 
-    def _event_record(self, event: Decoded, now_ms: int) -> OutgoingRecord:
+    def _event_record(self, event: Decoded, now_ms: int, origin: BodyOrigin) -> OutgoingRecord:
         value, own_prefix = registered(self._catalog, event.encode(now_ms))
         headers = RecordHeaders(
-            event.schema_id, now_ms, wire.checksum(value), event.event_type, event.event_id, own_prefix
+            event.schema_id,
+            now_ms,
+            wire.checksum(value),
+            event.event_type,
+            event.event_id,
+            own_prefix,
+            origin.traceparent,
         )
         key = self._key_of(event.app_id, event.event.device_id)
         return OutgoingRecord(topics.EVENTS, key, value, headers.pairs(), now_ms)
@@ -139,6 +150,7 @@ class Receiver:
             pointer=known.faults[0].pointer if known.faults else None,
             allowed_app_ids="|".join(sorted(origin.apps)) or None,
             content_encoding=encoding or None,
+            traceparent=origin.traceparent,
         )
         return quarantine_record(self._catalog, kept, cause, now_ms)
 

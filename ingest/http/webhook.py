@@ -29,6 +29,7 @@ from ingest.http.refusals import Refusals, redacted
 from ingest.metrics import Metrics
 from ingest.settings import Settings
 from runtime import probe
+from runtime.kafka import record_headers
 from runtime.tokens import APPS_HEADER, Token
 
 _LOG = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ _WELCOME = PlainTextResponse("This is Tapline's webhook: send it events by POST,
 _COUNTED_WITH_THEIR_LINE = frozenset({404, 405})
 _WELCOME_METHODS = frozenset({"GET", "HEAD"})
 _APPS_HEADER = APPS_HEADER.lower().encode()
+_TRACEPARENT = record_headers.TRACEPARENT.encode()
 
 
 class Webhook:
@@ -143,7 +145,8 @@ class Webhook:
         except EncodingError as error:
             why = Rejection(400, "content_encoding", str(error))
             return self.receiver.reject(sent, why, now_ms, origin)
-        return self.receiver.receive(plain, headers, now_ms, BodyOrigin(origin.apps))
+        plain_origin = BodyOrigin(origin.apps, traceparent=origin.traceparent)
+        return self.receiver.receive(plain, headers, now_ms, plain_origin)
 
     def _kept(self, received: Accepted | Rejected, kept: str) -> Answer:
         """Count a kept body and return its answer."""
@@ -166,16 +169,19 @@ class _ForbiddenError(Exception):
 
 
 def _origin(headers: list[tuple[bytes, bytes]], apps: frozenset[str]) -> BodyOrigin:
-    """Read the body's encoding, and the header that narrows the token's `apps`. Raises: _ForbiddenError."""
-    encoding = ""
+    """Read the body's encoding and trace, and the header that narrows `apps`. Raises: _ForbiddenError."""
+    encoding, traceparent = "", b""
     listed: frozenset[str] | None = None
     for name, value in headers:
         if name == b"content-encoding":
             encoding = f"{encoding},{value.decode('latin-1')}" if encoding else value.decode("latin-1")
         elif name == _APPS_HEADER:
             listed = frozenset(map(unquote, value.decode("latin-1").split("|")))
+        elif name == _TRACEPARENT:  # several are no valid one
+            traceparent = traceparent + b"," + value if traceparent else value
+    trace = record_headers.sound_traceparent(traceparent) if traceparent else None
     if listed is None:
-        return BodyOrigin(apps, encoding)
+        return BodyOrigin(apps, encoding, trace)
     if not (narrowed := apps & listed if apps else listed):
         raise _ForbiddenError(f"the token is bound to none of the apps in {APPS_HEADER}")
-    return BodyOrigin(narrowed, encoding)
+    return BodyOrigin(narrowed, encoding, trace)

@@ -87,6 +87,22 @@ def test_a_documented_event_is_kept(ingest: Ingest, path: Path) -> None:
     assert kept(topics.QUARANTINE) == []
 
 
+def test_the_senders_trace_is_a_header_of_its_record(ingest: Ingest) -> None:
+    """Also of a compressed and of a rejected body; what is no traceparent is ignored."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    kept, whole = Kept(ingest), json.dumps(sample()).encode()
+    ingest.post(whole, traceparent=trace)
+    ingest.post(gzip.compress(whole), traceparent=trace, **{"content-encoding": "gzip"})
+    ingest.post(b"{", traceparent=trace)
+    ingest.post(whole, traceparent="00-0af7651916cd43dd8448eb211c80319c")
+    ingest.client.post(ingest.url, content=whole, headers=[("traceparent", trace)] * 2)
+    found = [headers_of(one).get(record_headers.TRACEPARENT) for one in kept(topics.EVENTS)]
+
+    assert found == [trace.encode()] * 2 + [None] * 2
+    (rejected,) = kept(topics.QUARANTINE)
+    assert headers_of(rejected)[record_headers.TRACEPARENT] == trace.encode()
+
+
 def test_one_app_is_one_partition(ingest: Ingest) -> None:
     """The key decides the partition, like Java's partitioner (murmur2)."""
     kept = Kept(ingest)

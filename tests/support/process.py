@@ -49,6 +49,7 @@ class Ingest:
     port: int = field(default_factory=free_port)
     admin_port: int = field(default_factory=free_port)
     module: tuple[str, ...] = ("ingest",)  # and arguments
+    starter: tuple[str, ...] = ()  # a command that starts it
 
     @property
     def settings(self) -> dict[str, str]:
@@ -76,7 +77,10 @@ class Ingest:
         env = self.settings | {"INGEST_SPOOL_DIR": str(self.folder / "spool")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.module], cwd=ROOT, env=os.environ | env | self.env, stderr=log
+                [*self.starter, sys.executable, "-m", *self.module],
+                cwd=ROOT,
+                env=os.environ | env | self.env,
+                stderr=log,
             )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
         self.admin = httpx.Client(base_url=self.admin_url, timeout=10)

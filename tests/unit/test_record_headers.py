@@ -5,6 +5,7 @@ import pytest
 from runtime.kafka import record_headers
 from runtime.kafka.record_headers import CRC32, SCHEMA_REGISTRY, RecordHeaders
 
+TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"  # the specification's own example
 CRC, OWN = b"\x01\x02\x03\x04", b"\0\0\0\0\x07"
 
 
@@ -25,6 +26,46 @@ def test_the_headers_are_the_public_contracts_in_its_order() -> None:
         ("crc32", CRC),
         ("schema_registry", OWN),
     ]
+
+
+def test_a_trace_stands_before_the_checksum() -> None:
+    """Without one, there is no header."""
+    headers = RecordHeaders("s", 17, CRC, own_prefix=OWN, traceparent=TRACE)
+
+    assert [name for name, _ in headers.pairs()] == [
+        "schema_id",
+        "received_at_ms",
+        "traceparent",
+        "crc32",
+        "schema_registry",
+    ]
+    assert record_headers.get(headers.pairs(), record_headers.TRACEPARENT) == TRACE
+    assert "traceparent" not in dict(RecordHeaders("s", 17, CRC, own_prefix=OWN).pairs())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        b"",
+        TRACE[:-1],
+        TRACE + b"0",
+        TRACE + b"\n",
+        b"01" + TRACE[2:],
+        b"ff" + TRACE[2:],
+        TRACE.upper(),
+        TRACE.replace(b"-", b"_"),
+        TRACE + b"," + TRACE,
+        b"00-" + b"0" * 32 + TRACE[35:],
+        TRACE[:36] + b"0" * 16 + TRACE[52:],
+    ],
+    ids=str,
+)
+def test_only_a_traceparent_of_version_00_is_one(given: bytes | None) -> None:
+    """Of 55 characters: hexadecimal in lower case, no id all zeros; else it is ignored."""
+    assert record_headers.sound_traceparent(TRACE) == TRACE
+    assert len(TRACE) == 55
+    assert record_headers.sound_traceparent(given) is None
 
 
 @pytest.mark.parametrize("own_prefix", [None, OWN])

@@ -15,6 +15,7 @@ from schemas.codec.redaction import HASH, Redaction, RedactionRules
 from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, body
 
 _RECEIVER = Receiver(CATALOG)
+_TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def received(given: bytes, origin: BodyOrigin | None = None) -> Accepted | Rejected:
@@ -104,6 +105,16 @@ def test_a_rejected_body_keeps_its_ids_and_its_senders_rights() -> None:
     assert (kept["app_id"], kept["event_id"], kept["source"]) == ("shop", "one", "ingest")
     assert (kept["allowed_app_ids"], kept["content_encoding"]) == ("a|b", "br" * 50)
     assert kept["body"] == json.dumps(given).encode()
+
+
+def test_a_record_names_the_trace_of_its_sender() -> None:
+    """Of an event, of a rejected body, and of a record that Kafka refuses; without one, none does."""
+    origin = BodyOrigin(traceparent=_TRACE)
+    accepted, rejected = received(body(), origin).record, received(b"{", origin).record
+    refused = of_refused(CATALOG, accepted, "too large")
+
+    assert [dict(one.headers)["traceparent"] for one in (accepted, rejected, refused)] == [_TRACE] * 3
+    assert "traceparent" not in dict(received(body()).record.headers)
 
 
 def test_an_unreadable_body_of_an_unbound_sender_has_neither() -> None:

@@ -58,6 +58,14 @@ def test_only_our_own_producers_say_which_schema_a_value_has() -> None:
     assert refusal((record_headers.SCHEMA_REGISTRY, _OWN)).body == _VALUE
 
 
+def test_a_refusal_keeps_its_trace() -> None:
+    """If it is one: another producer may have written anything."""
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    assert refusal((record_headers.TRACEPARENT, trace)).traceparent == trace
+    assert refusal((record_headers.TRACEPARENT, trace + b" ")).traceparent is None
+
+
 def test_the_app_of_a_refusal_is_that_of_its_key() -> None:
     """Without the device that INGEST_KEY may add."""
     record = cast("Record", Message(_VALUE, key_=b"shop\0d-1"))
