@@ -62,12 +62,15 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def shown(browser: Browser, state: PageSnapshot, size: tuple[int, int]) -> Iterator[Page]:
     """Yield the page in this state."""
-    stream = b"event: state\ndata: " + msgspec.json.encode(state) + b"\n\n"
+    text = msgspec.json.encode(state)
+    stream = b"event: state\ndata: " + text + b"\n\n"
 
     def answer(route: Route) -> None:
         name = route.request.url.removeprefix("http://page.test/")
         if name == "events":
             route.fulfill(content_type="text/event-stream", body=stream)
+        elif name == "api/snapshot":  # the stream has ended
+            route.fulfill(content_type="application/json", body=text)
         else:
             route.fulfill(path=STATIC / (name or "index.html"))
 
@@ -145,3 +148,19 @@ def test_the_first_view_says_what_to_do(browser: Browser) -> None:
 
         assert violations(page) == ""
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_audit_trail_says_what_it_counts(browser: Browser) -> None:
+    """Day and clock are of one time zone: near midnight, a UTC day beside a local clock is a day off."""
+    step = AuditedAction("1", NOW_MS, "export", "done", "anna@laptop", 1, "1 x device_id")
+    tokens = msgspec.structs.replace(step, audit_id="2", action="tokens", count=2)
+    state = msgspec.structs.replace(widest(), audit=(step, tokens))
+    with shown(browser, state, DESKTOP) as page:
+        lines = page.locator("#audit li")
+        zone = "Intl.DateTimeFormat('sv-SE', {dateStyle: 'short', timeStyle: 'medium'})"
+        local = page.evaluate(f"{zone}.format({NOW_MS})")
+
+        expect(lines).to_have_count(2)
+        expect(lines.nth(0)).to_contain_text("done: 1 row")
+        expect(lines.nth(1)).to_contain_text("done: 2 tokens")
+        expect(lines.nth(0).locator(".name")).to_have_text(local)

@@ -1,9 +1,12 @@
 // The audit trail: the newest actions on people's data, schemas and tokens, one line each.
 
 import { byId, element, fill, list, put } from "./dom.js";
-import { clock, count, day } from "./text.js";
+import { moment, plural } from "./text.js";
 
 const CLASSES = { done: "up", failed: "down" };
+// What an action counts.
+const COUNTED = { tokens: ["token", "tokens"], schemas: ["release", "releases"], replay: ["record", "records"], repair: ["record", "records"] };
+const ROWS = ["row", "rows"];
 
 export function showAudit({ audit, troubles }) {
   const none = "Nothing yet: exports, erasures, replays, and changes of schemas or tokens appear here.";
@@ -21,7 +24,7 @@ function make() {
 function update(item, { at_ms: at, action, state, actor, count: number, detail }) {
   item.className = CLASSES[state] ?? "";
   fill(item.children[0], action);
-  fill(item.children[1], `${day(at)} ${clock(at)}`);
-  fill(item.children[2], number == null ? state : `${state}: ${count(number)}`);
+  fill(item.children[1], moment(at));
+  fill(item.children[2], number == null ? state : `${state}: ${plural(number, ...(COUNTED[action] ?? ROWS))}`);
   fill(item.children[3], [detail, `by ${actor}`].filter(Boolean).join(", "));
 }

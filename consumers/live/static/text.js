@@ -45,5 +45,5 @@ export function percent(part, whole) {
   return `${share >= 10 || share === 0 ? Math.round(share) : share.toFixed(1)}%`;
 }
 
-// The day of a moment, as the analytics views count days.
-export const day = (ms) => new Date(ms).toISOString().slice(0, 10);
+// 2026-01-31 08:00:00, by the reader's clock, as all times of the page.
+export const moment = (ms) => new Date(ms).toLocaleString("sv-SE");
