@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-pods install-systemd test-systemd faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-cluster test-pods install-systemd test-systemd faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -110,6 +110,9 @@ test-image: wheel ## build the image twice, and run it (Debian, root)
 
 test-compose: wheel ## bring up deploy/compose.yaml by podman-compose, and kill each service (Debian, root)
 	@$(BIN)/python -m tests.compose
+
+test-cluster: image ## bring up deploy/cluster by Docker, and kill a broker and a replica under load
+	@$(BIN)/python -m tests.cluster
 
 test-pods: wheel ## run the pods of deploy/kubernetes by podman kube play (Debian, root)
 	@$(BIN)/python -m tests.pods

@@ -31,7 +31,8 @@ def main(arguments: Sequence[str]) -> int:
         prog="tapline retention", description="Show what each topic and table holds, and until when."
     ).parse_args(arguments)
     settings = Settings.from_env(os.environ)
-    lines = [*_topics(settings.kafka), "", *_tables(held(settings.clickhouse_url.get_secret_value()))]
+    url = settings.clickhouse_url.get_secret_value()
+    lines = [*_topics(settings.kafka), "", *_tables(held(url, settings.table_options))]
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0
 

@@ -77,7 +77,10 @@ SELECT
           AND received_at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
           AND received_at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
     ),
-    countIf(source = 'warehouse' AND body_hash NOT IN (SELECT body_hash FROM tapcart_raw.quarantine_replays)),
+    countIf(
+        source = 'warehouse'
+        AND body_hash GLOBAL NOT IN (SELECT body_hash FROM tapcart_raw.quarantine_replays)
+    ),
     countIf(source = 'ingest')
 FROM tapcart_raw.quarantine FINAL
 WHERE reason != 'probe' AND received_at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
@@ -95,7 +98,7 @@ FROM (
         leftUTF8(rows.pointer, {KEY_CHARS_MAX}) AS pointer,
         leftUTF8(toString(rows.source), {KEY_CHARS_MAX}) AS source,
         received_at, detail, body_hash,
-        body_hash IN (SELECT body_hash FROM tapcart_raw.quarantine_replays) AS replayed
+        body_hash GLOBAL IN (SELECT body_hash FROM tapcart_raw.quarantine_replays) AS replayed
     FROM tapcart_raw.quarantine AS rows FINAL
     WHERE rows.reason != 'probe'
 )

@@ -34,7 +34,6 @@ SETTINGS = {
     "type_json_skip_duplicated_paths": 1,
     # The answer must mean that the rows are stored.
     "async_insert": 0,
-    "distributed_foreground_insert": 1,
     # A replay may touch any number of days.
     "max_partitions_per_insert_block": 0,
     # Identity decides what is a duplicate. By a block's hash, a row that was deleted could not be loaded
@@ -45,6 +44,12 @@ SETTINGS = {
     # One thread reads Avro, whatever is allowed; others only cost their start.
     "max_threads": 1,
     "max_insert_threads": 1,
+}
+_ON_A_CLUSTER = {
+    # The answer must mean that the rows are stored, on their shards.
+    "distributed_foreground_insert": 1,
+    # A server that is away executes a statement once it is back, and nobody waits for it.
+    "distributed_ddl_output_mode": "none_only_active",
 }
 
 
@@ -68,10 +73,9 @@ class ClickHouseStore:
 
     def insert(self, form: Format, data: bytes) -> None:
         """Store a container's rows. Raises: TransientError and its kinds, PermanentError."""
+        target = tables.target(self._table(form), form.columns, self._options)
         try:
-            self._connected().raw_insert(
-                f"{RAW}.{form.table}", form.columns, data, settings=SETTINGS, fmt="Avro"
-            )
+            self._connected().raw_insert(target, None, data, settings=SETTINGS, fmt="Avro")
         except ClickHouseError as error:
             raise mapped(error) from error
 
@@ -87,7 +91,7 @@ class ClickHouseStore:
         """Return whether the table stores other rows of this day, in a container."""
         run = self._connected()
         try:
-            probe.write_again(run, form, day, SETTINGS)
+            probe.write_again(run, form, day, SETTINGS, tables.inserts(self._table(form), self._options))
             probe.write_mark(run, SETTINGS)
         except ClickHouseError:
             return False
@@ -126,6 +130,9 @@ class ClickHouseStore:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _table(self, form: Format) -> Table:
+        return next(table for table in self.tables if table.name == form.table)
 
     def _make_visits(self) -> None:
         """Create the table that the analytics views read, and fill it from the stored events.
@@ -189,7 +196,8 @@ class ClickHouseStore:
 
 def connect(url: str, seconds_max: float, **settings: Any) -> Client:
     """Return a client for the loader and its repair commands. Raises: clickhouse_connect's errors."""
-    return clickhouse.connect(url, "tapline.warehouse", seconds_max, settings, is_compressed=False)
+    given = _ON_A_CLUSTER | settings
+    return clickhouse.connect(url, "tapline.warehouse", seconds_max, given, is_compressed=False)
 
 
 @contextmanager

@@ -25,10 +25,11 @@ _MARK_SCHEMA = fastavro.parse_schema(
 )
 
 
-def write_again(run: Client, form: Format, day: int | None, settings: dict[str, int]) -> None:
+def write_again(run: Client, form: Format, day: int | None, settings: dict[str, int], into: str) -> None:
     """Write again a row of the table, preferably of this day (20260131); nothing if the table is empty.
 
-    FINAL reads the current version. Raises: clickhouse_connect's errors.
+    `into`: the name of the table that its rows are inserted into. FINAL reads the current version. Raises:
+    clickhouse_connect's errors.
     """
     names, source = ", ".join(map(quoted, form.columns)), f"{RAW}.{form.table}"
     conditions = ["1"] if day is None else [f"toYYYYMMDD(timestamp) = {day}", "1"]
@@ -38,7 +39,7 @@ def write_again(run: Client, form: Format, day: int | None, settings: dict[str, 
         if run.query(f"SELECT 1 FROM {source} WHERE {condition} LIMIT 1").result_rows  # noqa: S608 - our names
     )
     one = f"SELECT {names} FROM {source} FINAL WHERE {next(counted, '0')} LIMIT 1"  # noqa: S608 - our names
-    run.command(f"INSERT INTO {source} ({names}) {one}", settings=settings)
+    run.command(f"INSERT INTO {RAW}.{into} ({names}) {one}", settings=settings)
 
 
 def write_mark(run: Client, settings: dict[str, int]) -> None:

@@ -4,7 +4,7 @@ Invariants: a table has every column of every release of its name. The partition
 never of its arrival, so a duplicate meets its twin. Source: docs/decisions/0018-clickhouse-tables.md.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runtime.kafka import topics
@@ -26,6 +26,7 @@ COMPACT = {"min_bytes_for_wide_part": 1 << 40}
 # column statistics cost as much as the rows. Together both settings take a third off the cost of inserts.
 SMALL_PARTS = {"merge_selector_base": 12, "auto_statistics_types": "''"}
 
+_LIST = "Array("
 # An event's identity within its type.
 IDENTITY = "app_id, toStartOfHour(timestamp), cityHash64(device_id), event_id"
 _BODY_HASH = "sipHash128(body)"
@@ -120,6 +121,21 @@ def local(name: str, options: Options) -> str:
     return f"{name}_local" if options.cluster else name
 
 
+def inserts(table: Table, options: Options) -> str:
+    """Return the name of the table that rows are inserted into."""
+    return f"{table.name}_inserts" if options.cluster and _has_lists(table) else table.name
+
+
+def target(table: Table, names: Sequence[str], options: Options) -> str:
+    """Return what follows INSERT INTO, up to FORMAT, for data with columns of these names."""
+    into = f"{RAW}.{inserts(table, options)} ({', '.join(map(quoted, names))})"
+    if inserts(table, options) == table.name:
+        return into
+    types = {column.name: column.type for column in table.columns}
+    structure = ", ".join(f"{quoted(name)} {types[name]}" for name in names)
+    return f"{into} SELECT * FROM input({literal(structure)})"  # noqa: S608 - our names
+
+
 def definition(column: Column) -> str:
     """Return a column's definition."""
     value = f" MATERIALIZED {column.materialized}" if column.materialized else ""
@@ -202,6 +218,28 @@ def _creation(table: Table, options: Options) -> Iterator[str]:
     if options.cluster:
         shards = f"Distributed({literal(options.cluster)}, {RAW}, {local}, {table.sharding})"
         yield f"CREATE TABLE IF NOT EXISTS {RAW}.{table.name}{everywhere} AS {RAW}.{local} ENGINE = {shards}"
+        if _has_lists(table):
+            # Without files of its own it is made again each time, with the columns of today.
+            columns = ",\n  ".join(_inserted(table))
+            made = f"CREATE OR REPLACE TABLE {RAW}.{inserts(table, options)}{everywhere}"
+            yield f"{made} (\n  {columns}\n)\nENGINE = {shards}"
+
+
+def _inserted(table: Table) -> Iterator[str]:
+    """Yield the columns that an insert may name.
+
+    ClickHouse takes lists with dotted names for one Nested, and refuses lists of different lengths, in all
+    tables but those that have `share_nested_offsets = 0`, which a Distributed one cannot. A Variant is no
+    list; its shard makes it one again.
+    """
+    for column in table.columns:
+        if not (column.materialized or column.default):
+            kind = f"Variant({column.type})" if column.type.startswith(_LIST) else column.type
+            yield f"{quoted(column.name)} {kind}"
+
+
+def _has_lists(table: Table) -> bool:
+    return any(column.type.startswith(_LIST) for column in table.columns)
 
 
 def ttl(table: Table, options: Options) -> str:

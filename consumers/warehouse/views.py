@@ -7,7 +7,17 @@ ones, are listed, because `*` omits the latter. Source: docs/decisions/0018-clic
 
 from collections.abc import Iterator, Sequence
 
-from consumers.warehouse.tables import PUBLIC, RAW, REPLAYS, Options, Table, literal, on_cluster, quoted
+from consumers.warehouse.tables import (
+    PUBLIC,
+    RAW,
+    REPLAYS,
+    Options,
+    Table,
+    literal,
+    local,
+    on_cluster,
+    quoted,
+)
 from runtime import probe
 from schemas.catalog.columns import Column
 
@@ -38,12 +48,18 @@ def _events(typed: Sequence[Table], options: Options) -> Iterator[str]:
     # Uses the comments of events without their own table, which fit all types.
     words = next(table for table in typed if table.name == "unmodelled")
     shared = [column for column in words.columns if (column.name, column.type) in everywhere]
-    names = "|".join(sorted(table.name for table in typed))
+    names = "|".join(sorted(local(table.name, options) for table in typed))
+    own = local(_EVENTS, options)
     columns = ",\n  ".join(f"{quoted(column.name)} {column.type}" for column in shared)
     yield (
-        f"CREATE OR REPLACE TABLE {RAW}.{_EVENTS}{on_cluster(options)} (\n  {columns}\n)\n"
+        f"CREATE OR REPLACE TABLE {RAW}.{own}{on_cluster(options)} (\n  {columns}\n)\n"
         f"ENGINE = Merge({literal(RAW)}, {literal(f'^({names})$')})"
     )
+    if options.cluster:  # one request to each shard, not one for each of its tables
+        yield (
+            f"CREATE OR REPLACE TABLE {RAW}.{_EVENTS}{on_cluster(options)} (\n  {columns}\n)\n"
+            f"ENGINE = Distributed({literal(options.cluster)}, {RAW}, {own})"
+        )
     # Last, so that its existence implies that of all others.
     yield _view(_EVENTS, _public(shared), f"{RAW}.{_EVENTS} {_FINAL}", options)
 

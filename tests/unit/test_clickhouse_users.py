@@ -2,8 +2,6 @@
 
 import hashlib
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,23 +10,9 @@ from consumers.warehouse import tables
 from consumers.warehouse.analytics import visits
 from consumers.warehouse.tables import Options
 from deploy.security import clickhouse_users
+from tests.support.parsing import parsed
 from tests.support.stack import ROOT
 from tests.support.warehouse import CATALOG
-
-# No statement is executed: the embedded engine refuses users.
-_PARSE = """
-import sys, chdb
-for statement in sys.stdin.read().split("\\0"):
-    print(str(chdb.query("EXPLAIN AST " + statement, "TabSeparated")).split()[0])
-"""
-
-
-def parsed(statements: list[str]) -> list[str]:
-    """Return the kind of each statement; fails at the first that cannot be parsed."""
-    line, given = [sys.executable, "-c", _PARSE], "\0".join(statements)
-    done = subprocess.run(line, input=given, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
 
 
 def test_the_engine_parses_every_statement(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def fingerprint(options: Options) -> str:
     """Return a hash of this definition, of which storage settings are no part."""
     stepping = [table_name(name) for *_, names in _STEPS.values() for name in names]
     selections = [_selection(table, "", options) for table in (*_OF_ANY_TYPE, _OF_NO_STEP, *stepping)]
-    return sha256("\n".join([*_tables(options, ""), *selections]).encode()).hexdigest()[:12]
+    return sha256("\n".join([*_tables(options, "", ""), *selections]).encode()).hexdigest()[:12]
 
 
 def mark(options: Options, *, filled: bool) -> str:
@@ -82,7 +82,8 @@ def removals(feeders: Sequence[str], options: Options) -> Iterator[str]:
 
 def creations(found: Sequence[str], options: Options) -> Iterator[str]:
     """Yield the statements that create the table and its feeders from the tables `found`."""
-    yield from _tables(options, mark(options, filled=False), f"SETTINGS {assignments(SMALL_PARTS)}\n")
+    comment, settings = mark(options, filled=False), f"SETTINGS {assignments(SMALL_PARTS)}\n"
+    yield from _tables(options, comment, fingerprint(options), settings)
     local = "_local" if options.cluster else ""
     for name in found:
         yield (
@@ -110,14 +111,14 @@ def filling(day: int, options: Options) -> str:
     return f"INSERT INTO {RAW}.{NAME} ({', '.join(_KEY | _VALUES | _STEPS)})\n{selection}"
 
 
-def _tables(options: Options, comment: str, settings: str = "") -> Iterator[str]:
+def _tables(options: Options, comment: str, definition: str, settings: str = "") -> Iterator[str]:
     lines = ",\n  ".join(f"{name} {kind}" for name, (kind, *_) in (_KEY | _VALUES | _STEPS).items())
     local = f"{NAME}_local" if options.cluster else NAME
     engine = "AggregatingMergeTree"
     if options.cluster:
-        engine = (
-            f"ReplicatedAggregatingMergeTree('/clickhouse/tables/{{shard}}/{RAW}/{local}', '{{replica}}')"
-        )
+        # A replica that is away has not dropped its table yet, so another definition needs another path.
+        path = f"'/clickhouse/tables/{{shard}}/{RAW}/{local}/{definition}'"
+        engine = f"ReplicatedAggregatingMergeTree({path}, '{{replica}}')"
     ttl = f"TTL day + INTERVAL {options.ttl_days} DAY\n" if options.ttl_days else ""
     yield (
         f"CREATE TABLE IF NOT EXISTS {RAW}.{local}{on_cluster(options)} (\n  {lines}\n)\n"

@@ -17,6 +17,7 @@ from consumers.warehouse.clickhouse import connect, querying
 from consumers.warehouse.privacy.held_rows import STATEMENT_BYTES_MAX, HeldRows
 from consumers.warehouse.privacy.row_filter import RowFilter, hashed
 from consumers.warehouse.removals import Removals
+from consumers.warehouse.replicas import synced
 from consumers.warehouse.tables import RAW, Options, literal, quoted
 
 _SECONDS_MAX = 3600.0
@@ -41,7 +42,8 @@ class Eraser:
         return visits.NAME not in self._held.columns or self._comment() == filled
 
     def erase(self, found: RowFilter, tables: Iterable[str]) -> None:
-        """Delete the rows from these tables, if any; returns when they are gone."""
+        """Delete the rows from these tables, if any; returns when they are gone, and new ones readable."""
+        synced(self._client, self._held.columns, self._options)
         if not (tables := [*tables]):
             return
         tables = [table for table in tables if table != visits.NAME]

@@ -29,13 +29,16 @@ _SETTINGS = {
     "prefer_column_name_to_alias": 1,
     "max_query_size": STATEMENT_BYTES_MAX,
 }
-# On a cluster, the Distributed table stands for its local one. Derived columns repeat others.
+# Of tables that have files. On a cluster, the Distributed table stands for its local one. Derived columns
+# repeat others.
 _COLUMNS = """
+WITH stored AS (
+    SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'
+)
 SELECT table, name, type FROM system.columns
-WHERE database = {database:String} AND default_kind NOT IN ('MATERIALIZED', 'ALIAS') AND table IN (
-    SELECT name FROM system.tables
-    WHERE database = {database:String} AND (engine LIKE '%MergeTree' OR engine = 'Distributed')
-) ORDER BY table, position
+WHERE database = {database:String} AND default_kind NOT IN ('MATERIALIZED', 'ALIAS')
+    AND (table IN (SELECT name FROM stored) OR concat(table, '_local') IN (SELECT name FROM stored))
+ORDER BY table, position
 """
 
 Columns = Mapping[str, str]  # name -> type

@@ -10,15 +10,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from consumers.warehouse.clickhouse import connect, querying
-from consumers.warehouse.tables import RAW, quoted
+from consumers.warehouse.tables import RAW, Options, literal, local, quoted
 
 _SECONDS_MAX = 600.0
 # A TTL of ours: `TTL toDateTime(timestamp) + toIntervalDay(30)`; of `visits`: `TTL day + toIntervalDay(30)`.
 _TABLES = r"""
-SELECT name, total_rows, total_bytes, extract(engine_full, ' TTL (.+?) SETTINGS ') AS ttl,
+SELECT name, sum(total_rows), sum(total_bytes), any(extract(engine_full, ' TTL (.+?) SETTINGS ')) AS ttl,
     toUInt32OrZero(extract(ttl, '^[\\w()]+ \\+ toIntervalDay\\(([0-9]+)\\)$')) AS days
-FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'
-ORDER BY name
+FROM {tables} WHERE database = {database:String} AND engine LIKE '%MergeTree'
+GROUP BY name ORDER BY name
 """
 # The time by which a row expires.
 _TIMES = """
@@ -45,14 +45,15 @@ class Held:
         return self.oldest + timedelta(days=self.days) if self.oldest and self.days else None
 
 
-def held(url: str) -> Iterator[Held]:
-    """Yield what each table holds. Raises: TransientError."""
+def held(url: str, options: Options) -> Iterator[Held]:
+    """Yield what each table holds, on a cluster over all shards. Raises: TransientError."""
     with querying():
         client = connect(url, _SECONDS_MAX, readonly=2)
-        found: Any = client.query(_TABLES, parameters={"database": RAW}).result_rows
+        found: Any = client.query(tables(options), parameters={"database": RAW}).result_rows
         of_time: Any = client.query(_TIMES, parameters={"database": RAW}).result_rows
         times: dict[str, str] = dict(of_time)
-        for name, rows, size, ttl, days in found:
+        for stored, rows, size, ttl, days in found:
+            name = stored.removesuffix(local("", options))
             oldest = None
             if rows and name in times:
                 oldest_ms = f"toUnixTimestamp64Milli(toDateTime64(min({quoted(times[name])}), 3, 'UTC'))"
@@ -60,3 +61,11 @@ def held(url: str) -> Iterator[Held]:
                 ((milliseconds,),) = client.query(sql).result_rows
                 oldest = datetime.fromtimestamp(milliseconds / 1000, UTC)
             yield Held(name, rows or 0, size or 0, oldest, ttl, days)
+
+
+def tables(options: Options) -> str:
+    """Return the query for the tables that have files, with their rows on one replica of each shard."""
+    one_of_each = (
+        f"cluster({literal(options.cluster)}, system.tables)" if options.cluster else "system.tables"
+    )
+    return _TABLES.replace("{tables}", one_of_each)

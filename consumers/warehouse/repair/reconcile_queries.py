@@ -10,7 +10,8 @@ from typing import Any
 from consumers.kit.record import Place
 from consumers.warehouse.clickhouse import connect, querying
 from consumers.warehouse.repair.offset_reader import OffsetRange, PartitionOffsets
-from consumers.warehouse.tables import RAW
+from consumers.warehouse.replicas import synced
+from consumers.warehouse.tables import RAW, Options
 from runtime.kafka import topics
 
 # The offsets are those of one topic's log: the quarantine's or the events'.
@@ -62,9 +63,14 @@ Key = tuple[Any, ...]
 class ReconcileQueries:
     """Runs the queries. Every method raises: TransientError."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Options) -> None:
         with querying():
             self._client = connect(url, _SECONDS_MAX, max_query_size=2 * _QUERY_BYTES_MAX)
+        self._options = options
+
+    def sync(self, tables: Iterable[str]) -> None:
+        """Return once every replica has the rows of these tables."""
+        synced(self._client, tables, self._options)
 
     def gaps(
         self, topic: str, tables: Sequence[str], logs: Mapping[int, PartitionOffsets]

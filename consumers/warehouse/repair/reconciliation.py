@@ -88,8 +88,8 @@ class Reconciliation:
     def __init__(self, settings: Settings, reloader: SchemaReloader) -> None:
         self._parts = LoaderParts(settings, reloader)
         self._kafka = OffsetReader(settings.kafka, settings.group)
-        self._lookup = ReconcileQueries(settings.clickhouse_url.get_secret_value())
         self._options = settings.table_options
+        self._lookup = ReconcileQueries(settings.clickhouse_url.get_secret_value(), self._options)
 
     @property
     def _tables(self) -> dict[str, list[str]]:
@@ -147,6 +147,7 @@ class Reconciliation:
         """Add the partitions with their rows to the report; return the offsets without a row."""
         gaps: list[OffsetRange] = []
         for topic, tables in self._tables.items():
+            self._lookup.sync(tables)
             some = {partition: log for (name, partition), log in logs.items() if name == topic}
             rows, ranges = self._lookup.gaps(topic, tables, some)
             gaps += ranges

@@ -18,6 +18,7 @@ from consumers.warehouse.clickhouse import connect, querying
 from consumers.warehouse.load.batch import RowGroup
 from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.removals import Removals
+from consumers.warehouse.replicas import synced
 from consumers.warehouse.settings import Settings
 from consumers.warehouse.tables import IDENTITY, RAW, Options, local, quoted
 from runtime.kafka import topics
@@ -102,6 +103,7 @@ class Retyper:
                 report.refused.update(error.detail[:200] for _, error in refused)
                 report.written += len(group.parts) // 2 - len(refused)
         if source.moves and report.written:
+            synced(self._client, [table_name(source.event_type)], self._options)
             where = _is_moved(source, self._options)
             self._removals.start(source.table, map(str, days), where, _parameters(source))
         return report

@@ -1,0 +1,1 @@
+"""deploy/cluster by Docker Compose, broken on purpose: `make test-cluster`."""
