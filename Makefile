@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-cluster test-pods install-systemd test-systemd faults faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-cluster test-pods test-apiserver install-systemd test-systemd faults faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -94,6 +94,9 @@ wheel: $(STAMP) ## build the package with the command `tapline`, into dist/
 
 release: $(STAMP) ## write this version's data folder, which the test of upgrades opens from then on
 	@$(BIN)/python -m tests.release
+
+test-apiserver: $(STAMP) ## a real kube-apiserver takes the manifests (Go, etcd); builds it once, for minutes
+	@$(BIN)/python -m tests.apiserver
 
 install-systemd: wheel ## install or upgrade Tapline as systemd services on this server, as root
 	@PYTHON=$(PYTHON) deploy/systemd/install

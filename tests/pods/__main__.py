@@ -78,7 +78,7 @@ def _objects(ports: dict[int, int]) -> list[dict[str, Any]]:
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": _TOKENS}, "data": tokens}
     ]
     for name in _FILES:
-        for one in yaml.safe_load_all((ROOT / f"deploy/kubernetes/{name}.yaml").read_text()):
+        for one in yaml.safe_load_all((ROOT / f"deploy/kubernetes/base/{name}.yaml").read_text()):
             match one["kind"]:
                 case "ConfigMap":
                     one["data"]["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:9"

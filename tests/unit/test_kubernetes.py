@@ -1,4 +1,4 @@
-"""The manifests of deploy/kubernetes: valid for each version in use, and consistent with our settings."""
+"""The base of deploy/kubernetes: valid for each version in use, and consistent with our settings."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ import yaml
 from deploy import reference
 from tests.support.stack import ROOT
 
-FOLDER = ROOT / "deploy" / "kubernetes"
+FOLDER = ROOT / "deploy" / "kubernetes" / "base"
 FILES = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "kustomization.yaml")
 VERSIONS = ("1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
 OBJECTS = [one for path in FILES for one in yaml.safe_load_all(path.read_text())]
@@ -80,7 +80,7 @@ def test_every_selector_finds_a_pod() -> None:
 
 def test_the_readme_names_what_is_referenced() -> None:
     """Secrets are made by hand."""
-    readme = (FOLDER / "README.md").read_text()
+    readme = (FOLDER.parent / "README.md").read_text()
     text = "".join(path.read_text() for path in FILES)
 
     for name in ("tapline-tokens", "tapline"):

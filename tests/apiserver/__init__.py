@@ -1,0 +1,1 @@
+"""A real kube-apiserver takes the manifests: `make test-apiserver`."""
