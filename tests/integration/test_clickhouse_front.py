@@ -651,6 +651,23 @@ def test_kills_a_query_by_the_id_of_its_client(
     assert answers[0].code == "394"
 
 
+def test_a_kill_of_all_queries_spares_the_parsing_of_statements(services: Stack) -> None:
+    """Its queries are of the front's own; the engine ends a killed one without error and rows at times."""
+    stopping = threading.Event()
+
+    def kill() -> None:
+        while not stopping.is_set():
+            http(services, "/", b"KILL QUERY WHERE query NOT LIKE '%KILL%' ASYNC")
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    answers = [http(services, "/", f"SELECT {number}".encode()) for number in range(200)]
+    stopping.set()
+    thread.join()
+
+    assert {answer.code for answer in answers} <= {None, "394"}
+
+
 def test_a_session_that_only_reads_goes_on(services: Stack) -> None:
     """The front does not change its settings."""
     path = "/?session_id=read-only"
