@@ -99,7 +99,8 @@ def services(settings: Settings, names: set[str], keeper: str, say: Callable[[st
     make: dict[str, Callable[[], Service]] = {
         "clickhouse": lambda: Service(
             "clickhouse",
-            clickhouse_command.command(settings, say),
+            # Heavy queries must not delay the receiver's answers.
+            ["nice", "-n", "5", *clickhouse_command.command(settings, say)],
             lambda: _get(f"{at.clickhouse}/ping") == b"Ok.\n",
         ),
         "kafka": lambda: Service("kafka", _kafka(settings, say), lambda: _produces(at.kafka)),

@@ -109,6 +109,14 @@ def test_refuses_a_second_run_on_a_folder(services: Stack) -> None:
     assert alive(services.pid("kafka"))
 
 
+def test_clickhouse_leaves_the_processor_to_the_others(services: Stack) -> None:
+    """A heavy query delays no answer to Tapcart for long."""
+    pids = map(services.pid, ("clickhouse", "kafka"))
+    clickhouse, kafka = (os.getpriority(os.PRIO_PROCESS, pid) for pid in pids)
+
+    assert clickhouse == kafka + 5
+
+
 def test_names_taken_ports_and_their_variables(services: Stack, tmp_path: Path) -> None:
     """All of them at once."""
     second = Stack(tmp_path, "kafka,clickhouse", services.env | {"DATA_DIR": str(tmp_path)})

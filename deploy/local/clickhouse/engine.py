@@ -185,7 +185,7 @@ def _run(connection: Connection, text: bytes, form: str = _ROW) -> Any:
 
 
 def _row(connection: Connection, text: bytes) -> list[object]:
-    """Return an internal query's single row; it runs again if a user's KILL QUERY hits it. Raises: FrontError."""
+    """Return an internal query's single row; one that a user kills runs again. Raises: FrontError."""
     for _ in range(_RUNS_MAX):
         try:
             with _faults():
