@@ -17,8 +17,16 @@ from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
 
 _SHARED = ("services", "stack", "breakable", "changing")  # fixtures of the session
-# Of the other files, those that take longest: a folder, or a file of `tests/unit`.
-_LONG = ("bench", "faults", "integration", "test_commands", "test_simulation", "test_http_protocol")
+# Of the other files, those that take longest: a file, or a folder.
+_LONG = (
+    "test_alerts",
+    "bench",
+    "faults",
+    "integration",
+    "test_commands",
+    "test_simulation",
+    "test_http_protocol",
+)
 
 # Busy machines are slow at times, so a deadline per example would only measure that.
 # Each run has examples of its own, in CI too; hypothesis prints how to repeat one that fails.

@@ -29,17 +29,6 @@ _SMALL = 20_000  # bytes of a batch
 _PADDING = 60_000  # of a larger event, even compressed
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A Kafka of this module's own, with our topics."""
-    stack = Stack(tmp_path_factory.mktemp("kafka"), only="kafka").start()
-    process = Ingest(stack.kafka, tmp_path_factory.mktemp("ingest")).start()
-    assert eventually(process.direct, 60)
-    process.stop()
-    yield stack
-    stack.stop()
-
-
 @contextmanager
 def limited(kafka: str, *names: str) -> Iterator[None]:
     """Limit the topics to small batches."""
@@ -95,18 +84,18 @@ def spool(process: Ingest, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("way", ["direct", "spooled"])
-def test_a_record_that_kafka_refuses_is_kept(broker: Stack, tmp_path: Path, way: str) -> None:
+def test_a_record_that_kafka_refuses_is_kept(breakable: Stack, tmp_path: Path, way: str) -> None:
     """In the quarantine, as its value; records around it, even in its batch, are in their topic."""
-    process = Ingest(broker.kafka, tmp_path).start()
+    process = Ingest(breakable.kafka, tmp_path).start()
     assert eventually(process.direct)
-    kept = Kept(broker.kafka)
-    with limited(broker.kafka, topics.EVENTS):
+    kept = Kept(breakable.kafka)
+    with limited(breakable.kafka, topics.EVENTS):
         if way == "spooled":
-            broker.kill("kafka", signal.SIGSTOP)
+            breakable.kill("kafka", signal.SIGSTOP)
         try:
             where = posted(process, [0, _PADDING, 0, 0])
         finally:
-            broker.kill("kafka", signal.SIGCONT)
+            breakable.kill("kafka", signal.SIGCONT)
         assert eventually(process.direct, 30)
 
     (row,) = kept.quarantined()
@@ -119,12 +108,12 @@ def test_a_record_that_kafka_refuses_is_kept(broker: Stack, tmp_path: Path, way:
     process.stop()
 
 
-def test_what_no_topic_takes_is_set_aside_and_requeued(broker: Stack, tmp_path: Path) -> None:
+def test_what_no_topic_takes_is_set_aside_and_requeued(breakable: Stack, tmp_path: Path) -> None:
     """A file each, counted, listed and shown; Kafka gets them once it accepts them."""
-    process = Ingest(broker.kafka, tmp_path).start()
+    process = Ingest(breakable.kafka, tmp_path).start()
     assert eventually(process.direct)
-    kept = Kept(broker.kafka)
-    with limited(broker.kafka, *topics.ALL):
+    kept = Kept(breakable.kafka)
+    with limited(breakable.kafka, *topics.ALL):
         assert posted(process, [0, _PADDING, _PADDING]) == ["kafka", "spool", "spool"]
         state = process.admin.get("/readyz").json()
         _, listed = spool(process, "list")
@@ -147,14 +136,14 @@ def test_what_no_topic_takes_is_set_aside_and_requeued(broker: Stack, tmp_path: 
     process.stop()
 
 
-def test_refused_records_outlive_their_process(broker: Stack, tmp_path: Path) -> None:
+def test_refused_records_outlive_their_process(breakable: Stack, tmp_path: Path) -> None:
     """Refused again after a restart from the same spool, none overwrites another."""
-    with limited(broker.kafka, *topics.ALL):
+    with limited(breakable.kafka, *topics.ALL):
         for number in range(2):
             nowhere = Ingest("127.0.0.1:1", tmp_path).start()
             assert nowhere.post(event(number, _PADDING)).status_code == 200
             nowhere.kill()
-            process = Ingest(broker.kafka, tmp_path).start()
+            process = Ingest(breakable.kafka, tmp_path).start()
             assert eventually(partial(_is_direct, process), 30)
             assert process.metric("tapline_ingest_set_aside_files") == number + 1
             process.kill()
@@ -167,9 +156,9 @@ def _is_direct(process: Ingest) -> bool:
     return process.metric("tapline_ingest_kafka_direct") == 1
 
 
-def test_damage_in_the_spool_ends_in_the_quarantine(broker: Stack, tmp_path: Path) -> None:
+def test_damage_in_the_spool_ends_in_the_quarantine(breakable: Stack, tmp_path: Path) -> None:
     """Verbatim; the events around it arrive, and the segment is removed."""
-    kept = Kept(broker.kafka)
+    kept = Kept(breakable.kafka)
     nowhere = Ingest("127.0.0.1:1", tmp_path).start()
     assert set(posted(nowhere, [0, 0, 0])) == {"spool"}
     nowhere.kill()
@@ -178,7 +167,7 @@ def test_damage_in_the_spool_ends_in_the_quarantine(broker: Stack, tmp_path: Pat
     second = data.index(b"TPL1", 1)
     data[second + 50] ^= 0xFF
     path.write_bytes(data)
-    process = Ingest(broker.kafka, tmp_path).start()
+    process = Ingest(breakable.kafka, tmp_path).start()
     assert eventually(process.direct, 30)
 
     (row,) = kept.quarantined()
@@ -189,11 +178,11 @@ def test_damage_in_the_spool_ends_in_the_quarantine(broker: Stack, tmp_path: Pat
     process.stop()
 
 
-def test_a_full_folder_stops_what_would_lose_an_event(broker: Stack, tmp_path: Path) -> None:
+def test_a_full_folder_stops_what_would_lose_an_event(breakable: Stack, tmp_path: Path) -> None:
     """500 for records that Kafka refuses, and 200 for all others."""
-    process = Ingest(broker.kafka, tmp_path, {"INGEST_SET_ASIDE_BYTES_MAX": str(1024 * 1024)}).start()
+    process = Ingest(breakable.kafka, tmp_path, {"INGEST_SET_ASIDE_BYTES_MAX": str(1024 * 1024)}).start()
     assert eventually(process.direct)
-    with limited(broker.kafka, *topics.ALL):
+    with limited(breakable.kafka, *topics.ALL):
         answers = [process.post(event(number, 300_000)) for number in range(6)]
         small = process.post(event(7))
     process.stop()

@@ -1,7 +1,6 @@
 """ingest returns to Kafka under load, however slow its disk is."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from runtime.kafka import topics
 from tests.faults import slow_disk
 from tests.faults.posting import ids_since
-from tests.support.process import Ingest
 from tests.support.stack import Stack
 from tests.support.topic import end_offsets
 from tests.support.waiting import eventually
@@ -19,28 +17,17 @@ pytestmark = pytest.mark.slow
 _RATE, _AWAY_SECONDS = 300, 3.5
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A Kafka of this module's own, to be stopped."""
-    stack = Stack(tmp_path_factory.mktemp("kafka"), only="kafka").start()
-    process = Ingest(stack.kafka, tmp_path_factory.mktemp("ingest")).start()  # it creates the topics
-    assert eventually(process.direct, 60)
-    process.stop()
-    yield stack
-    stack.stop()
-
-
 @pytest.mark.parametrize("fsync_ms", [5, 20])
 def test_a_slow_disk_under_load_does_not_keep_ingest_from_kafka(
-    broker: Stack, tmp_path: Path, fsync_ms: int
+    breakable: Stack, tmp_path: Path, fsync_ms: int
 ) -> None:
     """Direct again although the load goes on; nothing lost, each app in order."""
-    process = slow_disk.ingest(broker.kafka, tmp_path, fsync_ms / 1000)
+    process = slow_disk.ingest(breakable.kafka, tmp_path, fsync_ms / 1000)
     assert eventually(process.direct, 60)
-    before = end_offsets(broker.kafka, topics.EVENTS)
-    seen = asyncio.run(slow_disk.outage(broker, process, _RATE, _AWAY_SECONDS))
+    before = end_offsets(breakable.kafka, topics.EVENTS)
+    seen = asyncio.run(slow_disk.outage(breakable, process, _RATE, _AWAY_SECONDS))
     assert eventually(process.direct, 30)
-    arrived = ids_since(broker.kafka, before)
+    arrived = ids_since(breakable.kafka, before)
     process.stop()
 
     assert seen.statuses == {200}

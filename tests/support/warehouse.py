@@ -209,7 +209,11 @@ class Loader:
                 [sys.executable, *self.command], cwd=ROOT, env=self.environment(), stderr=log
             )
         if wait:
-            eventually(self.is_ready, 60, "the loader's readiness")
+            try:
+                eventually(self.is_ready, 60, "the loader's readiness")
+            except AssertionError:
+                self.kill()  # no fixture would
+                raise
         return self
 
     def environment(self) -> dict[str, str]:
