@@ -54,7 +54,7 @@ class Person:
         """Return events of others."""
         return [
             self.event(),
-            self.event(device_id=f"{self.device}-2"),
+            self.event(device_id=f"{self.device[:-1]}-"),
             self.event(event_type="Wished", event_properties={"by": "somebody"}),
         ]
 
