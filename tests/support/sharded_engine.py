@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 from consumers.warehouse.analytics import visits
 from consumers.warehouse.tables import RAW, Options, local, tables
 from deploy.local.clickhouse import __main__ as front
-from deploy.local.clickhouse import configuration
+from deploy.local.clickhouse import configuration, statement
 from runtime.process import main
 from tests.support.warehouse import CATALOG
 
@@ -23,7 +23,7 @@ _ELSEWHERE = (
     (re.compile(rb" ON CLUSTER '\w+'"), b""),
     (re.compile(rb"Replicated(\w+MergeTree)\('[^']*', '\{replica\}'(?:, )?"), rb"\1("),
     (re.compile(rb"\ASYSTEM SYNC REPLICA .*", re.DOTALL), b"SELECT 1"),
-    # The embedded engine reads nothing by input().
+    # The embedded engine reads nothing by input(), so the front refuses it.
     (
         re.compile(rb"\sFROM INFILE '(\S+)' SELECT \* FROM input\((.*)\)\s+FORMAT Avro\Z", re.DOTALL),
         rb" SELECT * FROM file('\1', Avro, \2)",
@@ -52,6 +52,7 @@ def on_two_shards() -> None:
     configuration._USERS = configuration._USERS.replace("<default>", f"<default>{chosen}", 1)
     configuration._GRANTS = (*configuration._GRANTS, "GRANT READ, WRITE ON REMOTE", "GRANT READ ON FILE")
     front._confine = lambda settings: ()  # noqa: ARG005 - the same name
+    statement._refuse_input = lambda: None
     from deploy.local.clickhouse import engine  # noqa: PLC0415 - it loads the engine
 
     run = engine._run

@@ -64,7 +64,7 @@ class Insert:
     """An INSERT with data: `head` FROM INFILE ... `middle` FORMAT `format`, then the data."""
 
     head: bytes
-    middle: bytes  # SETTINGS, or a SELECT from input()
+    middle: bytes  # SETTINGS
     format: bytes
     data_start: int  # index of the first byte of data after the statement, or the statement's length
 
@@ -186,6 +186,8 @@ class Statements:
         is_select = any(word == b"SELECT" for _, _, word in words)
         if is_select and not any(role == "function" for _, _, role in parsed.parts):
             return None
+        if is_select:
+            _refuse_input()
         places = [start for start, _, word in words[1:] if word and start <= format_start][:_PLACES_MAX]
         inserts = [Insert(text[:at], text[at:format_start], form, data_start) for at in places]
         mark = secrets.token_hex(8)
@@ -223,6 +225,11 @@ def _refuse_files(text: bytes, parts: tuple[_Part, ...]) -> None:
             raise FrontError(237, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed")
         if word.endswith(b"INFILE"):
             raise FrontError(78, "UNKNOWN_TYPE_OF_QUERY", "FROM INFILE is not allowed")
+
+
+def _refuse_input() -> None:
+    # The embedded engine takes the data for read, and inserts nothing.
+    raise FrontError(48, "NOT_IMPLEMENTED", "input() is not supported here: insert into the table itself")
 
 
 def _cut_at_format(text: bytes, parts: tuple[_Part, ...]) -> Read:
