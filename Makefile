@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status backup restore url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-cluster test-pods test-apiserver install-systemd test-systemd faults faults-erasure faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status backup restore move-out url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-cluster test-pods test-apiserver install-systemd test-systemd faults faults-erasure faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -36,6 +36,9 @@ backup: $(STAMP) ## back the running stack up; ARGS="--base NAME" adds only what
 
 restore: $(STAMP) ## restore a backup into an empty data folder; ARGS=data/backups/NAME
 	@$(TAPLINE) restore $(ARGS)
+
+move-out: $(STAMP) ## copy the stack's ClickHouse to the server that CLICKHOUSE_URL names, and verify it
+	@$(TAPLINE) move-out $(ARGS)
 
 url: $(STAMP) ## print the webhook URL and a mail to Tapcart; ARGS=https://your.host
 	@$(TAPLINE) url $(ARGS)

@@ -21,6 +21,7 @@ COMMANDS = (
     Command("status", "deploy.status", "show the state of the stack on one screen", has_options=False),
     Command("backup", "deploy.backup", "back the running stack up, into DATA_DIR/backups"),
     Command("restore", "deploy.backup.restore", "restore a backup into an empty data folder"),
+    Command("move-out", "deploy.move_out", "copy the stack's ClickHouse to an outside server, verified"),
     Command("serve", "deploy.edge", "serve the webhook by HTTPS, with a certificate of its own"),
     Command("url", "deploy.url", "print the webhook URL and a mail to Tapcart"),
     Command("doctor", "deploy.doctor", "test a public URL as Tapcart uses it, and suggest fixes"),
