@@ -4,7 +4,8 @@
 number of times; `--ids-file FILE` (`-`: standard input) has thousands, one a line: the kind, a blank, the id.
 `--dry-run` only counts. Ids linked to these are shown, and erased with `--follow`. With
 INGEST_REDACT_KEY_FILE, the hashes of the ids count too. `--restored` needs no ids: after a restore, it erases
-everybody again whose tombstone is in the topic.
+everybody again whose tombstone is in the topic. `--carry-from HOST:PORT` copies the tombstones of the Kafka
+of a one-machine stack, before another one replaces it.
 
 First a tombstone for each id goes to the topic `tapcart.erasures`, then the rows are deleted, so a run that
 is killed at any line is finished by the next. A tombstone is a hash by the key in ERASURE_KEY_FILE. It stops
@@ -30,7 +31,7 @@ from consumers.kit.record import Place
 from consumers.warehouse.errors import FAILURES
 from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.privacy import options as people_options
-from consumers.warehouse.privacy import tombstone_writer
+from consumers.warehouse.privacy import tombstone_carrier, tombstone_writer
 from consumers.warehouse.privacy.eraser import Eraser
 from consumers.warehouse.privacy.held_rows import HeldRows, RowCounts
 from consumers.warehouse.privacy.people import People
@@ -58,6 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command in `arguments`; return the exit status. Raises: TransientError, SettingsError."""
     options, given = _options(arguments)
     settings = Settings.from_env(os.environ)
+    if options.carry_from:
+        return _carry(settings, options.carry_from)
     if options.restored:
         return 1 if erase_again(settings) else 0
     key = b"" if options.dry_run else _key(settings)
@@ -92,6 +95,16 @@ def _find_and_erase(
     if not goes_on:
         _say(["the loader stands still, and may be inserting theirs: run this again once it goes on"])
     return 0 if goes_on and not left.total else 1
+
+
+def _carry(settings: Settings, servers: str) -> int:
+    """Copy another Kafka's tombstones to this one; return the exit status."""
+    with audited(settings.kafka, "erase", f"tombstones carried over from {servers}") as outcome:
+        outcome.count = tombstone_carrier.carry(
+            {"bootstrap.servers": servers}, settings.kafka, settings.group
+        )
+    _say([f"{outcome.count} tombstones are copied"])
+    return 0
 
 
 def erase_again(settings: Settings) -> int:
@@ -226,8 +239,11 @@ def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, People]:
     parser.add_argument(
         "--restored", action="store_true", help="after a restore: erase everybody again who was erased before"
     )
+    parser.add_argument(
+        "--carry-from", metavar="HOST:PORT", help="copy the tombstones of the stack's Kafka to another Kafka"
+    )
     options = parser.parse_args(arguments)
-    ids = {} if options.restored else people_options.ids(parser, options)
+    ids = {} if options.restored or options.carry_from else people_options.ids(parser, options)
     return options, People(ids, options.app_id)
 
 

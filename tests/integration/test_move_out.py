@@ -1,13 +1,14 @@
-"""A stack's ClickHouse moves to a server: the runbook's words, with kills and late rows.
+"""A stack's ClickHouse moves to a server, then its Kafka to a cluster: the runbook's words, with kills.
 
 The server is a second embedded engine with a folder, a port and a password of its own, because no ClickHouse
-server can be had here.
+server can be had here. The cluster is three real brokers.
 """
 
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -17,12 +18,16 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from consumers.kit.erasures.erased_ids import IdHashes
+from consumers.kit.erasures.key_file import key_of
+from consumers.warehouse.privacy import tombstone_writer
 from consumers.warehouse.tables import Options, tables
 from deploy.local.errors import StackError
 from deploy.move_out import mover, sides, statements
 from deploy.move_out.mover import DayState, Mover
 from deploy.move_out.sides import EmbeddedServer, OutsideServer
-from tests.support.moving import Moving, blocks
+from tests.faults.harness.cluster import BROKERS, Cluster
+from tests.support.moving import Moving, blocks, replicas, size_of
 from tests.support.process import Child
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
@@ -34,6 +39,7 @@ pytestmark = pytest.mark.slow
 _PASSWORD = "of-the-outside-server"  # noqa: S105 - of this test
 _KINDS = ("AppOpened", "ProductViewed", "CheckoutCreated")
 _DAYS = 3
+_ERASED = "device-of-somebody-erased"
 
 
 _DEADLY = {(mover.__name__, "_move"), (sides.__name__, "insert"), (sides.__name__, "drop_visits")}
@@ -62,7 +68,8 @@ def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
     WEB.post(stack.ingest_url, content=b'{"event_id": "rejected"')
     eventually(lambda: lag(stack.kafka) == 0, what="all is loaded")
     yield found
-    stack.stop()
+    if stack.process and stack.process.poll() is None:
+        stack.stop()
     outside.stop()
 
 
@@ -187,6 +194,64 @@ def _move_killed(one: Mover, line: int) -> bool:
     return False
 
 
+@pytest.fixture(scope="module")
+def clustered(
+    moving: Moving, moved: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """What the commands of the move to a cluster said; the old Kafka and the cluster are stopped."""
+    assert moved
+    stack, said = moving.stack, {}
+    (carry,), (aside, new), (old, of_old), (of_new,) = blocks("Move Kafka to a cluster")
+    key = key_of(None, stack.data_dir)
+    assert key
+    hashes, folder = IdHashes(key), tmp_path_factory.mktemp("cluster")
+    tombstone_writer.ensure_topic({"bootstrap.servers": stack.kafka})
+    erased = hashes.tombstone("device_id", _ERASED, time.time_ns() // 1_000_000, "")
+    tombstone_writer.write({"bootstrap.servers": stack.kafka}, [erased], hashes.key_id)
+    eventually(lambda: lag(stack.kafka) == 0, what="all is loaded")
+    brokers = Cluster(folder / "brokers", BROKERS)
+    brokers.start()
+    try:
+        said["carried"] = moving.run(of(brokers, carry, stack))
+        stack.kill("warehouse", signal.SIGSTOP)  # what it has not loaded stays in the old broker
+        for _ in range(20):
+            moving.post()
+        said["behind"] = str(lag(stack.kafka))
+        stack.kill("kafka")
+        for _ in range(5):
+            moving.post()
+        said["spooled"] = str(size_of(stack.data_dir / "spool"))
+        stack.stop(signal.SIGKILL)
+        moving.run(aside.replace("data/", f"{stack.data_dir}/").replace("old", str(folder / "old")))
+        moving.start(new, "warehouse,ingest", KAFKA_BOOTSTRAP_SERVERS=brokers.servers)
+        for _ in range(5):
+            moving.post()
+        moving.post(days_ago=1, device_id=_ERASED)
+        moving.posted.popitem()
+        assert old.startswith(
+            "CLICKHOUSE_URL=http://127.0.0.1:8123 ERASURE_KEY_FILE=data/erasure.key DATA_DIR=old "
+        )
+        settings = {
+            "CLICKHOUSE_URL_FILE": str(moving.url_file),
+            "ERASURE_KEY_FILE": str(stack.data_dir / "erasure.key"),
+        }
+        before = Stack(folder / "old", old.partition("--only ")[2].rstrip('"'), settings).start()
+        said["of old"] = moving.run(of(brokers, of_old, before))
+        before.stop()
+        said["of new"] = moving.run(of(brokers, of_new, stack))
+        said["replicas"] = str(replicas(brokers.servers))
+    finally:
+        stack.stop()
+        brokers.stop()
+    return said
+
+
+def of(brokers: Cluster, command: str, stack: Stack) -> str:
+    """Return a command of the runbook with the addresses of the test."""
+    command = command.replace("broker1:9092,broker2:9092,broker3:9092", brokers.servers)
+    return command.replace("127.0.0.1:9092", f"127.0.0.1:{stack.env['KAFKA_PORT']}")
+
+
 def test_every_event_is_at_the_server_once(moving: Moving, moved: dict[str, str]) -> None:
     """Late ones too, and those that waited in Kafka; not what was deleted. Views and visits are there."""
     there = moving.there()
@@ -214,3 +279,17 @@ def test_a_server_with_other_rows_is_refused(moved: dict[str, str]) -> None:
     """One that loads rows of its own, or whose tables are no copy."""
     assert "it is in use already. Nothing was changed." in moved["in use"]
     assert "has tables in tapcart_raw that are no copy of this stack's" in moved["foreign"]
+
+
+def test_a_cluster_takes_over(moving: Moving, clustered: dict[str, str]) -> None:
+    """What the old broker held and the spool kept is there once; tombstones hold; both logs are whole."""
+    logs = moving.there().query("SELECT uniqExact(_log), min(_log) FROM tapcart_raw.app_opened").result_rows
+
+    assert clustered["carried"] == "1 tombstones are copied\n"
+    assert int(clustered["behind"]) >= 20
+    assert int(clustered["spooled"]) > 0
+    assert "nothing is missing" in clustered["of old"]
+    assert "nothing is missing" in clustered["of new"]
+    assert moving.stored() == sorted(moving.posted)
+    assert [(count, first > 0) for count, first in logs] == [(2, True)]
+    assert clustered["replicas"] == "{3}"

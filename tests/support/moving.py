@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
+from confluent_kafka.admin import AdminClient
 
 from consumers.warehouse.clickhouse import connect
+from runtime.kafka import topics
 from tests.support.live import event
 from tests.support.stack import ROOT, Stack
 from tests.support.web import WEB
@@ -93,3 +95,14 @@ class Moving:
         return [
             row[0] for row in self.there().query("SELECT event_id FROM tapcart.events ORDER BY 1").result_rows
         ]
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of a folder's files."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def replicas(servers: str) -> set[int]:
+    """Return the numbers of replicas that the partitions of our topics have."""
+    found = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=10).topics
+    return {len(p.replicas) for name in topics.ALL for p in found[name].partitions.values()}

@@ -57,6 +57,18 @@ def retention_ms(kafka: Mapping[str, str]) -> int | None:
 
 def write(kafka: Mapping[str, str], tombstones: Iterable[Tombstone], key_id: str) -> None:
     """Write the tombstones. Raises: TransientError; some may then be in the topic."""
+    stored = (
+        (
+            f"{one.digest} {one.app_id}".rstrip().encode(),
+            msgspec.json.encode(StoredTombstone(one.erased_at_ms, one.size, key_id)),
+        )
+        for one in tombstones
+    )
+    write_stored(kafka, stored)
+
+
+def write_stored(kafka: Mapping[str, str], records: Iterable[tuple[bytes, bytes]]) -> None:
+    """Write tombstones as (key, value). Raises: TransientError; some may then be in the topic."""
     properties = {**topics.COMPRESSION, **kafka, "enable.idempotence": True, "acks": "all"}
     producer = Producer(properties, logger=client_log.LOG)
     failed: list[KafkaError] = []
@@ -65,9 +77,7 @@ def write(kafka: Mapping[str, str], tombstones: Iterable[Tombstone], key_id: str
         if error is not None:
             failed.append(error)
 
-    for index, one in enumerate(tombstones):
-        value = msgspec.json.encode(StoredTombstone(one.erased_at_ms, one.size, key_id))
-        key = f"{one.digest} {one.app_id}".rstrip()
+    for index, (key, value) in enumerate(records):
         producer.produce(topics.ERASURES, value, key, on_delivery=note)
         if index % _TOGETHER == 0:
             producer.flush(_SECONDS_MAX)
