@@ -1,7 +1,6 @@
 """Event types named like SQL keywords load like any other."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,12 +29,9 @@ _OPENED: dict[str, Any] = json.loads((SAMPLES / "AppOpened.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A stack of its own, because its schemas change."""
-    running = Site(tmp_path_factory.mktemp("keywords"), "kafka,clickhouse,warehouse,ingest")
-    running.stack.start()
-    yield running
-    running.stack.stop()
+def site(changing: Site) -> Site:
+    """A stack whose schemas change."""
+    return changing
 
 
 def event(name: str, app: str) -> dict[str, Any]:
@@ -48,17 +44,17 @@ def event(name: str, app: str) -> dict[str, Any]:
 
 def test_a_type_named_by_a_keyword_loads(site: Site) -> None:
     """First untyped, then with its own table, view and columns once it has a schema."""
-    site.post(*(event(name, "before") for name in _TYPES))
-    site.tables.wait("SELECT count() FROM tapcart.events WHERE app_id = 'before'", len(_TYPES))
-    site.run("schemas", "infer", "--out", site.folder / "proposed")
-    site.run("schemas", "add", site.folder / "proposed")
+    site.post(*(event(name, "keywords-1") for name in _TYPES))
+    site.tables.wait("SELECT count() FROM tapcart.events WHERE app_id = 'keywords-1'", len(_TYPES))
+    site.run("schemas", "infer", "--out", site.folder / "keywords")
+    site.run("schemas", "add", site.folder / "keywords")
     site.run("consumers.replay", "--untyped")
-    site.post(*(event(name, "after") for name in _TYPES))
+    site.post(*(event(name, "keywords-2") for name in _TYPES))
 
     for name in _TYPES:
         view = f"tapcart.{table_name(name)}"
         sql = f"SELECT count() FROM {view} WHERE `event_properties.from` = 'a' AND `event_properties.format`"
         site.tables.wait(sql, 2)
     site.tables.wait(
-        "SELECT count() FROM tapcart.events WHERE app_id IN ('before', 'after')", 2 * len(_TYPES)
+        "SELECT count() FROM tapcart.events WHERE app_id IN ('keywords-1', 'keywords-2')", 2 * len(_TYPES)
     )

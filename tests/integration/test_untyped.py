@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Self
@@ -31,14 +30,9 @@ _OPENED: dict[str, Any] = json.loads((SAMPLES / "AppOpened.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A stack of its own, because its schemas change."""
-    running = Site(tmp_path_factory.mktemp("untyped"), "kafka,clickhouse,warehouse,ingest")
-    running.stack.start()
-    try:
-        yield running
-    finally:
-        running.stack.stop()
+def site(changing: Site) -> Site:
+    """A stack whose schemas change."""
+    return changing
 
 
 def opened(app: str, number: int, **more: Any) -> dict[str, Any]:
