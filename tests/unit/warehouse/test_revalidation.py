@@ -206,6 +206,7 @@ def test_engine_refusal_keeps_the_whole_value() -> None:
         "event_id": datum["event_id"],
         "is_ours": False,
         "source": "warehouse",
+        "traceparent": None,
     }
 
 
