@@ -58,7 +58,7 @@ test-all: $(STAMP) ## run all tests, including fault and load tests; about 20 mi
 test-clients: $(STAMP) ## test other installed Kafka and ClickHouse clients; ARGS=--all includes the slow ones
 	@$(BIN)/python -m tests.clients $(ARGS)
 
-docs: $(STAMP) ## write docs/settings.md and docs/metrics.md from the code
+docs: $(STAMP) ## write docs/settings.md, docs/metrics.md and the sources of deploy/dbt from the code
 	@$(BIN)/python -m deploy.reference
 
 check: $(STAMP) ## check style, types, layers, schemas, generated docs and references

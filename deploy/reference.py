@@ -1,4 +1,4 @@
-"""Settings and metrics, as the code declares them -> docs/settings.md and docs/metrics.md.
+"""Settings, metrics and tables, as the code declares them -> two pages of docs/, and dbt's sources.
 
 Also deploy/prometheus/rules.yml -> the same alerts as an object of Prometheus Operator, for Kubernetes.
 `python -m deploy.reference` writes the pages; with `--check` it fails if a page is not current. Invariant: a
@@ -27,8 +27,10 @@ import deploy.local.settings
 import ingest.metrics
 import ingest.settings
 import schemas.settings
+from deploy.dbt import sources
 from runtime import command, environment
 from runtime.command import CommandError
+from schemas.catalog.catalog import Catalog
 
 _ROOT = Path(__file__).resolve().parents[1]
 SETTINGS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -189,14 +191,16 @@ def main(arguments: Sequence[str]) -> int:
         _ROOT / "docs/settings.md": settings_page(),
         _ROOT / "docs/metrics.md": metrics_page(),
         _ALERTS: alerts(),
+        _ROOT / "deploy/dbt/models" / sources.FILE: sources.sources_page(Catalog.load()),
     }
     if [*arguments] != ["--check"]:
         for path, text in pages.items():
             path.write_text(text)
         return 0
-    stale = [path.name for path, text in pages.items() if not path.exists() or path.read_text() != text]
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     if stale:
-        raise CommandError(f"{', '.join(stale)}: not current; run `make docs`")
+        names = ", ".join(str(path.relative_to(_ROOT)) for path in stale)
+        raise CommandError(f"{names}: not current; run `make docs`")
     return 0
 
 

@@ -43,11 +43,16 @@ def views(tables: Sequence[Table], options: Options) -> Iterator[str]:
     yield from _events([table for table in tables if table.partition_by], options)
 
 
+def columns_by_view(tables: Sequence[Table]) -> dict[str, list[Column]]:
+    """Return the columns of every view."""
+    found = {table.name: _public(table.columns) for table in tables if table is not REPLAYS}
+    quarantine = [column for column in found["quarantine"] if column.name != "body_hash"]
+    shared = _public(_shared([table for table in tables if table.partition_by]))
+    return {_EVENTS: shared, **found, "quarantine": [*quarantine, _REPLAYED_AT]}
+
+
 def _events(typed: Sequence[Table], options: Options) -> Iterator[str]:
-    everywhere = set.intersection(*({(c.name, c.type) for c in table.columns} for table in typed))
-    # Uses the comments of events without their own table, which fit all types.
-    words = next(table for table in typed if table.name == "unmodelled")
-    shared = [column for column in words.columns if (column.name, column.type) in everywhere]
+    shared = _shared(typed)
     names = "|".join(sorted(local(table.name, options) for table in typed))
     own = local(_EVENTS, options)
     columns = ",\n  ".join(f"{quoted(column.name)} {column.type}" for column in shared)
@@ -62,6 +67,13 @@ def _events(typed: Sequence[Table], options: Options) -> Iterator[str]:
         )
     # Last, so that its existence implies that of all others.
     yield _view(_EVENTS, _public(shared), f"{RAW}.{_EVENTS} {_FINAL}", options)
+
+
+def _shared(typed: Sequence[Table]) -> list[Column]:
+    everywhere = set.intersection(*({(c.name, c.type) for c in table.columns} for table in typed))
+    # Uses the comments of events without their own table, which fit all types.
+    words = next(table for table in typed if table.name == "unmodelled")
+    return [column for column in words.columns if (column.name, column.type) in everywhere]
 
 
 def _quarantine(table: Table, options: Options) -> str:
