@@ -30,6 +30,7 @@ COMMANDS = (
     Command("reconcile", "consumers.reconcile", "prove that every Kafka offset has its row", is_client=True),
     Command("replay", "consumers.replay", "replay quarantined events", is_client=True),
     Command("export", "consumers.export", "export everything held about one person", is_client=True),
+    Command("archive", "consumers.archive", "write days of events as Parquet to a bucket", is_client=True),
     Command(
         "retention", "consumers.retention", "show what topics and tables hold, and until when", is_client=True
     ),

@@ -31,6 +31,7 @@ def _modules() -> dict[str, str]:
 MODULES = _modules()
 # Arguments that a command needs. NO_KAFKA: commands without any setting of Kafka.
 ARGUMENTS = {
+    "consumers.archive": ("--to", "file:///nowhere/at/all"),
     "consumers.erase": ("--device-id", "one"),
     "consumers.export": ("--device-id", "one"),
     "consumers.replay": ("--where", "1"),
