@@ -19,6 +19,7 @@ from consumers.warehouse import probe, table_changes, tables, views
 from consumers.warehouse.analytics import views as analytics
 from consumers.warehouse.analytics import visits
 from consumers.warehouse.clickhouse_errors import TRANSIENT, mapped
+from consumers.warehouse.errors import TablesError
 from consumers.warehouse.load.container import Format
 from consumers.warehouse.tables import RAW, Options, Table
 from runtime import clickhouse
@@ -132,7 +133,10 @@ class ClickHouseStore:
             self._client = None
 
     def _table(self, form: Format) -> Table:
-        return next(table for table in self.tables if table.name == form.table)
+        for table in self.tables:
+            if table.name == form.table:
+                return table
+        raise TablesError(f"the catalog in use has no table {form.table}", None)
 
     def _make_visits(self) -> None:
         """Create the table that the analytics views read, and fill it from the stored events.

@@ -329,11 +329,14 @@ def test_errors_of_a_real_engine_are_told_apart(scratch: Scratch, services: Stac
     """A missing table is distinguished from an engine that is down; both are retried."""
     form = format_of(CATALOG.unmodelled)
     warehouse = ClickHouseStore(services.clickhouse_url, tables(CATALOG), Options(), 30)
-    gone = replace(form, table=f"no_such_{scratch.name}")
-    away = ClickHouseStore("http://127.0.0.1:1", (), Options(), 30)
+    unknown = replace(form, table=f"no_such_{scratch.name}")
+    warehouse.tables = (*warehouse.tables, replace(warehouse.tables[0], name=f"gone_{scratch.name}"))
+    gone = replace(form, table=f"gone_{scratch.name}")
+    away = ClickHouseStore("http://127.0.0.1:1", tables(CATALOG), Options(), 30)
 
-    with pytest.raises(TablesError):
-        warehouse.insert(gone, b"")
+    for missing in (unknown, gone):
+        with pytest.raises(TablesError):
+            warehouse.insert(missing, b"")
     with pytest.raises(TransientError):
         away.insert(form, b"")
 

@@ -27,7 +27,7 @@ def test_help_lists_every_command() -> None:
     said = tapline("--help")
 
     assert said.returncode == 0
-    assert re.findall(r"^  ([a-z]+)  +\S", said.stdout.partition("Commands:")[2], re.MULTILINE) == [
+    assert re.findall(r"^  ([a-z-]+)  +\S", said.stdout.partition("Commands:")[2], re.MULTILINE) == [
         command.name for command in COMMANDS
     ]
 

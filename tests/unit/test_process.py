@@ -16,6 +16,8 @@ import asyncio, sys, threading, time
 from runtime.environment import SettingsError
 from runtime.process import main
 
+began = threading.Event()
+
 async def for_ever():
     await asyncio.Event().wait()
 
@@ -23,6 +25,7 @@ async def keep(process, **parts):
     stopping = asyncio.Event()
     async def serving():
         print("serving", flush=True)
+        began.set()
         await stopping.wait()
         await asyncio.sleep(0.1)
         print("stopped in order", flush=True)
@@ -96,7 +99,7 @@ def test_a_thread_that_fails_stops_the_process_in_order() -> None:
     """In any thread."""
     status, said, complained = ended(
         """
-        threading.Thread(target=lambda: 1 / 0, name="reader").start()
+        threading.Thread(target=lambda: began.wait() and 1 / 0, name="reader").start()
         asyncio.run(keep(process))
         """
     )
