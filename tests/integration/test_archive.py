@@ -68,10 +68,17 @@ class Days:
 
     def archive(self, to: str, env: dict[str, str], *more: str, status: int = 0) -> str:
         """Run the command for the two days; return its output."""
-        ours = {"KAFKA_BOOTSTRAP_SERVERS": self._stack.kafka, "CLICKHOUSE_URL": self._stack.clickhouse_url}
         days = ("--from", _FIRST, "--until", "2026-03-03", "--app-id", self.app)
+        return self._run("consumers.archive", "--to", to, *days, *more, env=env, status=status)
+
+    def repair(self) -> None:
+        """Load what a test deleted: other tests reconcile the same stack."""
+        self._run("consumers.reconcile", "--repair", env={}, status=0)
+
+    def _run(self, *command: str, env: dict[str, str], status: int) -> str:
+        ours = {"KAFKA_BOOTSTRAP_SERVERS": self._stack.kafka, "CLICKHOUSE_URL": self._stack.clickhouse_url}
         done = subprocess.run(
-            [sys.executable, "-m", "consumers.archive", "--to", to, *days, *more],
+            [sys.executable, "-m", *command],
             cwd=ROOT,
             env=os.environ | self._stack.env | ours | env,
             capture_output=True,
@@ -84,7 +91,7 @@ class Days:
 
 
 @pytest.fixture
-def days(stack: Stack) -> Days:
+def days(stack: Stack) -> Iterator[Days]:
     """Three types on two days; one event is posted twice."""
     found = Days(stack)
     app = found.app
@@ -95,7 +102,8 @@ def days(stack: Stack) -> Days:
         event(app, _SECOND, "three"),
         event(app, _FIRST, "four", event_type="WishlistShared"),
     )
-    return found
+    yield found
+    found.repair()
 
 
 def ids(store: ObjectStore) -> dict[str, list[str]]:

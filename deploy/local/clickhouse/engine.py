@@ -195,7 +195,8 @@ def _row(connection: Connection, text: bytes) -> list[object]:
                 raise
         else:
             if output:
-                return parse_row(output)
+                # What a killed query left in its connection comes first.
+                return parse_row(output.splitlines()[-1])
     raise FrontError(_CANCELLED, "QUERY_WAS_CANCELLED", "Query was cancelled.")
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
 from deploy.local.clickhouse.app import make_app
+from deploy.local.clickhouse.engine import _row
 from deploy.local.clickhouse.settings import Settings
 
 
@@ -40,6 +42,24 @@ def test_an_error_that_nobody_expects_has_a_code(tmp_path: Path) -> None:
 
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (500, "1001")
     assert answer.text.startswith("Code: 1001. DB::Exception: std::exception.")
+
+
+class _Killed:
+    """A connection whose first query was killed: its row comes with the next."""
+
+    def __init__(self) -> None:
+        self._outputs = iter((b"", b"[1]\n[2]\n"))
+
+    def query(self, *_: object) -> Any:
+        """Run a query."""
+        return SimpleNamespace(bytes=lambda: next(self._outputs))
+
+
+def test_a_row_is_that_of_the_query_whatever_a_killed_one_left() -> None:
+    """Two rows would be no JSON."""
+    killed: Any = _Killed()
+
+    assert _row(killed, b"SELECT 2") == [2]
 
 
 @pytest.mark.parametrize("content", [b"hush", b"hush\n"])
