@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from types import FrameType
-from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -27,6 +25,7 @@ from deploy.move_out import mover, sides, statements
 from deploy.move_out.mover import DayState, Mover
 from deploy.move_out.sides import EmbeddedServer, OutsideServer
 from tests.faults.harness.cluster import BROKERS, Cluster
+from tests.support import kills
 from tests.support.moving import Moving, blocks, replicas, size_of
 from tests.support.process import Child
 from tests.support.stack import ROOT, Stack
@@ -43,10 +42,6 @@ _ERASED = "device-of-somebody-erased"
 
 
 _DEADLY = {(mover.__name__, "_move"), (sides.__name__, "insert"), (sides.__name__, "drop_visits")}
-
-
-class DeathError(BaseException):
-    """The process dies here."""
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +153,7 @@ def _kill_at_every_line(moving: Moving) -> None:
             " SELECT 'extra', 'extra', min(timestamp) FROM tapcart_raw.app_opened"
             f" WHERE _partition_id = '{days[1]}'"
         )
-        died = _move_killed(Mover(source, target, [table]), line)
+        died = kills.killed(lambda: list(Mover(source, target, [table]).move()), _DEADLY, line)
         states += [moved.state for moved in Mover(source, target, [table]).move()]
         ((rows, ids),) = there.query(
             "SELECT count(), uniqExact(event_id) FROM tapcart_raw.app_opened"
@@ -169,29 +164,6 @@ def _kill_at_every_line(moving: Moving) -> None:
         line += 1
     assert line > 12
     assert {*states} == {DayState.EQUAL, DayState.COPIED}
-
-
-def _move_killed(one: Mover, line: int) -> bool:
-    """Move, and die before the line of that number; return whether it was reached."""
-    lines: set[tuple[str, int]] = set()
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        if (frame.f_globals.get("__name__"), frame.f_code.co_name) not in _DEADLY:
-            return None
-        if event == "line":
-            lines.add((frame.f_code.co_name, frame.f_lineno))
-        if len(lines) > line:
-            raise DeathError
-        return trace
-
-    try:
-        sys.settrace(trace)
-        list(one.move())
-    except DeathError:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,10 @@
 """A new type and new fields get columns by `infer`, `add` and `replay`, while everything runs."""
 
 import json
-import sys
 import threading
 import time
 import uuid
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Self
 
 import httpx
@@ -242,10 +240,6 @@ _DEADLY = {
 }
 
 
-class DeathError(BaseException):
-    """The process dies here."""
-
-
 @pytest.mark.usefixtures("said")
 def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
     """A moving row is in one table or in both, and the next run completes the move. Quick: at some lines."""
@@ -263,13 +257,11 @@ def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
         events[2]["timestamp"] -= 86_400_000
         sender.events(*(json.dumps(event).encode() for event in events))
         site.tables.wait(f"SELECT count() FROM tapcart.unmodelled WHERE app_id = '{app}'", 3)
-        died = _move_killed(Retyper(parts, settings), source, line)
+        died = kills.killed(lambda: _move(parts, settings, source), _DEADLY, line)
         counts = [site.count(table, f"app_id = '{app}'") for table in ("unmodelled", "wished")]
         assert counts[0] == 3 or counts[1] == 3
         places.add(tuple(counts))
-        retyper = Retyper(parts, settings)
-        retyper.move(source, _DAYS)
-        retyper.wait()
+        _move(parts, settings, source)
         assert site.count("events", f"app_id = '{app}'") == site.count("wished", f"app_id = '{app}'") == 3
         if not died:
             break
@@ -278,28 +270,10 @@ def test_a_kill_at_any_line_loses_nothing(site: Site) -> None:
     assert places >= {(3, 0), (3, 3), (0, 3)}
 
 
-def _move_killed(untyped: Retyper, source: UntypedRows, line: int) -> bool:
-    """Move, and die before the line of that number in the moving code; return whether it was reached."""
-    lines: set[tuple[str, int]] = set()
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        if (frame.f_globals.get("__name__"), frame.f_code.co_name) not in _DEADLY:
-            return None
-        if event == "line":
-            lines.add((frame.f_code.co_name, frame.f_lineno))
-        if len(lines) > line:
-            raise DeathError
-        return trace
-
-    try:
-        sys.settrace(trace)
-        untyped.move(source, _DAYS)
-        untyped.wait()
-    except DeathError:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
+def _move(parts: LoaderParts, settings: Settings, source: UntypedRows) -> None:
+    retyper = Retyper(parts, settings)
+    retyper.move(source, _DAYS)
+    retyper.wait()
 
 
 class Traffic:
