@@ -73,9 +73,10 @@ class Archiver:
 
     def __init__(self, url: str, store: ObjectStore, tables: Sequence[Table]) -> None:
         self._store = store
+        columns = columns_by_view(tables)
         # JSON repeats `raw`, and Parquet has no type for it.
         self._columns = {
-            table.name: [c.name for c in columns_by_view(tables)[table.name] if c.type != JSON]
+            table.name: [column.name for column in columns[table.name] if column.type != JSON]
             for table in tables
             if table.partition_by
         }

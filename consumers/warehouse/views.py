@@ -39,16 +39,22 @@ def views(tables: Sequence[Table], options: Options) -> Iterator[str]:
         if table.name == "quarantine":
             yield _quarantine(table, options)
         elif table is not REPLAYS:
-            yield _view(table.name, _public(table.columns), f"{RAW}.{table.name} {_FINAL}", options)
+            yield _view(table.name, _columns(table), f"{RAW}.{table.name} {_FINAL}", options)
     yield from _events([table for table in tables if table.partition_by], options)
 
 
 def columns_by_view(tables: Sequence[Table]) -> dict[str, list[Column]]:
     """Return the columns of every view."""
-    found = {table.name: _public(table.columns) for table in tables if table is not REPLAYS}
-    quarantine = [column for column in found["quarantine"] if column.name != "body_hash"]
     shared = _public(_shared([table for table in tables if table.partition_by]))
-    return {_EVENTS: shared, **found, "quarantine": [*quarantine, _REPLAYED_AT]}
+    return {_EVENTS: shared} | {table.name: _columns(table) for table in tables if table is not REPLAYS}
+
+
+def _columns(table: Table) -> list[Column]:
+    """Return the columns of a table's view."""
+    columns = _public(table.columns)
+    if table.name != "quarantine":
+        return columns
+    return [*(column for column in columns if column.name != "body_hash"), _REPLAYED_AT]
 
 
 def _events(typed: Sequence[Table], options: Options) -> Iterator[str]:
@@ -77,9 +83,11 @@ def _shared(typed: Sequence[Table]) -> list[Column]:
 
 
 def _quarantine(table: Table, options: Options) -> str:
-    columns = [column for column in _public(table.columns) if column.name != "body_hash"]
-    rows = f"(SELECT {_names(columns)}, body_hash FROM {RAW}.{table.name} FINAL WHERE {_NO_PROBE}) AS rows"  # noqa: S608 - our names
-    return _view(table.name, [*columns, _REPLAYED_AT], f"{rows} LEFT JOIN {_REPLAYS}", options)
+    columns = _columns(table)
+    rows = (
+        f"(SELECT {_names(columns[:-1])}, body_hash FROM {RAW}.{table.name} FINAL WHERE {_NO_PROBE}) AS rows"  # noqa: S608 - our names
+    )
+    return _view(table.name, columns, f"{rows} LEFT JOIN {_REPLAYS}", options)
 
 
 def _view(name: str, columns: Sequence[Column], source: str, options: Options) -> str:

@@ -24,7 +24,6 @@ _QUERY_SECONDS_MAX = 3600.0  # what the outside server allows is its own decisio
 _PIECE_BYTES = 1024 * 1024
 _INSERT = {
     "async_insert": 0,
-    "distributed_foreground_insert": 1,
     # A day that was dropped is copied again with the same blocks, which a replicated table would skip.
     "insert_deduplicate": 0,
 }
