@@ -15,7 +15,7 @@ from consumers.kit.erasures.erased_ids import DEVICE, ErasedIds, IdHashes
 from consumers.kit.erasures.follower import ErasureError, ErasureFollower
 from consumers.warehouse.privacy.held_rows import HeldRows
 from consumers.warehouse.privacy.people import People
-from tests.support.plain_files import holding, store_plain
+from tests.support.plain_files import holding, left_after, store_plain
 from tests.support.planted import Person, erase, plant, somebody
 from tests.support.site import Site
 from tests.support.waiting import eventually
@@ -248,4 +248,4 @@ def test_the_files_hold_nothing_of_them(site: Site, erased: Erased) -> None:
 
     assert any(path.startswith("store/") for path in kept)
     # ClickHouse looks for old files of an idle table twice a minute.
-    eventually(lambda: not [*holding(folder, [one.device, one.session, one.user])], 60, "old files")
+    assert left_after(60, folder, [one.device, one.session, one.user]) == []

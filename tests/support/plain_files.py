@@ -4,6 +4,7 @@ ClickHouse compresses columns with ZSTD, whose output does not hold a text's own
 `store_plain` before the tables have rows; older parts stay compressed until a merge.
 """
 
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -47,3 +48,11 @@ def holding(folder: Path, texts: Collection[str], left_out: Collection[Path] = (
                 continue
             if found := [one for one in wanted if one in held]:
                 yield f"{path.relative_to(folder)}: {found[0].decode()}"
+
+
+def left_after(seconds_max: float, folder: Path, texts: Collection[str]) -> list[str]:
+    """Return the files that still hold one of these texts at the deadline; none as soon as none is left."""
+    deadline = time.monotonic() + seconds_max
+    while (found := [*holding(folder, texts)]) and time.monotonic() < deadline:
+        time.sleep(1)
+    return found

@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from consumers.kit.record import Place
 from consumers.warehouse.repair.offset_reader import OffsetReader, PartitionOffsets
 from runtime.kafka import record_headers, topic_contract, topics
+from runtime.kafka.topic_contract import TopicContract, new_topic_config
 from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import Decoded, EventDecoder
@@ -145,9 +146,11 @@ class Sender:
 
 def make_topics(kafka: str) -> None:
     """Create our topics, as ingest does at startup."""
-    # The samples have fixed times, so Kafka must not apply its time limits.
-    config = {"max.message.bytes": str(4 << 20), "retention.ms": "-1", "compression.type": topics.CODEC}
-    wanted = [NewTopic(topic, count, config=config) for topic, count in topic_contract.PARTITIONS.items()]
+    # The samples have fixed times, so Kafka must not apply its retention.
+    wanted = [
+        NewTopic(topic, count, 1, config=new_topic_config(topic, 1, TopicContract()) | {"retention.ms": "-1"})
+        for topic, count in topic_contract.PARTITIONS.items()
+    ]
     admin = AdminClient({"bootstrap.servers": kafka})  # a future is void once its client is gone
     for made in admin.create_topics(wanted).values():
         try:
