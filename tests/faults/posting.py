@@ -16,6 +16,8 @@ from tests.support.topic import headers_of, messages_since
 
 # Without a limit, the senders take the cores that brokers need to recover.
 _PAUSE_SECONDS = 0.02
+# Kafka has INGEST_ACKNOWLEDGE_SECONDS_MAX, 2 s; then an event goes to the spool.
+ANSWER_SECONDS_MAX = 3.0
 BODY = json.loads((SAMPLES / "AppOpened.json").read_text())
 
 
@@ -30,7 +32,7 @@ async def client_of(ingest: Ingest) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client with enough connections."""
     limits = httpx.Limits(max_connections=None)
     base = f"http://127.0.0.1:{ingest.port}"
-    async with httpx.AsyncClient(base_url=base, timeout=10, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=base, timeout=60, limits=limits) as client:
         yield client
 
 
@@ -83,7 +85,7 @@ async def answers_while(
 async def page_seconds_while(ingest: Ingest, until: asyncio.Future[Any]) -> list[float]:
     """Return the latencies of health and metrics until `until` is done, shortest first."""
     seconds = []
-    async with httpx.AsyncClient(base_url=ingest.admin.base_url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=ingest.admin.base_url, timeout=60) as client:
         while not until.done():
             for page in ("/healthz", "/readyz", "/metrics"):
                 began = time.perf_counter()

@@ -14,10 +14,10 @@ from consumers.kit.group_consumer import GroupConsumer, Membership
 from runtime.kafka import topics
 from tests.faults.half_open import Proxy
 from tests.faults.harness.cluster import BROKERS, Cluster
-from tests.faults.posting import answers_while, event, ids_since, page_seconds_while
+from tests.faults.posting import ANSWER_SECONDS_MAX, answers_while, event, ids_since, page_seconds_while
 from tests.support.process import Ingest, free_port
 from tests.support.topic import end_offsets
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +25,6 @@ _APPS = 16  # over all partitions, so over all leaders
 _BACK_SECONDS_MAX = 90.0
 # Several times the usual; without a limit the silence would last until metadata are refreshed.
 _LEFT_SECONDS_MAX = 30.0
-# Tapcart's sender must give up nothing, and no test waits for a broker that does not return.
-_ANSWER_SECONDS_MAX = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +57,8 @@ def test_brokers_of_a_cluster_that_die_cost_no_event(
     def die() -> None:
         for name in victims:
             os.kill(brokers.pid(name), signal.SIGKILL)
-        eventually(lambda: not _whole(brokers))  # one that returns at once may not be missed
+        # Until a broker has registered again, its replicas may seem to be in sync.
+        eventually(lambda: all(_answers(brokers, name) for name in victims), _BACK_SECONDS_MAX, "the killed")
         eventually(lambda: _whole(brokers), _BACK_SECONDS_MAX, "all replicas are in sync")
 
     _assert_nothing_is_noticed(brokers, ingest, die)
@@ -109,9 +108,10 @@ def _assert_nothing_is_noticed(brokers: Cluster, ingest: Ingest, trouble: Callab
     arrived = ids_since(brokers.servers, before)
 
     assert {status for of_app in answers.values() for status, _ in of_app} == {200}
-    assert max(seconds for of_app in answers.values() for _, seconds in of_app) < _ANSWER_SECONDS_MAX
+    slowest = max(seconds for of_app in answers.values() for _, seconds in of_app)
+    assert slowest < ANSWER_SECONDS_MAX * patience()
     # The slowest shared its core with another process; a blocked loop delays more than one in ten.
-    assert page_seconds[len(page_seconds) * 9 // 10] < 0.3
+    assert page_seconds[len(page_seconds) * 9 // 10] < 0.3 * patience()
     assert arrived == {app_id: [str(n) for n in range(len(of_app))] for app_id, of_app in answers.items()}
 
 
@@ -124,6 +124,12 @@ async def _post_during(
     )
     await ended
     return answers, page_seconds
+
+
+def _answers(brokers: Cluster, name: str) -> bool:
+    """Return whether this broker has joined the cluster and answers. Raises: KafkaException."""
+    address = f"127.0.0.1:{brokers.ports[name]}"
+    return bool(AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=5).brokers)
 
 
 def _whole(brokers: Cluster) -> bool:

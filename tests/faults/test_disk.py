@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from runtime.kafka import topics
-from tests.faults.posting import event, ids_since, post_all
+from tests.faults.posting import ANSWER_SECONDS_MAX, event, ids_since, post_all
 from tests.support.process import Ingest
 from tests.support.stack import Stack
 from tests.support.topic import end_offsets
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +92,6 @@ def test_a_full_disk_of_the_broker_costs_no_event(tmp_path: Path) -> None:
         stack.stop()
 
     assert {status for status, _ in answers} == {200}
-    assert max(seconds for _, seconds in answers) < 3
+    assert max(seconds for _, seconds in answers) < ANSWER_SECONDS_MAX * patience()
     assert kept > 0
     assert sorted(arrived, key=int) == [str(number) for number in range(400)]

@@ -77,7 +77,7 @@ def spool(process: Ingest, *arguments: str) -> tuple[int, str]:
     env = {"INGEST_SPOOL_DIR": str(process.folder / "spool"), "KAFKA_BOOTSTRAP_SERVERS": process.kafka}
     command = [sys.executable, "-m", "ingest.spool", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=300, check=False
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout + done.stderr

@@ -107,7 +107,7 @@ def test_replay_changes_no_view(month: Month) -> None:
     }
     command = [sys.executable, "-m", "consumers.replay", *period]
     done = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False
     )
 
     assert done.returncode == 0, done.stderr

@@ -83,7 +83,7 @@ class Days:
             env=os.environ | self._stack.env | ours | env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr

@@ -74,7 +74,7 @@ class Drill:
             env=self.stack.env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -90,7 +90,9 @@ def restore(folder: Path, data: Path) -> subprocess.CompletedProcess[str]:
     """Run the command with another data folder, and new ports."""
     env = Stack(data).env
     command = [sys.executable, "-m", "tapline", "restore", str(folder)]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def doctor(authority: Authority, *arguments: str, env: dict[str, str] | None = N
         env={"PATH": "", **(env or {}), "SSL_CERT_FILE": str(authority.path)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert "Traceback" not in done.stderr
@@ -118,7 +118,7 @@ def test_a_sound_address_is_praised_and_no_count_has_the_probes(stack: Stack, au
         env=stack.env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -23,7 +23,7 @@ from tests.support.live import hanging
 from tests.support.process import Child, Ingest, free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.topic import end_offsets, messages_since
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.warehouse import Sender, body, crc, decoded
 from tests.support.web import WEB
 
@@ -151,7 +151,7 @@ def test_an_abandoned_cart_is_called_out_in_spite_of_kills_and_errors(site: Site
     # Dies in the call, with the receiver's answer on its way.
     dies = "example.httpx.post = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)"
     with site.running("abandoned_carts", f"{receiver.url!r}, 0.01", dies) as process:
-        assert process.wait(30) == -9
+        assert process.wait(30 * patience()) == -9
     with site.running("abandoned_carts", f"{receiver.url!r}, 0.01"):
         eventually(lambda: receiver.told() != [], 40, "a call-out")
         site.send("CartUpdated", "pending", 10)  # duplicate
@@ -230,7 +230,7 @@ def test_parquet_files_have_every_row_once(site: Site, tmp_path: Path) -> None:
                 site.send("AppOpened", f"{round_}-{number}", number, app)
         with site.running("parquet", f"Path({str(tmp_path)!r}), 0.5", death) as process:
             if death:
-                assert process.wait(30) == -9
+                assert process.wait(30 * patience()) == -9
             else:
                 eventually(lambda: len(_rows(tmp_path, site.app)) >= 48, 40, "every row")
     sent = [

@@ -23,7 +23,7 @@ from tests.support.foreign import put_with_header
 from tests.support.live import Live
 from tests.support.process import Child
 from tests.support.stack import ROOT, Stack
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.warehouse import CATALOG, NOW_MS, Sender, Tables, body, decoded
 
 LAST = "the-last-one"
@@ -103,7 +103,7 @@ def test_tail_goes_on(stack: Stack, app: str) -> None:
             if shown[-1] == LAST:
                 break
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=20)[1]
+        said = process.communicate(timeout=20 * patience())[1]
 
     assert len(shown) == 3
     assert said.count("untyped, and not a valid AddedToCart") == 3

@@ -68,7 +68,7 @@ def said(stack: Stack, module: str, *arguments: str, status: int | None = 0) -> 
     }
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        cwd=ROOT, env=env, capture_output=True, timeout=120, check=False,
+        cwd=ROOT, env=env, capture_output=True, timeout=300, check=False,
     )  # fmt: skip
     text = (done.stdout + done.stderr).decode()
     assert status is None or done.returncode == status, text

@@ -24,7 +24,7 @@ from tests.bench.partitions import partition
 from tests.support.process import SAMPLES, TOKEN, Ingest
 from tests.support.stack import Stack
 from tests.support.topic import end_offsets, headers_of, messages_since, value_of
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.unit.ingest.test_record_bytes import growing
 
 CATALOG = Catalog.load()
@@ -438,7 +438,7 @@ def test_a_port_in_use_is_told_in_one_sentence(ingest: Ingest, tmp_path: Path, v
     """Exit status 2, the setting's name, and no traceback."""
     second = Ingest(ingest.kafka, tmp_path, {variable: str(ingest.port)}).start(wait=False)
 
-    assert second.process.wait(20) == 2
+    assert second.process.wait(20 * patience()) == 2
     said = second.log.read_text()
     assert f"{variable}: 127.0.0.1:{ingest.port} cannot be bound" in said
     assert "Traceback" not in said

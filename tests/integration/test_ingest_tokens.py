@@ -30,7 +30,7 @@ def tokens(ingest: Ingest, *arguments: str) -> str:
     """Return the output of `python -m ingest.tokens`."""
     command = [sys.executable, "-m", "ingest.tokens", *arguments]
     env = {"INGEST_TOKENS_FILE": ingest.env["INGEST_TOKENS_FILE"], "PATH": os.environ["PATH"]}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=True)
     return done.stdout
 
 

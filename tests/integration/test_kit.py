@@ -30,7 +30,7 @@ from tests.support.live import hanging
 from tests.support.process import Child, free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.topic import consumer, end_offsets, messages_since, value_of
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.warehouse import CATALOG, Sender, body, crc, decoded, value
 from tests.support.web import WEB
 
@@ -374,7 +374,7 @@ def test_a_signal_ends_the_loop_in_order(site: Site, number: signal.Signals) -> 
         ready = WEB.get(f"{url}/readyz").status_code
         process.send_signal(number)
         rest = process.stdout.read()
-        status = process.wait(20)
+        status = process.wait(20 * patience())
     site.send("later")
 
     assert found == named(3)

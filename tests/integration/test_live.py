@@ -238,7 +238,7 @@ def test_is_not_open_to_others_without_a_token(stack: Stack) -> None:
     env = os.environ | {"LIVE_HOST": "::", "KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
     command = [sys.executable, "-m", "consumers.live"]
     refused = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=20, check=False
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False
     )
     page = Live(stack, LIVE_HOST="127.0.0.1", LIVE_TOKEN=SESAME)
     answers = [

@@ -19,7 +19,7 @@ from tests.support.hostile import is_harmless
 from tests.support.live import Live, event, hanging, post, settled, sql, within_a_day
 from tests.support.quarantine import quarantine
 from tests.support.stack import Stack
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.web import WEB
 
 if PATH is None:
@@ -244,7 +244,7 @@ def test_says_what_is_away_and_recovers(stack: Stack, live: Live, browser: Brows
         is_live(page)
         expect(page.locator("#spool-text")).to_contain_text("Spool: empty")
         live.process.kill()
-        live.process.wait(10)
+        live.process.wait(10 * patience())
         expect(page.locator(notices)).to_contain_text("Disconnected")
         expect(page.locator("#strip .down", has_text="live")).to_be_visible()
         assert page.title() == "Tapline live (disconnected)"

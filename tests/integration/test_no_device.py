@@ -33,7 +33,7 @@ def run(stack: Stack, module: str, *arguments: str) -> subprocess.CompletedProce
     }
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False
     )
 
 

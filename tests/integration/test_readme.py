@@ -68,7 +68,7 @@ def test_a_command_of_readme_works(loaded: Stack, command: str) -> None:
         env=loaded.env,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.stack import ROOT, Stack
+from tests.support.waiting import patience
 from tests.support.warehouse import Loader, Sender, Tables, body
 
 pytestmark = pytest.mark.slow
@@ -35,7 +36,7 @@ def reconcile(loader: Loader, *arguments: str) -> tuple[int, dict[str, Any], str
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode in (0, 1), done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr
@@ -52,7 +53,7 @@ def test_rows_of_a_replaced_kafka_account_for_nothing(services: Stack, kafka: St
     shutil.rmtree(kafka.data_dir / "kafka")
     kafka.start()
     Sender(kafka.kafka).events(*(body(app_id=app, event_id=f"new-{number}") for number in range(20)))
-    ended, said = loader.process.wait(60), loader.log.read_text()
+    ended, said = loader.process.wait(60 * patience()), loader.log.read_text()
     loader.start()
     tables.wait(count, 40, 60)
     loaded = reconcile(loader)

@@ -36,7 +36,7 @@ def replay(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
     return subprocess.run(
         [sys.executable, "-m", "consumers.replay", *arguments],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_a_bound_token_posts_for_no_other_app_through_the_quarantine(stack: Stac
     """Another app's event, declared as compressed, has no app in its row; replay keeps the rights."""
     done = subprocess.run(
         [sys.executable, "-m", "ingest.tokens", "new", "--app", "its-own-app"],
-        cwd=ROOT, env=os.environ | stack.env, capture_output=True, text=True, timeout=60, check=True,
+        cwd=ROOT, env=os.environ | stack.env, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     url, others, own = stack.ingest_url.rpartition("/")[0], event(), event(app_id="its-own-app")
     bearer = {"authorization": f"Bearer {done.stdout.strip()}"}

@@ -38,7 +38,7 @@ def test_a_command_of_the_runbook_works(loaded: Stack, command: str) -> None:
         env=stack.env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

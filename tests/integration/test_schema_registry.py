@@ -25,7 +25,7 @@ from tests.support.registry import StandIn
 from tests.support.site import Site
 from tests.support.stack import ROOT, Stack
 from tests.support.topic import end_offsets, headers_of, messages_since, value_of
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
@@ -284,7 +284,7 @@ def test_a_registry_that_refuses_ingest_is_told(run: Run, tmp_path: Any) -> None
     }
     ingest = Ingest(run.site.stack.kafka, tmp_path, wrong).start(wait=False)
 
-    assert ingest.process.wait(30) == 2
+    assert ingest.process.wait(30 * patience()) == 2
     said = ingest.log.read_text()
     assert "ingest cannot start: SCHEMA_REGISTRY_URL: the registry answers to tapcart." in said
     assert "who are you?" in said

@@ -25,7 +25,7 @@ from tests.support.process import TOKEN, free_port
 from tests.support.secure_kafka import SecureKafka, secure, secure_kafka
 from tests.support.stack import ROOT, Stack
 from tests.support.tls import Authority, serving, tls_front
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.warehouse import SAMPLES, Tables, body
 
 pytestmark = pytest.mark.slow
@@ -162,13 +162,13 @@ def told(site: Site, expected: str, *names: str) -> None:
         words = site.log if name in ("tail", "reconcile") else site.readiness
         eventually(partial(_contains, partial(words, name), expected), 40, name)
     if "reconcile" in names:
-        assert site.processes["reconcile"].wait(40) == 2
+        assert site.processes["reconcile"].wait(40 * patience()) == 2
     for name in names:
         lines = [line for line in site.log(name).splitlines() if expected in line]
         assert 1 <= len(lines) <= 4, site.log(name)  # a topic and a group may be denied, to two clients
         assert "password-of-" not in site.log(name)
     site.start("doctor")
-    site.processes["doctor"].wait(40)
+    site.processes["doctor"].wait(40 * patience())
     assert expected in site.log("doctor")
 
 
@@ -268,7 +268,7 @@ def test_events_flow_over_tls_with_the_least_rights(
     eventually(lambda: f"{app} secured" in site.log("kit"), 40, site.log("kit")[-3000:])
     site.start("tail", "reconcile")
     eventually(lambda: app in site.log("tail"), 40, site.log("tail")[-3000:])
-    assert site.processes["reconcile"].wait(60) == 0, site.log("reconcile")
+    assert site.processes["reconcile"].wait(60 * patience()) == 0, site.log("reconcile")
     assert "nothing is missing" in site.log("reconcile")
     for name in site.processes:
         assert "unusable" not in site.log(name), site.log(name)

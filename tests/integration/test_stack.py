@@ -22,7 +22,7 @@ from confluent_kafka.cimpl import NewTopic
 from runtime.kafka import topic_reader
 from tests.support.process import Child
 from tests.support.stack import ROOT, Stack, alive, free_ports
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def refused(stack: Stack, status: int = 1) -> str:
     stack.launch()
     assert stack.process
     assert stack.process.stdout
-    assert stack.process.wait(60) == status
+    assert stack.process.wait(60 * patience()) == status
     said = stack.process.stdout.read()
     stack.stop()
     assert said == ""
@@ -166,7 +166,7 @@ def test_an_older_engine_refuses_the_folder_of_a_newer_one(clickhouse: Stack) ->
     said = refused(clickhouse, 2)
     command = [sys.executable, "-m", "deploy.local.clickhouse"]
     alone = subprocess.run(
-        command, cwd=ROOT, env=clickhouse.env, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=ROOT, env=clickhouse.env, capture_output=True, text=True, check=False, timeout=300
     )
 
     for text in (said, alone.stderr):
@@ -195,7 +195,7 @@ def test_children_end_with_whoever_started_them(clickhouse: Stack, victim: str) 
     assert clickhouse.process
     os.kill(clickhouse.process.pid if victim == "stack" else supervisor, signal.SIGKILL)
 
-    assert clickhouse.process.wait(30) == (-signal.SIGKILL if victim == "stack" else 1)
+    assert clickhouse.process.wait(30 * patience()) == (-signal.SIGKILL if victim == "stack" else 1)
     eventually(lambda: not alive(child) and not alive(supervisor), what="all have ended")
     clickhouse.stop()
     clickhouse.start()
@@ -235,7 +235,7 @@ def test_the_loader_without_a_port_for_metrics_says_so(services: Stack, tmp_path
         second.start()
         status = subprocess.run(
             [sys.executable, "-m", "deploy.status"],
-            cwd=ROOT, env=second.env, capture_output=True, text=True, timeout=60, check=False,
+            cwd=ROOT, env=second.env, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         second.stop()
 

@@ -22,7 +22,7 @@ def run(module: str, *arguments: str, env: dict[str, str]) -> tuple[int, str]:
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert "Traceback" not in done.stderr

@@ -18,7 +18,7 @@ from deploy.local import starts, supervise
 from deploy.local.services import Service
 from tests.support.process import TOKEN, Ingest, free_port
 from tests.support.stack import ROOT, Stack
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.warehouse import Loader, Sender, Tables, body
 from tests.support.web import WEB
 
@@ -101,7 +101,7 @@ def test_a_part_of_the_live_page_that_fails_ends_it(
         assert live.parts == LIVE
         live.break_part(part)
 
-        assert live.process.wait(30) == 1
+        assert live.process.wait(30 * patience()) == 1
         assert f'"part": "{part}"' in live.log
         assert "InjectedError" in live.log
         assert '"event": "live_stopped"' in live.log
@@ -123,7 +123,7 @@ def test_a_part_of_the_loader_that_fails_ends_it(services: Stack, tmp_path: Path
     break_part(tmp_path / "broken", part)
     sender.events(body(app_id=app))
 
-    assert first.process.wait(30) == 1
+    assert first.process.wait(30 * patience()) == 1
     assert "InjectedError" in first.log.read_text()
     second = loader(services, tmp_path).start()
     Tables(services.clickhouse_url).wait(f"SELECT count() FROM tapcart.app_opened WHERE app_id = '{app}'", 1)
@@ -191,7 +191,7 @@ def test_a_part_of_ingest_that_fails_ends_it(tmp_path: Path, part: str) -> None:
         assert running.parts == INGEST
         running.break_part(part)
 
-        assert running.process.wait(30) == 1
+        assert running.process.wait(30 * patience()) == 1
         assert '"event": "part_failed"' in running.log
         assert "InjectedError" in running.log, running.log
 
@@ -202,7 +202,7 @@ def test_a_fault_in_the_spools_writer_ends_ingest(tmp_path: Path) -> None:
         running.break_part("ingest.delivery.segment_writer:SegmentWriter.write")
         eventually(lambda: WEB.post(made.url, content=body()).status_code == 500, what="the writer is broken")
 
-        assert running.process.wait(30) == 1
+        assert running.process.wait(30 * patience()) == 1
         assert "InjectedError" in running.log, running.log
 
 
@@ -221,7 +221,7 @@ def test_what_ingest_began_to_take_is_kept_when_a_part_fails(tmp_path: Path) -> 
         sender.sendall(event[100:])
 
         assert sender.recv(1000).startswith(b"HTTP/1.1 200 ")
-        assert running.process.wait(30) == 1
+        assert running.process.wait(30 * patience()) == 1
     assert sum(path.stat().st_size for path in (tmp_path / "spool").glob("*.spool")) > 0
 
 

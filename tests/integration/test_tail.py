@@ -13,6 +13,7 @@ import pytest
 from runtime.kafka import topics
 from tests.support.process import Child, free_port
 from tests.support.stack import ROOT, Stack
+from tests.support.waiting import patience
 from tests.support.warehouse import Sender, body
 
 COMMAND = (sys.executable, "-m", "consumers.tail")
@@ -40,7 +41,7 @@ def start(kafka: str, *options: str, stdout: int = subprocess.PIPE) -> "Child[st
 def stopped(process: "Child[str]") -> str:
     """Stop it like Ctrl-C; return its standard error."""
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=20 * patience())
     assert process.returncode == 130
     assert "Traceback" not in said
     return said
@@ -106,7 +107,7 @@ def test_ends_when_nobody_reads(services: Stack, app: str) -> None:
         Sender(services.kafka).events(*(body("AppOpened", app_id=app) for _ in range(3)))
         assert process.stderr
         said = process.stderr.read()
-        status = process.wait(20)
+        status = process.wait(20 * patience())
 
     assert (status, "Traceback" in said, "Exception" in said) == (0, False, False)
 
@@ -134,7 +135,7 @@ def test_waits_for_kafka_and_says_so() -> None:
 def test_a_wrong_option_is_told(options: tuple[str, ...], told: str) -> None:
     """With the valid ones, and status 2."""
     done = subprocess.run(
-        [*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+        [*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
 
     assert done.returncode == 2

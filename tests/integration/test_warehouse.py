@@ -17,7 +17,7 @@ from schemas.catalog import wire
 from schemas.catalog.table_names import table_name
 from schemas.codec.events import encode_quarantine
 from tests.support.stack import Stack
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.warehouse import CATALOG, NOW_MS, SAMPLES, Loader, Sender, Tables, body, catch_up, value
 
 PURCHASE_FIELDS = 27
@@ -415,7 +415,7 @@ def test_wrong_settings_are_told_all_at_once(
     """Exit status 2, one line per problem."""
     loader = Loader(services.kafka, services.clickhouse_url, tmp_path, env).start(wait=False)
 
-    assert loader.process.wait(30) == 2
+    assert loader.process.wait(30 * patience()) == 2
     assert all(words in loader.log.read_text() for words in said)
 
 

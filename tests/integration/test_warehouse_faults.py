@@ -19,7 +19,7 @@ from runtime.kafka import record_headers, topics
 from schemas.catalog import wire
 from schemas.catalog.table_names import table_name
 from tests.support.stack import Stack
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.warehouse import (
     CATALOG,
     GROUP,
@@ -106,7 +106,7 @@ def test_killed_between_insert_and_commit_loses_and_doubles_nothing(site: Site) 
     """The next loader reads the same records again; identity removes duplicates."""
     dying = site.loader(wait=False, command=("-c", DIES_BEFORE_COMMIT))
     site.send(50)
-    status = dying.process.wait(60)
+    status = dying.process.wait(60 * patience())
     there = site.tables.one(f"SELECT count() FROM tapcart_raw.app_opened WHERE app_id = '{site.app}'")
     waiting = site.lag()
     loader = site.loader()
@@ -311,7 +311,7 @@ def test_stop_ends_in_time_while_clickhouse_hangs(site: Site) -> None:
     site.send(10)
     eventually(lambda: loader.metric("tapline_warehouse_held_bytes") > 0, 20, "a batch")
     loader.process.send_signal(signal.SIGTERM)
-    status = loader.process.wait(10)
+    status = loader.process.wait(10 * patience())
     site.stack.kill("clickhouse", signal.SIGCONT)
     waiting = site.lag()
     after = site.loader()
@@ -327,7 +327,7 @@ def test_too_many_refused_rows_stop_the_process(site: Site) -> None:
     table = "tapcart_raw.product_viewed"
     site.tables.run(f"ALTER TABLE {table} ADD CONSTRAINT c CHECK app_id != '{site.app}'")
     site.send(10, "ProductViewed")
-    status = loader.process.wait(30)
+    status = loader.process.wait(30 * patience())
     site.tables.run(f"ALTER TABLE {table} DROP CONSTRAINT c")
     kept = site.tables.one(f"SELECT count() FROM tapcart.quarantine WHERE app_id = '{site.app}'")
     after = site.loader()
@@ -345,7 +345,7 @@ def test_producers_newer_than_the_loader_stop_it(site: Site) -> None:
     for _ in range(10):
         site.sender.put(data, key=site.app.encode())
     site.sender.flush()
-    status = loader.process.wait(30)
+    status = loader.process.wait(30 * patience())
     after = site.loader()
     where = f"reason = 'unknown_schema' AND app_id = '{site.app}'"
     site.tables.wait(f"SELECT count() FROM tapcart.quarantine WHERE {where}", 1)

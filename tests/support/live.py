@@ -16,7 +16,7 @@ import httpx
 from deploy.demo.samples import FOLDER
 from tests.support.process import free_port
 from tests.support.stack import ROOT, Stack
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.web import WEB
 
 _DAY_SECONDS, _TEST_SECONDS = 86_400, 60
@@ -61,7 +61,7 @@ class Live:
     def stop(self) -> int:
         """Stop it in order; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(10 * patience())
 
 
 def within_a_day() -> None:

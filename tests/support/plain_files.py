@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from tests.support.waiting import patience
 from tests.support.warehouse import Tables
 
 _TABLES = "SELECT name FROM system.tables WHERE database = 'tapcart_raw' AND engine LIKE '%MergeTree'"
@@ -52,7 +53,7 @@ def holding(folder: Path, texts: Collection[str], left_out: Collection[Path] = (
 
 def left_after(seconds_max: float, folder: Path, texts: Collection[str]) -> list[str]:
     """Return the files that still hold one of these texts at the deadline; none as soon as none is left."""
-    deadline = time.monotonic() + seconds_max
-    while (found := [*holding(folder, texts)]) and time.monotonic() < deadline:
+    began = time.monotonic()
+    while (found := [*holding(folder, texts)]) and time.monotonic() - began < seconds_max * patience():
         time.sleep(1)
     return found

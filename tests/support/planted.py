@@ -101,7 +101,7 @@ def erase(site: Site, *options: str, module: str = "consumers.erase") -> tuple[i
         | {"KAFKA_BOOTSTRAP_SERVERS": site.stack.kafka, "CLICKHOUSE_URL": site.stack.clickhouse_url},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr

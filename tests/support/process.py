@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import httpx
 
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "deploy" / "samples" / "mobile"
@@ -82,8 +82,8 @@ class Ingest:
                 env=os.environ | env | self.env,
                 stderr=log,
             )
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
-        self.admin = httpx.Client(base_url=self.admin_url, timeout=10)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        self.admin = httpx.Client(base_url=self.admin_url, timeout=60)
         if wait:
             eventually(lambda: self.admin.get("/readyz").status_code == 200)
         return self
@@ -113,7 +113,7 @@ class Ingest:
         self.process.send_signal(number)
         self.client.close()
         self.admin.close()
-        self.process.wait(20)
+        self.process.wait(20 * patience())
 
     def stop(self) -> int:
         """Stop it in order and return its exit status."""
@@ -121,4 +121,4 @@ class Ingest:
             self.process.send_signal(signal.SIGTERM)
         self.client.close()
         self.admin.close()
-        return self.process.wait(20)
+        return self.process.wait(20 * patience())

@@ -17,7 +17,7 @@ from deploy.local.settings import Settings
 from deploy.prometheus.config import write
 from tests.support.process import free_port
 from tests.support.stack import Stack
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.web import WEB
 
 # Shipped text -> text for tests. A missing text fails the test, which would otherwise test something else.
@@ -73,7 +73,7 @@ class Prometheus:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(20 * patience())
         self._http.close()
 
     def active(self, *states: str) -> set[Alert]:

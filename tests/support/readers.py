@@ -44,7 +44,7 @@ class Readers:
             | {"INGEST_ADMIN_URL": f"http://127.0.0.1:{self.ingest.admin_port}"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr

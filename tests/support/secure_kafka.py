@@ -69,7 +69,7 @@ def secure(*arguments: object, **env: str) -> "subprocess.CompletedProcess[str]"
     """Run `python -m deploy.security`."""
     return subprocess.run(
         [sys.executable, "-m", "deploy.security", *map(str, arguments)],
-        cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
 

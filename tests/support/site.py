@@ -50,7 +50,7 @@ class Site:
         ours |= {"KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka, "CLICKHOUSE_URL": self.stack.clickhouse_url}
         done = subprocess.run(
             [sys.executable, "-m", module, *map(str, arguments)],
-            cwd=ROOT, env=os.environ | self.stack.env | ours, capture_output=True, text=True, timeout=120,
+            cwd=ROOT, env=os.environ | self.stack.env | ours, capture_output=True, text=True, timeout=300,
             check=False,
         )  # fmt: skip
         assert done.returncode == status, done.stdout + done.stderr

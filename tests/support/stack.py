@@ -14,6 +14,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.waiting import patience
+
 ROOT = Path(__file__).resolve().parents[2]
 # Below the kernel's ports for outgoing connections, so that a killed service gets its own port back.
 _PORTS = range(10_000, 32_000)
@@ -52,7 +54,7 @@ class Stack:
         process = self.process
         assert process is not None
         assert process.stdout is not None
-        watchdog = threading.Timer(_START_SECONDS_MAX, process.kill)
+        watchdog = threading.Timer(_START_SECONDS_MAX * patience(), process.kill)
         watchdog.start()
         self.ready_line = process.stdout.readline()
         watchdog.cancel()
@@ -98,7 +100,7 @@ class Stack:
         assert process is not None
         process.send_signal(number)
         try:
-            status = process.wait(_STOP_SECONDS_MAX)
+            status = process.wait(_STOP_SECONDS_MAX * patience())
         except subprocess.TimeoutExpired:
             process.kill()
             raise

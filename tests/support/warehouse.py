@@ -25,7 +25,7 @@ from schemas.catalog import wire
 from schemas.catalog.catalog import Catalog
 from schemas.codec.events import Decoded, EventDecoder
 from tests.support.stack import ROOT, free_ports
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 
 CATALOG = Catalog.load()
 SAMPLES = {path.stem: path.read_bytes() for path in sorted((ROOT / "deploy/samples/mobile").glob("*.json"))}
@@ -257,13 +257,13 @@ class Loader:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill it."""
         self.process.send_signal(number)
-        self.process.wait(30)
+        self.process.wait(30 * patience())
 
     def stop(self) -> int:
         """Stop it in order and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(30 * patience())
 
 
 class Tables:

@@ -60,7 +60,7 @@ def promtool(*arguments: str, text: str | None = None) -> None:
         input=text,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

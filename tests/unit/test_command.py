@@ -19,7 +19,7 @@ def tapline(*arguments: str, cwd: Path = ROOT, **env: str) -> subprocess.Complet
     command = [sys.executable, "-m", "tapline", *arguments]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "INGEST_"))}
     env = clean | {"PYTHONPATH": str(ROOT)} | env
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_help_lists_every_command() -> None:

@@ -354,12 +354,13 @@ def test_an_idle_connection_is_closed_after_its_time(run: Run) -> None:
         async with running(QUICK, keep_alive=1) as server:
             connection = await server.connect()
             for _ in range(2):
+                began = asyncio.get_running_loop().time()
                 await connection.send(POST, pause_seconds=0.3)
                 assert await connection.answer() == (200, b"POST /a hi")
-            answered = asyncio.get_running_loop().time()
 
             assert await asyncio.wait_for(connection.answer(), SECONDS_MAX) is None
-            assert asyncio.get_running_loop().time() - answered > 0.6  # the pause counts
+            # The pause is no part of the time; a busy machine only adds to both.
+            assert asyncio.get_running_loop().time() - began > 1.2
             assert server.closed == []
             assert server.refusals == []
 

@@ -249,7 +249,7 @@ def test_a_program_inherits_all_sockets_as_systemd_passes_them(tmp_path: Path) -
     variables = ",".join(os.environ)
     child = [sys.executable, "-m", "deploy.local.child", str(tmp_path), "it", "SIGKILL", variables]
     command = [*child, keeper.address, sys.executable, "-c", code]
-    found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=30).stdout
+    found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300).stdout
     store.clear()
     store.settle()
 

@@ -19,7 +19,7 @@ def test_the_dockerfile_is_clean() -> None:
         cwd=ROOT / "deploy" / "image",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

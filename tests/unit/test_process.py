@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.process import Child
 from tests.support.stack import ROOT
+from tests.support.waiting import patience
 
 _BEGIN = """
 import asyncio, sys, threading, time
@@ -46,7 +47,7 @@ def started(code: str) -> Child[str]:
 def ended(code: str) -> tuple[int, str, str]:
     """Return the exit status and what was said."""
     process = started(code)
-    said, complained = process.communicate(timeout=30)
+    said, complained = process.communicate(timeout=30 * patience())
     return process.returncode, said, complained
 
 
