@@ -21,8 +21,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 from consumers.kit.erasures.erased_ids import ID_COLUMNS, IdHashes
 from consumers.kit.erasures.follower import STALE_SECONDS_MAX, ErasureFollower
@@ -42,6 +44,7 @@ from consumers.warehouse.repair.reconciliation import Reconciliation
 from consumers.warehouse.settings import Settings
 from runtime import command, secret_key
 from runtime.environment import SettingsError
+from runtime.kafka import topics
 from runtime.kafka.audit import ActionOutcome, audited
 from runtime.printable import printable
 from runtime.retry import RetryPolicy, retrying
@@ -100,9 +103,10 @@ def _find_and_erase(
 def _carry(settings: Settings, servers: str) -> int:
     """Copy another Kafka's tombstones to this one; return the exit status."""
     with audited(settings.kafka, "erase", f"tombstones carried over from {servers}") as outcome:
-        outcome.count = tombstone_carrier.carry(
-            {"bootstrap.servers": servers}, settings.kafka, settings.group
-        )
+        reader = OffsetReader({"bootstrap.servers": servers}, settings.group, (topics.ERASURES,))
+        with closing(reader):
+            records = chain.from_iterable(reader.records(reader.everything()))
+            outcome.count = tombstone_carrier.carry(records, settings.kafka)
     _say([f"{outcome.count} tombstones are copied"])
     return 0
 

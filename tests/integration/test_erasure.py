@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from consumers.kit import events
 from consumers.kit.erasures.erased_ids import DEVICE, ErasedIds, IdHashes
 from consumers.kit.erasures.follower import ErasureError, ErasureFollower
 from consumers.warehouse.privacy.held_rows import HeldRows
 from consumers.warehouse.privacy.people import People
+from runtime.kafka import topics
 from tests.support.plain_files import holding, left_after, store_plain
 from tests.support.planted import Person, erase, plant, somebody
 from tests.support.site import Site
@@ -239,6 +242,20 @@ def test_tombstones_need_their_key(site: Site, erased: Erased) -> None:
         ErasureFollower(kafka, "test", None).current()
     with pytest.raises(ErasureError, match=r"not the key of tapcart\.erasures/0/0"):
         ErasureFollower(kafka, "test", b"k" * 32).current()
+
+
+def test_only_tombstones_are_carried_over(site: Site, erased: Erased) -> None:
+    """A record without a value stays behind: written as an empty one, it would stop every reader."""
+    assert erased
+    kafka, key = site.stack.kafka, (site.stack.data_dir / "erasure.key").read_bytes().strip()
+    producer = Producer({"bootstrap.servers": kafka})
+    producer.produce(topics.ERASURES, None, "withdrawn")
+    assert producer.flush(10) == 0
+    status, said = erase(site, "--carry-from", kafka)
+
+    assert status == 0, said
+    assert re.fullmatch(r"[1-9]\d* tombstones are copied\n", said)
+    assert not ErasureFollower({"bootstrap.servers": kafka}, "test", key).current().is_empty
 
 
 def test_the_files_hold_nothing_of_them(site: Site, erased: Erased) -> None:

@@ -61,22 +61,22 @@ class KafkaUnusableError(CommandError):
 
 
 class OffsetReader:
-    """Reads the topics from outside the group.
+    """Reads our topics, or others of `names`, from outside the group.
 
     Raises: SettingsError; every method: TransientError, KafkaUnusableError.
     """
 
-    def __init__(self, kafka: Mapping[str, str], group: str) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: Mapping[str, str], group: str, names: Sequence[str] = topics.ALL) -> None:
+        self._kafka, self._names = kafka, names
         self._consumer = client.consumer(kafka, group, enable_partition_eof=True, fetch_wait_max_ms=20)
-        self._diagnosis = Diagnosis(kafka, read_rights(topics.ALL, group))
+        self._diagnosis = Diagnosis(kafka, read_rights(names, group))
 
     def logs(self) -> dict[Place, PartitionOffsets]:
-        """Return the offsets of every partition of our topics."""
+        """Return the offsets of every partition of the topics."""
         return _retry()(self._logs)
 
     def topic_ids(self) -> TopicIds:
-        """Return the ids of our topics, which tell their logs; call it before records are read."""
+        """Return the ids of the topics, which tell their logs; call it before records are read."""
         return _retry()(self._topic_ids)
 
     def received(self, start_ms: int, end_ms: int) -> list[OffsetRange]:
@@ -86,6 +86,10 @@ class OffsetReader:
         return [
             OffsetRange(*place, starts[place], ends[place]) for place in logs if starts[place] < ends[place]
         ]
+
+    def everything(self) -> list[OffsetRange]:
+        """Return all offsets that still exist; none of topics that do not exist."""
+        return _retry()(self._everything)
 
     def records(self, ranges: Iterable[OffsetRange]) -> Iterator[list[Record]]:
         """Yield the records of `ranges` in order, several at a time."""
@@ -105,14 +109,29 @@ class OffsetReader:
         """Close the connections."""
         self._consumer.close()
 
+    def _everything(self) -> list[OffsetRange]:
+        with self._as_transient():
+            places = [place for name in self._names for place in self._places(name)]
+            lows = offsets.starts(self._consumer, places, _SECONDS_MAX)
+            highs = offsets.ends(self._consumer, places, _SECONDS_MAX)
+        return [OffsetRange(*place, lows[place], highs[place]) for place in places]
+
+    def _places(self, name: str) -> list[Place]:
+        try:
+            return offsets.places(self._consumer, (name,), _SECONDS_MAX)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return []
+            raise
+
     def _topic_ids(self) -> TopicIds:
         with self._as_transient():
-            return log_ids.read(self._kafka, topics.ALL, _SECONDS_MAX)
+            return log_ids.read(self._kafka, self._names, _SECONDS_MAX)
 
     def _logs(self) -> dict[Place, PartitionOffsets]:
         logs = self._topic_ids().logs
         with self._as_transient():
-            places = offsets.places(self._consumer, topics.ALL, _SECONDS_MAX)
+            places = offsets.places(self._consumer, self._names, _SECONDS_MAX)
             # In this order, so that committed offsets are within the ends.
             committed = offsets.committed(self._consumer, places, _SECONDS_MAX)
             lows = offsets.starts(self._consumer, places, _SECONDS_MAX)
