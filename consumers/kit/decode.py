@@ -137,6 +137,7 @@ def encode_refusal(catalog: Catalog, refusal: Refusal) -> bytes:
         source=refusal.source,
         record=refusal.record,
         body=refusal.body,
+        traceparent=refusal.traceparent.decode() if refusal.traceparent else None,
     )
 
 

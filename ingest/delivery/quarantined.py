@@ -46,6 +46,7 @@ def quarantine_record(catalog: Catalog, body: bytes, cause: QuarantineCause, now
         body=body,
         allowed_app_ids=cause.allowed_app_ids,
         content_encoding=cause.content_encoding,
+        traceparent=cause.traceparent.decode() if cause.traceparent else None,
     )
     value, own_prefix = registered(catalog, encoded)
     headers = RecordHeaders(

@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from runtime.kafka import record_headers, topics
 from schemas.codec.events import EventDecoder
 from tests.support.process import SAMPLES
 from tests.support.quarantine import quarantine
 from tests.support.stack import ROOT, Stack
+from tests.support.topic import end_offsets, headers_of, messages_since
 from tests.support.waiting import eventually
 from tests.support.warehouse import CATALOG, catch_up, committed
 from tests.support.web import WEB
@@ -86,6 +88,26 @@ def test_a_bound_token_posts_for_no_other_app_through_the_quarantine(stack: Stac
     assert "403" in replayed.stdout
     assert eventually(lambda: orders(stack, own["event_id"]) == 1)
     assert orders(stack, others["event_id"]) == 0
+
+
+def test_a_replayed_record_goes_on_with_the_trace_of_its_sender(stack: Stack) -> None:
+    """It is a header of the record that ingest writes for the body; without one, there is none."""
+    trace, traced, untraced = f"00-{uuid.uuid4().hex}-b7ad6b7169203331-01", event(), event()
+    before = end_offsets(stack.kafka, topics.EVENTS)
+    for body, headers in ((traced, {"traceparent": trace}), (untraced, {})):
+        answer = WEB.post(stack.ingest_url, json=body, headers={"content-encoding": "gzip", **headers})
+        assert answer.status_code == 400
+    named = [json.dumps(body["event_id"]) for body in (traced, untraced)]
+    where = " OR ".join(f"position(body, '{name}') > 0" for name in named)
+    count = f"SELECT count() FROM tapcart.quarantine WHERE {where}"
+    assert eventually(lambda: sql(stack, count) == "2")
+    replayed = replay(stack, "--where", where)
+    records = map(headers_of, messages_since(stack.kafka, topics.EVENTS, before))
+    traces = {one[record_headers.EVENT_ID]: one.get(record_headers.TRACEPARENT) for one in records}
+
+    assert "2 put back, 0 stay" in replayed.stdout, replayed.stderr
+    assert traces[traced["event_id"].encode()] == trace.encode()
+    assert traces[untraced["event_id"].encode()] is None
 
 
 def test_what_still_has_no_place_stays_with_its_new_reason(stack: Stack) -> None:

@@ -59,6 +59,7 @@ class QuarantineRow:
     received_at_ms: int
     allowed_app_ids: str = ""  # apps that its sender's token was bound to, separated by `|`; empty: every app
     content_encoding: str = ""  # encoding that the body still has
+    traceparent: str = ""  # the trace that its sender named
 
 
 class IngestAccess(BaseModel):
@@ -126,9 +127,15 @@ class QuarantineTable:
 
     def rows(self, where: str) -> Iterator[QuarantineRow]:
         """Yield the matching rows that were not replayed, oldest first."""
+        # A folder of schemas may be older than this code; then the table has no such column.
+        has_trace = "SELECT count() FROM system.columns WHERE name = 'traceparent' AND table = 'quarantine'"
+        with querying():
+            ((found,),) = self._client.query(f"{has_trace} AND database = '{PUBLIC}'").result_rows
+        trace = "traceparent" if found else "''"
         sql = f"""
             SELECT sipHash128(body) AS body_hash, hex(body), source, reason, record, app_id, event_id,
-                   toUnixTimestamp64Milli(received_at), allowed_app_ids, content_encoding
+                   toUnixTimestamp64Milli(received_at), allowed_app_ids, content_encoding,
+                   {trace}
             FROM {PUBLIC}.quarantine
             WHERE replayed_at IS NULL AND ({where})
             ORDER BY received_at"""  # noqa: S608 - the condition is deliberately the operator's SQL
@@ -175,6 +182,8 @@ class Replayer:
         headers |= {name: value for name, value in given if _HEADER.fullmatch(value)}
         if row.allowed_app_ids:  # restrict the body to the apps that its sender's token allowed
             headers[APPS_HEADER] = "|".join(map(quote, row.allowed_app_ids.split("|")))
+        if record_headers.sound_traceparent(row.traceparent.encode()):
+            headers[record_headers.TRACEPARENT] = row.traceparent
         if row.content_encoding and not _is_json(row.body):
             headers["Content-Encoding"] = row.content_encoding
         try:

@@ -108,12 +108,13 @@ def test_a_rejected_body_keeps_its_ids_and_its_senders_rights() -> None:
 
 
 def test_a_record_names_the_trace_of_its_sender() -> None:
-    """Of an event, of a rejected body, and of a record that Kafka refuses; without one, none does."""
+    """Of an event, of a rejected body, also for a replay, and of a record that Kafka refuses."""
     origin = BodyOrigin(traceparent=_TRACE)
     accepted, rejected = received(body(), origin).record, received(b"{", origin).record
     refused = of_refused(CATALOG, accepted, "too large")
 
     assert [dict(one.headers)["traceparent"] for one in (accepted, rejected, refused)] == [_TRACE] * 3
+    assert quarantined(received(b"{", origin))["traceparent"] == _TRACE.decode()
     assert "traceparent" not in dict(received(body()).record.headers)
 
 

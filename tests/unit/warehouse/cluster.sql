@@ -242,6 +242,7 @@ CREATE TABLE IF NOT EXISTS tapcart_raw.quarantine_local ON CLUSTER 'prod' (
   `body` String COMMENT 'The body, byte for byte.' CODEC(ZSTD(1)),
   `allowed_app_ids` String COMMENT 'The apps that the sender\'s token was bound to, `|` between them; none: every app.' CODEC(ZSTD(1)),
   `content_encoding` String COMMENT 'The Content-Encoding that the body still has, where it could not be undone.' CODEC(ZSTD(1)),
+  `traceparent` String COMMENT 'The trace that its sender named (W3C Trace Context), with which a replay goes on.' CODEC(ZSTD(1)),
   `body_hash` FixedString(16) MATERIALIZED sipHash128(body) COMMENT 'What a body is known by.' CODEC(ZSTD(1)),
   `_log` Int32 COMMENT 'The log of Kafka\'s topic that the record is from; 0: unknown.' CODEC(ZSTD(1)),
   `_partition` Int32 COMMENT 'The record\'s partition in Kafka.' CODEC(ZSTD(1)),
@@ -504,10 +505,11 @@ CREATE OR REPLACE VIEW tapcart.quarantine ON CLUSTER 'prod' (
   `body` String COMMENT 'The body, byte for byte.',
   `allowed_app_ids` String COMMENT 'The apps that the sender\'s token was bound to, `|` between them; none: every app.',
   `content_encoding` String COMMENT 'The Content-Encoding that the body still has, where it could not be undone.',
+  `traceparent` String COMMENT 'The trace that its sender named (W3C Trace Context), with which a replay goes on.',
   `replayed_at` Nullable(DateTime64(3, 'UTC')) COMMENT 'When it became an event after all; null until then.'
 ) AS
-SELECT `received_at`, `app_id`, `event_id`, `reason`, `detail`, `pointer`, `source`, `record`, `body`, `allowed_app_ids`, `content_encoding`, `replayed_at`
-FROM (SELECT `received_at`, `app_id`, `event_id`, `reason`, `detail`, `pointer`, `source`, `record`, `body`, `allowed_app_ids`, `content_encoding`, body_hash FROM tapcart_raw.quarantine FINAL WHERE reason != 'probe') AS rows LEFT JOIN (SELECT body_hash, toNullable(max(replayed_at)) AS replayed_at FROM tapcart_raw.quarantine_replays GROUP BY body_hash) AS replays ON rows.body_hash = replays.body_hash
+SELECT `received_at`, `app_id`, `event_id`, `reason`, `detail`, `pointer`, `source`, `record`, `body`, `allowed_app_ids`, `content_encoding`, `traceparent`, `replayed_at`
+FROM (SELECT `received_at`, `app_id`, `event_id`, `reason`, `detail`, `pointer`, `source`, `record`, `body`, `allowed_app_ids`, `content_encoding`, `traceparent`, body_hash FROM tapcart_raw.quarantine FINAL WHERE reason != 'probe') AS rows LEFT JOIN (SELECT body_hash, toNullable(max(replayed_at)) AS replayed_at FROM tapcart_raw.quarantine_replays GROUP BY body_hash) AS replays ON rows.body_hash = replays.body_hash
 ;
 CREATE OR REPLACE VIEW tapcart.clickstream ON CLUSTER 'prod' (
   `event` LowCardinality(String) COMMENT 'The event\'s type, such as cartAdd.',
@@ -796,7 +798,7 @@ INSERT INTO tapcart_raw.product_viewed_inserts (`event_type`, `event_id`, `app_i
 ;
 INSERT INTO tapcart_raw.unmodelled (`event_type`, `event_id`, `app_id`, `device_id`, `timestamp`, `received_at`, `session_id`, `timestamp_iso`, `metadata.schema_id`, `device_properties.ip`, `device_properties.os`, `device_properties.model`, `device_properties.orientation`, `device_properties.carrier`, `device_properties.radio`, `device_properties.manufacturer`, `device_properties.lib_version`, `device_properties.country`, `device_properties.locale`, `device_properties.wifi`, `device_properties.app_version`, `device_properties.tapcart_build`, `device_properties.external_build`, `device_properties.os_version`, `device_properties.tapcart_commit_hash`, `device_properties.consumer_type`, `device_properties.device_id`, `device_properties.prev_push_enabled`, `device_properties.push_enabled`, `shopify_properties.shopify_user_id`, `shopify_properties.logged_in`, `session_properties.session_id`, `session_properties.source`, `session_properties.session_type`, `session_properties.session_start_time`, `session_properties.notification_id`, `session_properties.notification_type`, `session_properties.utm_source`, `session_properties.utm_medium`, `session_properties.utm_campaign`, `session_properties.utm_content`, `session_properties.utm_term`, `app_properties.app_id`, `app_properties.currency_code`, `app_properties.app_version`, `app_properties.tapcart_build`, `app_properties.external_build`, `app_properties.os_version`, `app_properties.tapcart_commit_hash`, `app_properties.environment`, `raw`, `extra`, `_log`, `_partition`, `_offset`, `_appended_at`) FORMAT Avro
 ;
-INSERT INTO tapcart_raw.quarantine (`received_at`, `app_id`, `event_id`, `reason`, `detail`, `pointer`, `source`, `record`, `body`, `allowed_app_ids`, `content_encoding`, `_log`, `_partition`, `_offset`, `_appended_at`) FORMAT Avro
+INSERT INTO tapcart_raw.quarantine (`received_at`, `app_id`, `event_id`, `reason`, `detail`, `pointer`, `source`, `record`, `body`, `allowed_app_ids`, `content_encoding`, `traceparent`, `_log`, `_partition`, `_offset`, `_appended_at`) FORMAT Avro
 ;
 INSERT INTO tapcart_raw.clickstream (`event`, `event_id`, `app_id`, `device_id`, `session_id`, `received_at`, `data`, `properties`, `mp_metadata`, `extra`, `_log`, `_partition`, `_offset`, `_appended_at`) FORMAT Avro
 ;

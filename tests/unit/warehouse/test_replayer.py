@@ -142,6 +142,18 @@ def test_a_body_is_posted_with_the_encoding_that_it_still_has() -> None:
     assert [one.get("content-encoding") for one in ingest.got] == ["gzip", None, None]
 
 
+def test_a_body_is_posted_with_the_trace_of_its_sender() -> None:
+    """If it is one: anybody may have written to the quarantine's topic."""
+    ingest = Ingest(KEPT, KEPT, KEPT)
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with ingest.replayer() as replayer:
+        assert replayer.put_back(row(traceparent=trace))
+        assert replayer.put_back(row(traceparent=f"{trace}\r\nappid: another"))
+        assert replayer.put_back(row())
+
+    assert [one.get("traceparent") for one in ingest.got] == [trace, None, None]
+
+
 def test_without_any_token_it_cannot_be_done() -> None:
     """For any row."""
     with Ingest().replayer("") as replayer, pytest.raises(SettingsError, match="INGEST_TOKENS"):
