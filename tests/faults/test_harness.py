@@ -53,6 +53,16 @@ def test_every_post_is_what_it_says() -> None:
     assert {QUARANTINE, UNMODELLED, "clickstream", "app_opened"} < {view for _, view in answers}
 
 
+def test_sound_posts_are_all_answered_200() -> None:
+    """Sent whole and once, so that a sender that never retries expects nothing else."""
+    receiver, made = Receiver(Catalog.load()), Posts(4, sound=True)
+    posts = [made.post(number) for number in range(5000)]
+
+    assert [_answer(receiver, post) for post in posts] == [(200, post.view) for post in posts]
+    assert {post.how for post in posts} == {made.how(number) for number in range(5000)} == {"whole"}
+    assert sorted(made.block(0)) == [(number, False) for number in range(256)]
+
+
 def _answer(receiver: Receiver, post: Post) -> tuple[int, str]:
     headers = Headers(
         raw=[(n, v) for n, _, v in (line.partition(b": ") for line in post.headers.splitlines())]

@@ -1,26 +1,33 @@
 """`make serve`: Caddy with our Caddyfile, a certificate by ACME, and a real ingest behind it."""
 
-import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from tests.faults.harness.ledger import entries
+from tests.faults.harness.sender import Arguments
 from tests.support.acme import acme
+from tests.support.edge import HOST, Caddy
 from tests.support.process import SAMPLES, TOKEN, Child, Ingest, free_port
 from tests.support.stack import ROOT
 from tests.support.waiting import eventually
 
-HOST = "events.tapline.test"
 _VALID_SECONDS = 30
+_RATE = 200.0
+_HAND_OVERS = 2
 _EVENT = (SAMPLES / "AppOpened.json").read_bytes()
 
 pytestmark = [
@@ -33,6 +40,7 @@ pytestmark = [
 class Edge:
     """A running Caddy, and ingest behind it, without Kafka."""
 
+    caddy: Caddy
     port: int
     root: ssl.SSLContext
     log: Path
@@ -72,27 +80,16 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """A Caddy that has its first certificate."""
     folder = tmp_path_factory.mktemp("edge")
     ingest = Ingest(f"127.0.0.1:{free_port()}", folder, {"INGEST_LINGER_SECONDS": "0"}).start()
-    with acme(folder, _VALID_SECONDS) as authority, (folder / "caddy.log").open("wb") as log:
-        env = {
-            "DATA_DIR": str(folder),
-            "SSL_CERT_FILE": str(authority.authority),
-            "TAPLINE_ACME_URL": authority.url,
-            "TAPLINE_RENEW_INTERVAL": "1s",
-            "TAPLINE_EDGE_WAIT": "6s",
-            "TAPLINE_HTTP_PORT": str(authority.http_port),
-            "TAPLINE_HTTPS_PORT": str(authority.https_port),
-            "INGEST_PORT": str(ingest.port),
-        }
-        command = [sys.executable, "-m", "deploy.edge", HOST]
-        with Child(command, cwd=ROOT, env=os.environ | env, stdout=log, stderr=log) as caddy:
-            try:
-                root = ssl.create_default_context(cadata=authority.root())
-                made = Edge(authority.https_port, root, folder / "caddy.log", ingest)
-                eventually(lambda: bool(made.certificate()), what="a certificate")
-                yield made
-            finally:
-                caddy.terminate()
-                ingest.stop()
+    settings = {"TAPLINE_RENEW_INTERVAL": "1s", "TAPLINE_EDGE_WAIT": "6s", "TAPLINE_EDGE_LEAVE": "5s"}
+    with acme(folder, _VALID_SECONDS) as authority:
+        caddy = Caddy(folder, authority, [ingest.port], **settings)
+        try:
+            made = Edge(caddy.start(), caddy.port, caddy.trusted, caddy.log, ingest)
+            eventually(lambda: bool(made.certificate()), what="a certificate")
+            yield made
+        finally:
+            caddy.stop()
+            ingest.stop()
 
 
 def test_an_event_arrives_by_https(edge: Edge) -> None:
@@ -142,6 +139,35 @@ def test_an_ingest_that_stays_away_is_a_500_and_no_log_has_the_token(edge: Edge)
     assert "http.log.access" in log
     assert "tapcart_webhooks/<redacted>" in log.replace("\\u003c", "<").replace("\\u003e", ">")
     assert TOKEN not in log
+
+
+def test_the_next_caddy_takes_over_without_a_refusal(edge: Edge, tmp_path: Path) -> None:
+    """From a sender that never retries, on connections that stay open."""
+    ledger = tmp_path / "ledger"
+    arguments = Arguments(
+        url=f"https://{HOST}:{edge.port}/tapcart_webhooks/{TOKEN}",
+        seed=1,
+        ledger=str(ledger),
+        rate=_RATE,
+        connections=16,
+        once=True,
+        authority=str(edge.caddy.root),
+    )
+    command = [sys.executable, "-m", "tests.faults.harness.sender", msgspec.json.encode(arguments).decode()]
+    with Child[bytes](command, cwd=ROOT, stdout=subprocess.DEVNULL) as sender:
+        for _ in range(_HAND_OVERS):
+            size = ledger.stat().st_size if ledger.exists() else 0
+            eventually(partial(_has_grown, ledger, size))
+            assert edge.caddy.hand_over() == 0
+        sender.send_signal(signal.SIGTERM)
+        assert sender.wait(60) == 0
+    statuses = Counter(entry.status for entry in entries(ledger))
+
+    assert {*statuses} == {200}, statuses
+
+
+def _has_grown(ledger: Path, size: int) -> bool:
+    return ledger.stat().st_size > size + 10_000  # hundreds of posts
 
 
 def test_the_certificate_is_renewed(edge: Edge) -> None:

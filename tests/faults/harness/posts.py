@@ -64,10 +64,10 @@ class Post(msgspec.Struct, frozen=True, gc=False):
 
 
 class Posts:
-    """All posts of one seed."""
+    """All posts of one seed; if they are `sound`, each is sent once, whole, and is answered 200."""
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int, *, sound: bool = False) -> None:
+        self._seed, self._sound = seed, sound
         self._samples = [msgspec.json.decode(path.read_bytes()) for path in sorted(SAMPLES.glob("*.json"))]
 
     def block(self, index: int) -> list[tuple[int, bool]]:
@@ -80,15 +80,16 @@ class Posts:
 
     def how(self, number: int) -> How:
         """Return how the post `number` is sent."""
-        return _how(self._rng(number))
+        return "whole" if self._sound else _how(self._rng(number))
 
     def post(self, number: int, *, good: bool = False) -> Post:
         """Return the post `number`; with `good`, one that ingest always accepts."""
         rng = self._rng(number)
-        how = _how(rng)
+        drawn = _how(rng)
+        how = "whole" if self._sound else drawn
         event = self._event(rng, number)
         choice = rng.random()
-        if choice < _QUARANTINED and not good and how == "whole":
+        if choice < _QUARANTINED and not (good or self._sound) and how == "whole":
             return _rejected(rng, number, event)
         if choice > 1 - _QUARANTINED and not good:
             return _clickstream(rng, number, how, event)

@@ -2,8 +2,8 @@
 
 A separate process, so that no fault affects its memory of acknowledged posts. Twice a second it prints a line
 of JSON with its counts. Invariants: only 400, 500 and a lost connection are retried, up to a time limit, then
-the event is dropped; every started post has its line in the ledger. Source: Tapcart's public documentation
-("after a 400 or 500 response" the event is sent again for 5 minutes).
+the event is dropped; with `once`, nothing is retried. Every started post has its line in the ledger. Source:
+Tapcart's public documentation ("after a 400 or 500 response" the event is sent again for 5 minutes).
 """
 
 import argparse
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from tests.faults.harness.connection import Connection, request
 from tests.faults.harness.ledger import Entry, Ledger
 from tests.faults.harness.posts import Post, Posts
 
-_REQUEST_SECONDS_MAX = 15.0
+_REQUEST_SECONDS_MAX, _ONCE_SECONDS_MAX = 15.0, 60.0
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.1, 3.0
 # A body that is not JSON never succeeds: a few retries stand for the five minutes.
 _PATIENCE_400_SECONDS = 1.0
@@ -43,6 +44,9 @@ class Arguments(msgspec.Struct, frozen=True):
     rate: float = 0.0  # posts per second; 0: as fast as they are answered
     connections: int = 32
     patience: float = 300.0  # seconds
+    # Sound posts, each sent once, whatever the answer; milliseconds count from the moment when it was due.
+    once: bool = False
+    authority: str = ""  # file with the certificate of a private one: HTTPS to this machine
 
 
 class Sender:
@@ -50,14 +54,18 @@ class Sender:
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
-        self._posts = Posts(arguments.seed)
+        self._posts = Posts(arguments.seed, sound=arguments.once)
         self._ledger = Ledger(Path(arguments.ledger))
         self._numbers = itertools.chain.from_iterable(map(self._posts.block, itertools.count()))
         self._taken = 0
         self._stopping = asyncio.Event()
         url = urlsplit(arguments.url)
-        self._path = url.path
+        self._path, self._host = url.path, url.netloc
         self._address = (url.hostname or "127.0.0.1", url.port or 80)
+        self._tls: tuple[ssl.SSLContext, str] | tuple[()] = ()
+        if arguments.authority:
+            self._address = ("127.0.0.1", url.port or 443)
+            self._tls = (ssl.create_default_context(cafile=arguments.authority), url.hostname or "")
 
     async def run(self) -> None:
         """Send until SIGTERM, then finish started posts."""
@@ -78,12 +86,16 @@ class Sender:
 
     async def _work(self, index: int) -> None:
         rng = Random(f"{self._arguments.seed}/{index}")
-        connection = Connection(*self._address)
+        connection = Connection(*self._address, *self._tls)
         for number, again in self._due():
-            if (wait := self._seconds_till_due()) > 0:
+            due = time.monotonic() + (wait := self._seconds_till_due())
+            if wait > 0:
                 await asyncio.sleep(wait)
             post = self._posts.post(number)
-            await self._send(connection, post, rng, again=again)
+            if self._arguments.once:
+                self._ledger.add(await self._send_once(connection, post, due))
+            else:
+                await self._send(connection, post, rng, again=again)
         connection.close()
 
     def _due(self) -> Iterator[tuple[int, bool]]:
@@ -97,6 +109,14 @@ class Sender:
             self._began = time.monotonic()
         self._taken += 1
         return self._began + self._taken / self._arguments.rate - time.monotonic()
+
+    async def _send_once(self, connection: Connection, post: Post, due: float) -> Entry:
+        began_us, status = int(time.monotonic() * 1e6), 0
+        with contextlib.suppress(OSError, EOFError):
+            sent = request(self._path, post.headers, post.body, self._host)
+            status = await connection.post(sent, _ONCE_SECONDS_MAX)
+        now = time.monotonic()
+        return Entry(post.number, status, 1, round((now - due) * 1000), began_us, int(now * 1e6))
 
     async def _send(self, connection: Connection, post: Post, rng: Random, *, again: bool) -> None:
         path = self._path + "-not" if post.how == "no_token" else self._path
