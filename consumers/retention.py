@@ -39,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _topics(kafka: Mapping[str, str]) -> Iterator[str]:
     try:
-        cluster = topic_reader.read(topic_reader.client(kafka), _SECONDS_MAX)
+        with topic_reader.client(kafka) as admin:
+            cluster = topic_reader.read(admin, _SECONDS_MAX)
     except KafkaException as error:
         raise TransientError(f"Kafka: {error.args[0].str()}") from None
     yield f"{'topic':<28}records are kept"

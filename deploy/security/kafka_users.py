@@ -85,12 +85,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
 
 def make(kafka: Mapping[str, str], folder: Path, users: Iterable[str] = tuple(RIGHTS)) -> None:
     """Make users and rights, with the passwords in `<folder>/<user>.password`. Raises: UsersNotMadeError."""
-    admin = topic_reader.client(kafka)
     diagnosis = Diagnosis(kafka, "Alter on the cluster")
     try:
-        for user in users:
-            _make_user(admin, user, password(folder, user))
-            _grant(admin, user)
+        with topic_reader.client(kafka) as admin:
+            for user in users:
+                _make_user(admin, user, password(folder, user))
+                _grant(admin, user)
     except KafkaException as error:
         raise UsersNotMadeError(diagnosis.reason(error.args[0])) from error
 

@@ -105,48 +105,52 @@ class TopicKeeper:
 
 
 def _read(properties: Mapping[str, str]) -> Cluster:
-    return topic_reader.read(topic_reader.client(properties), _REQUEST_SECONDS_MAX)
+    with topic_reader.client(properties) as admin:
+        return topic_reader.read(admin, _REQUEST_SECONDS_MAX)
 
 
 def _set_retention(properties: Mapping[str, str], cluster: Cluster, contract: TopicContract) -> bool:
     """Give existing topics the operator's retention; return whether any was changed."""
     changes = retention_changes(cluster, contract)
-    admin = topic_reader.client(properties)
-    for topic, entries in changes.items():
-        changed = [
-            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-            for name, value in entries.items()
-        ]
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changed)
-        altered = admin.incremental_alter_configs([resource], request_timeout=_REQUEST_SECONDS_MAX)
-        try:
-            topic_reader.answer(altered[resource], _REQUEST_SECONDS_MAX)
-        except KafkaException as error:  # a right that we lack: the comparison names the remedy
-            extra = {"topic": topic, "error": error.args[0].str()}
-            _LOG.warning("topic_retention_not_changed", extra=extra)
-        else:
-            _LOG.warning("topic_retention_changed", extra={"topic": topic, "entries": entries})
+    with topic_reader.client(properties) as admin:
+        for topic, entries in changes.items():
+            changed = [
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                for name, value in entries.items()
+            ]
+            resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changed)
+            altered = admin.incremental_alter_configs([resource], request_timeout=_REQUEST_SECONDS_MAX)
+            try:
+                topic_reader.answer(altered[resource], _REQUEST_SECONDS_MAX)
+            except KafkaException as error:  # a right that we lack: the comparison names the remedy
+                extra = {"topic": topic, "error": error.args[0].str()}
+                _LOG.warning("topic_retention_not_changed", extra=extra)
+            else:
+                _LOG.warning("topic_retention_changed", extra={"topic": topic, "entries": entries})
     return bool(changes)
 
 
 def create_missing(properties: Mapping[str, str], contract: TopicContract, seconds_max: float) -> None:
     """Create missing topics. Raises: KafkaException."""
-    admin = topic_reader.client(properties)
-    missing = topic_reader.missing(admin, seconds_max)
-    if not missing:
-        return
-    cluster = topic_reader.read(admin, seconds_max)
-    replicas = contract.replicas(cluster.brokers, topic_reader.default_replicas(admin, seconds_max))
-    new = [
-        NewTopic(
-            name, contract.partitions_of(name), replicas, config=new_topic_config(name, replicas, contract)
-        )
-        for name in missing
-    ]
-    for name, created in admin.create_topics(new, request_timeout=seconds_max).items():
-        try:
-            topic_reader.answer(created, seconds_max)
-            _LOG.info("topic_created", extra={"topic": name})
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+    with topic_reader.client(properties) as admin:
+        missing = topic_reader.missing(admin, seconds_max)
+        if not missing:
+            return
+        cluster = topic_reader.read(admin, seconds_max)
+        replicas = contract.replicas(cluster.brokers, topic_reader.default_replicas(admin, seconds_max))
+        new = [
+            NewTopic(
+                name,
+                contract.partitions_of(name),
+                replicas,
+                config=new_topic_config(name, replicas, contract),
+            )
+            for name in missing
+        ]
+        for name, created in admin.create_topics(new, request_timeout=seconds_max).items():
+            try:
+                topic_reader.answer(created, seconds_max)
+                _LOG.info("topic_created", extra={"topic": name})
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise

@@ -109,21 +109,23 @@ def write(kafka: Mapping[str, str], record: AuditRecord, seconds_max: float = SE
 
 
 def _make_topic(kafka: Mapping[str, str], seconds_max: float) -> None:
-    admin = topic_reader.client(kafka)
-    if topics.AUDIT in admin.list_topics(timeout=seconds_max).topics:
-        return
-    contract = TopicContract()
-    brokers = len(topic_reader.answer(admin.describe_cluster(request_timeout=seconds_max), seconds_max).nodes)
-    replicas = contract.replicas(brokers, topic_reader.default_replicas(admin, seconds_max))
-    config = new_topic_config(topics.AUDIT, replicas, contract) | {"retention.ms": "-1"}
-    new = NewTopic(topics.AUDIT, 1, replicas, config=config)
-    try:
-        topic_reader.answer(
-            admin.create_topics([new], request_timeout=seconds_max)[topics.AUDIT], seconds_max
+    with topic_reader.client(kafka) as admin:
+        if topics.AUDIT in admin.list_topics(timeout=seconds_max).topics:
+            return
+        contract = TopicContract()
+        brokers = len(
+            topic_reader.answer(admin.describe_cluster(request_timeout=seconds_max), seconds_max).nodes
         )
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise
+        replicas = contract.replicas(brokers, topic_reader.default_replicas(admin, seconds_max))
+        config = new_topic_config(topics.AUDIT, replicas, contract) | {"retention.ms": "-1"}
+        new = NewTopic(topics.AUDIT, 1, replicas, config=config)
+        try:
+            topic_reader.answer(
+                admin.create_topics([new], request_timeout=seconds_max)[topics.AUDIT], seconds_max
+            )
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
 
 
 def _produce(kafka: Mapping[str, str], value: bytes, seconds_max: float) -> None:

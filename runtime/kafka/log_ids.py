@@ -34,17 +34,17 @@ def read(kafka: Mapping[str, str], names: Iterable[str], seconds_max: float) -> 
 
     Raises: KafkaException.
     """
-    admin = topic_reader.client(kafka)
-    described = admin.describe_topics(TopicCollection([*names]), request_timeout=seconds_max)
-    cluster = topic_reader.answer(admin.describe_cluster(request_timeout=seconds_max), seconds_max)
-    found = {}
-    for name, future in described.items():
-        try:
-            found[name] = str(topic_reader.answer(future, seconds_max).topic_id)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise
-    return TopicIds(cluster.cluster_id or "", found)
+    with topic_reader.client(kafka) as admin:
+        described = admin.describe_topics(TopicCollection([*names]), request_timeout=seconds_max)
+        cluster = topic_reader.answer(admin.describe_cluster(request_timeout=seconds_max), seconds_max)
+        found = {}
+        for name, future in described.items():
+            try:
+                found[name] = str(topic_reader.answer(future, seconds_max).topic_id)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+        return TopicIds(cluster.cluster_id or "", found)
 
 
 def _log(cluster_id: str, topic_id: str) -> int:

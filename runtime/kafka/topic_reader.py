@@ -20,7 +20,11 @@ _FORBIDDEN = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTE
 
 
 def client(properties: Mapping[str, str]) -> AdminClient:
-    """Build an admin client; consumer and producer properties in `properties` are harmless."""
+    """Build an admin client; consumer and producer properties in `properties` are harmless.
+
+    Use it in a `with` statement, which ends its threads: an error that its future holds would keep it alive
+    until the next collection of cycles.
+    """
     return AdminClient({**properties, "log_level": "0"}, logger=client_log.LOG)
 
 

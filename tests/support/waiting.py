@@ -9,6 +9,7 @@ import httpx
 from confluent_kafka import KafkaException
 
 _T = TypeVar("_T")
+_PATIENCE_MAX = 10.0
 _PAUSE_SECONDS_MAX = 0.2  # queries without a pause would take the cores from the processes awaited
 
 
@@ -17,7 +18,7 @@ def patience() -> float:
 
     Deadlines in tests are for such a machine. Processes that want to run share the cores of a busy one.
     """
-    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+    return min(max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0))), _PATIENCE_MAX)
 
 
 def eventually(ask: Callable[[], _T], seconds_max: float = 30, what: str = "") -> _T:

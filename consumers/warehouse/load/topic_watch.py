@@ -32,7 +32,8 @@ def _watch(kafka: Mapping[str, str]) -> None:
 def _check(kafka: Mapping[str, str], log: TopicLog) -> bool:
     """Return whether Kafka answered."""
     try:
-        log.take(topic_reader.read(topic_reader.client(kafka), _REQUEST_SECONDS_MAX))
+        with topic_reader.client(kafka) as admin:
+            log.take(topic_reader.read(admin, _REQUEST_SECONDS_MAX))
     except KafkaException:
         return False
     return True

@@ -23,18 +23,18 @@ _COMPACT = {"cleanup.policy": "compact"}
 
 def ensure_topic(kafka: Mapping[str, str]) -> None:
     """Create the topic, unless there is one. Raises: TransientError, ErasureError."""
-    admin = topic_reader.client(kafka)
     try:
-        policy = topic_reader.configuration(admin, topics.ERASURES, _SECONDS_MAX)
-        if policy is None:
-            cluster = topic_reader.read(admin, _SECONDS_MAX)
-            default = topic_reader.default_replicas(admin, _SECONDS_MAX)
-            replicas = TopicContract().replicas(cluster.brokers, default)
-            config = new_topic_config(topics.ERASURES, replicas, TopicContract()) | _COMPACT
-            new = NewTopic(topics.ERASURES, 1, replicas, config=config)
-            created = admin.create_topics([new], request_timeout=_SECONDS_MAX)
-            topic_reader.answer(created[topics.ERASURES], _SECONDS_MAX)
-            policy = _COMPACT
+        with topic_reader.client(kafka) as admin:
+            policy = topic_reader.configuration(admin, topics.ERASURES, _SECONDS_MAX)
+            if policy is None:
+                cluster = topic_reader.read(admin, _SECONDS_MAX)
+                default = topic_reader.default_replicas(admin, _SECONDS_MAX)
+                replicas = TopicContract().replicas(cluster.brokers, default)
+                config = new_topic_config(topics.ERASURES, replicas, TopicContract()) | _COMPACT
+                new = NewTopic(topics.ERASURES, 1, replicas, config=config)
+                created = admin.create_topics([new], request_timeout=_SECONDS_MAX)
+                topic_reader.answer(created[topics.ERASURES], _SECONDS_MAX)
+                policy = _COMPACT
     except KafkaException as error:
         raise TransientError(f"Kafka: {topics.ERASURES}: {error.args[0].str()}") from error
     if policy.get("cleanup.policy") != "compact":
@@ -46,9 +46,9 @@ def ensure_topic(kafka: Mapping[str, str]) -> None:
 
 def retention_ms(kafka: Mapping[str, str]) -> int | None:
     """Return how long Kafka keeps events and quarantined bodies; -1: for ever; None: unknown."""
-    admin = topic_reader.client(kafka)
     try:
-        found = [topic_reader.configuration(admin, name, _SECONDS_MAX) or {} for name in topics.ALL]
+        with topic_reader.client(kafka) as admin:
+            found = [topic_reader.configuration(admin, name, _SECONDS_MAX) or {} for name in topics.ALL]
     except KafkaException:
         return None
     kept = [int(config["retention.ms"]) for config in found if "retention.ms" in config]
