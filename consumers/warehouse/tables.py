@@ -233,9 +233,10 @@ def _inserted(table: Table) -> Iterator[str]:
     list; its shard makes it one again.
     """
     for column in table.columns:
-        if not (column.materialized or column.default):
+        if not column.materialized:
             kind = f"Variant({column.type})" if column.type.startswith(_LIST) else column.type
-            yield f"{quoted(column.name)} {kind}"
+            default = f" DEFAULT {column.default}" if column.default else ""
+            yield f"{quoted(column.name)} {kind}{default}"
 
 
 def _has_lists(table: Table) -> bool:

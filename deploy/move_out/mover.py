@@ -51,13 +51,14 @@ class Mover:
                 f"{self._target.at} has rows that were loaded later than any here: it is in use already. "
                 "Nothing was changed."
             )
-        there = self._target.columns()
         for table in self._tables:
-            lacking = [name for name in present.get(table.name, []) if name not in there[table.name]]
+            taken = self._target.insertable(table)
+            lacking = [name for name in present.get(table.name, []) if name not in taken]
             if lacking:
                 raise StackError(
                     f"{table.name} has columns that are in no schema: {', '.join(lacking)}. "
-                    f"Add them to the table at {self._target.at} first, or drop them here."
+                    f"Add them to the table at {self._target.at} first (on a cluster, to a schema), "
+                    "or drop them here."
                 )
 
     def move(self) -> Iterator[MovedDay]:

@@ -122,6 +122,10 @@ class OutsideServer(CopiedServer):
         ):
             self._run(statement)
 
+    def insertable(self, table: Table) -> list[str]:
+        """Return the columns that `insert` may name."""
+        return self.columns()[tables.inserts(table, self._options)]
+
     def partitions(self, table: Table) -> set[str]:
         """Return the ids of a table's partitions."""
         return {partition for (partition,) in self._rows(statements.partitions(table))}
@@ -132,7 +136,11 @@ class OutsideServer(CopiedServer):
         if first:
             with querying():
                 self._client.raw_insert(
-                    f"{RAW}.{table.name}", columns, _all(first, rows), settings=_INSERT, fmt="Native"
+                    tables.target(table, columns, self._options),
+                    None,
+                    _all(first, rows),
+                    settings=_INSERT,
+                    fmt="Native",
                 )
 
     def drop(self, day: TableDay) -> None:

@@ -1,18 +1,11 @@
 """Two shards give the answers of one server: in every view, and to the page and the commands."""
 
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from consumers.kit.decode import Refusal
 from consumers.kit.erasures.erased_ids import DEVICE
-from consumers.kit.erasures.follower import NobodyErased
 from consumers.live import clickhouse as page
-from consumers.warehouse.load.wiring import LoaderParts
 from consumers.warehouse.privacy import retention
 from consumers.warehouse.privacy.eraser import Eraser
 from consumers.warehouse.privacy.held_rows import HeldRows
@@ -20,86 +13,32 @@ from consumers.warehouse.privacy.people import People
 from consumers.warehouse.repair.offset_reader import PartitionOffsets
 from consumers.warehouse.repair.reconcile_queries import ReconcileQueries
 from consumers.warehouse.repair.retype import Retyper, sources
-from consumers.warehouse.settings import Settings
 from runtime.kafka import topics
-from schemas.catalog.schema_reloader import SchemaReloader
 from tests.analytics.compare import difference
 from tests.analytics.expected import VIEWS
 from tests.analytics.posted import bodies, rows
-from tests.support.process import Child, free_port
-from tests.support.sharded_engine import CLUSTER
-from tests.support.stack import ROOT
-from tests.support.waiting import eventually
-from tests.support.warehouse import NOW_MS, Tables, body, decoded, message
-from tests.support.web import WEB
+from tests.support.loaded_engine import LOG, LoadedEngine, two_shards
+from tests.support.warehouse import NOW_MS, body, decoded
 
 pytestmark = pytest.mark.slow
 
 EVENTS = 1_000
 PREFIX = "sharded-"
-LOG = 7
 _VISITED = "SELECT device_id, arraySort(groupUniqArrayArray(events)) FROM tapcart_raw.visits"
 _SENT = (
     "SELECT device_id, arraySort(groupUniqArray(cityHash64(event_type, event_id))) FROM tapcart_raw.events"
 )
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Two shards, and a loader without Kafka."""
-
-    url: str
-    settings: Settings
-    parts: LoaderParts
-    tables: Tables
-
-    def load(self, *events: bytes, at: int = 0) -> int:
-        """Load events as records of one partition, from the offset `at` on, in two batches."""
-        records = [message(event, at + offset) for offset, event in enumerate(events)]
-        half = len(records) // 2
-        logs = {topics.EVENTS: LOG}
-        return sum(sum(self.parts.load([some], logs)) for some in (records[:half], records[half:]))
-
-
-class NothingRefused:
-    """In place of the quarantine topic."""
-
-    def write(self, refusals: Sequence[Refusal]) -> list[Refusal]:
-        """Fail: the events are right."""
-        raise AssertionError([(one.reason, one.detail) for one in refusals])
-
-
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedEngine]:
     """An engine that is a cluster."""
-    folder, port = tmp_path_factory.mktemp("shards"), free_port()
-    url = f"http://127.0.0.1:{port}"
-    env = {"CLICKHOUSE_PORT": str(port), "DATA_DIR": str(folder)}
-    line = [sys.executable, "-m", "tests.support.sharded_engine"]
-    with Child(line, cwd=ROOT, env=os.environ | env) as engine:
-        eventually(lambda: _answers(url), 120)
-        yield _cluster(url, folder)
-        engine.terminate()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return WEB.get(f"{url}/ping").is_success
-    except OSError:
-        return False
-
-
-def _cluster(url: str, folder: Path) -> Cluster:
-    env = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "CLICKHOUSE_URL": url, "DATA_DIR": str(folder)}
-    settings = Settings.from_env(env | {"WAREHOUSE_CLUSTER": CLUSTER})
-    parts = LoaderParts(settings, SchemaReloader(settings.schemas_dir))
-    parts.flusher._erasures = parts.flusher.inserts._erasures = NobodyErased()
-    parts.flusher._quarantine = NothingRefused()
-    return Cluster(url, settings, parts, Tables(url))
+    with two_shards(tmp_path_factory.mktemp("shards")) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
-def sent(cluster: Cluster) -> list[bytes]:
+def sent(cluster: LoadedEngine) -> list[bytes]:
     """A month of events, some twice, on both shards."""
     month = bodies(EVENTS, PREFIX)
 
@@ -111,12 +50,14 @@ def sent(cluster: Cluster) -> list[bytes]:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_view_is_that_of_one_server(cluster: Cluster, sent: list[bytes], view: str) -> None:
+def test_a_view_is_that_of_one_server(cluster: LoadedEngine, sent: list[bytes], view: str) -> None:
     """An order, a session or a day has events on both shards, and duplicates count once."""
     assert difference(cluster.tables, view, PREFIX, VIEWS[view](rows(sent))) == ""
 
 
-def test_reconcile_finds_offsets_and_identities_on_all_shards(cluster: Cluster, sent: list[bytes]) -> None:
+def test_reconcile_finds_offsets_and_identities_on_all_shards(
+    cluster: LoadedEngine, sent: list[bytes]
+) -> None:
     """Offsets without a row are listed, and identities that have one are found."""
     options = cluster.settings.table_options
     lookup = ReconcileQueries(cluster.url, options)
@@ -136,7 +77,7 @@ def test_reconcile_finds_offsets_and_identities_on_all_shards(cluster: Cluster, 
     assert lookup.keys("app_opened", ("app_id", "event_id"), known | {("nobody", "x")}) == known
 
 
-def test_the_page_has_all_its_numbers(cluster: Cluster, sent: list[bytes]) -> None:
+def test_the_page_has_all_its_numbers(cluster: LoadedEngine, sent: list[bytes]) -> None:
     """No query is refused, and the total is that of both shards."""
     limits = page.QueryLimits(query_seconds_max=60, query_share_max=1)
     source = page.ClickHouseSource(cluster.url, lambda: ["AppOpened"], limits, lambda *_: "", "UTC")
@@ -147,7 +88,7 @@ def test_the_page_has_all_its_numbers(cluster: Cluster, sent: list[bytes]) -> No
     assert status.total.count >= len(rows(sent))
 
 
-def test_untyped_rows_move_to_their_table(cluster: Cluster) -> None:
+def test_untyped_rows_move_to_their_table(cluster: LoadedEngine) -> None:
     """They go from the shard that has them, once their identity has a row there."""
     names = "app_id, event_id, device_id, timestamp, received_at, event_type"
     when = "toDateTime64('2025-09-03 10:00:00', 3)"
@@ -170,7 +111,7 @@ def test_untyped_rows_move_to_their_table(cluster: Cluster) -> None:
     assert (left, moved) == (0, 40)
 
 
-def test_an_erased_person_is_on_no_shard(cluster: Cluster) -> None:
+def test_an_erased_person_is_on_no_shard(cluster: LoadedEngine) -> None:
     """Of events and visits; others keep theirs."""
     events = [body(app_id="erasure", device_id=f"device-{n % 9}-of-somebody") for n in range(36)]
     cluster.load(*events, at=100_000)
@@ -187,7 +128,7 @@ def test_an_erased_person_is_on_no_shard(cluster: Cluster) -> None:
     assert cluster.tables.rows(f"{_VISITED} {of_app}") == cluster.tables.rows(f"{_SENT} {of_app}")
 
 
-def test_retention_shows_the_rows_of_all_shards(cluster: Cluster, sent: list[bytes]) -> None:
+def test_retention_shows_the_rows_of_all_shards(cluster: LoadedEngine, sent: list[bytes]) -> None:
     """Under the name that people query."""
     assert sent
     shown = {one.table: one for one in retention.held(cluster.url, cluster.settings.table_options)}

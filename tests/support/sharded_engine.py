@@ -25,8 +25,8 @@ _ELSEWHERE = (
     (re.compile(rb"\ASYSTEM SYNC REPLICA .*", re.DOTALL), b"SELECT 1"),
     # The embedded engine reads nothing by input(), so the front refuses it.
     (
-        re.compile(rb"\sFROM INFILE '(\S+)' SELECT \* FROM input\((.*)\)\s+FORMAT Avro\Z", re.DOTALL),
-        rb" SELECT * FROM file('\1', Avro, \2)",
+        re.compile(rb"\sFROM INFILE '(\S+)' SELECT \* FROM input\((.*)\)\s+FORMAT (\w+)\Z", re.DOTALL),
+        rb" SELECT * FROM file('\1', \3, \2)",
     ),
 )
 _OPTIONS = Options(cluster=CLUSTER)

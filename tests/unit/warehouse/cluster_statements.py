@@ -51,10 +51,12 @@ def statements(found: Sequence[Table]) -> Iterator[str]:
 
 
 def _inserts(found: Sequence[Table]) -> Iterator[str]:
-    """Yield an insert into each table, which in truth has a container behind it."""
+    """Yield the loader's and move-out's insert into each table, which in truth have rows behind them."""
     for table in found:
-        names = [column.name for column in table.columns if not (column.materialized or column.default)]
-        yield f"INSERT INTO {target(table, names, OPTIONS)} FORMAT Avro"
+        stored = [column for column in table.columns if not column.materialized]
+        loaded = [column.name for column in stored if not column.default]
+        yield f"INSERT INTO {target(table, loaded, OPTIONS)} FORMAT Avro"
+        yield f"INSERT INTO {target(table, [column.name for column in stored], OPTIONS)} FORMAT Native"
 
 
 def _changes(found: Sequence[Table]) -> Iterator[str]:
