@@ -54,7 +54,7 @@ from schemas.codec.redaction import hashing
 _SHOWN_MAX = 20
 _ROUNDS_MAX = 3  # of deleting: a batch may have been on its way to ClickHouse
 _PAUSE_SECONDS_MAX, _ATTEMPTS_MAX = 5.0, 5
-_FILES = "ClickHouse deletes the old files within about 8 minutes (old_parts_lifetime)"
+_FILES = "ClickHouse deletes the old files within 15 minutes (old_parts_lifetime, max_cleanup_delay_period)"
 _NOT_COVERED = "not covered: backups, and what your own consumers keep. Parquet files: examples.parquet_erase"
 
 

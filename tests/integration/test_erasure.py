@@ -18,7 +18,7 @@ from consumers.kit.erasures.follower import ErasureError, ErasureFollower
 from consumers.warehouse.privacy.held_rows import HeldRows
 from consumers.warehouse.privacy.people import People
 from runtime.kafka import topics
-from tests.support.plain_files import holding, left_after, store_plain
+from tests.support.plain_files import OLD_FILES_SECONDS_MAX, holding, left_after, store_plain
 from tests.support.planted import Person, erase, plant, somebody
 from tests.support.site import Site
 from tests.support.waiting import eventually
@@ -264,5 +264,4 @@ def test_the_files_hold_nothing_of_them(site: Site, erased: Erased) -> None:
     kept = [*holding(folder, [one.other])]
 
     assert any(path.startswith("store/") for path in kept)
-    # ClickHouse looks for old files of an idle table twice a minute.
-    assert left_after(60, folder, [one.device, one.session, one.user]) == []
+    assert left_after(OLD_FILES_SECONDS_MAX, folder, [one.device, one.session, one.user]) == []

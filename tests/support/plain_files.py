@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.support.waiting import patience
 from tests.support.warehouse import Tables
 
+# An idle table looks for old files once in 60 to 70 s (max_cleanup_delay_period).
+OLD_FILES_SECONDS_MAX = 150.0
 _TABLES = "SELECT name FROM system.tables WHERE database = 'tapcart_raw' AND engine LIKE '%MergeTree'"
 # ALIAS columns have no files.
 _COLUMNS = (
@@ -51,9 +53,13 @@ def holding(folder: Path, texts: Collection[str], left_out: Collection[Path] = (
                 yield f"{path.relative_to(folder)}: {found[0].decode()}"
 
 
-def left_after(seconds_max: float, folder: Path, texts: Collection[str]) -> list[str]:
+def left_after(
+    seconds_max: float, folder: Path, texts: Collection[str], left_out: Collection[Path] = ()
+) -> list[str]:
     """Return the files that still hold one of these texts at the deadline; none as soon as none is left."""
     began = time.monotonic()
-    while (found := [*holding(folder, texts)]) and time.monotonic() - began < seconds_max * patience():
+    while (
+        found := [*holding(folder, texts, left_out)]
+    ) and time.monotonic() - began < seconds_max * patience():
         time.sleep(1)
     return found

@@ -81,7 +81,11 @@ _BACKGROUND = {
     "background_merges_mutations_concurrency_ratio": 32,
     "background_processing_pool_task_sleep_seconds_when_no_work_random_part": 0.05,
 }
-_OF_TABLES = {"number_of_free_entries_in_pool_to_execute_optimize_entire_partition": 60}
+_OF_TABLES = {
+    "number_of_free_entries_in_pool_to_execute_optimize_entire_partition": 60,
+    # An idle table's old files, of erased people too, would be looked at every 5 minutes only.
+    "max_cleanup_delay_period": 60,
+}
 
 _CONFIG = """\
 <clickhouse>

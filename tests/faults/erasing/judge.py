@@ -15,7 +15,7 @@ from tests.analytics.expected import VIEWS
 from tests.analytics.posted import rows
 from tests.faults.erasing.people import CLICKSTREAM, EVENTS, QUARANTINE, Post
 from tests.faults.harness.world import World
-from tests.support.plain_files import forms, holding
+from tests.support.plain_files import OLD_FILES_SECONDS_MAX, forms, holding, left_after
 from tests.support.topic import messages_since
 from tests.support.warehouse import Tables
 from tests.support.web import WEB
@@ -77,7 +77,7 @@ class Judge:
             yield "the search of ClickHouse's files finds nobody, not even others"
         kafka = data / "kafka" / "log"
         of_events = [one for name in topics.ALL for one in kafka.glob(f"{name}-*")]
-        yield from holding(data, self._ids, [*of_events, data / "backups"])
+        yield from left_after(OLD_FILES_SECONDS_MAX, data, self._ids, [*of_events, data / "backups"])
         if self._world.disk:
             yield from holding(self._world.disk, self._ids)
         for topic in (topics.AUDIT, topics.ERASURES):
