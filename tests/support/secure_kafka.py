@@ -1,12 +1,12 @@
-"""A broker set up as deploy/security/README.md says: TLS by a private authority, SCRAM, ACLs."""
+"""Brokers set up as deploy/security/README.md says: TLS by a private authority, SCRAM, ACLs."""
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
@@ -16,36 +16,51 @@ from tests.support.stack import ROOT, free_pairs
 from tests.support.waiting import eventually
 
 _NODE = """
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 advertised.listeners=CLIENTS://127.0.0.1:{port}
 log.dirs={folder}/log
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
 offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
 group.initial.rebalance.delay.ms=0
-log.flush.interval.messages=1
 message.max.bytes=4194304
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
 """
+# One broker has no replica, so it must sync a record before acknowledging it.
+_ALONE = "log.flush.interval.messages=1\n"
+_CLUSTER_ID = "AAAAAAAAQACAAAAAAAAAAA"
+_START_SECONDS_MAX, _STOP_SECONDS_MAX = 120, 120
 
 
 @dataclass(frozen=True, slots=True)
 class SecureKafka:
-    """A running broker, and the files of its clients."""
+    """Running brokers, and the files of their clients."""
 
-    port: int
-    folder: Path  # ca.pem, <user>.password
-    log: Path
+    ports: Sequence[int]
+    folder: Path  # ca.pem, <user>.password, broker-<node>.log
+    _processes: "dict[int, subprocess.Popen[bytes]]" = field(default_factory=dict)
+
+    @property
+    def servers(self) -> str:
+        """Their addresses."""
+        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+
+    @property
+    def nodes(self) -> range:
+        """Their numbers."""
+        return range(1, len(self.ports) + 1)
 
     def env(self, user: str) -> dict[str, str]:
         """Return the settings of a client that logs in as `user`."""
         return {
-            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.port}",
+            "KAFKA_BOOTSTRAP_SERVERS": self.servers,
             "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
             "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
             "KAFKA_SASL_USERNAME": user,
@@ -56,13 +71,43 @@ class SecureKafka:
     def properties(self, user: str) -> dict[str, str]:
         """Return the same for librdkafka."""
         return {
-            "bootstrap.servers": f"127.0.0.1:{self.port}",
+            "bootstrap.servers": self.servers,
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": "SCRAM-SHA-512",
             "sasl.username": user,
             "sasl.password": (self.folder / f"{user}.password").read_text(),
             "ssl.ca.location": str(self.folder / "ca.pem"),
         }
+
+    def admin(self) -> AdminClient:
+        """Return a client with all rights."""
+        return AdminClient({**self.properties("admin"), "log_level": 0})
+
+    def start(self, node: int) -> None:
+        """Start a broker."""
+        java = kafka.jvm(self.folder / f"broker-{node}", ROOT / ".cache", print)
+        line = [*java, "kafka.Kafka", str(self.folder / f"broker-{node}/server.properties")]
+        with (self.folder / f"broker-{node}.log").open("ab") as log:
+            self._processes[node] = subprocess.Popen(line, stdout=log, stderr=log)
+
+    def stop(self, node: int) -> None:
+        """Stop a broker in order: its partitions get other leaders first."""
+        self._processes[node].send_signal(signal.SIGTERM)
+        self._processes[node].wait(_STOP_SECONDS_MAX)
+
+    def kill(self) -> None:
+        """Kill all: without a quorum, the last ones would wait."""
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+
+    def is_whole(self) -> bool:
+        """Return whether every broker is there and every replica in sync."""
+        metadata = self.admin().list_topics(timeout=5)
+        partitions = [one for topic in metadata.topics.values() for one in topic.partitions.values()]
+        return len(metadata.brokers) == len(self.ports) and all(
+            one.leader > 0 and len(one.isrs) == len(one.replicas) for one in partitions
+        )
 
 
 def secure(*arguments: object, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -74,57 +119,54 @@ def secure(*arguments: object, **env: str) -> "subprocess.CompletedProcess[str]"
 
 
 @contextmanager
-def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
-    """Run a broker with the users of deploy/security, and one more without any right, `nobody`."""
+def secure_kafka(folder: Path, brokers: int = 1) -> Iterator[SecureKafka]:
+    """Run brokers with the users of deploy/security, and one more without any right, `nobody`."""
     made = secure("certificates", folder, "kafka=localhost,127.0.0.1")
     assert made.returncode == 0, made.stderr
-    (port,) = free_pairs(1)
     for user in ("admin", "nobody"):
         (folder / f"{user}.password").write_text(f"password-of-{user}")
-    java = kafka.jvm(folder / "broker", ROOT / ".cache", print)
-    properties = _properties(folder, port)
-    _format(java, properties)
-    found = SecureKafka(port, folder, folder / "kafka.log")
-    with found.log.open("wb") as log:
-        process = subprocess.Popen([*java, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
+    found = SecureKafka(free_pairs(brokers), folder)
+    for node in found.nodes:
+        _format(found, node)
     try:
-        admin = AdminClient({**found.properties("admin"), "log_level": 0})
-        eventually(lambda: admin.list_topics(timeout=2), 60, f"a broker: {found.log.read_text()[-2000:]}")
+        for node in found.nodes:
+            found.start(node)
+        what = f"brokers: {(folder / 'broker-1.log').read_text()[-2000:]}"
+        eventually(
+            lambda: len(found.admin().list_topics(timeout=2).brokers) == brokers, _START_SECONDS_MAX, what
+        )
         users = secure("kafka", folder, **found.env("admin"))
         assert users.returncode == 0, users.stderr
         yield found
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        found.kill()
 
 
-def _properties(folder: Path, port: int) -> Path:
-    """Write the properties: those of the project, with this node's paths and ports."""
+def _format(found: SecureKafka, node: int) -> None:
+    """Write a broker's properties, those of the project with this node's paths and ports, and its folder."""
+    port, folder = found.ports[node - 1], found.folder / f"broker-{node}"
+    java = kafka.jvm(folder, ROOT / ".cache", print)
     text = (ROOT / "deploy/security/kafka.properties").read_text()
     for ours, here in (
-        ("/etc/kafka/tls", str(folder)),
-        ("/etc/kafka/secrets", str(folder)),
+        ("/etc/kafka/tls", str(found.folder)),
+        ("/etc/kafka/secrets", str(found.folder)),
         ("CLIENTS://0.0.0.0:9093", f"CLIENTS://127.0.0.1:{port}"),
         ("CONTROLLER://127.0.0.1:9094", f"CONTROLLER://127.0.0.1:{port + 1}"),
     ):
         assert ours in text
         text = text.replace(ours, here)
-    path = folder / "broker/server.properties"
-    path.write_text(text + _NODE.format(controller=port + 1, port=port, folder=folder / "broker"))
-    return path
-
-
-def _format(java: list[str], properties: Path) -> None:
+    text += _NODE.format(
+        node=node,
+        voters=",".join(f"{n}@127.0.0.1:{found.ports[n - 1] + 1}" for n in found.nodes),
+        port=port,
+        folder=folder,
+        replicas=len(found.ports),
+        in_sync=min(2, len(found.ports)),
+    )
+    properties = folder / "server.properties"
+    properties.write_text(text + (_ALONE if len(found.ports) == 1 else ""))
     users = [f"SCRAM-SHA-512=[name={user},password=password-of-{user}]" for user in ("admin", "nobody")]
     scram = [word for user in users for word in ("--add-scram", user)]
-    command = [
-        *java,
-        "kafka.tools.StorageTool",
-        "format",
-        "-t",
-        "AAAAAAAAQACAAAAAAAAAAA",
-        "-c",
-        str(properties),
-    ]
-    done = subprocess.run([*command, *scram], capture_output=True, text=True, check=False)
+    tool = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties), *scram]
+    done = subprocess.run([*java, *tool], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
