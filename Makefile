@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status backup restore move-out url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-cluster test-pods test-apiserver install-systemd test-systemd faults faults-erasure faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status backup restore move-out url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-cluster test-pods test-apiserver install-systemd test-systemd faults faults-erasure faults-production faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -131,6 +131,9 @@ faults: $(STAMP) ## break every part while events are sent, then check that none
 
 faults-erasure: $(STAMP) ## erase people under faults, and try everything that could bring them back
 	@$(BIN)/python -m tests.faults.erasing $(ARGS)
+
+faults-production: $(STAMP) ## restart all of a production under load, restore it; ARGS="--rate 500 --minutes 30"
+	@$(BIN)/python -m tests.faults.production $(ARGS)
 
 faults-mutants: $(STAMP) ## break our own code, and check that `faults` detects it
 	@$(BIN)/python -m tests.faults.harness.mutants $(ARGS)

@@ -3,18 +3,30 @@
 Source: ingest's metrics; the group's committed offsets, which the loader moves only after an insert.
 """
 
+from typing import Protocol
+
 from consumers.warehouse.repair.offset_reader import OffsetReader
-from tests.faults.harness.world import World
 
 _GROUP = "tapline.warehouse"
+
+
+class Metered(Protocol):
+    """A stack whose ingests and Kafka can be queried."""
+
+    @property
+    def kafka_properties(self) -> dict[str, str]:
+        """Properties of Kafka's clients."""
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric of all ingests. Raises: httpx.HTTPError."""
 
 
 class CaughtUp:
     """Queries ingest and Kafka."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Metered) -> None:
         self._world = world
-        self._kafka = OffsetReader({"bootstrap.servers": world.kafka_servers, "log_level": "0"}, _GROUP)
+        self._kafka = OffsetReader(world.kafka_properties, _GROUP)
 
     def what_lags(self) -> str:
         """Describe the backlog; empty if there is none. Raises: httpx.HTTPError, TransientError."""

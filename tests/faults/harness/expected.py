@@ -8,13 +8,13 @@ holds one chunk.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from tests.faults.harness import damage, ledger
 from tests.faults.harness.ledger import KEPT, Entry
 from tests.faults.harness.posts import QUARANTINE, Post, Posts
-from tests.faults.harness.world import World
 
 _CHUNK_ROWS = 50_000
 _TABLES = (
@@ -53,23 +53,30 @@ class Figures(msgspec.Struct):
         return 0
 
 
+class Sql(Protocol):
+    """A stack whose tables can be queried."""
+
+    def sql(self, query: str, data: bytes = b"") -> bytes:
+        """Return what ClickHouse answers. Raises: httpx.HTTPError."""
+
+
 class Expected:
     """Loads the expected data into ClickHouse."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: Sql, posts: Posts) -> None:
         self.figures = Figures()
         self.complaints: list[str] = []
         self._world = world
-        self._posts = Posts(seed)
+        self._posts = posts
         self._rows: dict[str, list[bytes]] = {"sent": [], "bodies": [], "answers": []}
 
-    def load(self, path: Path) -> None:
-        """Create both tables from the ledger at `path` and the world's foreign records."""
+    def load(self, path: Path, foreign: Path | None = None) -> None:
+        """Create the tables from the ledger at `path` and the foreign records."""
         for statement in _TABLES:
             self._world.sql(statement)
         for entry in self._once_each(path):
             self._expect_entry(entry)
-        for record in damage.foreign(self._world.foreign):
+        for record in damage.foreign(foreign) if foreign else ():
             self.figures.foreign += record.acknowledged
             if record.number >= 0:
                 self._expect(self._posts.post(record.number, good=True), must=record.acknowledged)

@@ -13,9 +13,9 @@ import msgspec
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.table_names import table_name
 from tests.faults.harness import values
+from tests.faults.harness.expected import Sql
 from tests.faults.harness.posts import CLICKSTREAM, FOREIGN, UNMODELLED, Posts
 from tests.faults.harness.repair import REFUSED
-from tests.faults.harness.world import World
 
 FRESH_APP = "a7Kq2mXw9L"  # of the samples: an event of it measures freshness, no post of a run has it
 _EXAMPLES = 5
@@ -54,9 +54,9 @@ _FAULTS = {
 class Judge:
     """Queries ClickHouse."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: Sql, posts: Posts) -> None:
         self._world = world
-        self._posts = Posts(seed)
+        self._posts = posts
         names = [table_name(r.name) for r in Catalog.load().newest_releases() if r.family == "mobile"]
         self._typed = [*names, UNMODELLED]
 

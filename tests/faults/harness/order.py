@@ -73,7 +73,7 @@ def complaints(world: World, faults: Iterable[Done]) -> Iterator[str]:
 
 
 def _records(world: World) -> Iterator[list[Record]]:
-    kafka = OffsetReader({"bootstrap.servers": world.kafka_servers, "log_level": "0"}, "faults")
+    kafka = OffsetReader(world.kafka_properties, "faults")
     logs = kafka.logs().items()
     yield from kafka.records(
         [

@@ -24,6 +24,7 @@ from tests.faults.harness.cluster import BROKERS
 from tests.faults.harness.expected import Expected, Figures
 from tests.faults.harness.judge import FRESH_APP, Judge
 from tests.faults.harness.nemesis import Done, Nemesis, carried_out
+from tests.faults.harness.posts import Posts
 from tests.faults.harness.sender import Arguments
 from tests.faults.harness.world import World
 from tests.support.process import Child
@@ -210,11 +211,12 @@ class Run:
         outcome, options = self._outcome, self._options
         outcome.complaints += self._world.complaints
         outcome.complaints += repair.repair(self._world, options.folder)
-        expected = Expected(self._world, options.seed)
-        expected.load(self._ledger)
+        posts = Posts(options.seed)
+        expected = Expected(self._world, posts)
+        expected.load(self._ledger, self._world.foreign)
         outcome.figures = expected.figures
         outcome.complaints += expected.complaints[:20]
-        judge = Judge(self._world, options.seed)
+        judge = Judge(self._world, posts)
         outcome.complaints += judge.complaints()
         self._say("judge: values")
         outcome.complaints += list(judge.sample_complaints(options.sample))[:20]

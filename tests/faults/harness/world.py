@@ -111,6 +111,11 @@ class World:
         """Their addresses."""
         return self.stack.kafka
 
+    @property
+    def kafka_properties(self) -> dict[str, str]:
+        """Properties of their clients."""
+        return {"bootstrap.servers": self.kafka_servers, "log_level": "0"}
+
     def pid(self, name: str) -> int:
         """Return the process id of a service or broker. Raises: OSError, ValueError while it has none."""
         return self.cluster.pid(name) if self.cluster and name in self.cluster.names else self.stack.pid(name)
