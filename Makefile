@@ -14,7 +14,7 @@ TYPED := runtime schemas ingest consumers deploy tapline tests
 
 TAPLINE := $(BIN)/python -m tapline
 
-.PHONY: help run demo restart status backup restore move-out url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-cluster test-pods test-apiserver install-systemd test-systemd faults faults-erasure faults-production faults-mutants fuzz bench lock clean
+.PHONY: help run demo restart status backup restore move-out url doctor prometheus test test-all test-clients docs check fmt report reconcile replay tail schemas spool wheel release serve image test-image test-compose test-cluster test-pods test-apiserver install-systemd test-systemd test-netns faults faults-erasure faults-production faults-mutants fuzz bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 23
@@ -125,6 +125,9 @@ test-pods: wheel ## run the pods of deploy/kubernetes by podman kube play (Debia
 
 test-systemd: wheel ## boot the systemd services in a container (Debian, root), and restart them under load
 	@$(BIN)/python -m tests.systemd
+
+test-netns: $(STAMP) ## cut the network between three brokers under load, 3 minutes (root)
+	@$(BIN)/python -m pytest -n 0 -rs tests/faults/test_network.py $(ARGS)
 
 faults: $(STAMP) ## break every part while events are sent, then check that none is lost
 	@$(BIN)/python -m tests.faults.harness $(ARGS)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.faults.harness import plan, report
+from tests.faults.harness import network, plan, report
 from tests.faults.harness.run import Options, Run, choices, clean
 
 
@@ -23,6 +23,8 @@ def main() -> int:
     parser = _parser()
     arguments = parser.parse_args()
     options = _options(arguments)
+    if options.network and (why := network.missing()):
+        parser.error(f"--network: {why}")
     unknown = {*options.only} - {choice.name for choice in choices(options)}
     if unknown:
         known = ", ".join(choice.name for choice in choices(msgspec.structs.replace(options, only=())))
@@ -55,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--connections", type=int, default=32, help="of the sender (default: 32)")
     parser.add_argument("--cluster", action="store_true", help="three Kafka brokers instead of one")
     parser.add_argument(
+        "--network", action="store_true", help="a cluster whose brokers are cut off, one at a time (root)"
+    )
+    parser.add_argument(
         "--only", type=lambda text: tuple(text.split(",")), default=(), help="names of faults"
     )
     parser.add_argument(
@@ -76,6 +81,8 @@ def _options(arguments: argparse.Namespace) -> Options:
         given["seed"] = time.time_ns() % 1_000_000
     if arguments.folder is None:
         given["folder"] = Path(tempfile.mkdtemp(prefix="tapline-faults-"))
+    if arguments.network:
+        given |= {"cluster": True, "hands": 1}
     return Options(**given)
 
 
@@ -84,7 +91,7 @@ def _again(options: Options) -> str:
     parts += [f"--{name} {getattr(options, name)}" for name in ("events", "faults") if getattr(options, name)]
     parts += [f"--rate {options.rate:g}", f"--connections {options.connections}", f"--hands {options.hands}"]
     parts += [f"--session-ms {options.session_ms}"]
-    parts += ["--cluster"] if options.cluster else []
+    parts += ["--network"] if options.network else ["--cluster"] if options.cluster else []
     parts += [f'--only "{",".join(options.only)}"'] if options.only else []
     return f"python -m tests.faults.harness {' '.join(parts)}"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from deploy.local import kafka, services, supervise
 from deploy.local.services import Service
 from deploy.local.settings import Settings
+from tests.faults.harness.network import BrokerHost
 from tests.support.stack import free_pairs
 
 _PROPERTIES = """\
@@ -21,8 +22,9 @@ process.roles=broker,controller
 node.id={node}
 controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
-listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},BROKERS://127.0.0.1:{broker_port}
-advertised.listeners=CLIENTS://127.0.0.1:{advertised},BROKERS://127.0.0.1:{broker_port}
+listeners=CLIENTS://{host.clients}:{port},CONTROLLER://{host.peers}:{controller_port},\\
+  BROKERS://{host.peers}:{broker_port}
+advertised.listeners=CLIENTS://{host.clients}:{advertised},BROKERS://{host.peers}:{broker_port}
 listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,BROKERS:PLAINTEXT
 inter.broker.listener.name=BROKERS
 log.dirs={log_dir}
@@ -62,8 +64,10 @@ class Cluster:
         names: Sequence[str],
         advertised: Mapping[str, int] | None = None,
         properties: str = "",
+        hosts: Mapping[str, BrokerHost] | None = None,
     ) -> None:
         self.names = names
+        self._hosts = dict(hosts or dict.fromkeys(names, BrokerHost()))
         self._properties = f"{_PROPERTIES}{properties}"
         self._folder = folder
         pairs = free_pairs(2 * len(names))
@@ -72,7 +76,7 @@ class Cluster:
         # A separate port, so that faults of client connections do not affect replication.
         self._broker_ports = dict(zip(self.names, pairs[len(names) :], strict=True))
         self._advertised = self.ports | dict(advertised or {})  # for brokers behind a proxy, the proxy's
-        self.servers = ",".join(f"127.0.0.1:{port}" for port in ports)
+        self.servers = ",".join(f"{self._hosts[name].clients}:{port}" for name, port in self.ports.items())
         # of listeners that `properties` may add
         self.secured = ",".join(f"127.0.0.1:{port + 1}" for port in self._broker_ports.values())
         self._running = contextlib.ExitStack()
@@ -104,10 +108,13 @@ class Cluster:
         cache = Settings.from_env(os.environ).cache_dir
         java = kafka.jvm(folder, cache, _say)
         properties = folder / "server.properties"
-        voters = ",".join(f"{n}@127.0.0.1:{p + 1}" for n, p in enumerate(self.ports.values(), 1))
+        voters = ",".join(
+            f"{n}@{self._hosts[one].peers}:{p + 1}" for n, (one, p) in enumerate(self.ports.items(), 1)
+        )
         properties.write_text(
             self._properties.format(
                 node=node,
+                host=self._hosts[name],
                 voters=voters,
                 port=port,
                 advertised=self._advertised[name],
@@ -118,7 +125,7 @@ class Cluster:
             )
         )
         kafka.format_folder(java, properties, _CLUSTER_ID)
-        return [*java, "kafka.Kafka", str(properties)]
+        return [*self._hosts[name].entry, *java, "kafka.Kafka", str(properties)]
 
 
 def _say(text: str) -> None:

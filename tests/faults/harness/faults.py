@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from runtime.kafka import topics
 from schemas.catalog.catalog import Catalog
 from schemas.catalog.table_names import table_name
+from tests.faults.harness import partitions
 from tests.faults.harness.damage import Damage
 from tests.faults.harness.plan import Step
 from tests.faults.harness.world import World
@@ -274,4 +275,7 @@ FAULTS: Mapping[str, Fault] = {
     "refuse": _refuse,
     "drop": _drop,
     "alter": _drop_column,
+    "cut": partitions.cut,
+    "isolate": partitions.isolate,
+    "narrow": partitions.narrow,
 }

@@ -67,6 +67,15 @@ def cluster(brokers: Sequence[str]) -> list[Choice]:
     ]
 
 
+def network() -> list[Choice]:
+    """Return the faults of the network between brokers: one at a time, so that two brokers can agree."""
+    return [
+        Choice("cut", "leader", 1, (20.0, 20.0)),
+        Choice("isolate", "leader", 1, (20.0, 20.0)),
+        Choice("narrow", "leader", 1, (20.0, 20.0)),
+    ]
+
+
 def steps(seed: int, hand: int, choices: Sequence[Choice]) -> Iterator[Step]:
     """Yield the faults of one hand, endlessly."""
     rng = Random(f"{seed}/hand/{hand}")

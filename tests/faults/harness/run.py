@@ -50,6 +50,7 @@ class Options(msgspec.Struct, frozen=True):
     rate: float  # posts per second; 0: as fast as they are answered
     connections: int
     cluster: bool
+    network: bool  # its brokers have hosts of their own, and only the network between them fails
     only: tuple[str, ...]  # names of faults; empty: all
     hands: int
     session_ms: int  # session timeout of a loader in its group
@@ -76,7 +77,12 @@ class Run:
         self._say = say
         self._outcome = Outcome([], Figures(), {}, {}, [])
         options.folder.mkdir(parents=True, exist_ok=True)
-        self._world = World(options.folder, BROKERS if options.cluster else (), options.session_ms)
+        self._world = World(
+            options.folder,
+            BROKERS if options.cluster else (),
+            options.session_ms,
+            has_network=options.network,
+        )
         self._ledger = options.folder / "ledger.jsonl"
         self._done: list[Done] = []
         self._told = {"posts": 0, "acknowledged": 0}
@@ -164,6 +170,7 @@ class Run:
             ledger=str(self._ledger),
             rate=options.rate,
             connections=options.connections,
+            other_ports=self._world.other_ports,
         )
         command = [
             sys.executable,
@@ -220,8 +227,9 @@ class Run:
         outcome.complaints += judge.complaints()
         self._say("judge: values")
         outcome.complaints += list(judge.sample_complaints(options.sample))[:20]
-        self._say("judge: order")
-        outcome.complaints += order.complaints(self._world, self._done)
+        if not options.network:  # two ingests keep no order between them
+            self._say("judge: order")
+            outcome.complaints += order.complaints(self._world, self._done)
         self._say("judge: reconcile")
         outcome.complaints += repair.reconcile(self._world, options.folder, outcome.notes)
         fresh = self._freshness()
@@ -269,6 +277,7 @@ class Run:
 def choices(options: Options) -> list[plan.Choice]:
     """Return the faults to draw from."""
     every = plan.cluster(BROKERS) if options.cluster else plan.single()
+    every = plan.network() if options.network else every
     return [choice for choice in every if not options.only or choice.name in options.only]
 
 

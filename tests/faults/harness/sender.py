@@ -47,6 +47,7 @@ class Arguments(msgspec.Struct, frozen=True):
     # Sound posts, each sent once, whatever the answer; milliseconds count from the moment when it was due.
     once: bool = False
     authority: str = ""  # file with the certificate of a private one: HTTPS to this machine
+    other_ports: tuple[int, ...] = ()  # of more ingests on the same host, which share the connections
 
 
 class Sender:
@@ -86,7 +87,9 @@ class Sender:
 
     async def _work(self, index: int) -> None:
         rng = Random(f"{self._arguments.seed}/{index}")
-        connection = Connection(*self._address, *self._tls)
+        host, port = self._address
+        ports = (port, *self._arguments.other_ports)
+        connection = Connection(host, ports[index % len(ports)], *self._tls)
         for number, again in self._due():
             due = time.monotonic() + (wait := self._seconds_till_due())
             if wait > 0:

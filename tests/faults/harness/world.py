@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 
 from tests.faults.harness.cluster import Cluster
-from tests.support.process import Child
+from tests.faults.harness.network import Network
+from tests.support.process import Child, Ingest
 from tests.support.stack import ROOT, Stack
 from tests.support.web import WEB
 
@@ -61,7 +62,9 @@ class Inside:
 class World:
     """The stack under test, and the handles for breaking it."""
 
-    def __init__(self, folder: Path, brokers: Sequence[str], session_ms: int) -> None:
+    def __init__(
+        self, folder: Path, brokers: Sequence[str], session_ms: int, *, has_network: bool = False
+    ) -> None:
         self.folder = folder
         self.data = folder / "stack"
         self.data.mkdir(parents=True, exist_ok=True)
@@ -72,7 +75,10 @@ class World:
         self.inside = Inside(folder / "inside")
         self.complaints: list[str] = []  # faults that did not heal by themselves
         self.disk = _mounted(folder / "disk")  # None without root
-        self.cluster = Cluster(folder / "brokers", brokers) if brokers else None
+        # With a network of their own, the brokers have two ingests and two loaders.
+        self.network = Network(brokers) if has_network else None
+        hosts = self.network.hosts if self.network else None
+        self.cluster = Cluster(folder / "brokers", brokers, hosts=hosts) if brokers else None
         env = {
             "INGEST_TOKENS": _TOKEN,
             "INGEST_SPOOL_DIR": str((self.disk or self.data) / "spool"),
@@ -84,22 +90,38 @@ class World:
         if self.cluster:
             env["KAFKA_BOOTSTRAP_SERVERS"] = self.cluster.servers
         self.stack = Stack(self.data, _SERVICES, env)
-        self._seconds: list[Child[bytes]] = []  # loaders next to the supervised one
+        self._ingests: list[Ingest] = []  # next to the supervised one
+        self._connected, self._seconds = contextlib.ExitStack(), contextlib.ExitStack()
 
     def start(self) -> None:
         """Start everything, and wait until it is ready."""
+        if self.network:
+            self._connected.enter_context(self.network.running())
         if self.cluster:
             self.cluster.start()
         self.stack.start()
+        if self.network:
+            self._seconds.enter_context(self.second_loader())
+            (self.folder / "second").mkdir(exist_ok=True)
+            second = Ingest(self.stack.kafka, self.folder / "second", {"INGEST_TOKENS": _TOKEN}).start()
+            self._seconds.callback(second.stop)
+            self._ingests.append(second)
 
     def stop(self) -> None:
         """Stop everything; data stays."""
+        self._seconds.close()
         if self.stack.process and self.stack.process.poll() is None:
             self.stack.stop()
         if self.cluster:
             self.cluster.stop()
+        self._connected.close()
         if self.disk:
             subprocess.run(["umount", "--lazy", str(self.disk)], check=False)
+
+    @property
+    def other_ports(self) -> tuple[int, ...]:
+        """The ports of the other ingests."""
+        return tuple(ingest.port for ingest in self._ingests)
 
     @property
     def kafka(self) -> Sequence[str]:
@@ -168,9 +190,10 @@ class World:
         return answer.content
 
     def metric(self, name: str) -> float:
-        """Return the sum of a metric of ingest, or of the live page. Raises: httpx.HTTPError."""
-        base = self.stack.live_url if name.startswith("tapline_live") else self.stack.admin_url
-        lines = WEB.get(f"{base}/metrics", timeout=5).text.splitlines()
+        """Return the sum of a metric of all ingests, or of the live page. Raises: httpx.HTTPError."""
+        ingests = [self.stack.admin_url, *(ingest.admin_url for ingest in self._ingests)]
+        bases = [self.stack.live_url] if name.startswith("tapline_live") else ingests
+        lines = [line for base in bases for line in WEB.get(f"{base}/metrics", timeout=5).text.splitlines()]
         return sum(
             float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
         )
