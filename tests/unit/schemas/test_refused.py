@@ -172,4 +172,5 @@ def test_a_quarantine_record_holds_the_body_verbatim(catalog: Catalog) -> None:
         "body": bytes(range(256)),
         "allowed_app_ids": "app1|app2",
         "content_encoding": "br",
+        "traceparent": None,
     }
