@@ -18,7 +18,7 @@ PATH = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.wh
 NO_BROWSER = "no Chromium on PATH (Debian: apt install chromium): the live page is not tested in one"
 
 DESKTOP, PHONE = (1440, 900), (390, 844)
-_SECONDS_MAX = 20
+_SECONDS_MAX = 60
 # Violations of the page's policy, recorded from the first script on.
 _WATCH = """
 window.violations = [];
