@@ -181,4 +181,4 @@ def test_what_hangs_does_not_keep_a_failed_process() -> None:
 
     assert status == 1
     assert '"event": "stop_hangs"' in complained
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 20 * patience()
