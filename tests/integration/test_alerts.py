@@ -16,16 +16,24 @@ import pytest
 from consumers.live import app_activity
 from tests.faults.test_disk import mounted
 from tests.support.live import event, sql
-from tests.support.prometheus import Prometheus
+from tests.support.prometheus import Alert, Prometheus
 from tests.support.stack import ROOT, Stack
 from tests.support.tls import Authority, Server, serving
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patience
 from tests.support.web import WEB
 
 pytestmark = pytest.mark.slow
 
 _DAY_MS = 86_400_000
 STARTS = "changes(tapline_live_started_at_seconds[40s])"
+
+
+def assert_fired(prometheus: Prometheus, began: float, expected: set[Alert]) -> None:
+    """Nothing else fired. On a busy machine, a service may not answer for seconds, which is an alert too."""
+    fired = prometheus.fired_since(began)
+    if patience() > 1:
+        fired = {alert for alert in fired if alert in expected or alert[0] != "TaplineDown"}
+    assert fired == expected
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +110,7 @@ def test_a_process_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus,
         os.kill(pid, signal.SIGCONT)
     prometheus.wait()
 
-    assert prometheus.fired_since(began) == {("TaplineDown", name)}
+    assert_fired(prometheus, began, {("TaplineDown", name)})
 
 
 def test_a_look_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus) -> None:
@@ -117,7 +125,7 @@ def test_a_look_that_hangs_is_one_alert(stack: Stack, prometheus: Prometheus) ->
         hang.unlink()
     prometheus.wait()
 
-    assert prometheus.fired_since(began) == {("TaplineStalled", "live")}
+    assert_fired(prometheus, began, {("TaplineStalled", "live")})
 
 
 def test_a_process_that_ends_again_and_again_is_one_alert(stack: Stack, prometheus: Prometheus) -> None:
@@ -149,11 +157,7 @@ def test_kafka_away_is_one_alert_until_the_spool_fills(stack: Stack, prometheus:
         os.kill(pid, signal.SIGCONT)
     prometheus.wait()
 
-    # On a busy machine another service may fail to answer in time, which is an alert of its own.
-    fired = {
-        alert for alert in prometheus.fired_since(began) if alert[0] != "TaplineDown" or alert[1] == "kafka"
-    }
-    assert fired == {("TaplineDown", "kafka"), ("TaplineSpoolFilling", "")}
+    assert_fired(prometheus, began, {("TaplineDown", "kafka"), ("TaplineSpoolFilling", "")})
 
 
 def test_a_loader_that_runs_and_loads_nothing_lags_then_is_late(stack: Stack, prometheus: Prometheus) -> None:
@@ -169,7 +173,7 @@ def test_a_loader_that_runs_and_loads_nothing_lags_then_is_late(stack: Stack, pr
         sql(stack, "ATTACH TABLE tapcart_raw.app_opened")
     prometheus.wait()
 
-    assert prometheus.fired_since(began) == {("TaplineLag", ""), ("TaplineLate", "")}
+    assert_fired(prometheus, began, {("TaplineLag", ""), ("TaplineLate", "")})
 
 
 def test_troubles_of_their_own_are_alerts_of_their_own(
@@ -196,7 +200,7 @@ def test_troubles_of_their_own_are_alerts_of_their_own(
     public.show(authority.issue())
     post(stack, 1, app_id="quiet", timestamp=time.time_ns() // 1_000_000)
     prometheus.wait()
-    assert prometheus.fired_since(began) == set(expected)
+    assert_fired(prometheus, began, set(expected))
 
 
 @pytest.mark.parametrize("name", ["clickhouse", "spool"])
@@ -212,7 +216,7 @@ def test_a_disk_that_fills_is_one_alert(prometheus: Prometheus, disks: dict[str,
     (disk / "filler").unlink()
     prometheus.wait()
 
-    assert prometheus.fired_since(began) == {("TaplineDisk", name)}
+    assert_fired(prometheus, began, {("TaplineDisk", name)})
 
 
 def test_a_certificate_that_is_refused_is_one_alert(
@@ -226,7 +230,7 @@ def test_a_certificate_that_is_refused_is_one_alert(
     public.show(authority.issue())
     prometheus.wait()
 
-    assert prometheus.fired_since(began) == {("TaplineCertificate", "")}
+    assert_fired(prometheus, began, {("TaplineCertificate", "")})
 
 
 def test_apps_beyond_the_limit_count_together(stack: Stack) -> None:
