@@ -51,9 +51,9 @@ class Mover:
                 f"{self._target.at} has rows that were loaded later than any here: it is in use already. "
                 "Nothing was changed."
             )
+        insertable = self._target.insertable()
         for table in self._tables:
-            taken = self._target.insertable(table)
-            lacking = [name for name in present.get(table.name, []) if name not in taken]
+            lacking = [name for name in present.get(table.name, []) if name not in insertable[table.name]]
             if lacking:
                 raise StackError(
                     f"{table.name} has columns that are in no schema: {', '.join(lacking)}. "

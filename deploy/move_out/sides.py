@@ -122,9 +122,10 @@ class OutsideServer(CopiedServer):
         ):
             self._run(statement)
 
-    def insertable(self, table: Table) -> list[str]:
-        """Return the columns that `insert` may name."""
-        return self.columns()[tables.inserts(table, self._options)]
+    def insertable(self) -> dict[str, list[str]]:
+        """Return the columns of each table that `insert` may name."""
+        found = self.columns()
+        return {table.name: found[tables.inserts(table, self._options)] for table in self._tables}
 
     def partitions(self, table: Table) -> set[str]:
         """Return the ids of a table's partitions."""

@@ -112,6 +112,8 @@ def _read(properties: Mapping[str, str]) -> Cluster:
 def _set_retention(properties: Mapping[str, str], cluster: Cluster, contract: TopicContract) -> bool:
     """Give existing topics the operator's retention; return whether any was changed."""
     changes = retention_changes(cluster, contract)
+    if not changes:
+        return False
     with topic_reader.client(properties) as admin:
         for topic, entries in changes.items():
             changed = [
@@ -127,7 +129,7 @@ def _set_retention(properties: Mapping[str, str], cluster: Cluster, contract: To
                 _LOG.warning("topic_retention_not_changed", extra=extra)
             else:
                 _LOG.warning("topic_retention_changed", extra={"topic": topic, "entries": entries})
-    return bool(changes)
+    return True
 
 
 def create_missing(properties: Mapping[str, str], contract: TopicContract, seconds_max: float) -> None:

@@ -2,8 +2,6 @@
 
 import gzip
 import os
-import subprocess
-import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -17,6 +15,7 @@ from schemas.catalog.table_names import table_name
 from tests.faults.harness import plan, values
 from tests.faults.harness.mutants import MUTANTS, mutate
 from tests.faults.harness.posts import QUARANTINE, UNMODELLED, Post, Posts
+from tests.faults.short_run import passed
 from tests.support.stack import ROOT
 
 # Another seed is another run: `TAPLINE_FAULTS_SEED=7 make test-all ARGS=tests/faults/test_harness.py`.
@@ -125,14 +124,4 @@ def test_a_text_that_is_gone_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.timeout(420)
 def test_nothing_is_lost_under_faults(tmp_path: Path) -> None:
     """A short run of the harness: everything is broken at random, and every promise is kept."""
-    command = ["-m", "tests.faults.harness", "--seed", _SEED, "--seconds", _SECONDS, "--rate", "300"]
-    done = subprocess.run(
-        [sys.executable, *command, "--folder", str(tmp_path / "run")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "passed: nothing lost" in done.stdout
+    passed(tmp_path / "run", "--seed", _SEED, "--seconds", _SECONDS, "--rate", "300")

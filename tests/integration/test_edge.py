@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from tests.faults.harness.ledger import entries
 from tests.faults.harness.sender import Arguments
+from tests.faults.harness.sender import command as sender_command
 from tests.support.acme import acme
 from tests.support.edge import HOST, Caddy
 from tests.support.process import SAMPLES, TOKEN, Child, Ingest, free_port
@@ -153,8 +153,7 @@ def test_the_next_caddy_takes_over_without_a_refusal(edge: Edge, tmp_path: Path)
         once=True,
         authority=str(edge.caddy.root),
     )
-    command = [sys.executable, "-m", "tests.faults.harness.sender", msgspec.json.encode(arguments).decode()]
-    with Child[bytes](command, cwd=ROOT, stdout=subprocess.DEVNULL) as sender:
+    with Child[bytes](sender_command(arguments), cwd=ROOT, stdout=subprocess.DEVNULL) as sender:
         for _ in range(_HAND_OVERS):
             size = ledger.stat().st_size if ledger.exists() else 0
             eventually(partial(_has_grown, ledger, size))

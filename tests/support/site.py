@@ -12,7 +12,7 @@ import httpx
 from schemas.catalog.catalog import HERE
 from tests.support.stack import ROOT, Stack
 from tests.support.warehouse import Tables
-from tests.support.web import WEB
+from tests.support.web import WEB, total
 
 ARRIVAL = ("app_id", "received_at", "app_properties.app_id")
 
@@ -37,11 +37,8 @@ class Site:
     def metric(self, process: str, name: str) -> float:
         """Return a metric of `ingest` or `warehouse`, summed over labels."""
         port = {"ingest": "INGEST_ADMIN_PORT", "warehouse": "WAREHOUSE_METRICS_PORT"}[process]
-        lines = WEB.get(f"http://127.0.0.1:{self.stack.env[port]}/metrics").text.splitlines()
-        name = f"tapline_{process}_{name}"
-        return sum(
-            float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
-        )
+        page = WEB.get(f"http://127.0.0.1:{self.stack.env[port]}/metrics").text
+        return total(page, f"tapline_{process}_{name}")
 
     def run(self, module: str, *arguments: object, status: int = 0) -> str:
         """Run a command as make does; return its output."""

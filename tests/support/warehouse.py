@@ -26,6 +26,7 @@ from schemas.catalog.catalog import Catalog
 from schemas.codec.events import Decoded, EventDecoder
 from tests.support.stack import ROOT, free_ports
 from tests.support.waiting import eventually, patience
+from tests.support.web import total
 
 CATALOG = Catalog.load()
 SAMPLES = {path.stem: path.read_bytes() for path in sorted((ROOT / "deploy/samples/mobile").glob("*.json"))}
@@ -249,10 +250,7 @@ class Loader:
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric's samples; `name` with or without labels."""
-        lines = self.get("/metrics")[1].splitlines()
-        return sum(
-            float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
-        )
+        return total(self.get("/metrics")[1], name)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill it."""

@@ -83,7 +83,8 @@ _BACKGROUND = {
 }
 _OF_TABLES = {
     "number_of_free_entries_in_pool_to_execute_optimize_entire_partition": 60,
-    # An idle table's old files, of erased people too, would be looked at every 5 minutes only.
+    # Old files may hold rows of erased people. By default, ClickHouse looks for them every 5 minutes at most
+    # while a table is idle.
     "max_cleanup_delay_period": 60,
 }
 

@@ -8,7 +8,6 @@ import contextlib
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +24,7 @@ from tests.faults.harness.expected import Expected, Figures
 from tests.faults.harness.judge import FRESH_APP, Judge
 from tests.faults.harness.nemesis import Done, Nemesis, carried_out
 from tests.faults.harness.posts import Posts
-from tests.faults.harness.sender import Arguments
+from tests.faults.harness.sender import Arguments, command
 from tests.faults.harness.world import World
 from tests.support.process import Child
 from tests.support.stack import ROOT
@@ -172,13 +171,7 @@ class Run:
             connections=options.connections,
             other_ports=self._world.other_ports,
         )
-        command = [
-            sys.executable,
-            "-m",
-            "tests.faults.harness.sender",
-            msgspec.json.encode(arguments).decode(),
-        ]
-        with Child[bytes](command, cwd=ROOT, stdout=subprocess.PIPE) as sender:
+        with Child[bytes](command(arguments), cwd=ROOT, stdout=subprocess.PIPE) as sender:
             threading.Thread(target=self._listen, args=(sender,), daemon=True).start()
             try:
                 yield sender

@@ -50,6 +50,11 @@ class Arguments(msgspec.Struct, frozen=True):
     other_ports: tuple[int, ...] = ()  # of more ingests on the same host, which share the connections
 
 
+def command(arguments: Arguments) -> list[str]:
+    """Return the command that runs it."""
+    return [sys.executable, "-m", "tests.faults.harness.sender", msgspec.json.encode(arguments).decode()]
+
+
 class Sender:
     """All connections and their shared state."""
 

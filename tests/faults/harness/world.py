@@ -15,13 +15,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import httpx
-
 from tests.faults.harness.cluster import Cluster
 from tests.faults.harness.network import Network
 from tests.support.process import Child, Ingest
 from tests.support.stack import ROOT, Stack
-from tests.support.web import WEB
+from tests.support.web import WEB, run_sql, total
 
 _SERVICES = "clickhouse,kafka,warehouse,ingest,live"
 CRASHED = ("ingest", "warehouse", "live")
@@ -182,21 +180,13 @@ class World:
 
     def sql(self, query: str, data: bytes = b"", seconds_max: float = 600.0) -> bytes:
         """Return what ClickHouse answers. Raises: httpx.HTTPError."""
-        # As a body, because it may be longer than a URL.
-        params, content = ({"query": query}, data) if data else ({}, query.encode())
-        answer = WEB.post(self.stack.clickhouse_url, params=params, content=content, timeout=seconds_max)
-        if answer.is_error:
-            raise httpx.HTTPError(f"{query[:300]}: {answer.text[:1000]}")
-        return answer.content
+        return run_sql(self.stack.clickhouse_url, query, data, seconds_max)
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric of all ingests, or of the live page. Raises: httpx.HTTPError."""
         ingests = [self.stack.admin_url, *(ingest.admin_url for ingest in self._ingests)]
         bases = [self.stack.live_url] if name.startswith("tapline_live") else ingests
-        lines = [line for base in bases for line in WEB.get(f"{base}/metrics", timeout=5).text.splitlines()]
-        return sum(
-            float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
-        )
+        return sum(total(WEB.get(f"{base}/metrics", timeout=5).text, name) for base in bases)
 
     def heal(self) -> None:
         """End every remaining fault."""

@@ -6,7 +6,6 @@ there is none between two ingests.
 """
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from tests.faults.harness.caught_up import CaughtUp
 from tests.faults.harness.expected import Expected, Figures
 from tests.faults.harness.judge import Judge
 from tests.faults.harness.posts import Posts
-from tests.faults.harness.sender import Arguments
+from tests.faults.harness.sender import Arguments, command
 from tests.faults.production.site import Site
 from tests.support.process import Child
 from tests.support.stack import ROOT
@@ -182,9 +181,7 @@ class Run:
             once=True,
             authority=str(self._site.caddy.root),
         )
-        text = msgspec.json.encode(arguments).decode()
-        command = [sys.executable, "-m", "tests.faults.harness.sender", text]
-        with Child[bytes](command, cwd=ROOT, stdout=subprocess.DEVNULL) as sender:
+        with Child[bytes](command(arguments), cwd=ROOT, stdout=subprocess.DEVNULL) as sender:
             yield sender
 
     def _look_at_answers(self) -> None:

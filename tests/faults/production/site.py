@@ -21,7 +21,7 @@ from tests.support.secure_kafka import SecureKafka, secure, secure_kafka
 from tests.support.stack import ROOT, Stack, free_pairs
 from tests.support.tls import tls_front
 from tests.support.waiting import eventually
-from tests.support.web import WEB
+from tests.support.web import WEB, run_sql, total
 
 _TOKEN = "secret-of-the-production"  # noqa: S105 - of a stack that nobody else reaches
 _PASSWORD = "password-of-the-production"  # noqa: S105
@@ -162,17 +162,7 @@ class Site:
 
     def sql(self, query: str, data: bytes = b"") -> bytes:
         """Return what ClickHouse answers. Raises: httpx.HTTPError."""
-        params, content = ({"query": query}, data) if data else ({}, query.encode())
-        answer = WEB.post(
-            self.clickhouse.clickhouse_url,
-            params=params,
-            content=content,
-            timeout=600,
-            auth=("default", _PASSWORD),
-        )
-        if answer.is_error:
-            raise httpx.HTTPError(f"{query[:300]}: {answer.text[:1000]}")
-        return answer.content
+        return run_sql(self.clickhouse.clickhouse_url, query, data, login=("default", _PASSWORD))
 
     @property
     def kafka_properties(self) -> dict[str, str]:
@@ -181,10 +171,7 @@ class Site:
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric over both ingests. Raises: httpx.HTTPError."""
-        pages = [WEB.get(f"{ingest.url}/metrics", timeout=5).text for ingest in self.ingests]
-        lines = [line for page in pages for line in page.splitlines()]
-        found = (line for line in lines if line.startswith((f"{name} ", f"{name}{{")))
-        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+        return sum(total(WEB.get(f"{one.url}/metrics", timeout=5).text, name) for one in self.ingests)
 
     def _ingest(self, name: str, port: int, admin_port: int) -> Part:
         env = {
