@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.support.site import Site
 from tests.support.stack import ROOT, Stack
 from tests.support.waiting import eventually
 
+_BEGAN = time.monotonic()
 _SHARED = ("services", "stack", "breakable", "changing")  # fixtures of the session
 # Of the other files, those that take longest: a file, or a folder.
 _LONG = (
@@ -40,6 +42,11 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("tapline"), max_examples=2000)
 settings.load_profile("tapline")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the limit that keeps CI within half an hour on a slow machine too."""
+    parser.addoption("--minutes", type=float, help="skip the tests that would begin later than this")
 
 
 def pytest_configure() -> None:
@@ -79,9 +86,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStack:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with what takes longest, so that no worker ends up alone with it; the order within is random."""
-    items.sort(key=_turn)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Start with what takes longest, so that no worker ends up alone with it; the order within is random.
+
+    With a limit of time all of it is random, so that each test has its chance.
+    """
+    if config.getoption("--minutes") is None:
+        items.sort(key=_turn)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what comes too late; before any fixture is set up."""
+    minutes = item.config.getoption("--minutes")
+    if minutes is not None and time.monotonic() - _BEGAN > 60 * minutes:
+        pytest.skip("no time left: --minutes is over")
 
 
 @pytest.fixture(scope="session")

@@ -356,7 +356,8 @@ def test_producers_newer_than_the_loader_stop_it(site: Site) -> None:
 
 def test_failed_quarantine_write_moves_no_offset(site: Site) -> None:
     """Kafka hangs when a refused record is to be kept: it is retried until acknowledged."""
-    loader = site.loader()
+    # Longer than Kafka hangs here, or the loader drops what it holds, to read it again.
+    loader = site.loader(KAFKA_SESSION_TIMEOUT_MS="120000")
     eventually(lambda: site.members() == 1, 30, "one member")
     site.stack.kill("clickhouse", signal.SIGSTOP)
     site.send(1)
