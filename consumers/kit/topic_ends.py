@@ -75,7 +75,7 @@ class TopicEnds:
             raise
 
     def _ask(self, consumer: Consumer) -> None:
-        asked_at, why, until_ms = time.monotonic(), "", None
+        asked_at, why, problem, until_ms = time.monotonic(), "", "", None
         try:
             until_ms = self._delivered_ms()
         except IngestAwayError as error:
@@ -85,12 +85,14 @@ class TopicEnds:
             ends = offsets.ends(consumer, places, _REQUEST_SECONDS_MAX)
         except KafkaException as error:
             why = f"Kafka: {error.args[0].str()}"
-            self._note(self._diagnosis.sentence(error.args[0]))
+            problem = self._diagnosis.sentence(error.args[0])
         else:
-            self._note("")
             self._known = asked_at, ends
             if until_ms is not None:
                 self._snapshots.append(DeliverySnapshot(until_ms, ends))
+        if self._stopping.is_set():
+            return  # nobody waits for this answer any more
+        self._note(problem)
         self._say(why if self._urls is not None else "")
 
     def _delivered_ms(self) -> int | None:

@@ -134,3 +134,24 @@ def test_an_unexpected_error_reaches_the_caller(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(_Kafka, "list_topics", lambda *_, **__: 1 // 0)
     with running(_Kafka(), monkeypatch) as ends, pytest.raises(RuntimeError, match="topic-ends has ended"):
         eventually(ends.now)
+
+
+def test_a_query_under_way_says_nothing_after_close(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kafka may stop together with us; the log of a process in order ends without an error."""
+    kafka, closed = _Kafka(), threading.Event()
+    kafka.is_away = True
+    list_topics = kafka.list_topics
+
+    def slow(name: str, **options: Any) -> Any:
+        assert closed.wait(60)
+        return list_topics(name, **options)
+
+    monkeypatch.setattr(kafka, "list_topics", slow)
+    with running(kafka, monkeypatch) as ends:
+        thread = ends._thread
+    closed.set()
+    thread.join()
+
+    assert [one.message for one in caplog.records] == []
