@@ -157,14 +157,14 @@ def test_a_table_keeps_its_rows_for_as_long_as_agreed(site: Site) -> None:
 
 def test_every_action_is_in_the_audit_trail(site: Site, tmp_path: Path) -> None:
     """In the topic, the table and on the page: who, when and how many; no id."""
-    planted = "id-planted-for-the-audit"
-    site.post(event(device_id=planted, app_id="app-of-audit"))
+    device = "id-of-the-audit"
+    site.post(event(device_id=device, app_id="app-of-audit"))
     site.run("consumers.reconcile")  # waits for the loader
-    site.run("consumers.export", "--device-id", planted, "--out", tmp_path / "person.jsonl")
-    site.run("consumers.replay", "--where", f"body = '{planted}'")
+    site.run("consumers.export", "--device-id", device, "--out", tmp_path / "person.jsonl")
+    site.run("consumers.replay", "--where", f"body = '{device}'")
     known = json.loads((site.schemas / "avro/mobile/CartViewed/5_0_0.avsc").read_text())
-    (tmp_path / "Planted.avsc").write_text(json.dumps(known | {"name": "Planted"}))
-    site.run("schemas", "add", tmp_path / "Planted.avsc")
+    (tmp_path / "Praised.avsc").write_text(json.dumps(known | {"name": "Praised"}))
+    site.run("schemas", "add", tmp_path / "Praised.avsc")
     revoked = site.run("ingest.tokens", "new", "--app", "elsewhere")
     sql = "SELECT count() >= {} FROM tapcart.audit_trail WHERE action = '{}'"
     for action, rows in (("export", 2), ("replay", 2), ("schemas", 2), ("tokens", 2)):
@@ -176,9 +176,9 @@ def test_every_action_is_in_the_audit_trail(site: Site, tmp_path: Path) -> None:
 
     assert [2, "1 x device_id"] in site.tables.rows(trail)  # the event, and its row in visits
     assert {"export", "replay", "schemas", "tokens"} <= {one["action"] for one in page}
-    assert "Event_Planted_5_0_0" in text or "Event_Planted" in text
-    assert planted not in text
-    assert planted.encode() not in values
+    assert "Event_Praised_5_0_0" in text or "Event_Praised" in text
+    assert device not in text
+    assert device.encode() not in values
     assert revoked.strip() not in text
 
 
