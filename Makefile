@@ -166,7 +166,7 @@ $(STAMP): requirements-dev.txt
 	@echo "installing into .venv with $$("$(PYTHON)" --version), once; it takes a minute or two" >&2
 	@rm -f $@
 	@"$(PYTHON)" -m venv --clear .venv
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet \
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet --no-compile \
 	  --require-hashes -r requirements-dev.txt >&2 || { \
 	  echo "make: the installation failed (see above); run again to retry" >&2; exit 1; }
 	@touch $@
