@@ -2,7 +2,7 @@
 
 Fresh: events can be queried within 5 s (p99), also in the last third of the run, and none is lost. Each step
 has a new stack, so that none works beside the merges of those before it. Steps go up until one is not fresh,
-or down until one is; then one more between the two. As a part of the bench, steps hold for seconds and the
+or are halved until one is; then between the two. As a part of the bench, steps hold for seconds and the
 long run's for ten minutes.
 """
 
@@ -15,9 +15,10 @@ from tests.bench.report import Section, goal, say, spread
 from tests.bench.steady import FRESH_SECONDS_MAX, Run, figures, fresh_stack, steady
 
 _WANTED = 3000
-_STEP, _NEAR = 1.25, 1.2  # a step is the rate times this; a search ends at steps nearer than that
+_UP, _DOWN = 1.25, 0.5  # the next step is the rate times this
+_NEAR = 1.2  # a search ends at steps nearer than this
 _HOLD_SECONDS = 3.0, 30.0, 600.0  # of a smoke run, a usual one, a long one
-_STEPS_MAX = 1, 4, 10
+_STEPS_MAX = 1, 5, 10
 _SMOKE_RATE = 40.0
 _LATE_SECONDS_MAX = 2 * FRESH_SECONDS_MAX
 
@@ -60,7 +61,7 @@ def search(is_fresh: Callable[[float], bool], first: float, steps_max: int) -> f
         if low and high and high / low < _NEAR:
             break
         between = (low * high) ** 0.5
-        rate = between or (rate * _STEP if low else rate / _STEP)
+        rate = between or rate * (_UP if low else _DOWN)
     return low
 
 

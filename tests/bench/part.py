@@ -57,7 +57,7 @@ PARTS: dict[str, Part] = {
     "spool": Part(spooling.run, 3, 120),
     "system": Part(system.run, 2, 300),
     "idle": Part(idle.run, 1, 150),
-    "highest": Part(highest.run, 1, 330, 4 * 3600.0),
+    "highest": Part(highest.run, 1, 480, 4 * 3600.0),
     "days": Part(days.run, 2, 300),
     "start": Part(starting.run, 2, 200),
     "growth": Part(growth.run, 2, 240),
