@@ -48,7 +48,7 @@ async def post_all(
 ) -> list[tuple[int, float]]:
     """Return (status, seconds) per event of one app, sent over several connections.
 
-    `resent`: retries each 500 once, like Tapcart.
+    `resent`: sends again what was answered 500, like Tapcart.
     """
     queue = iter(numbers)
 

@@ -8,10 +8,9 @@ import pytest
 from tests.faults.harness.ledger import Entry, Ledger
 from tests.faults.production import report
 from tests.faults.production.run import Options, Run
-from tests.support.waiting import patience
+from tests.support.waiting import is_busy
 
 _PARTS = ["broker 1", "ingest-1", "loader-1", "live", "Caddy", "ClickHouse"]
-_QUIET = 2.0  # processes that want to run, for each core
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,9 +29,8 @@ def test_a_production_loses_nothing_while_it_is_restarted_and_restored(tmp_path:
         ledger.write()
         missing = run.judge("restored")
     page = report.markdown(options, outcome)
-    # ingest refuses what its disk does not take within 0.8 s, which a busy machine may not manage.
-    is_quiet = patience() < _QUIET
-    wrong = [one for one in outcome.complaints if is_quiet or "posts" not in one or "refused" not in one]
+    is_forgiven = is_busy()  # that its posts are refused
+    wrong = [one for one in outcome.complaints if not (is_forgiven and "posts" in one and "refused" in one)]
 
     assert wrong == [], page
     assert [restart.name for restart in outcome.restarts] == _PARTS

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException
 
 _T = TypeVar("_T")
 _PATIENCE_MAX = 10.0
+_BUSY = 2.0
 _STEPS = 20_000
 _STEP_SECONDS = 15e-9  # an empty loop's, on a fast machine of 2025
 _PAUSE_SECONDS_MAX = 0.2  # queries without a pause would take the cores from the processes awaited
@@ -22,6 +23,11 @@ def patience() -> float:
     Deadlines in tests are for such a machine. Processes that want to run share the cores of a busy one.
     """
     return min(_slowness() * max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0))), _PATIENCE_MAX)
+
+
+def is_busy() -> bool:
+    """Return whether the product's own limits may be too short here, as ingest's 0.8 s for its disk."""
+    return patience() >= _BUSY
 
 
 @cache

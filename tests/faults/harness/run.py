@@ -28,6 +28,7 @@ from tests.faults.harness.sender import Arguments, command
 from tests.faults.harness.world import World
 from tests.support.process import Child
 from tests.support.stack import ROOT
+from tests.support.waiting import patience
 from tests.support.web import WEB
 
 # Waits for a dead loader's session (45 s by default); a batch full of poison takes many inserts.
@@ -247,7 +248,7 @@ class Run:
 
     def _stale(self) -> list[str]:
         """Return a complaint unless the freshness for alerts is small and was computed just now."""
-        deadline = time.monotonic() + _FRESH_SECONDS_MAX
+        deadline = time.monotonic() + _FRESH_SECONDS_MAX * patience()
         while True:
             fresh, age = -1.0, -1.0
             with contextlib.suppress(httpx.HTTPError):
