@@ -2,8 +2,9 @@
 
 podman knows no StatefulSet, so ingest's pod is taken out of it; the others are the Deployments, with one
 replica. There is no Kafka: ingest keeps the event in its spool. podman 4.3 mounts the values of a Secret as
-they are encoded, reads those for an environment as JSON, and needs `optional` of a volume.
-Exit status: 0; 1 with the reason. Needs root, and Debian's buildah, podman, netavark, catatonit, mmdebstrap.
+they are encoded, with mode 0644, reads those for an environment as JSON, and refuses one that is missing.
+Exit status: 0; 1 with the reason. Needs root, and Debian's buildah, podman, netavark, iptables, catatonit,
+mmdebstrap.
 """
 
 import json
@@ -112,7 +113,11 @@ def _prepare(spec: dict[str, Any], ports: dict[int, int]) -> None:
         port["hostIP"] = "127.0.0.1"
     for volume in spec.get("volumes", ()):
         if "secret" in volume:
-            volume["secret"]["optional"] = False
+            if volume["secret"].get("optional"):  # the Secret is missing
+                del volume["secret"]
+                volume["emptyDir"] = {}
+            else:
+                volume["secret"]["optional"] = False
 
 
 if __name__ == "__main__":
