@@ -49,11 +49,14 @@ def read_list(path: Path = LIST) -> list[Jar]:
 def fetch(folder: Path, jars: list[Jar], say: Callable[[str], None]) -> None:
     """Make `folder` hold exactly `jars`. Raises: StackError naming the failing jar."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
-        missing = [jar for jar in jars if not (folder / jar.name).exists()]
-        if missing:
-            _download(folder, missing, len(jars), say)
-        verify(folder, jars)
+    if _missing(folder, jars):  # a complete folder may be read-only, as in a container
+        with _locked(folder.with_suffix(".lock")):
+            _download(folder, _missing(folder, jars), len(jars), say)
+    verify(folder, jars)
+
+
+def _missing(folder: Path, jars: list[Jar]) -> list[Jar]:
+    return [jar for jar in jars if not (folder / jar.name).exists()]
 
 
 def verify(folder: Path, jars: list[Jar]) -> None:

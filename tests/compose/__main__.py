@@ -1,7 +1,7 @@
 """`make test-compose`: deploy/compose.yaml by podman-compose; POST over HTTPS, row, and each service killed.
 
 The images are those of `tests.compose.file`. Exit status: 0; 1 with the reason. Needs root, and Debian's
-buildah, podman, podman-compose, netavark, aardvark-dns, runc and mmdebstrap.
+buildah, podman, podman-compose, netavark, iptables, aardvark-dns, runc and mmdebstrap.
 """
 
 import json

@@ -21,6 +21,10 @@ def test_takes_a_folder_that_is_as_listed(tmp_path: Path) -> None:
 
     jars.fetch(tmp_path / "k", [ONE], said.append)
 
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "k"
+    ]  # nothing is written beside it: it may be read-only
+
     assert said == []
 
 
